@@ -1,0 +1,36 @@
+"""sonoseg: breast-ultrasound lesion segmentation. Research software, not a medical device.
+
+The names below are loaded on first use, so that `import sonoseg` costs next to nothing.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+RESEARCH_ONLY = "Research software, not a medical device: not for diagnosis or treatment."
+
+if TYPE_CHECKING:
+    from sonoseg.imaging.frame import Frame as Frame
+    from sonoseg.imaging.frame import Spacing as Spacing
+    from sonoseg.imaging.read import read_frame as read_frame
+    from sonoseg.inference.predictor import Predictor as Predictor
+    from sonoseg.inference.segmentation import Segmentation as Segmentation
+    from sonoseg.model.model import Model as Model
+
+_HOMES = {
+    "Frame": "sonoseg.imaging.frame",
+    "Spacing": "sonoseg.imaging.frame",
+    "read_frame": "sonoseg.imaging.read",
+    "Predictor": "sonoseg.inference.predictor",
+    "Segmentation": "sonoseg.inference.segmentation",
+    "Model": "sonoseg.model.model",
+}
+
+__all__ = ["RESEARCH_ONLY", "Frame", "Model", "Predictor", "Segmentation", "Spacing", "__version__", "read_frame"]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOMES:
+        return getattr(import_module(_HOMES[name]), name)
+    raise AttributeError(f"module 'sonoseg' has no attribute {name!r}")

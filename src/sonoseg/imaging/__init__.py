@@ -1,0 +1,1 @@
+"""Frames: reading any picture, and the way to the network's grid and back."""
