@@ -1,0 +1,45 @@
+"""What a network is built from: checked values, no torch."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+GateKind = Literal["seed", "grid", "same-scale", "none"]
+Normalisation = Literal["none", "batch", "instance"]
+
+
+class NetworkOptions(BaseModel):
+    """The values from which an AttentionUNet is built; they travel with the weights on the model card.
+
+    widths: channels of each level, finest first; the last is the bottleneck.
+    dropout: rate between the two convolutions of a block, one a level, as `widths`.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    channels: Literal[1, 3] = Field(3, description="input channels; grey is repeated to three")
+    widths: tuple[Annotated[int, Field(ge=1)], ...] = Field(
+        (32, 64, 128, 256, 512), min_length=2, description="channels a level, finest first, bottleneck last"
+    )
+    dropout: tuple[Annotated[float, Field(ge=0, lt=1)], ...] = Field(
+        (0.1, 0.1, 0.2, 0.2, 0.3), description="dropout rate a level, between the block's two convolutions"
+    )
+    gate: GateKind = Field("seed", description="seed, grid (Oktay 2018), same-scale (1x1 at the skip) or none")
+    psi_bias: float = Field(0.0, description="start of the bias before the gate's sigmoid; 3 opens the gates")
+    normalisation: Normalisation = Field("none", description="after each 3x3 convolution")
+    residual: bool = Field(False, description="a shortcut around each block")
+    stem: Literal[1, 2] = Field(1, description="2 halves the picture first and doubles the logit last")
+    deep_supervision: bool = Field(False, description="one more output at each decoder level, for the loss")
+
+    @model_validator(mode="after")
+    def _one_rate_a_level(self) -> NetworkOptions:
+        if len(self.dropout) != len(self.widths):
+            raise ValueError(f"{len(self.dropout)} dropout rates for {len(self.widths)} widths: give one each")
+        return self
+
+    @property
+    def stride(self) -> int:
+        """Input sides must be multiples of this many pixels."""
+        return int(self.stem * 2 ** (len(self.widths) - 1))

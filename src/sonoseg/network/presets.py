@@ -1,0 +1,47 @@
+"""Presets: named networks, a plain dict. A new preset is one more entry."""
+
+from __future__ import annotations
+
+from sonoseg.errors import UsageError
+from sonoseg.network.attention_unet import AttentionUNet
+from sonoseg.network.options import NetworkOptions
+
+PRESETS: dict[str, NetworkOptions] = {
+    # The network of the system this project started from, as its figure gives it: 10.2 M parameters.
+    "seed": NetworkOptions(),
+    # The control for the claim that gates find small lesions: the same without gates.
+    "unet": NetworkOptions(gate="none"),
+    # For tests and demonstrations: minutes on two cores.
+    "quick": NetworkOptions(
+        channels=1,
+        widths=(8, 16, 32, 64),
+        dropout=(0.0, 0.0, 0.0, 0.1),
+        gate="grid",
+        normalisation="batch",
+        stem=2,
+    ),
+    # Small and quick enough for a laptop: a quarter of the seed's multiplications.
+    "compact": NetworkOptions(
+        channels=1,
+        widths=(24, 48, 96, 160, 256),
+        dropout=(0.0, 0.0, 0.1, 0.1, 0.2),
+        gate="grid",
+        psi_bias=3.0,
+        normalisation="batch",
+        residual=True,
+        stem=2,
+        deep_supervision=True,
+    ),
+}
+
+
+def options_for(preset: str) -> NetworkOptions:
+    """The options of a named preset. Raises UsageError for an unknown name."""
+    if preset not in PRESETS:
+        raise UsageError(f"no preset named '{preset}'", remedy=f"Choose one of: {', '.join(PRESETS)}")
+    return PRESETS[preset]
+
+
+def build(preset: str | NetworkOptions) -> AttentionUNet:
+    """The network of a preset's name or of options. Raises UsageError for an unknown name."""
+    return AttentionUNet(options_for(preset) if isinstance(preset, str) else preset)
