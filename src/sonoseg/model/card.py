@@ -1,0 +1,116 @@
+"""The model card: everything that a model is, beside its numbers, as a checked JSON file."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from sonoseg.errors import ModelError
+from sonoseg.files import atomic_write_text
+
+FORMAT = "sonoseg-model/1"
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Preprocessing(_Part):
+    """How a picture becomes the network's input: (grey / 255 - mean) / std on the network's grid."""
+
+    size: Annotated[int, Field(ge=8)] = 256
+    fit: Literal["stretch", "letterbox"] = "stretch"
+    channels: Literal[1, 3] = 1
+    mean: float = 0.0
+    std: Annotated[float, Field(gt=0)] = 1.0
+
+
+class Postprocessing(_Part):
+    """What turns the thresholded mask into the processed one.
+
+    min_area: components below this share of the picture are removed as specks, 0..1.
+    fill_holes: holes inside a component are filled.
+    keep_largest: only the largest component stays.
+    """
+
+    min_area: Annotated[float, Field(ge=0, lt=1)] = 0.001
+    fill_holes: bool = True
+    keep_largest: bool = False
+
+
+class TrainingSet(_Part):
+    """One set that the model was trained on, with what its licence asks for."""
+
+    name: str
+    title: str = ""
+    licence: str = ""
+    citation: str = ""
+    images: int = 0
+
+
+class Result(_Part):
+    """One figure, with its 95 % interval and the command that made it."""
+
+    measure: str
+    value: float
+    low: float | None = None
+    high: float | None = None
+    n: int
+    on: str
+    command: str = ""
+
+
+class ModelCard(_Part):
+    """A model folder's card.json.
+
+    threshold: a place is lesion where its probability is at least this; chosen on validation images.
+    temperature: the logit is divided by it before the sigmoid; fitted on validation images.
+    attention: the names of the ONNX outputs that carry attention coefficients, nearest the bottleneck first.
+    network: the options the network was built from.
+    sha256: the hash of each file beside the card.
+    """
+
+    format: Literal["sonoseg-model/1"] = FORMAT
+    name: str
+    created: str = ""
+    sonoseg: str = ""
+    preprocessing: Preprocessing = Preprocessing()
+    threshold: Annotated[float, Field(gt=0, lt=1)] = 0.5
+    temperature: Annotated[float, Field(gt=0)] = 1.0
+    postprocessing: Postprocessing = Postprocessing()
+    network: dict[str, Any] = {}
+    attention: list[str] = []
+    data: list[TrainingSet] = []
+    training: dict[str, Any] = {}
+    results: list[Result] = []
+    limits: list[str] = []
+    sha256: dict[str, str] = {}
+
+    @classmethod
+    def read(cls, path: Path) -> ModelCard:
+        """Read card.json. Raises ModelError, naming the wrong key, where it is no card of ours."""
+        try:
+            return cls.model_validate(json.loads(path.read_text(encoding="utf-8")))
+        except FileNotFoundError as error:
+            raise ModelError(
+                "no card.json: not a model folder",
+                where=path.parent,
+                remedy="Give the 'model' folder of a training run, or leave --model out for the shipped one",
+            ) from error
+        except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+            raise ModelError(f"not a readable model card ({error})", where=path) from error
+        except ValidationError as error:
+            first = error.errors()[0]
+            key = ".".join(str(part) for part in first["loc"])
+            raise ModelError(
+                f"the card's key '{key}': {first['msg']}",
+                where=path,
+                remedy="Restore the card, or export the model again from its training run",
+            ) from error
+
+    def write(self, path: Path) -> None:
+        """Write card.json, atomically."""
+        atomic_write_text(path, self.model_dump_json(indent=2) + "\n")

@@ -1,0 +1,77 @@
+"""Load, save and check a model folder."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from importlib.resources import files
+from pathlib import Path
+
+from sonoseg.errors import ModelError
+from sonoseg.files import sha256_file
+from sonoseg.model.card import ModelCard
+
+CARD, ONNX, WEIGHTS = "card.json", "model.onnx", "weights.safetensors"
+
+
+@dataclass(frozen=True)
+class Model:
+    """A folder of card.json, model.onnx and weights.safetensors, its card read and its hashes checked."""
+
+    folder: Path
+    card: ModelCard
+
+    @classmethod
+    def load(cls, path: str | Path | None = None, *, verify: bool = True) -> Model:
+        """Read a model folder, or the training run that holds one; None is the model that ships.
+
+        Raises ModelError where a file is missing or does not match its hash on the card.
+        """
+        folder = shipped() if path is None else Path(path)
+        if not (folder / CARD).exists() and (folder / "model" / CARD).exists():
+            folder = folder / "model"
+        model = cls(folder, ModelCard.read(folder / CARD))
+        if verify:
+            model.verify()
+        return model
+
+    def verify(self) -> None:
+        """Raise ModelError where a file of the card is missing or has changed."""
+        for name, expected in self.card.sha256.items():
+            path = self.folder / name
+            if not path.is_file():
+                raise ModelError(
+                    "the card names this file, and it is missing", where=path, remedy="Copy the whole folder"
+                )
+            if sha256_file(path) != expected:
+                raise ModelError(
+                    "the file is not the one its card describes (SHA-256 differs)",
+                    where=path,
+                    remedy="Copy the folder again, or export the model again from its training run",
+                )
+
+    @property
+    def onnx_path(self) -> Path:
+        """The file to predict with. Raises ModelError where the folder has none."""
+        return self._needs(ONNX)
+
+    @property
+    def weights_path(self) -> Path:
+        """The weights to train on, as safetensors. Raises ModelError where the folder has none."""
+        return self._needs(WEIGHTS)
+
+    @cached_property
+    def hash(self) -> str:
+        """The first 12 hexadecimal digits of the SHA-256 of model.onnx: names the numbers in every result."""
+        return (self.card.sha256.get(ONNX) or sha256_file(self.onnx_path))[:12]
+
+    def _needs(self, name: str) -> Path:
+        path = self.folder / name
+        if not path.is_file():
+            raise ModelError("the model folder lacks this file", where=path, remedy="Copy the whole folder")
+        return path
+
+
+def shipped() -> Path:
+    """The folder of the model that ships in the package."""
+    return Path(str(files("sonoseg.model") / "weights"))

@@ -1,0 +1,91 @@
+"""The network as a table: a row a part, with shapes, parameters and multiply-accumulates."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from sonoseg.network.attention_unet import AttentionUNet
+
+Shape = tuple[int, ...]
+
+
+class Row(NamedTuple):
+    """One part of the network.
+
+    name: as in the weights, e.g. "encoder.0".
+    kind: stem, encoder, bottleneck, gate, decoder or head.
+    level: 0 the finest, counted towards the bottleneck.
+    inputs, outputs: shapes (C, H, W) of what goes in and comes out.
+    parameters: trainable values.
+    macs: multiply-accumulates of the convolutions, plain form, for one picture.
+    """
+
+    name: str
+    kind: str
+    level: int
+    inputs: tuple[Shape, ...]
+    outputs: tuple[Shape, ...]
+    parameters: int
+    macs: int
+
+
+def summary(network: AttentionUNet, size: int = 256) -> list[Row]:
+    """One row a part, in the order of the forward pass, for a square input of `size` pixels."""
+    parts = _parts(network)
+    macs = dict.fromkeys(parts, 0)
+    shapes: dict[str, tuple[tuple[Shape, ...], tuple[Shape, ...]]] = {}
+    hooks = []
+    for name, (module, _, _) in parts.items():
+
+        def seen(_: nn.Module, given: Any, returned: Any, name: str = name) -> None:
+            shapes[name] = (_shapes(given), _shapes(returned))
+
+        hooks.append(module.register_forward_hook(seen))
+        for layer in module.modules():
+            if isinstance(layer, nn.Conv2d):
+
+                def count(layer: nn.Module, _: Any, returned: Tensor, name: str = name) -> None:
+                    assert isinstance(layer, nn.Conv2d)
+                    places = returned.shape[2] * returned.shape[3]
+                    macs[name] += places * layer.weight.numel()
+
+                hooks.append(layer.register_forward_hook(count))
+    was_training = network.training
+    try:
+        network.eval()
+        with torch.no_grad():
+            device = next(network.parameters()).device
+            network(torch.zeros(1, network.options.channels, size, size, device=device))
+    finally:
+        network.train(was_training)
+        for hook in hooks:
+            hook.remove()
+    return [
+        Row(name, kind, level, *shapes[name], sum(p.numel() for p in module.parameters()), macs[name])
+        for name, (module, kind, level) in parts.items()
+        if name in shapes
+    ]
+
+
+def _parts(network: AttentionUNet) -> dict[str, tuple[nn.Module, str, int]]:
+    bottom = len(network.options.widths) - 1
+    parts: dict[str, tuple[nn.Module, str, int]] = {}
+    if network.options.stem == 2:
+        parts["stem"] = (network.stem, "stem", 0)
+    for level, encoder in enumerate(network.encoder):
+        parts[f"encoder.{level}"] = (encoder, "encoder", level)
+    parts["bottleneck"] = (network.bottleneck, "bottleneck", bottom)
+    for step, decoder in enumerate(network.decoder):
+        if len(network.gates):
+            parts[f"gates.{step}"] = (network.gates[step], "gate", bottom - 1 - step)
+        parts[f"decoder.{step}"] = (decoder, "decoder", bottom - 1 - step)
+    parts["head"] = (network.head, "head", 0)
+    return parts
+
+
+def _shapes(values: Any) -> tuple[Shape, ...]:
+    tensors = values if isinstance(values, tuple) else (values,)
+    return tuple(tuple(int(side) for side in tensor.shape[1:]) for tensor in tensors)
