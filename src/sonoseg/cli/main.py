@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from sonoseg import RESEARCH_ONLY, __version__
+from sonoseg.cli import data
 from sonoseg.cli.common import err
 from sonoseg.errors import SonosegError
 
@@ -19,6 +20,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+
+
+app.add_typer(data.app, name="data")
 
 
 def _version(wanted: bool) -> None:

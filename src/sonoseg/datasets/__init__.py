@@ -1,0 +1,1 @@
+"""Public sets and a user's own: catalogue, readers, check, prepare, splits, phantoms."""
