@@ -31,8 +31,15 @@ def find_pictures(paths: Iterable[str | Path], *, skip: Sequence[str | Path] = (
     left_out = tuple(_absolute(folder) for folder in skip)
     found: dict[Path, Path] = {}
     for path in asked:
-        for picture in _expand(path, left_out):
-            found.setdefault(_absolute(picture), picture)
+        try:
+            for picture in _expand(path, left_out):
+                found.setdefault(_absolute(picture), picture)
+        except OSError as error:
+            raise InputError(
+                f"cannot be looked at: {error.strerror or error}",
+                where=str(path)[:200],
+                remedy="Check the path, and that you may read its folder",
+            ) from error
     if not found:
         raise InputError(
             "no picture found",

@@ -41,7 +41,9 @@ def read_frame(path: str | Path, *, spacing: Spacing | None = None) -> Frame:
     path = Path(path)
     _check_file(path)
     try:
-        with Image.open(path, formats=FORMATS) as picture:
+        # An open file, not a path: given a path Pillow maps raw TIFFs into memory, and then scrambles those
+        # with EXIF orientations 5 to 8 (seen in 13.0; a file cut short while mapped would kill us besides).
+        with path.open("rb") as file, Image.open(file, formats=FORMATS) as picture:
             _check_header(picture, path)
             picture.load()
             pixels = _grey(_upright(picture, path))
