@@ -1,0 +1,146 @@
+"""Overlap of two masks: confusion counts, and what follows from them.
+
+Empty masks, for every function of this file:
+
+| true | predicted | Dice, IoU, recall | precision | pixel accuracy |
+|---|---|---|---|---|
+| lesion | lesion | the formula | the formula | the formula |
+| lesion | empty (missed) | 0 | 0 | the formula |
+| empty | anything | NaN | NaN | the formula |
+
+The precision of a missed lesion is 0 and not 0/0, so that a model that misses more cannot gain by it. A
+picture without a lesion is judged by its false alarm (lesion.py), apart.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sonoseg.errors import ShapeError
+from sonoseg.metrics._check import as_mask, as_pair, as_probability
+
+
+@dataclass(frozen=True)
+class Counts:
+    """Confusion counts in pixels, of one picture or, added up, of many.
+
+    tp: lesion in both. fp: lesion only in the prediction. fn: lesion only in the truth. tn: in neither.
+    The scores follow the table of this file; of a sum they are the pooled scores.
+    """
+
+    tp: int
+    fp: int
+    fn: int
+    tn: int
+
+    def __add__(self, other: Counts) -> Counts:
+        return Counts(self.tp + other.tp, self.fp + other.fp, self.fn + other.fn, self.tn + other.tn)
+
+    @property
+    def has_lesion(self) -> bool:
+        """Whether the true mask holds a lesion."""
+        return self.tp + self.fn > 0
+
+    @property
+    def dice(self) -> float:
+        """2 TP / (2 TP + FP + FN), 0..1; NaN without a true lesion (Dice, Ecology 1945)."""
+        return self._of_lesion(2 * self.tp, 2 * self.tp + self.fp + self.fn)
+
+    @property
+    def iou(self) -> float:
+        """TP / (TP + FP + FN), 0..1; NaN without a true lesion (Jaccard, 1912)."""
+        return self._of_lesion(self.tp, self.tp + self.fp + self.fn)
+
+    @property
+    def precision(self) -> float:
+        """TP / (TP + FP), 0..1; 0 for a missed lesion; NaN without a true lesion."""
+        return self._of_lesion(self.tp, self.tp + self.fp)
+
+    @property
+    def recall(self) -> float:
+        """TP / (TP + FN), 0..1, how much of the lesion was found; NaN without a true lesion."""
+        return self._of_lesion(self.tp, self.tp + self.fn)
+
+    @property
+    def pixel_accuracy(self) -> float:
+        """(TP + TN) / all pixels, 0..1. Always defined, and high for any prediction: lesions are small."""
+        return (self.tp + self.tn) / (self.tp + self.fp + self.fn + self.tn)
+
+    def _of_lesion(self, part: int, whole: int) -> float:
+        if not self.has_lesion:
+            return math.nan
+        return part / whole if whole else 0.0
+
+
+def confusion(true: NDArray[Any], predicted: NDArray[Any]) -> Counts:
+    """Count the pixels of two masks (H, W). Empty masks: counted like any other. Raises ShapeError."""
+    first, second = as_pair(true, predicted)
+    both = int(np.count_nonzero(first & second))
+    n_true, n_predicted = int(np.count_nonzero(first)), int(np.count_nonzero(second))
+    return Counts(both, n_predicted - both, n_true - both, first.size - n_true - n_predicted + both)
+
+
+def pooled(counts: Iterable[Counts]) -> Counts:
+    """Add the counts of many pictures: `pooled(...).dice` is the pooled Dice, ruled by the large lesions.
+
+    Empty masks: a picture without a lesion adds its false positives to the pool; leave normals out where the
+    pooled score is to be one of lesions. Without any picture all counts are 0.
+    """
+    return sum(counts, start=Counts(0, 0, 0, 0))
+
+
+def dice(true: NDArray[Any], predicted: NDArray[Any]) -> float:
+    """Dice of two masks (H, W), 0..1. Missed: 0. True mask empty: NaN. Raises ShapeError."""
+    return confusion(true, predicted).dice
+
+
+def iou(true: NDArray[Any], predicted: NDArray[Any]) -> float:
+    """Intersection over union of masks (H, W), 0..1. Missed: 0. True mask empty: NaN. Raises ShapeError."""
+    return confusion(true, predicted).iou
+
+
+def precision(true: NDArray[Any], predicted: NDArray[Any]) -> float:
+    """Share of the prediction that is lesion, 0..1. Missed: 0. True mask empty: NaN. Raises ShapeError."""
+    return confusion(true, predicted).precision
+
+
+def recall(true: NDArray[Any], predicted: NDArray[Any]) -> float:
+    """Share of the lesion that is predicted, 0..1. Missed: 0. True mask empty: NaN. Raises ShapeError."""
+    return confusion(true, predicted).recall
+
+
+def pixel_accuracy(true: NDArray[Any], predicted: NDArray[Any]) -> float:
+    """Share of all pixels that is right, 0..1. Defined for empty masks too. Raises ShapeError."""
+    return confusion(true, predicted).pixel_accuracy
+
+
+def dice_at_thresholds(
+    true: NDArray[Any], probability: NDArray[Any], thresholds: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Dice at many thresholds in one pass.
+
+    true: mask (H, W). probability: float (H, W), 0..1. thresholds: (T,), rising; a pixel is lesion where its
+    probability is at the threshold or above. Returns float64 (T,).
+    Empty masks: 0 where a threshold misses the lesion; all NaN where the true mask is empty.
+    Raises ShapeError.
+    """
+    mask = as_mask(true, "true")
+    values = as_probability(probability, mask.shape)
+    steps = np.asarray(thresholds, dtype=np.float64)
+    if steps.ndim != 1 or (np.diff(steps) <= 0).any():
+        raise ShapeError(f"thresholds {steps.tolist()} do not rise", remedy="Give a rising row of numbers")
+    if not mask.any():
+        return np.full(steps.size, math.nan)
+    # In the probability's own precision: float32(0.7) is below 0.7, and the predictor compares it there.
+    level = np.searchsorted(steps.astype(values.dtype), values.ravel(), side="right")
+    n_all = np.bincount(level, minlength=steps.size + 1)
+    n_hit = np.bincount(level[mask.ravel()], minlength=steps.size + 1)
+    predicted = n_all[::-1].cumsum()[::-1][1:]  # pixels at or above each threshold
+    hit = n_hit[::-1].cumsum()[::-1][1:]
+    return 2.0 * hit / (predicted + np.count_nonzero(mask))
