@@ -6,13 +6,12 @@ import re
 import warnings
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from sonoseg.errors import InputError, SonosegWarning
 from sonoseg.imaging.find import find_pictures as find_pictures
 from sonoseg.imaging.frame import Frame, Spacing
+from sonoseg.imaging.grey import grey_picture
 
 MIN_SIDE = 16
 """Smallest side of a picture in pixels: below it no lesion could be told from a speck."""
@@ -46,7 +45,7 @@ def read_frame(path: str | Path, *, spacing: Spacing | None = None) -> Frame:
         with path.open("rb") as file, Image.open(file, formats=FORMATS) as picture:
             _check_header(picture, path)
             picture.load()
-            pixels = _grey(_upright(picture, path))
+            pixels = grey_picture(_upright(picture, path))
     except InputError:
         raise
     except UnidentifiedImageError as error:
@@ -116,35 +115,6 @@ def _upright(picture: Image.Image, path: Path) -> Image.Image:
             stacklevel=3,
         )
         return picture
-
-
-def _grey(picture: Image.Image) -> NDArray[np.uint8]:
-    """Grey uint8 (H, W) of a loaded picture in any of Pillow's modes."""
-    if picture.mode.startswith("I") or picture.mode == "F":
-        return _stretched(np.asarray(picture))
-    if picture.has_transparency_data:
-        shown = picture.convert("RGBA")
-        picture = Image.alpha_composite(Image.new("RGBA", shown.size, (0, 0, 0, 255)), shown)
-    if picture.mode == "LAB":
-        picture = picture.getchannel("L")
-    elif picture.mode not in ("L", "1"):
-        picture = picture.convert("RGB")
-    return np.array(picture.convert("L"), dtype=np.uint8)
-
-
-def _stretched(values: NDArray[np.generic]) -> NDArray[np.uint8]:
-    """Scale (H, W) of any real type from its own range to 0..255; a flat picture becomes black."""
-    real = values.astype(np.float64)
-    finite = np.isfinite(real)
-    if not finite.any():
-        return np.zeros(real.shape, dtype=np.uint8)
-    low, high = float(real[finite].min()), float(real[finite].max())
-    span = high - low
-    if not (np.isfinite(span) and span > 0):
-        return np.zeros(real.shape, dtype=np.uint8)
-    share = np.where(finite, (np.where(finite, real, low) - low) / span, 0.0)
-    scaled: NDArray[np.uint8] = np.rint(share * 255).astype(np.uint8)
-    return scaled
 
 
 def _no_picture(path: Path) -> InputError:

@@ -1,0 +1,1 @@
+"""From a Frame to a Segmentation: load a model once, predict many."""

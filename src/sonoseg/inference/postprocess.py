@@ -1,0 +1,38 @@
+"""From the thresholded mask to the processed one: holes filled, specks removed."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from sonoseg.model.card import Postprocessing
+
+EIGHT = np.ones((3, 3), dtype=bool)
+"""Pixels that touch at a corner belong to one lesion, as in sonoseg.metrics."""
+
+
+def postprocess(mask: NDArray[np.bool_], options: Postprocessing) -> NDArray[np.bool_]:
+    """Clean a mask, in this order, each step as the model card says.
+
+    1. fill_holes: background that no path of side-by-side pixels joins to the border becomes lesion.
+    2. min_area: lesions (8-connected) of less than this share of the whole picture are removed.
+    3. keep_largest: of several lesions the largest stays; of equals the first from the top.
+
+    mask: bool (H, W). Returns a new bool (H, W).
+    """
+    mask = mask.astype(bool)
+    if not mask.any():
+        return mask
+    if options.fill_holes:
+        mask = ndimage.binary_fill_holes(mask)
+    labels, count = ndimage.label(mask, structure=EIGHT)
+    areas = np.bincount(labels.ravel(), minlength=count + 1)
+    kept = areas >= options.min_area * mask.size
+    kept[0] = False
+    if options.keep_largest and kept.any():
+        largest = int(np.argmax(np.where(kept, areas, 0)))
+        kept[:] = False
+        kept[largest] = True
+    cleaned: NDArray[np.bool_] = kept[labels]
+    return cleaned

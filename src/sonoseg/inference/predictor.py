@@ -1,0 +1,226 @@
+"""Load a model once, predict many pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from sonoseg.errors import ModelError, ShapeError, SonosegError, UsageError
+from sonoseg.imaging.frame import Frame
+from sonoseg.imaging.grey import grey_array, grey_picture
+from sonoseg.imaging.grid import Grid
+from sonoseg.imaging.read import read_frame
+from sonoseg.inference.pipeline import ahead
+from sonoseg.inference.postprocess import postprocess
+from sonoseg.inference.runtimes import load_runtime
+from sonoseg.inference.segmentation import Segmentation
+from sonoseg.model.card import Postprocessing
+from sonoseg.model.model import Model
+
+Picture = Frame | str | Path | NDArray[Any] | Image.Image
+"""What can be predicted: a Frame, a file, an array (see grey_array), or a Pillow image as it lies."""
+
+
+@dataclass(frozen=True)
+class _Ready:
+    """A frame with its place on the network's grid and its pixels there, uint8 (S, S)."""
+
+    frame: Frame
+    grid: Grid
+    pixels: NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class _Found:
+    """What the network gave for one frame, on its own grid: probability (S, S), attention (h, w) a gate."""
+
+    ready: _Ready
+    probability: NDArray[np.float32]
+    attention: dict[str, NDArray[np.float32]] | None
+
+
+class Predictor:
+    """A loaded model, ready for pictures.
+
+    model: a Model, or the path of a model folder or training run; None is the model that ships.
+    runtime: "auto", "onnx" or "torch".
+    threshold: in place of the card's; a place is lesion where its probability reaches this; between 0 and 1.
+    postprocessing: in place of the card's.
+    threads: CPU threads for the network; None leaves it to the runtime.
+
+    Raises ModelError where the model cannot be loaded, MissingExtra where the runtime is not installed,
+    UsageError for an unknown runtime or a threshold out of range.
+    """
+
+    def __init__(
+        self,
+        model: Model | str | Path | None = None,
+        *,
+        runtime: str = "auto",
+        threshold: float | None = None,
+        postprocessing: Postprocessing | None = None,
+        threads: int | None = None,
+    ) -> None:
+        self.model = model if isinstance(model, Model) else Model.load(model)
+        card = self.model.card
+        self.threshold = card.threshold if threshold is None else threshold
+        if not 0 < self.threshold < 1:
+            raise UsageError(f"a threshold of {threshold}", remedy="Give a probability between 0 and 1")
+        self.postprocessing = card.postprocessing if postprocessing is None else postprocessing
+        self._preprocessing = card.preprocessing
+        self._runtime = load_runtime(runtime, self.model, threads=threads)
+        self._identity = f"{card.name} ({self.model.hash})"
+
+    @property
+    def runtime(self) -> str:
+        """The engine and its version."""
+        return self._runtime.name
+
+    def predict(self, image: Picture, *, attention: bool = False) -> Segmentation:
+        """Segment one picture.
+
+        attention: bring the gates' coefficients to the picture's grid too.
+
+        Raises InputError where a file cannot be read, ShapeError where an array is no picture, ModelError
+        where the network fails.
+        """
+        ready = self._read(image)
+        return self._finish(*self._run([ready], attention))
+
+    def predict_many(
+        self,
+        images: Iterable[Picture],
+        *,
+        batch: int = 8,
+        attention: bool = False,
+        on_error: Callable[[Picture, SonosegError], None] | None = None,
+    ) -> Iterator[Segmentation]:
+        """Segment pictures in their order, reading ahead and finishing while the network works.
+
+        images: consumed as needed; about four batches are held at a time, however many there are.
+        batch: pictures a run of the network.
+        on_error: called with a picture that cannot be used and the reason, and the work goes on; without it
+            the reason is raised.
+
+        Raises as `predict`.
+        """
+        if batch < 1:
+            raise UsageError(f"a batch of {batch} pictures", remedy="Give a batch of 1 or more")
+        # Two hands to read and finish; one for the network, whose engine has threads of its own.
+        hands, engine = ThreadPoolExecutor(2, "sonoseg-hand"), ThreadPoolExecutor(1, "sonoseg-network")
+
+        def batches() -> Iterator[list[_Ready]]:
+            together: list[_Ready] = []
+            for image, future in ahead(hands, self._read, images, 2 * batch):
+                try:
+                    together.append(future.result())
+                except SonosegError as error:
+                    if on_error is None:
+                        raise
+                    on_error(image, error)
+                if len(together) == batch:
+                    yield together
+                    together = []
+            if together:
+                yield together
+
+        def found() -> Iterator[_Found]:
+            for _, future in ahead(engine, lambda ready: self._run(ready, attention), batches(), 2):
+                yield from future.result()
+
+        try:
+            for _, future in ahead(hands, self._finish, found(), 3):
+                yield future.result()
+        finally:
+            for pool in (hands, engine):
+                pool.shutdown(wait=True, cancel_futures=True)
+
+    def predict_grid(self, pixels: NDArray[np.uint8], *, batch: int = 8) -> NDArray[np.float32]:
+        """Probabilities at the network's size, for pictures that lie on its grid already.
+
+        pixels: uint8 (N, S, S), S the card's size. Returns float32 (N, S, S), 0..1.
+        Raises ShapeError for another shape, ModelError where the network fails.
+        """
+        size = self._preprocessing.size
+        if pixels.ndim != 3 or pixels.shape[1:] != (size, size) or pixels.dtype != np.uint8:
+            raise ShapeError(
+                f"this model takes uint8 (N, {size}, {size}), got {pixels.dtype} {pixels.shape}",
+                remedy=f"Prepare the set at size {size}, or use predict, which resizes",
+            )
+        probability = np.empty(pixels.shape, dtype=np.float32)
+        for start in range(0, len(pixels), batch):
+            part = slice(start, start + batch)
+            probability[part] = self._probability(pixels[part], attention=False)[0]
+        return probability
+
+    def _read(self, image: Picture) -> _Ready:
+        frame = as_frame(image)
+        grid = Grid(frame.shape, self._preprocessing.size, self._preprocessing.fit)
+        return _Ready(frame, grid, grid.to_network(frame.pixels))
+
+    def _run(self, ready: list[_Ready], attention: bool) -> list[_Found]:
+        probability, maps = self._probability(np.stack([one.pixels for one in ready]), attention)
+        return [
+            _Found(one, probability[n], {k: v[n, 0] for k, v in maps.items()} if attention else None)
+            for n, one in enumerate(ready)
+        ]
+
+    def _probability(
+        self, pixels: NDArray[np.uint8], attention: bool
+    ) -> tuple[NDArray[np.float32], dict[str, NDArray[np.float32]]]:
+        """Probabilities (N, S, S) and attention maps (N, 1, h, w) for pixels uint8 (N, S, S)."""
+        card = self._preprocessing
+        scaled = (pixels.astype(np.float32) / np.float32(255) - np.float32(card.mean)) / np.float32(card.std)
+        logit, maps = self._runtime.run(np.repeat(scaled[:, None], card.channels, axis=1), attention)
+        if not np.isfinite(logit).all():
+            raise ModelError(
+                "the network gave numbers that are not finite",
+                where=self.model.folder,
+                remedy="Train it again, or use another model",
+            )
+        # The sigmoid by way of tanh: no overflow at either end.
+        half = logit[:, 0] / np.float32(2 * self.model.card.temperature)
+        return np.float32(0.5) * (np.tanh(half) + np.float32(1)), maps
+
+    def _finish(self, found: _Found) -> Segmentation:
+        grid = found.ready.grid
+        probability = grid.from_network(found.probability)
+        raw = probability >= self.threshold
+        attention = None
+        if found.attention is not None:
+            attention = {name: _to_frame(grid, values) for name, values in found.attention.items()}
+        return Segmentation(
+            frame=found.ready.frame,
+            probability=probability,
+            raw_mask=raw,
+            mask=postprocess(raw, self.postprocessing),
+            threshold=self.threshold,
+            attention=attention,
+            model=self._identity,
+            runtime=self.runtime,
+        )
+
+
+def as_frame(image: Picture) -> Frame:
+    """The Frame of anything that can be predicted. Raises InputError and ShapeError."""
+    if isinstance(image, Frame):
+        return image
+    if isinstance(image, str | Path):
+        return read_frame(image)
+    if isinstance(image, Image.Image):
+        return Frame(grey_picture(image))
+    return Frame(grey_array(np.asarray(image)))
+
+
+def _to_frame(grid: Grid, values: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Bring a gate's coefficients (h, w) to the frame's grid, by way of the network's."""
+    whole = Image.fromarray(np.ascontiguousarray(values, dtype=np.float32))
+    square = whole.resize((grid.size, grid.size), Image.Resampling.BILINEAR)
+    return grid.from_network(np.asarray(square, dtype=np.float32))

@@ -1,0 +1,30 @@
+"""What the Predictor asks of an engine."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+class Runtime(Protocol):
+    """A loaded network. Runs are made one at a time, from any one thread."""
+
+    @property
+    def name(self) -> str:
+        """How results name it, with its version: "onnxruntime 1.18.0 (CPU)"."""
+        ...
+
+    def run(
+        self, batch: NDArray[np.float32], attention: bool
+    ) -> tuple[NDArray[np.float32], dict[str, NDArray[np.float32]]]:
+        """Run the network.
+
+        batch: float32 (N, C, S, S), preprocessed as the card says.
+
+        Returns logits float32 (N, 1, S, S) and, where `attention` is asked for and the network has gates,
+        each gate's coefficients float32 (N, 1, h, w) in 0..1 under its name ("attention_1" is the gate
+        nearest the bottleneck). Raises ModelError where the run fails.
+        """
+        ...

@@ -1,0 +1,48 @@
+"""A Segmentation: what the model found in one Frame, on the Frame's own grid."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from sonoseg.imaging.frame import Frame
+from sonoseg.imaging.overlay import overlay
+
+
+@dataclass(frozen=True, eq=False)
+class Segmentation:
+    """The lesions of one Frame.
+
+    frame: what was segmented.
+    probability: float32 (H, W), of lesion, 0..1.
+    raw_mask: bool (H, W), probability >= threshold.
+    mask: bool (H, W), the raw mask after post-processing: what results are made from.
+    threshold: the one applied.
+    attention: each gate's coefficients, float32 (H, W) in 0..1, "attention_1" the gate nearest the
+        bottleneck; None where they were not asked for.
+    model: the model's name and hash.
+    runtime: the engine and its version.
+    """
+
+    frame: Frame
+    probability: NDArray[np.float32]
+    raw_mask: NDArray[np.bool_]
+    mask: NDArray[np.bool_]
+    threshold: float
+    attention: dict[str, NDArray[np.float32]] | None
+    model: str
+    runtime: str
+
+    def overlay(self) -> NDArray[np.uint8]:
+        """The picture with the mask laid over it, uint8 (H, W, 3)."""
+        return overlay(self.frame.pixels, self.mask)
+
+    def _repr_png_(self) -> bytes:
+        """What a notebook shows: the overlay."""
+        buffer = io.BytesIO()
+        Image.fromarray(self.overlay()).save(buffer, format="PNG")
+        return buffer.getvalue()
