@@ -78,12 +78,15 @@ def prepare(
                 "images": result.images,
                 "fresh": result.fresh,
                 "skipped": [{"id": name, "reason": reason} for name, reason in result.skipped],
+                "known": [{"id": name, "reason": reason} for name, reason in result.known],
             }
         )
     else:
         word = "prepared" if result.fresh else "already prepared"
         out.print(f"{word}: {result.images} images in {result.folder}", markup=False, soft_wrap=True)
         out.print(f"fingerprint {result.fingerprint[:12]}")
+    for name, reason in result.known:
+        err.print(f"left out {name}, a flaw of the published set: {reason}", markup=False, soft_wrap=True)
     for name, reason in result.skipped:
         err.print(f"left out {name}: {reason}", markup=False, soft_wrap=True)
     if result.skipped:

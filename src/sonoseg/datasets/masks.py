@@ -56,30 +56,19 @@ def mask_values(path: Path) -> NDArray[np.float32]:
     return np.asarray(values.max(axis=2), dtype=np.float32)
 
 
-def join_masks(
-    masks: tuple[Path, ...], shape: tuple[int, int], *, rescale: bool = False
-) -> NDArray[np.bool_]:
+def join_masks(masks: tuple[Path, ...], shape: tuple[int, int]) -> NDArray[np.bool_]:
     """Join an image's masks into one, bool (H, W) of `shape`: lesion where any of them has it.
 
-    rescale: bring a mask of another size to `shape` (nearest neighbour) where its aspect agrees within
-    two per cent. Raises DatasetError where a mask does not fit or cannot be decoded.
+    Raises DatasetError where a mask has another size or cannot be decoded.
     """
     joined = np.zeros(shape, dtype=np.bool_)
     for path in masks:
         mask = read_mask(path)
         if mask.shape != shape:
-            if not (rescale and same_aspect(mask.shape, shape)):
-                raise DatasetError(
-                    f"the mask is {mask.shape[1]}x{mask.shape[0]}, its image {shape[1]}x{shape[0]} pixels",
-                    where=path,
-                    remedy="Replace it with the mask of this image",
-                )
-            small = Image.fromarray(mask.astype(np.uint8))
-            mask = np.asarray(small.resize(shape[::-1], Image.Resampling.NEAREST)) > 0
+            raise DatasetError(
+                f"the mask is {mask.shape[1]}x{mask.shape[0]}, its image {shape[1]}x{shape[0]} pixels",
+                where=path,
+                remedy="Replace it with the mask of this image",
+            )
         joined |= mask
     return joined
-
-
-def same_aspect(first: tuple[int, ...], second: tuple[int, ...], tolerance: float = 0.02) -> bool:
-    """Whether two (H, W) shapes have one aspect ratio within `tolerance`."""
-    return abs(first[0] * second[1] / (first[1] * second[0]) - 1) <= tolerance

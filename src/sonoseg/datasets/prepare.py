@@ -60,6 +60,7 @@ class Prepared:
 
     folder: the prepared set. fingerprint: of its content, whatever the machine. images: its rows.
     skipped: (id, reason) of the images left out because they cannot be used.
+    known: (id, reason) of those left out for a flaw of the published set itself.
     fresh: False where a finished set with the same content was there already.
     """
 
@@ -67,6 +68,7 @@ class Prepared:
     fingerprint: str
     images: int
     skipped: tuple[tuple[str, str], ...]
+    known: tuple[tuple[str, str], ...]
     fresh: bool
 
 
@@ -93,7 +95,8 @@ def prepare(
     out = Path(out)
     _check_ids(sources)
     track = track or silent
-    records = [record for source in sources for record in source.records]
+    known = tuple((r.id, r.unusable) for source in sources for r in source.records if r.unusable)
+    records = [record for source in sources for record in source.records if not record.unusable]
     roots = {source.name: source.folder for source in sources}
 
     hashes = parallel(_hashes, records, threads)
@@ -104,7 +107,7 @@ def prepare(
     if found is not None and found["plan"] == plan and _intact(out):
         build_arrays(out, size, fit, threads=threads)
         skipped = tuple((s["id"], s["reason"]) for s in found["skipped"])
-        return Prepared(out, found["fingerprint"], found["images"], skipped, fresh=False)
+        return Prepared(out, found["fingerprint"], found["images"], skipped, known, fresh=False)
     _check_out(out, found, overwrite=overwrite)
 
     partial = out.with_name(out.name + ".partial")
@@ -139,12 +142,13 @@ def prepare(
         "plan": plan,
         "images": len(rows),
         "sources": [_describe(s, rows) for s in sources],
-        "skipped": [{"id": id_, "reason": reason} for id_, reason in skipped_list],
+        "skipped": [{"id": name, "reason": reason} for name, reason in skipped_list],
+        "known": [{"id": name, "reason": reason} for name, reason in known],
     }
     atomic_write_text(partial / "prepared.json", json.dumps(summary, indent=2, ensure_ascii=False) + "\n")
     (partial / "plan.txt").unlink()
     _move_into_place(partial, out)
-    return Prepared(out, fingerprint, len(rows), tuple(skipped_list), fresh=True)
+    return Prepared(out, fingerprint, len(rows), tuple(skipped_list), known, fresh=True)
 
 
 def _one(partial: Path) -> Callable[[Record], Row | str]:
@@ -155,7 +159,7 @@ def _one(partial: Path) -> Callable[[Record], Row | str]:
             if not record.masks and record.label != "normal":
                 raise DatasetError("no mask", where=record.image, remedy="Bring its mask")
             frame = read_frame(record.image)
-            mask = join_masks(record.masks, frame.shape, rescale=record.rescale_masks)
+            mask = join_masks(record.masks, frame.shape)
         except OutputError:
             raise
         except SonosegError as error:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from sonoseg.errors import DatasetError
 from sonoseg.imaging.frame import Spacing
 
 LABELS = ("benign", "malignant", "normal", "unknown")
@@ -31,7 +33,7 @@ class Record:
     marks: what is drawn on the image ("measurement text"), "" where nothing is known to be.
     spacing: mm per pixel, None where the set gives none.
     folds: the set's official folds, number of folds -> the image's fold, from 1 as published.
-    rescale_masks: the set's masks are known to differ in size from their images; bring them to it.
+    unusable: a flaw of the published set itself that leaves this image out, "" for nearly all.
     """
 
     id: str
@@ -46,7 +48,7 @@ class Record:
     marks: str = ""
     spacing: Spacing | None = None
     folds: dict[int, int] = field(default_factory=dict)
-    rescale_masks: bool = False
+    unusable: str = ""
 
 
 @dataclass(frozen=True)
@@ -54,7 +56,7 @@ class Source:
     """A set as found on disk.
 
     name: the set's short name, the first part of every id.
-    kind: the reader that read it: a name of the catalogue, "folder", "csv" or "prepared".
+    kind: the reader that read it: a name of the catalogue, "folder" or "csv".
     folder: the folder that holds the published layout.
     records: its images, in natural order.
     strays: pictures that belong to no record (a mask without its image, for example).
@@ -87,3 +89,49 @@ def pictures_in(folder: Path, *, deep: bool = False) -> list[Path]:
         and path.is_file()
     ]
     return sorted(pictures, key=lambda path: natural(path.relative_to(folder).as_posix()))
+
+
+def nearby(folder: Path, depth: int = 2, most: int = 200) -> Iterator[Path]:
+    """`folder` and the folders below it, nearest first: where an unpacked archive may hide its layout."""
+    level, seen = [folder], 0
+    for step in range(depth + 1):
+        yield from level
+        seen += len(level)
+        if step == depth or seen > most:
+            return
+        level = [
+            child
+            for parent in level
+            if parent.is_dir()
+            for child in sorted(parent.iterdir())
+            if child.is_dir()
+            and not child.name.startswith((".", "__MACOSX"))
+            and os.access(child, os.R_OK | os.X_OK)
+        ]
+
+
+def parse_label(text: str, where: str | Path) -> str:
+    """One of LABELS from what a table says; "" means unknown. Raises DatasetError for another word."""
+    label = text.strip().lower() or "unknown"
+    if label not in LABELS:
+        raise DatasetError(
+            f"the class '{text}' is not known", where=where, remedy=f"Use one of: {', '.join(LABELS)}"
+        )
+    return label
+
+
+def parse_spacing(row: str, column: str, where: str | Path) -> Spacing | None:
+    """Spacing in mm per pixel from two table cells, None where both are empty. Raises DatasetError."""
+    if not row.strip() and not column.strip():
+        return None
+    try:
+        spacing = Spacing(float(row), float(column))
+    except ValueError:
+        spacing = Spacing(0.0, 0.0)
+    if not all(0 < side < 10 for side in spacing):
+        raise DatasetError(
+            f"'{row}', '{column}' is no spacing in mm per pixel",
+            where=where,
+            remedy="Give two numbers between 0 and 10, or leave both cells empty",
+        )
+    return spacing

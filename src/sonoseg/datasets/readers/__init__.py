@@ -6,23 +6,32 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
 
-from sonoseg.datasets.readers import busbra, busi
+from sonoseg.datasets.readers import breast, busbra, busi, busuclm
+from sonoseg.datasets.readers.own import CsvReader, FolderReader
 from sonoseg.datasets.record import Source
 from sonoseg.errors import DatasetError, UsageError
 
 
 class Reader(Protocol):
-    """What a reader module offers."""
+    """What a reader offers; a module with these two functions is one."""
 
-    def find(self, folder: Path) -> Path | None: ...
+    def find(self, folder: Path) -> Path | None:
+        """The place of this layout at `folder` or just inside it, None where it is another."""
+        ...
 
-    def read(self, folder: Path, name: str = ...) -> Source: ...
+    def read(self, folder: Path, name: str = ...) -> Source:
+        """Read the set found there under the short name `name`."""
+        ...
 
 
-# In the order they are tried: the most telling layout first.
+# In the order they are tried: the most telling layout first, a user's own folder last.
 READERS: dict[str, Reader] = {
     "busi": busi,
     "bus-bra": busbra,
+    "bus-uclm": busuclm,
+    "breast": breast,
+    "folder": FolderReader(),
+    "csv": CsvReader(),
 }
 
 
@@ -30,28 +39,43 @@ def read_source(path: str | Path, kind: str | None = None, name: str | None = No
     """Read the set at `path`.
 
     kind: a key of READERS, or None to tell it by the layout. name: the set's short name; the kind's own
-    by default. Raises DatasetError where nothing is there or no layout fits, UsageError for an unknown kind.
+    by default. Raises DatasetError where nothing is there, no layout fits or several sets lie there,
+    UsageError for an unknown kind.
     """
     folder = Path(path).expanduser()
-    if not folder.exists():
-        raise DatasetError("nothing is there", where=folder, remedy="Give the folder that holds the set")
     if kind is not None and kind not in READERS:
         raise UsageError(f"no set is called '{kind}'", remedy=f"Choose one of: {', '.join(READERS)}")
-    for key, reader in READERS.items():
-        if kind not in (None, key):
-            continue
-        root = reader.find(folder)
-        if root is not None:
-            source = reader.read(root) if name is None else reader.read(root, name)
-            if not source.records:
-                break
-            return source
-    layout = f"the layout of '{kind}'" if kind else "no layout that sonoseg knows"
+    try:
+        if not folder.exists():
+            raise DatasetError("nothing is there", where=folder, remedy="Give the folder that holds the set")
+        found = _find(folder, kind)
+        if found is not None:
+            key, root = found
+            source = READERS[key].read(root) if name is None else READERS[key].read(root, name)
+            if source.records:
+                return source
+    except OSError as error:
+        raise DatasetError(
+            f"cannot be read ({error.strerror or error})", where=folder, remedy="Check its permissions"
+        ) from error
+    layout = f"the layout of '{kind}' was not found" if kind else "no layout that sonoseg knows was found"
     raise DatasetError(
-        f"{layout} was not found here" if kind else f"{layout} is here",
+        f"{layout}, or it holds no images",
         where=folder,
         remedy="See docs/data.md for the layouts, or bring a CSV with the columns image,mask",
     )
+
+
+def _find(folder: Path, kind: str | None) -> tuple[str, Path] | None:
+    keys = [kind] if kind else list(READERS)
+    found = [(key, root) for key in keys if (root := READERS[key].find(folder)) is not None]
+    if len({root for _, root in found}) > 1:
+        raise DatasetError(
+            f"several sets lie here ({', '.join(f'{key} in {root.name}' for key, root in found)})",
+            where=folder,
+            remedy="Name one of their folders, or join them with +",
+        )
+    return found[0] if found else None
 
 
 def read_sources(words: Sequence[str], kind: str | None = None) -> list[Source]:

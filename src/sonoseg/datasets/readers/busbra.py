@@ -5,13 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 from sonoseg.datasets.readers.tables import read_table
-from sonoseg.datasets.record import Record, Source, natural, pictures_in
+from sonoseg.datasets.record import Record, Source, natural, nearby, parse_label, pictures_in
 from sonoseg.errors import DatasetError
 
 
 def find(folder: Path) -> Path | None:
     """The folder with bus_data.csv and Images: `folder` or BUSBRA inside it; None where it is not BUS-BRA."""
-    for candidate in (folder, folder / "BUSBRA"):
+    for candidate in nearby(folder, depth=1):
         if (candidate / "bus_data.csv").is_file() and (candidate / "Images").is_dir():
             return candidate
     return None
@@ -30,7 +30,8 @@ def read(folder: Path, name: str = "bus-bra") -> Source:
         if table.is_file():
             for row in read_table(table, "ID", "kFold"):
                 folds.setdefault(row["ID"], {})[count] = int(row["kFold"])
-    masks = {path.stem.removeprefix("mask_"): path for path in pictures_in(folder / "Masks")}
+    there = folder / "Masks"
+    masks = {path.stem.removeprefix("mask_"): path for path in pictures_in(there)} if there.is_dir() else {}
     records: list[Record] = []
     for image in pictures_in(folder / "Images"):
         if image.stem not in rows:
@@ -47,7 +48,7 @@ def read(folder: Path, name: str = "bus-bra") -> Source:
                 set=name,
                 image=image,
                 masks=() if mask is None else (mask,),
-                label=row["Pathology"].strip().lower(),
+                label=parse_label(row["Pathology"], folder / "bus_data.csv"),
                 group=f"{name}:{row['Case']}",
                 patient=row["Case"],
                 folds=folds.get(image.stem, {}),

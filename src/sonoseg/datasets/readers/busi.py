@@ -8,7 +8,7 @@ from functools import cache
 from importlib.resources import files
 from pathlib import Path
 
-from sonoseg.datasets.record import Record, Source, natural, pictures_in
+from sonoseg.datasets.record import Record, Source, natural, nearby, pictures_in
 
 CLASSES = ("benign", "malignant", "normal")
 _MASK = re.compile(r"^(?P<image>.+)_mask(_\d+)?$")
@@ -17,7 +17,7 @@ _IMAGE = re.compile(r"^(benign|malignant|normal) \(\d+\)$")
 
 def find(folder: Path) -> Path | None:
     """The folder with BUSI's three classes: `folder` or one right inside it; None where it is not BUSI."""
-    for candidate in (folder, folder / "Dataset_BUSI_with_GT"):
+    for candidate in nearby(folder, depth=1):
         benign = candidate / "benign"
         if benign.is_dir() and any(_IMAGE.match(path.stem) for path in benign.iterdir()):
             return candidate

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 from pathlib import Path
 
-from sonoseg.errors import DatasetError
+from sonoseg.errors import DatasetError, missing_extra
 
 
 def read_table(path: Path, *columns: str, delimiter: str = ",") -> list[dict[str, str]]:
@@ -17,11 +17,42 @@ def read_table(path: Path, *columns: str, delimiter: str = ",") -> list[dict[str
         text = path.read_bytes().decode("utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise DatasetError(
-            f"cannot be read as a UTF-8 table ({error})", where=path, remedy="Save it as CSV in UTF-8"
+            f"cannot be read as a UTF-8 table ({getattr(error, 'strerror', None) or error})",
+            where=path,
+            remedy="Save it as CSV in UTF-8",
         ) from error
-    reader = csv.DictReader(text.splitlines(), delimiter=delimiter, skipinitialspace=True)
-    names = [name.strip() for name in reader.fieldnames or []]
-    reader.fieldnames = names
+    return _rows(list(csv.reader(text.splitlines(), delimiter=delimiter)), path, columns)
+
+
+def read_sheet(path: Path, *columns: str) -> list[dict[str, str]]:
+    """The rows of an XLSX file's first sheet that has `columns`, as dictionaries of text.
+
+    Raises DatasetError where the file cannot be read or no sheet has the columns, MissingExtra without
+    openpyxl.
+    """
+    try:
+        from openpyxl import load_workbook
+    except ImportError as error:
+        raise missing_extra("openpyxl", "data") from error
+    try:
+        book = load_workbook(path, read_only=True, data_only=True)
+        sheets = [
+            [["" if cell is None else str(cell) for cell in row] for row in sheet.iter_rows(values_only=True)]
+            for sheet in book.worksheets
+        ]
+        book.close()
+    except Exception as error:  # a damaged XLSX raises anything: BadZipFile, KeyError, ParseError ...
+        raise DatasetError(
+            f"cannot be read as a spreadsheet ({error})",
+            where=path,
+            remedy="Fetch it again",
+        ) from error
+    fitting = [lines for lines in sheets if lines and set(columns) <= {cell.strip() for cell in lines[0]}]
+    return _rows((fitting or sheets or [[]])[0], path, columns)
+
+
+def _rows(lines: list[list[str]], path: Path, columns: tuple[str, ...]) -> list[dict[str, str]]:
+    names = [name.strip() for name in lines[0]] if lines else []
     for column in columns:
         if column not in names:
             raise DatasetError(
@@ -29,4 +60,5 @@ def read_table(path: Path, *columns: str, delimiter: str = ",") -> list[dict[str
                 where=path,
                 remedy=f"Give the table a header line with {', '.join(columns)}",
             )
-    return [{key: (value or "").strip() for key, value in row.items() if key is not None} for row in reader]
+    cells = [[cell.strip() for cell in line] for line in lines[1:] if any(line)]
+    return [dict.fromkeys(names, "") | dict(zip(names, line, strict=False)) for line in cells]
