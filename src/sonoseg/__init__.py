@@ -27,7 +27,16 @@ _HOMES = {
     "Model": "sonoseg.model.model",
 }
 
-__all__ = ["RESEARCH_ONLY", "Frame", "Model", "Predictor", "Segmentation", "Spacing", "__version__", "read_frame"]
+__all__ = [
+    "RESEARCH_ONLY",
+    "Frame",
+    "Model",
+    "Predictor",
+    "Segmentation",
+    "Spacing",
+    "__version__",
+    "read_frame",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -87,6 +87,10 @@ class OutputError(SonosegError):
     """A result cannot be written, or would replace something of the user's."""
 
 
+class FigureError(SonosegError):
+    """A figure cannot be drawn from what was given."""
+
+
 class BatchError(SonosegError):
     """A batch ended, but some of its inputs failed."""
 

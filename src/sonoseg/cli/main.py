@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from sonoseg import RESEARCH_ONLY, __version__
-from sonoseg.cli import data
+from sonoseg.cli import data, model, train
 from sonoseg.cli.common import err
 from sonoseg.errors import SonosegError
 
@@ -23,6 +23,8 @@ app = typer.Typer(
 
 
 app.add_typer(data.app, name="data")
+app.add_typer(model.app, name="model")
+app.command("train")(train.train)
 
 
 def _version(wanted: bool) -> None:

@@ -11,8 +11,6 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from sonoseg.errors import ModelError
 from sonoseg.files import atomic_write_text
 
-FORMAT = "sonoseg-model/1"
-
 
 class _Part(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -73,7 +71,7 @@ class ModelCard(_Part):
     sha256: the hash of each file beside the card.
     """
 
-    format: Literal["sonoseg-model/1"] = FORMAT
+    format: Literal["sonoseg-model/1"] = "sonoseg-model/1"
     name: str
     created: str = ""
     sonoseg: str = ""

@@ -44,7 +44,7 @@ class AttentionUNet(nn.Module):
             )
 
         self.stem: nn.Module = nn.Identity()
-        first = o.channels
+        first: int = o.channels
         if o.stem == 2:
             first = widths[0]
             self.stem = nn.Sequential(

@@ -6,7 +6,7 @@ Each gate takes the skip (N, C, 2h, 2w) and the gating signal (N, G, h, w), and 
 
 from __future__ import annotations
 
-from typing import cast
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
@@ -79,8 +79,12 @@ def make_gate(kind: GateKind, skip: int, gating: int, psi_bias: float) -> nn.Mod
     """The gate of that kind for a skip and a gating signal of so many channels; None for "none"."""
     if kind == "none":
         return None
-    gates = {"seed": SeedGate, "grid": GridGate, "same-scale": SameScaleGate}
-    return cast(nn.Module, gates[kind](skip, gating, psi_bias))
+    gates: dict[str, Callable[[int, int, float], nn.Module]] = {
+        "seed": SeedGate,
+        "grid": GridGate,
+        "same-scale": SameScaleGate,
+    }
+    return gates[kind](skip, gating, psi_bias)
 
 
 def _psi(channels: int, bias: float) -> nn.Conv2d:

@@ -26,7 +26,9 @@ class NetworkOptions(BaseModel):
     dropout: tuple[Annotated[float, Field(ge=0, lt=1)], ...] = Field(
         (0.1, 0.1, 0.2, 0.2, 0.3), description="dropout rate a level, between the block's two convolutions"
     )
-    gate: GateKind = Field("seed", description="seed, grid (Oktay 2018), same-scale (1x1 at the skip) or none")
+    gate: GateKind = Field(
+        "seed", description="seed, grid (Oktay 2018), same-scale (1x1 at the skip) or none"
+    )
     psi_bias: float = Field(0.0, description="start of the bias before the gate's sigmoid; 3 opens the gates")
     normalisation: Normalisation = Field("none", description="after each 3x3 convolution")
     residual: bool = Field(False, description="a shortcut around each block")
@@ -36,7 +38,9 @@ class NetworkOptions(BaseModel):
     @model_validator(mode="after")
     def _one_rate_a_level(self) -> NetworkOptions:
         if len(self.dropout) != len(self.widths):
-            raise ValueError(f"{len(self.dropout)} dropout rates for {len(self.widths)} widths: give one each")
+            raise ValueError(
+                f"{len(self.dropout)} dropout rates for {len(self.widths)} widths: give one each"
+            )
         return self
 
     @property

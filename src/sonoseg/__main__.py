@@ -1,0 +1,5 @@
+"""`python -m sonoseg` is the `sonoseg` command."""
+
+from sonoseg.cli.main import main
+
+main()

@@ -1,0 +1,1 @@
+"""Training: recipe, augmentation, losses, the loop, export to a Model."""

@@ -1,0 +1,72 @@
+"""Batches: rows of the prepared arrays, in an order that only the seed and the epoch decide."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from sonoseg.datasets.prepared import PreparedSet
+from sonoseg.errors import DatasetError, TrainingError
+from sonoseg.training.recipe import DataOptions
+
+
+def seed_for(*numbers: int) -> int:
+    """One 63-bit seed from several numbers (run, epoch, step, ...), so that no state needs saving."""
+    return int(np.random.SeedSequence(numbers).generate_state(1, np.uint64)[0] >> 1)
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """Some pictures of a prepared set on the network's grid.
+
+    ids: their names. rows: their places in the arrays. pixels, masks: uint8 (N, S, S), memory-mapped.
+    """
+
+    ids: list[str]
+    rows: NDArray[np.intp]
+    pixels: NDArray[np.uint8]
+    masks: NDArray[np.uint8]
+
+    @classmethod
+    def of(cls, prepared: PreparedSet, ids: list[str], options: DataOptions, part: str) -> Pictures:
+        """The pictures `ids` of a prepared set. Raises DatasetError where there is none to learn from."""
+        pixels, masks = prepared.arrays(options.size, options.fit)
+        rows = prepared.rows(ids)
+        lesions = np.array([bool(masks[row].any()) for row in rows])
+        if part == "train":
+            times = np.where(lesions, 1, options.normals)
+            ids, rows = list(np.repeat(ids, times)), np.repeat(rows, times)
+        if not lesions.any():
+            raise DatasetError(
+                f"the {part} part of the split has {len(ids)} images and no lesion",
+                where=prepared.folder,
+                remedy="Make a split with more images in each fold",
+            )
+        return cls(ids, rows, pixels, masks)
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def order(self, seed: int, epoch: int) -> NDArray[np.intp]:
+        """A fresh order of the pictures for an epoch, from the seed alone."""
+        return np.random.default_rng([seed, epoch]).permutation(len(self)).astype(np.intp)
+
+    def take(self, which: NDArray[np.intp]) -> tuple[Tensor, Tensor]:
+        """Pixels in 0..1 and masks of 0 or 1, both float32 (n, 1, S, S). Raises TrainingError."""
+        rows = self.rows[which]
+        try:
+            pixels, masks = self.pixels[rows], self.masks[rows]
+        except (OSError, IndexError, ValueError) as error:
+            raise TrainingError(
+                f"the pixels of this batch cannot be read ({error})",
+                where=", ".join(self.ids[i] for i in which[:4]),
+                remedy="Run sonoseg data prepare --overwrite, then go on with --resume",
+            ) from error
+        return (
+            torch.from_numpy(pixels).float().div_(255)[:, None],
+            torch.from_numpy(masks).float()[:, None],
+        )

@@ -1,0 +1,57 @@
+"""Checkpoints: written whole or not at all, checked when read."""
+
+from __future__ import annotations
+
+import errno
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from sonoseg.errors import OutputError, TrainingError
+from sonoseg.files import atomic_path
+
+FORMAT = "sonoseg-checkpoint/1"
+
+
+def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
+    """Write `state` to `path`; what was there before stays until the new one is complete.
+
+    Raises OutputError where the disk is full or the folder cannot be written.
+    """
+    try:
+        with atomic_path(path) as temporary:
+            torch.save({"format": FORMAT, **state}, temporary)
+    except RuntimeError as error:
+        # torch's own writer reports a full disk as a RuntimeError about positions in its archive.
+        raise OutputError(
+            f"the checkpoint cannot be written ({str(error).splitlines()[0]}); the one before it is intact",
+            where=path,
+            remedy="Free some space, then go on with --resume",
+        ) from error
+    except OutputError as error:
+        full = isinstance(error.__cause__, OSError) and error.__cause__.errno in (errno.ENOSPC, errno.EFBIG)
+        raise OutputError(
+            f"the checkpoint {error.found}; the one before it is intact",
+            where=path,
+            remedy=f"{'Free some space' if full else 'Mend that'}, then go on with --resume",
+        ) from error
+
+
+def load_checkpoint(path: Path, device: torch.device | str = "cpu") -> dict[str, Any]:
+    """Read what `save_checkpoint` wrote. Raises TrainingError where it is missing, damaged or not ours."""
+    try:
+        state = torch.load(path, map_location=device, weights_only=True)
+    except FileNotFoundError as error:
+        raise TrainingError(
+            "no checkpoint is here", where=path, remedy="Start the run without --resume, in another folder"
+        ) from error
+    except Exception as error:  # torch raises many kinds for a damaged file
+        raise TrainingError(
+            f"the checkpoint is damaged ({str(error).splitlines()[0]})",
+            where=path,
+            remedy="Restore it from a copy, or start the run again in another folder",
+        ) from error
+    if not isinstance(state, dict) or state.get("format") != FORMAT:
+        raise TrainingError("this is no checkpoint of sonoseg", where=path)
+    return state

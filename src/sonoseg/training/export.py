@@ -1,0 +1,174 @@
+"""From a trained network to a Model: ONNX to predict with, weights to train on, a card."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import warnings
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from sonoseg import RESEARCH_ONLY, __version__
+from sonoseg.errors import ModelError
+from sonoseg.files import atomic_path, sha256_file
+from sonoseg.model.card import ModelCard, Preprocessing, Result, TrainingSet
+from sonoseg.model.model import CARD, ONNX, WEIGHTS, Model
+from sonoseg.network.attention_unet import AttentionUNet
+from sonoseg.training.recipe import Recipe
+
+OPSET = 20
+TOLERANCE = 1e-4
+LIMITS = (
+    RESEARCH_ONLY,
+    "One picture, one view: nothing is known of the lesion's third dimension, and nothing of its histology.",
+    "Trained on the machines and centres of the sets named here; others look different.",
+)
+
+
+class _Exported(nn.Module):
+    """The network with its outputs as a flat tuple: the logit, then the attention coefficients."""
+
+    def __init__(self, network: AttentionUNet) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, image: Tensor) -> tuple[Tensor, ...]:
+        outputs = self.network(image)
+        return (outputs.logit, *outputs.attention)
+
+
+def write_onnx(network: AttentionUNet, path: Path, size: int) -> list[str]:
+    """Write the network as ONNX, and return the names of its attention outputs.
+
+    Input "image", float32 (N, C, size, size), N free; outputs "logit" (N, 1, size, size) and one
+    "attention_k" (N, 1, h, w) a gate, 1 the nearest to the bottleneck.
+    Raises ModelError where ONNX Runtime's answer differs from torch's by more than 1e-4.
+    """
+    attention = [f"attention_{k + 1}" for k in range(len(network.gates))]
+    plain = AttentionUNet(network.options)
+    plain.load_state_dict({name: value.detach().cpu() for name, value in network.state_dict().items()})
+    wrapped = _Exported(plain).eval()
+    generator = torch.Generator().manual_seed(0)
+    example = torch.rand(2, network.options.channels, size, size, generator=generator)
+    with atomic_path(path) as temporary:
+        with _quiet():
+            torch.onnx.export(
+                wrapped,
+                (example,),
+                temporary,
+                input_names=["image"],
+                output_names=["logit", *attention],
+                dynamic_shapes={"image": {0: torch.export.Dim("N", min=1, max=4096)}},
+                opset_version=OPSET,
+                dynamo=True,
+                external_data=False,
+            )
+        _same(wrapped, temporary, example)
+    return attention
+
+
+def _same(wrapped: nn.Module, path: Path, example: Tensor) -> None:
+    """Raise ModelError unless ONNX Runtime gives what torch gives, for batches of one, two and three."""
+    import onnxruntime
+
+    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    for n in (1, 2, 3):
+        images = example[[i % 2 for i in range(n)]]
+        with torch.no_grad():
+            expected = [output.numpy() for output in wrapped(images)]
+        for mine, theirs in zip(expected, session.run(None, {"image": images.numpy()}), strict=True):
+            worst = float(np.abs(_sigmoid(mine) - _sigmoid(theirs)).max())
+            if mine.shape != theirs.shape or worst > TOLERANCE:
+                raise ModelError(
+                    f"the exported network differs from the trained one by {worst:.2g} (batch of {n})",
+                    where=path,
+                    remedy="Report this with the versions of torch and onnxruntime",
+                )
+
+
+def _sigmoid(logit: Any) -> Any:
+    return 1 / (1 + np.exp(-np.clip(logit, -60, 60)))
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep the exporter's progress off the user's terminal."""
+    loggers = [logging.getLogger(name) for name in ("torch.onnx", "onnxscript", "torch.export")]
+    levels = [logger.level for logger in loggers]
+    try:
+        for logger in loggers:
+            logger.setLevel(logging.ERROR)
+        with warnings.catch_warnings(), Path(os.devnull).open("w") as nothing:
+            warnings.simplefilter("ignore")
+            with contextlib.redirect_stdout(nothing), contextlib.redirect_stderr(nothing):
+                yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
+
+
+def export_model(
+    network: AttentionUNet,
+    recipe: Recipe,
+    folder: Path,
+    *,
+    threshold: float,
+    data: list[TrainingSet],
+    training: dict[str, Any],
+    results: list[Result],
+) -> Model:
+    """Write a Model folder: model.onnx, weights.safetensors, and last the card that names their hashes."""
+    size = recipe.data.size
+    attention = write_onnx(network, folder / ONNX, size)
+    with atomic_path(folder / WEIGHTS) as temporary:
+        state = {name: value.detach().cpu().contiguous() for name, value in network.state_dict().items()}
+        save_file(state, temporary)
+    card = ModelCard(
+        name=recipe.name,
+        created=datetime.now(UTC).date().isoformat(),
+        sonoseg=__version__,
+        preprocessing=Preprocessing(
+            size=size,
+            fit=recipe.data.fit,
+            channels=network.options.channels,
+            mean=recipe.data.mean,
+            std=recipe.data.std,
+        ),
+        threshold=threshold,
+        postprocessing=recipe.postprocessing,
+        network=network.options.model_dump(mode="json"),
+        attention=attention,
+        data=data,
+        training=training,
+        results=results,
+        limits=list(LIMITS),
+        sha256={name: sha256_file(folder / name) for name in (ONNX, WEIGHTS)},
+    )
+    card.write(folder / CARD)
+    return Model.load(folder)
+
+
+def load_weights(model: Model) -> AttentionUNet:
+    """The torch network of a Model, in evaluation mode. Raises ModelError where they do not fit."""
+    from safetensors.torch import load_file
+
+    from sonoseg.network.options import NetworkOptions
+
+    network = AttentionUNet(NetworkOptions.model_validate(model.card.network))
+    try:
+        network.load_state_dict(load_file(model.weights_path))
+    except Exception as error:
+        raise ModelError(
+            f"the weights do not fit the network on the card ({str(error).splitlines()[0]})",
+            where=model.weights_path,
+            remedy="Export the model again from its training run",
+        ) from error
+    return network.eval()

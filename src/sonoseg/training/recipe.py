@@ -1,0 +1,201 @@
+"""Recipes: everything that decides a training run, as one checked file."""
+
+from __future__ import annotations
+
+import difflib
+from importlib.resources import files
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from sonoseg.errors import RecipeError
+from sonoseg.model.card import Postprocessing
+from sonoseg.network.options import NetworkOptions
+from sonoseg.network.presets import PRESETS
+
+Share = Annotated[float, Field(ge=0, le=1)]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class DataOptions(_Section):
+    """What the network sees."""
+
+    size: Annotated[int, Field(ge=16)] = Field(256, description="side of the network's square input, pixels")
+    fit: Literal["stretch", "letterbox"] = Field("stretch", description="how a picture fills the square")
+    mean: float = Field(0.0, description="subtracted from grey in 0..1")
+    std: Annotated[float, Field(gt=0)] = Field(1.0, description="then divided by")
+    normals: Annotated[int, Field(ge=0)] = Field(
+        1, description="how often an epoch shows each picture without a lesion; 0 leaves them out"
+    )
+
+
+class OptimiserOptions(_Section):
+    """How the weights move."""
+
+    kind: Literal["adam", "adamw", "sgd"] = "adam"
+    rate: Annotated[float, Field(gt=0)] = 1e-3
+    weight_decay: Annotated[float, Field(ge=0)] = 0.0
+    schedule: Literal["constant", "cosine"] = "constant"
+    warmup_epochs: Annotated[float, Field(ge=0)] = 0.0
+    clip: Annotated[float, Field(ge=0)] = Field(0.0, description="largest norm of the gradient; 0 leaves it")
+    ema: Annotated[float, Field(ge=0, lt=1)] = Field(
+        0.0, description="decay of the averaged weights; 0: none"
+    )
+
+
+class LossOptions(_Section):
+    """What is made small."""
+
+    kind: Literal["bce", "dice-bce", "focal-tversky"] = "bce"
+    sides: Annotated[float, Field(ge=0)] = Field(
+        0.5, description="deep supervision: each coarser output weighs so much less than the one before"
+    )
+
+
+class AugmentationOptions(_Section):
+    """Ranges from which each picture's own change is drawn; all zero is no augmentation.
+
+    Ultrasound has a direction, depth: no vertical flips, small rotations only.
+    """
+
+    flip: Share = Field(0.0, description="chance of a left-right flip")
+    rotate: Annotated[float, Field(ge=0, le=45)] = Field(0.0, description="degrees, either way")
+    scale: Annotated[float, Field(ge=0, lt=1)] = Field(0.0, description="log-uniform in 1/(1+x)..1+x")
+    stretch: Annotated[float, Field(ge=0, lt=1)] = Field(0.0, description="the same for the aspect")
+    shift: Share = Field(0.0, description="share of the side, either way")
+    brightness: Share = Field(0.0, description="grey added, -x..x of full scale")
+    contrast: Annotated[float, Field(ge=0, lt=1)] = Field(0.0, description="factor 1-x..1+x about the mean")
+    gamma: Annotated[float, Field(ge=0, lt=1)] = Field(0.0, description="exponent 1/(1+x)..1+x")
+    speckle: Share = Field(0.0, description="largest standard deviation of multiplied noise")
+    blur: Annotated[float, Field(ge=0)] = Field(0.0, description="largest standard deviation, pixels")
+
+    @property
+    def active(self) -> bool:
+        """Whether anything is drawn at all."""
+        return any(self.model_dump().values())
+
+
+class Recipe(_Section):
+    """One training run, apart from its data: network, loss, optimiser, augmentation, length, seed."""
+
+    name: str
+    network: NetworkOptions
+    data: DataOptions = DataOptions()
+    batch: Annotated[int, Field(ge=1)] = Field(8, description="pictures a step, over all processes")
+    epochs: Annotated[int, Field(ge=1)] = 20
+    loss: LossOptions = LossOptions()
+    optimiser: OptimiserOptions = OptimiserOptions()
+    augmentation: AugmentationOptions = AugmentationOptions()
+    precision: Literal["fp32", "bf16"] = "bf16"
+    seed: Annotated[int, Field(ge=0)] = 0
+    checkpoint_minutes: Annotated[float, Field(gt=0)] = Field(
+        5.0, description="also saved at each epoch's end"
+    )
+    postprocessing: Postprocessing = Postprocessing()
+    threshold: Literal["validation"] | Annotated[float, Field(gt=0, lt=1)] = Field(
+        "validation", description="a number, or the best for mean lesion Dice on validation"
+    )
+
+    def yaml(self) -> str:
+        """The resolved recipe as YAML; `load_recipe` reads it back equal."""
+        return yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+
+
+def recipe_names() -> list[str]:
+    """The recipes that ship."""
+    folder = files("sonoseg.training") / "recipes"
+    return sorted(Path(item.name).stem for item in folder.iterdir() if item.name.endswith(".yaml"))
+
+
+def load_recipe(recipe: str | Path, changes: list[str] | tuple[str, ...] = ()) -> Recipe:
+    """Read a recipe by name, or a YAML file, and apply changes of the form "key.key=value".
+
+    `network.preset=NAME` takes a preset; further network keys change single values of it.
+    Raises RecipeError, with the path of the wrong key and the nearest right one.
+    """
+    text, where = _source(str(recipe))
+    try:
+        values = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise RecipeError(f"no readable YAML ({' '.join(str(error).split())})", where=where) from error
+    if not isinstance(values, dict):
+        raise RecipeError("a recipe is a mapping of keys to values", where=where)
+    for change in changes:
+        _apply(values, change)
+    network = values.get("network", {})
+    if not isinstance(network, dict):
+        raise RecipeError("'network' is a mapping, e.g. {preset: seed}", where=where)
+    preset = network.pop("preset", None)
+    if preset is not None and preset not in PRESETS:
+        raise _wrong("network.preset", str(preset), list(PRESETS), where, "preset")
+    base = PRESETS[preset].model_dump() if preset else {}
+    values["network"] = base | network
+    try:
+        return Recipe.model_validate(values)
+    except ValidationError as error:
+        raise _worded(error, where) from error
+
+
+def _source(recipe: str) -> tuple[str, str]:
+    path = Path(recipe)
+    if recipe in recipe_names():
+        return (files("sonoseg.training") / "recipes" / f"{recipe}.yaml").read_text(
+            "utf-8"
+        ), f"recipe {recipe}"
+    if path.suffix in {".yaml", ".yml"}:
+        try:
+            return path.read_text("utf-8"), str(path)
+        except (OSError, UnicodeDecodeError) as error:
+            raise RecipeError(f"the recipe cannot be read ({error})", where=path) from error
+    raise _wrong("--recipe", recipe, recipe_names(), None, "recipe")
+
+
+def _apply(values: dict[str, Any], change: str) -> None:
+    key, equals, text = change.partition("=")
+    if not equals or not key:
+        raise RecipeError(f"'{change}' is no change", where="--set", remedy="Write it as key.key=value")
+    try:
+        value = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise RecipeError(f"'{text}' is no readable value", where=f"--set {key}") from error
+    *sections, last = key.strip().split(".")
+    place = values
+    for section in sections:
+        place = place.setdefault(section, {})
+        if not isinstance(place, dict):
+            raise RecipeError(f"'{section}' has no keys of its own", where=f"--set {key}")
+    # A new preset starts afresh: values that the recipe set on the old one would surprise.
+    if sections == ["network"] and last == "preset":
+        place.clear()
+    if not sections and isinstance(value, dict) and isinstance(place.get(last), dict):
+        place[last] |= value
+    else:
+        place[last] = value
+
+
+def _worded(error: ValidationError, where: str) -> RecipeError:
+    first = error.errors()[0]
+    path = ".".join(str(part) for part in first["loc"] if part not in ("constrained-float", "literal"))
+    if first["type"] == "extra_forbidden":
+        known: Any = Recipe
+        for part in first["loc"][:-1]:
+            known = known.model_fields[str(part)].annotation
+        return _wrong(path, str(first["loc"][-1]), list(known.model_fields), where, "key")
+    message = first["msg"].removeprefix("Value error, ")
+    found = f"'{path}': {message[:1].lower()}{message[1:]}"
+    if first["type"] not in {"missing", "value_error"}:
+        found += f", got {first['input']!r}"
+    return RecipeError(found, where=where, remedy="See docs/training.md for every key")
+
+
+def _wrong(path: str, word: str, right: list[str], where: str | None, kind: str) -> RecipeError:
+    near = difflib.get_close_matches(word, right, n=1, cutoff=0.4)
+    remedy = f"Did you mean '{near[0]}'?" if near else f"There are: {', '.join(right)}"
+    return RecipeError(
+        f"no {kind} '{path if kind == 'key' else word}'", where=where, remedy=remedy.rstrip("?")
+    )
