@@ -31,7 +31,7 @@ def lateral_sigma(spec: PhantomSpec, height: int) -> F32:
     """Standard deviation of the beam in columns for each row (H,): narrowest at the focus."""
     wavelength = SOUND_MM_PER_US / spec.beam.frequency_mhz
     depth = np.arange(height) * spec.spacing.row
-    waist = 0.52 * wavelength * spec.beam.f_number
+    waist = 0.62 * wavelength * spec.beam.f_number
     reach = 7.0 * wavelength * spec.beam.f_number**2 * 4
     width = waist * np.sqrt(1 + ((depth - spec.beam.focus_mm) / reach) ** 2)
     columns: F32 = np.maximum(width / spec.spacing.column, 0.7).astype(np.float32)
@@ -48,11 +48,15 @@ def envelope_power(spec: PhantomSpec, echo: F32, mirror: F32) -> F32:
     rng = spec.rng(7)
     length = next_fast_len(width + 2 * _MARGIN)
     column = np.clip(np.arange(length) - _MARGIN, 0, width - 1)
-    noise = rng.standard_normal((height, 2 * length), dtype=np.float32)
+    taps = _pulse(axial_sigma(spec))
+    reach = len(taps) // 2
+    row = np.clip(np.arange(-reach, height + reach), 0, height - 1)
+    noise = rng.standard_normal((len(row), 2 * length), dtype=np.float32)
     field = noise.view(np.complex64)
-    field *= echo[:, column]
-    field = _pulse(field.view(np.float32), axial_sigma(spec)).view(np.complex64)
-    bright = _pulse(mirror[:, column], axial_sigma(spec)) * np.float32(1.6)
+    field *= echo[np.ix_(row, column)]
+    field = _convolve(field.view(np.float32), taps).view(np.complex64)
+    bright = _convolve(mirror[np.ix_(row, column)], taps)
+    bright *= np.float32(1.6)
     spectrum = fft(field, axis=1, overwrite_x=True)
     flat = fft(bright, axis=1)
     sigma = lateral_sigma(spec, height)[:, None]
@@ -74,16 +78,21 @@ def envelope_power(spec: PhantomSpec, echo: F32, mirror: F32) -> F32:
     return power
 
 
-def _pulse(field: F32, sigma: float) -> F32:
-    """Convolve the rows' axis with a Gaussian of unit energy, edges held."""
+def _pulse(sigma: float) -> F32:
+    """The pulse's envelope, a Gaussian of unit energy, one value a row."""
     reach = int(np.ceil(2.8 * sigma))
-    taps = np.exp(-((np.arange(-reach, reach + 1) / sigma) ** 2) / 2)
-    taps = (taps / np.sqrt(np.square(taps).sum())).astype(np.float32)
-    height = field.shape[0]
-    held = np.concatenate([np.repeat(field[:1], reach, 0), field, np.repeat(field[-1:], reach, 0)])
-    out: F32 = held[reach : reach + height] * taps[reach]
+    taps = np.exp(-np.square(np.arange(-reach, reach + 1) / sigma) / 2)
+    unit: F32 = (taps / np.sqrt(np.square(taps).sum())).astype(np.float32)
+    return unit
+
+
+def _convolve(field: F32, taps: F32) -> F32:
+    """Convolve the rows' axis of (H + 2 r, W) with 2 r + 1 symmetric taps: (H, W)."""
+    reach = len(taps) // 2
+    height = len(field) - 2 * reach
+    out: F32 = field[reach : reach + height] * taps[reach]
     for k in range(1, reach + 1):
-        pair = held[reach - k : reach - k + height] + held[reach + k : reach + k + height]
+        pair = field[reach - k : reach - k + height] + field[reach + k : reach + k + height]
         pair *= taps[reach + k]
         out += pair
     return out
@@ -94,7 +103,7 @@ def compress(spec: PhantomSpec, power: F32) -> NDArray[np.uint8]:
     level = np.log10(np.maximum(power, np.float32(1e-12)))
     level *= np.float32(10)
     level = _smooth(level, spec.display.smoothing)
-    white = np.float32(12.0 - spec.display.gain_db)  # dB over the gland's mean that shows as white
+    white = np.float32(19.0 - spec.display.gain_db)  # dB over the gland's mean that shows as white
     level -= white - np.float32(spec.display.dynamic_range_db)
     level *= np.float32(1 / spec.display.dynamic_range_db)
     np.clip(level, 0, 1, out=level)

@@ -52,8 +52,9 @@ class LesionRanges:
     """How a kind of lesion looks, as ranges to draw from.
 
     aspect: short over long axis. angle: of the long axis, degrees. lobes: height of the lobulation,
-    relative. contrast: echo level, dB. through: dB below the lesion, above 0 enhancement, below 0 shadow.
-    edge: dB of the shadows below its sides. rim: dB of wall or halo. soft: width of the margin, mm.
+    relative. contrast: echo level against fat, dB. through: dB below the lesion, above 0 enhancement,
+    below 0 shadow. edge: dB of the shadows below its sides. rim: dB of wall or halo. soft: width of the
+    margin, mm.
     """
 
     aspect: Range
@@ -68,13 +69,34 @@ class LesionRanges:
 
 LESIONS: dict[Kind, LesionRanges] = {
     "cyst": LesionRanges(
-        (0.55, 0.98), (-15, 15), (0, 0.035), (-48, -36), (4, 9), (3, 7), (3, 7), (0.04, 0.1)
+        aspect=(0.55, 0.98),
+        angle=(-15, 15),
+        lobes=(0.0, 0.05),
+        contrast=(-34, -22),
+        through=(4, 9),
+        edge=(3, 7),
+        rim=(-4, 2),
+        soft=(0.05, 0.12),
     ),
     "oval": LesionRanges(
-        (0.4, 0.75), (-18, 18), (0.02, 0.07), (-19, -13), (0.5, 4), (1, 5), (2, 6), (0.1, 0.25)
+        aspect=(0.4, 0.75),
+        angle=(-18, 18),
+        lobes=(0.03, 0.1),
+        contrast=(-9, -3.5),
+        through=(0.5, 4),
+        edge=(1, 5),
+        rim=(-9, -2),
+        soft=(0.1, 0.25),
     ),
     "spiculated": LesionRanges(
-        (0.55, 0.95), (35, 145), (0.05, 0.1), (-24, -16), (-24, -9), (0, 1.5), (2, 5), (0.25, 0.6)
+        aspect=(0.55, 0.95),
+        angle=(35, 145),
+        lobes=(0.05, 0.1),
+        contrast=(-12, -5),
+        through=(-20, -5),
+        edge=(0, 1.5),
+        rim=(2, 5),
+        soft=(0.15, 0.4),
     ),
 }
 
@@ -160,8 +182,9 @@ def _draw_tissue(rng: np.random.Generator, tall: float, kind: Kind) -> TissueSpe
         muscle_mm=muscle,
         fat_db=float(rng.uniform(-15, -8)),
         fibre_db=float(rng.uniform(2.0, 4.5)),
-        bend_mm=float(rng.uniform(0.4, 2.0)),
+        bend_mm=float(rng.uniform(0.3, 1.5)),
         dip=float(rng.uniform(-0.12, 0.12)),
+        mix=float(rng.beta(1.2, 2.5)),
         ribs=bool(rng.random() < 0.3),
         lobules=int(rng.integers(1, 5) if normal else rng.integers(0, 3)),
         ducts=int(rng.integers(0, 4) if normal else rng.integers(0, 2)),
@@ -179,7 +202,7 @@ def _draw_console(rng: np.random.Generator, name: str, tall: float) -> tuple[Bea
     )
     display = DisplaySpec(
         look=name,
-        slope_db_per_mm=float(rng.uniform(0.05, 0.55)),
+        slope_db_per_mm=float(rng.uniform(0.1, 0.8)),
         noise_db=float(rng.uniform(-62, -46)),
         lateral_db=float(rng.uniform(0.6, 2.2)),
         dynamic_range_db=float(rng.uniform(*look.dynamic_range)),
@@ -214,7 +237,7 @@ def _draw_lesion(
         angle_deg=float(rng.uniform(*ranges.angle)),
         lobes=float(rng.uniform(*ranges.lobes)),
         corners=int(rng.integers(5, 12)) if kind == "spiculated" else 0,
-        contrast_db=float(rng.uniform(*ranges.contrast)),
+        contrast_db=tissue.fat_db + float(rng.uniform(*ranges.contrast)),
         through_db=float(rng.uniform(*ranges.through)),
         edge_db=float(rng.uniform(*ranges.edge)),
         rim_db=float(rng.uniform(*ranges.rim)),

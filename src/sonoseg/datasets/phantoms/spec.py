@@ -49,7 +49,8 @@ class TissueSpec:
     """The breast. *_mm: depth of each layer's lower border at rest.
 
     fat_db: fat's echo level. fibre_db: strength of the fibrous texture. bend_mm: how far layers wave.
-    dip: their slope. ribs: whether a rib is cut. lobules, ducts, shadows: how many of each.
+    dip: their slope. mix: how much fat lies in the gland, 0..1. ribs: whether a rib is cut. lobules,
+    ducts, shadows: how many of each.
     """
 
     skin_mm: float
@@ -61,6 +62,7 @@ class TissueSpec:
     fibre_db: float
     bend_mm: float
     dip: float
+    mix: float
     ribs: bool
     lobules: int
     ducts: int

@@ -1,7 +1,7 @@
-"""The breast without a lesion: echo levels and specular interfaces of its layers.
+"""The breast without a lesion: echo levels and mirrors of its layers.
 
 Drawn flat first (skin, fat with lobules and Cooper's ligaments, gland, retromammary fat, fascia, pectoral
-muscle, ribs), then bent as a whole, so that strands follow the layers they lie in.
+muscle, chest wall), then bent as a whole, so that strands follow the layers they lie in.
 """
 
 from __future__ import annotations
@@ -11,7 +11,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from sonoseg.datasets.phantoms.fields import enlarge, lines_of, smooth_field, smooth_line, warp_rows
+from sonoseg.datasets.phantoms.distractors import add_ducts, add_lobules, add_ribs, shadows
+from sonoseg.datasets.phantoms.fat import make_fat
+from sonoseg.datasets.phantoms.fields import lines_of, smooth_field, smooth_line, warp_rows
 from sonoseg.datasets.phantoms.spec import PhantomSpec
 
 F32 = NDArray[np.float32]
@@ -33,202 +35,141 @@ class Scene:
 def make_tissue(spec: PhantomSpec) -> Scene:
     """The bent layers of `spec`, without a lesion."""
     rng = spec.rng(2)
-    height, width = shape = spec.inner
+    shape = spec.inner
     mm = np.float32(spec.spacing.row)
-    depth = (np.arange(height, dtype=np.float32) * mm)[:, None]
-    echo = np.empty(shape, np.float32)
+    depth = (np.arange(shape[0], dtype=np.float32) * mm)[:, None]
+    skin, fat, gland, retro, muscle = _borders(spec, rng)
+    fibre = _fibres(spec, rng)
+    strands = _strands(spec, rng)
+
+    # Deep to shallow: each layer is painted over the one below, from its lower border up.
+    echo = np.float32(-20) + np.float32(0.8) * fibre
     mirror = np.zeros(shape, np.float32)
-
-    borders = _borders(spec, rng, width)
-    skin, fat, gland, retro, muscle = borders
-    fibre = _fibres(spec, rng, shape)
-
-    # Deep to shallow, each layer painting over the one below from its lower border up.
-    deep = _chest_wall(spec, rng, shape)
-    echo[:] = deep
-    strands = lines_of(smooth_field(rng, shape, (_px(spec, 0.45), _pxc(spec, 5.0))), 0.9)
-    _paint(echo, depth, muscle, -13 + 0.6 * fibre + 9 * strands, mm)
-    _paint(echo, depth, retro, spec.tissue.fat_db + 2 + 0.5 * fibre + 7 * strands, mm)
-    _paint(echo, depth, gland, _gland(spec, rng, shape, fibre), mm)
-    lobules, septa = _fat(spec, rng, shape, float(fat.max()))
-    _paint(echo, depth, fat, lobules + 0.45 * fibre, mm)
-    _paint(echo, depth, skin, 3 + 0.3 * fibre, mm)
-
-    weight = _below(depth, skin, mm) * _above(depth, fat, mm)
-    echo += weight * (septa * np.float32(10))
-    mirror += weight * septa * np.float32(1.1)
-    for border, strength in ((skin, 1.8), (fat, 0.5), (gland, 0.7), (retro, 1.6), (muscle, 1.4)):
-        patchy = np.clip(smooth_line(rng, width, _pxc(spec, 4.0)) * 0.6 + 0.7, 0, 2)
-        line = np.exp(-(((depth - border) / (1.1 * mm)) ** 2))
+    _paint(echo, depth, muscle, _muscle(spec, rng, fibre), mm)
+    _paint(echo, depth, retro, np.float32(spec.tissue.fat_db + 2) + np.float32(0.6) * fibre, mm)
+    _paint(echo, depth, gland, _gland(spec, rng, fibre), mm)
+    mirror += strands * _above(depth, muscle, mm)
+    level, septa, facing = make_fat(spec, rng, float(fat.max()))
+    _paint(echo, depth, fat, level + np.float32(0.5) * fibre, mm)
+    in_fat = _below(depth, skin, mm) * _above(depth, fat, mm)
+    echo += in_fat * septa * (np.float32(5) + np.float32(9) * facing)
+    mirror += in_fat * septa * facing * np.float32(1.2)
+    for border, strength in ((fat, 0.3), (gland, 0.4), (retro, 0.9), (muscle, 0.6)):
+        patchy = np.clip(0.45 + 0.65 * smooth_line(rng, shape[1], spec.pixels(1, 2.5)[1]), 0.03, 2)
+        line = np.exp(-np.square((depth - border) / np.float32(max(1.6 * mm, 0.13))))
         mirror += line * (strength * patchy).astype(np.float32)
-    mirror += _bright_strands(spec, rng, shape) * _below(depth, skin, mm)
+        echo += line * np.float32(4 * strength)
+    add_lobules(spec, rng, echo, mirror)
+    add_ducts(spec, rng, echo, mirror)
+    ribs = add_ribs(spec, rng, echo, mirror)
 
-    bent = depth / mm + _bend(spec, rng)
-    return Scene(warp_rows(echo, bent), warp_rows(mirror, bent), _shadows(spec, rng))
+    shift = _bend(spec, rng)
+    # A mirror shows where it faces the beam, and never evenly.
+    mirror *= np.exp(-np.square(np.gradient(shift, axis=1) / np.float32(0.35)) + fibre * np.float32(0.16))
+    bent = shift + np.arange(shape[0], dtype=np.float32)[:, None]
+    echo, mirror = warp_rows(echo, bent), warp_rows(mirror, bent)
+    _skin(spec, rng, echo, mirror, depth)
+    return Scene(echo, mirror, shadows(spec, rng) + ribs)
 
 
-def _px(spec: PhantomSpec, mm: float) -> float:
-    return mm / spec.spacing.row
-
-
-def _pxc(spec: PhantomSpec, mm: float) -> float:
-    return mm / spec.spacing.column
-
-
-def _borders(spec: PhantomSpec, rng: np.random.Generator, width: int) -> list[F32]:
+def _borders(spec: PhantomSpec, rng: np.random.Generator) -> list[F32]:
     """The lower borders (W,) in mm of skin, fat, gland, retromammary fat and muscle, before the bending."""
-    skin = spec.tissue.skin_mm + 0.06 * smooth_line(rng, width, _pxc(spec, 6))
-    scallops = np.abs(
-        smooth_line(rng, width, _pxc(spec, 3.5))
-    )  # Cooper's ligaments pull the gland up in cusps
-    thick = spec.tissue.fat_mm - spec.tissue.skin_mm
-    fat = spec.tissue.fat_mm + thick * (
-        0.3 * (scallops - 0.8) + 0.12 * smooth_line(rng, width, _pxc(spec, 9))
-    )
-    gland = spec.tissue.gland_mm + 0.1 * (spec.tissue.gland_mm - spec.tissue.fat_mm) * smooth_line(
-        rng, width, _pxc(spec, 6)
-    )
-    retro = spec.tissue.retromammary_mm + 0.2 * smooth_line(rng, width, _pxc(spec, 9))
-    muscle = spec.tissue.muscle_mm + 0.4 * smooth_line(rng, width, _pxc(spec, 9))
-    floor = skin + 0.6
-    lines = [skin.astype(np.float32)]
-    for line in (fat, gland, retro, muscle):
-        floor = np.maximum(line, floor).astype(np.float32)
-        lines.append(floor)
-        floor = floor + np.float32(0.4)
+    tissue = spec.tissue
+    width = spec.inner[1]
+
+    def wave(pitch_mm: float) -> F32:
+        return smooth_line(rng, width, pitch_mm / spec.spacing.column)
+
+    scallops = np.sqrt(np.square(wave(3.5)) + np.float32(0.05))  # Cooper's ligaments pull the gland up
+    skin = np.full(width, tissue.skin_mm, np.float32)
+    fat = tissue.fat_mm + (tissue.fat_mm - tissue.skin_mm) * (0.28 * (scallops - 0.8) + 0.15 * wave(8))
+    gland = tissue.gland_mm + 0.1 * (tissue.gland_mm - tissue.fat_mm) * wave(6)
+    retro = tissue.retromammary_mm + 0.2 * wave(9)
+    muscle = tissue.muscle_mm + 0.3 * wave(9)
+    lines = [skin]
+    for line, gap in ((fat, 0.6), (gland, 0.4), (retro, 0.4), (muscle, 0.4)):
+        lines.append(np.maximum(line, lines[-1] + gap).astype(np.float32))
     return lines
 
 
-def _fibres(spec: PhantomSpec, rng: np.random.Generator, shape: tuple[int, int]) -> F32:
-    """Horizontal fibrous unevenness in dB, at two scales."""
-    fine = smooth_field(rng, shape, (_px(spec, 0.16), _pxc(spec, 0.8)))
-    coarse = smooth_field(rng, shape, (_px(spec, 0.45), _pxc(spec, 2.2)))
-    out: F32 = np.float32(spec.tissue.fibre_db * 0.75) * (fine + coarse)
-    return out
+def _fibres(spec: PhantomSpec, rng: np.random.Generator) -> F32:
+    """Unevenness along the layers in dB, at two scales."""
+    fine = smooth_field(rng, spec.inner, spec.pixels(0.17, 0.9))
+    coarse = smooth_field(rng, spec.inner, spec.pixels(0.5, 3.2))
+    fine += coarse
+    fine *= np.float32(0.75 * spec.tissue.fibre_db)
+    return fine
 
 
-def _gland(spec: PhantomSpec, rng: np.random.Generator, shape: tuple[int, int], fibre: F32) -> F32:
-    cloud = smooth_field(rng, shape, (_px(spec, 1.6), _pxc(spec, 3.2)))
-    islands = smooth_field(rng, shape, (_px(spec, 0.7), _pxc(spec, 1.5)))
-    dark = 1 / (1 + np.exp(-(islands - np.float32(1.35)) * 7))
-    out: F32 = fibre + np.float32(2.2) * cloud - np.float32(9) * dark
-    return out
+def _strands(spec: PhantomSpec, rng: np.random.Generator) -> F32:
+    """Short bright strands: level sets of a flat field, seen only here and there."""
+    lines = lines_of(smooth_field(rng, spec.inner, spec.pixels(0.8, 5.0)), 1.2)
+    seen = smooth_field(rng, spec.inner, spec.pixels(0.6, 1.4))
+    lines *= np.clip(seen - np.float32(0.7), 0, 1.2)
+    return lines
 
 
-def _fat(
-    spec: PhantomSpec, rng: np.random.Generator, shape: tuple[int, int], bottom: float
-) -> tuple[F32, F32]:
-    """Fat's echo level in dB and its septa in 0..1: cells around jittered seeds, long across the beam."""
-    height, width = shape
-    rows = min(height, int(bottom / spec.spacing.row) + 4)
-    step = 2
-    thick = max(bottom - spec.tissue.skin_mm, 1.0)
-    tall = float(rng.uniform(2.2, 3.6))
-    wide = tall * float(rng.uniform(2.2, 3.6))
-    down, across = max(1, round(thick / tall)), max(2, round(width * spec.spacing.column / wide))
-    row = np.linspace(0, (rows - 1) * spec.spacing.row, (rows + 1) // step, dtype=np.float32)[:, None]
-    column = np.linspace(0, (width - 1) * spec.spacing.column, (width + 1) // step, dtype=np.float32)[None, :]
-    small = (row.shape[0], column.shape[1])
-    y = (row + 0.35 * smooth_field(rng, small, (_px(spec, 1.2) / step, _pxc(spec, 2.0) / step))) / np.float32(
-        tall
-    )
-    x = (
-        column + 0.8 * smooth_field(rng, small, (_px(spec, 1.2) / step, _pxc(spec, 2.0) / step))
-    ) / np.float32(wide)
-    nearest = np.full(small, np.inf, np.float32)
-    second = np.full(small, np.inf, np.float32)
-    level = np.zeros(small, np.float32)
-    for i in range(-1, down + 1):
-        for j in range(-1, across + 1):
-            seed_y = (spec.tissue.skin_mm + (i + 0.5 + rng.uniform(-0.35, 0.35)) * thick / down) / tall
-            seed_x = (
-                ((j + 0.5 * (i % 2) + rng.uniform(-0.4, 0.4) + 0.5) / across)
-                * width
-                * spec.spacing.column
-                / wide
-            )
-            own = np.float32(rng.normal(0, 1.2))
-            away = np.square(y - np.float32(seed_y)) + np.square(x - np.float32(seed_x))
-            closer = away < nearest
-            np.minimum(second, np.where(closer, nearest, away), out=second)
-            np.minimum(nearest, away, out=nearest)
-            level[closer] = own
-    gap = np.sqrt(second) - np.sqrt(nearest)
-    gap *= np.float32(tall)
-    seen = np.clip(
-        0.55 + 0.55 * smooth_field(rng, small, (_px(spec, 1.5) / step, _pxc(spec, 3) / step)), 0, 1.3
-    )
-    septa = np.exp(-np.square(gap / np.float32(0.16))) * seen
-    full = np.zeros(shape, np.float32)
-    full[:rows] = enlarge(septa, (rows, width))
-    base = np.full(shape, spec.tissue.fat_db, np.float32)
-    base[:rows] += enlarge(level, (rows, width))
-    return base, full
+def _gland(spec: PhantomSpec, rng: np.random.Generator, fibre: F32) -> F32:
+    """Fibroglandular tissue in dB: bright, clouded, with islands of fat and dark ductal streaks."""
+    cloud = smooth_field(rng, spec.inner, spec.pixels(1.6, 3.4))
+    islands = smooth_field(rng, spec.inner, spec.pixels(0.65, 1.7))
+    share = np.float32(1.5 - 1.4 * spec.tissue.mix)
+    dark = 1 / (1 + np.exp((share - islands) * np.float32(6)))
+    gland: F32 = fibre + np.float32(2.4) * cloud
+    gland += dark * (np.float32(spec.tissue.fat_db) - np.float32(0.6) * gland)
+    return gland
 
 
-def _bright_strands(spec: PhantomSpec, rng: np.random.Generator, shape: tuple[int, int]) -> F32:
-    """Short bright strands everywhere: level sets of a flat field, seen only here and there."""
-    field = smooth_field(rng, shape, (_px(spec, 0.9), _pxc(spec, 4.0)))
-    seen = np.clip(smooth_field(rng, shape, (_px(spec, 0.8), _pxc(spec, 1.6))) - np.float32(0.5), 0, 1.5)
-    out: F32 = lines_of(field, 1.1) * seen * np.float32(1.0)
-    return out
-
-
-def _chest_wall(spec: PhantomSpec, rng: np.random.Generator, shape: tuple[int, int]) -> F32:
-    haze = smooth_field(rng, shape, (_px(spec, 1.0), _pxc(spec, 3.0)))
-    out: F32 = np.float32(-22) + np.float32(3) * haze
-    return out
+def _muscle(spec: PhantomSpec, rng: np.random.Generator, fibre: F32) -> F32:
+    """Pectoral muscle in dB: dark, with long thin bright striations."""
+    striae = lines_of(smooth_field(rng, spec.inner, spec.pixels(0.42, 6.0)), 1.1)
+    striae *= np.clip(np.float32(0.6) + smooth_field(rng, spec.inner, spec.pixels(0.8, 2.5)), 0, 1.6)
+    muscle: F32 = np.float32(-15) + np.float32(0.6) * fibre
+    muscle += np.float32(9) * striae
+    return muscle
 
 
 def _bend(spec: PhantomSpec, rng: np.random.Generator) -> F32:
     """Rows to add to a pixel's row to find its place in the flat tissue (H, W); 0 at the skin."""
     height, width = spec.inner
-    depth = np.linspace(0, 1, height, dtype=np.float32)[:, None]
-    slow = smooth_field(rng, (height, width), (_px(spec, 7), _pxc(spec, 9)))
-    quick = smooth_field(rng, (height, width), (_px(spec, 2.5), _pxc(spec, 3.5)))
-    across = np.linspace(-0.5, 0.5, width, dtype=np.float32)[None, :] * np.float32(
-        width * spec.spacing.column
-    )
-    start = np.clip((depth * height * spec.spacing.row - spec.tissue.skin_mm) / 4, 0, 1)
-    shift: F32 = (
-        np.float32(spec.tissue.bend_mm) * slow
-        + np.float32(0.28) * quick
-        + np.float32(spec.tissue.dip) * across
-    )
-    shift *= start / np.float32(spec.spacing.row)
+    slow = smooth_field(rng, (height, width), spec.pixels(9, 12))
+    quick = smooth_field(rng, (height, width), spec.pixels(2.5, 3.5))
+    across = (np.arange(width, dtype=np.float32) - np.float32(width / 2)) * np.float32(spec.spacing.column)
+    depth = (np.arange(height, dtype=np.float32) * np.float32(spec.spacing.row))[:, None]
+    shift: F32 = np.float32(spec.tissue.bend_mm) * slow
+    shift += np.float32(0.25) * quick
+    shift += np.float32(spec.tissue.dip) * across
+    shift *= np.clip((depth - np.float32(spec.tissue.skin_mm)) / 5, 0, 1) / np.float32(spec.spacing.row)
     return shift
 
 
-def _shadows(spec: PhantomSpec, rng: np.random.Generator) -> F32:
-    """Loss in dB (H, W) by poor contact and by ligaments: fuzzy bands from a depth downwards."""
-    height, width = spec.inner
-    depth = (np.arange(height, dtype=np.float32) * np.float32(spec.spacing.row))[:, None]
-    across = (np.arange(width, dtype=np.float32) * np.float32(spec.spacing.column))[None, :]
-    loss = np.zeros((height, width), np.float32)
-    for _ in range(spec.tissue.shadows):
-        middle, half = rng.uniform(0, width * spec.spacing.column), rng.uniform(0.6, 3.0)
-        start, power = rng.uniform(spec.tissue.skin_mm, spec.tissue.gland_mm), rng.uniform(3, 12)
-        lean = rng.uniform(-0.1, 0.1)
-        onset = np.clip((depth - np.float32(start)) / 4, 0, 1)
-        away = (across - np.float32(middle) - np.float32(lean) * (depth - np.float32(start))) / np.float32(
-            half
-        )
-        loss += np.float32(power) * onset * np.exp(-(away**2))
-    return loss
+def _skin(spec: PhantomSpec, rng: np.random.Generator, echo: F32, mirror: F32, depth: F32) -> None:
+    """Probe cover, gel and skin over the first millimetres: straight bands that follow the probe."""
+    lower = float(spec.tissue.skin_mm)
+    width = echo.shape[1]
+    rows = min(len(depth), int(lower / spec.spacing.row) + 6)
+    z = depth[:rows]
+    inside = _above(z, np.full(width, lower, np.float32), np.float32(spec.spacing.row))
+    texture = smooth_field(rng, (rows, width), spec.pixels(0.15, 2.5))
+    gel = float(rng.uniform(0.25, 0.5))
+    bands = np.where(z < gel, np.float32(-8), np.float32(-2)) + np.float32(1.5) * texture
+    echo[:rows] += inside * (bands - echo[:rows])
+    for place, strength in ((0.1, 1.2), (gel, 0.9), ((gel + lower) / 2, 0.3), (lower, 0.9)):
+        line = np.exp(-np.square((z - np.float32(place)) / np.float32(0.1)))
+        patchy = np.clip(0.8 + 0.35 * smooth_line(rng, width, spec.pixels(1, 3)[1]), 0.1, 2)
+        mirror[:rows] += line * (strength * patchy).astype(np.float32)
 
 
 def _above(depth: F32, border: F32, mm: np.float32) -> F32:
-    out: F32 = np.clip((border - depth) / (2 * mm) + np.float32(0.5), 0, 1)
-    return out
+    weight: F32 = np.clip((border - depth) / (2 * mm) + np.float32(0.5), 0, 1)
+    return weight
 
 
 def _below(depth: F32, border: F32, mm: np.float32) -> F32:
-    out: F32 = np.clip((depth - border) / (2 * mm) + np.float32(0.5), 0, 1)
-    return out
+    return 1 - _above(depth, border, mm)
 
 
 def _paint(echo: F32, depth: F32, border: F32, layer: F32, mm: np.float32) -> None:
     """Blend `layer` into `echo` above the border (W,), over two pixels."""
     rows = min(echo.shape[0], int(float(border.max()) / float(mm)) + 3)
-    weight = _above(depth[:rows], border, mm)
-    echo[:rows] += weight * (layer[:rows] - echo[:rows])
+    echo[:rows] += _above(depth[:rows], border, mm) * (layer[:rows] - echo[:rows])
