@@ -11,6 +11,9 @@ from sonoseg.errors import ShapeError
 
 Mask = NDArray[np.bool_]
 
+ROUNDING = 1e-5
+"""How far a resized probability may stray outside 0..1; it is clipped."""
+
 
 def as_mask(mask: NDArray[Any], name: str) -> Mask:
     """`mask` as bool (H, W). Anything but zero is lesion. Raises ShapeError."""
@@ -45,9 +48,9 @@ def as_probability(probability: NDArray[Any], shape: tuple[int, ...]) -> NDArray
     if not np.issubdtype(array.dtype, np.floating):
         array = array.astype(np.float32)
     low, high = float(array.min()), float(array.max())
-    if not (low >= 0.0 and high <= 1.0):  # NaN fails here too
+    if not (low >= -ROUNDING and high <= 1.0 + ROUNDING):  # NaN fails here too
         raise ShapeError(
             f"the probability runs from {low:g} to {high:g}",
             remedy="Give probabilities from 0 to 1, without NaN; a logit needs a sigmoid first",
         )
-    return array
+    return array if low >= 0.0 and high <= 1.0 else array.clip(0.0, 1.0)

@@ -1,0 +1,71 @@
+"""Strata: the same figures for small and large lesions, classes, and pictures with marks drawn on them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from sonoseg.errors import DatasetError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+SIZES: Final = ("Q1 smallest", "Q2", "Q3", "Q4 largest")
+YES, NO, UNKNOWN = "yes", "no", "unknown"
+
+STRATA: Final[dict[str, str]] = {
+    "size": "size_stratum",
+    "class": "label",
+    "marks": "marks_stratum",
+    "callipers": "callipers",
+}
+"""Name of a stratification -> the column of a study's rows that holds it."""
+
+ORDER: Final[dict[str, tuple[str, ...]]] = {
+    "size": SIZES,
+    "class": ("benign", "malignant", "unknown"),
+    "marks": (YES, NO, UNKNOWN),
+    "callipers": (YES, NO, UNKNOWN),
+}
+
+
+def size_edges(shares: Sequence[float]) -> tuple[float, float, float]:
+    """The quartiles of lesion area as a share of the picture (0..1), over the pictures with a lesion.
+
+    Taken over a whole prepared set they stay the same for every fold and model, so "the smallest quarter"
+    always means the same lesions; a part of the set then holds about a quarter of each.
+    Raises DatasetError where no picture has a lesion.
+    """
+    known = np.asarray(shares, dtype=np.float64)
+    known = known[known > 0]
+    if known.size == 0:
+        raise DatasetError(
+            "no picture has a lesion, so there are no sizes to compare",
+            remedy="Check the masks with sonoseg data check",
+        )
+    low, middle, high = np.quantile(known, [0.25, 0.5, 0.75]).tolist()
+    return low, middle, high
+
+
+def size_stratum(share: float, edges: tuple[float, float, float]) -> str:
+    """One of SIZES for a lesion's share of the picture, its upper edge included; "" without a lesion."""
+    return SIZES[int(np.searchsorted(edges, share, side="left"))] if share > 0 else ""
+
+
+def marks_strata(table: pd.DataFrame) -> pd.DataFrame:
+    """Columns marks_stratum and callipers ("yes", "no", "unknown") for a prepared set's table.
+
+    table: with the columns set and marks. In a set that names no mark at all nobody looked, and "" is no
+    "no": it is unknown. Callipers are the marks that name a measurement.
+    """
+    import pandas as pd
+
+    marks = table["marks"].fillna("").astype(str)
+    known = (marks != "").groupby(table["set"]).transform("any")
+    named = {"marks_stratum": marks != "", "callipers": marks.str.contains("measurement")}
+    return pd.DataFrame(
+        {name: np.where(there, YES, np.where(known, NO, UNKNOWN)) for name, there in named.items()},
+        index=table.index,
+    )

@@ -1,0 +1,202 @@
+"""The summary of a study: means with intervals, pooled figures, lesions, normals, calibration, strata."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from sonoseg.evaluation.bootstrap import Interval, bootstrap, bootstrap_means, bootstrap_ratio
+from sonoseg.evaluation.policy import Policy
+from sonoseg.evaluation.rows import REGIONS, Measured
+from sonoseg.evaluation.strata import ORDER, STRATA
+from sonoseg.metrics.calibration import ReliabilityBins
+from sonoseg.metrics.lesion import Candidates, Froc, froc
+
+PER_IMAGE = (
+    *("dice", "iou", "precision", "recall", "pixel_accuracy"),
+    *("hd95_px", "hd95_percent_diagonal", "hd95_mm", "nsd", "nsd_px", "nsd_mm", "asd_px", "asd_mm"),
+    *("missed", "raw_dice", "raw_iou"),
+)
+"""Columns averaged over the images with a lesion."""
+
+OF_NORMALS = ("false_alarm", "raw_false_alarm", "predicted_area_share", "pixel_accuracy")
+OF_STRATA = ("dice", "iou", "precision", "recall", "hd95_percent_diagonal", "nsd", "missed")
+
+Json = dict[str, Any]
+
+
+def summarise(rows: pd.DataFrame, measured: Sequence[Measured], curve: pd.DataFrame, policy: Policy) -> Json:
+    """Every figure of a study, by the policy; rows and measured belong together, an entry an image.
+
+    Images with a lesion, normals, and images called a lesion whose mask is empty are kept apart.
+    """
+    lesion = (rows["kind"] == "lesion").to_numpy()
+    normal = (rows["kind"] == "normal").to_numpy()
+    return {
+        "counts": {
+            "images": len(rows),
+            "groups": int(rows["group"].nunique()),
+            "with_lesion": int(lesion.sum()),
+            "normal": int(normal.sum()),
+            "unannotated": int((rows["kind"] == "unannotated").sum()),
+            "lesions": int(rows["n_lesions"].sum()),
+            "with_spacing": int(rows["spacing_row"].notna().sum()),
+        },
+        "per_image": _means(rows[lesion], PER_IMAGE, policy),
+        "per_image_median": {
+            name: _plain(rows.loc[lesion, name].median()) for name in ("dice", "iou", "hd95_px", "nsd")
+        },
+        "pooled": _pooled(rows[lesion], policy),
+        "lesions": _lesions(rows, measured, curve, policy),
+        "normals": _means(rows[normal], OF_NORMALS, policy),
+        "calibration": _calibration(rows, measured, policy),
+        "strata": _strata(rows[lesion], policy),
+    }
+
+
+def froc_table(found: Sequence[Candidates]) -> pd.DataFrame:
+    """The FROC of all images together, normals among them; at most 1000 points, ends kept."""
+    if not found:
+        return pd.DataFrame({"threshold": [], "sensitivity": [], "fp_per_image": []}, dtype=np.float64)
+    curve = froc(*_joined(found), n_images=len(found))
+    keep = np.unique(np.linspace(0, curve.threshold.size - 1, 1000).round().astype(int))
+    return pd.DataFrame(
+        {
+            "threshold": curve.threshold[keep],
+            "sensitivity": curve.sensitivity[keep],
+            "fp_per_image": curve.fp_per_image[keep],
+        }
+    )
+
+
+def reliability_table(bins: Sequence[dict[str, ReliabilityBins]], n_bins: int) -> pd.DataFrame:
+    """The reliability diagram's bins of all images together, a row a region and bin."""
+    parts = []
+    for region in REGIONS:
+        own = [one[region] for one in bins if region in one]
+        if own:
+            total = sum(own, start=ReliabilityBins.empty(n_bins))
+            parts.append(pd.DataFrame({"region": region, **total.table()}))
+    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
+
+
+def _joined(found: Sequence[Candidates]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    none = np.zeros(0)
+    return (
+        np.concatenate([none, *(one.lesions for one in found)]),
+        np.concatenate([none, *(one.false for one in found)]),
+    )
+
+
+def _means(rows: pd.DataFrame, columns: Sequence[str], policy: Policy) -> Json:
+    if rows.empty:
+        return {name: Interval(math.nan, math.nan, math.nan, 0, 0).as_dict() for name in columns}
+    intervals = bootstrap_means(
+        rows[list(columns)].to_numpy(np.float64), rows["group"].to_numpy(), **_options(policy)
+    )
+    return {name: one.as_dict() for name, one in zip(columns, intervals, strict=True)}
+
+
+def _pooled(rows: pd.DataFrame, policy: Policy) -> Json:
+    """Scores of the pixels of all images with a lesion taken together: large lesions rule here."""
+    tp, fp, fn, tn = (rows[name].to_numpy(np.float64) for name in ("tp", "fp", "fn", "tn"))
+    ratios = {
+        "dice": (2 * tp, 2 * tp + fp + fn),
+        "iou": (tp, tp + fp + fn),
+        "precision": (tp, tp + fp),
+        "recall": (tp, tp + fn),
+        "pixel_accuracy": (tp + tn, tp + fp + fn + tn),
+    }
+    groups = rows["group"].to_numpy()
+    return {
+        name: bootstrap_ratio(*pair, groups, **_options(policy)).as_dict() if len(rows) else _nothing()
+        for name, pair in ratios.items()
+    }
+
+
+def _lesions(rows: pd.DataFrame, measured: Sequence[Measured], curve: pd.DataFrame, policy: Policy) -> Json:
+    """Found lesions per lesion, false positives per image, and the FROC at fixed rates."""
+    known = (rows["kind"] != "unannotated").to_numpy()
+    lesion, normal = (rows["kind"] == "lesion").to_numpy(), (rows["kind"] == "normal").to_numpy()
+    groups = rows["group"].to_numpy()
+    n = int(rows["n_lesions"].sum())
+
+    total = rows["n_lesions"].to_numpy(np.float64)
+
+    def sensitivity(found: NDArray[Any]) -> Json:
+        if not n:
+            return _nothing()
+        pair = found[lesion], total[lesion]
+        return bootstrap_ratio(*pair, groups[lesion], n=n, **_options(policy)).as_dict()
+
+    def rate(where: NDArray[np.bool_]) -> Any:
+        return _means(rows[where], ["n_false_positives"], policy)["n_false_positives"]
+
+    at: Json = {}
+    points = Froc(*(curve[name].to_numpy() for name in ("threshold", "sensitivity", "fp_per_image")))
+    for allowed in policy.fp_rates:
+        reached = points.threshold[points.fp_per_image <= allowed]
+        threshold = float(reached[-1]) if reached.size else math.inf
+        found = np.array([float((one.candidates.lesions >= threshold).sum()) for one in measured])
+        at[f"{allowed:g}"] = {**sensitivity(found), "threshold": _plain(threshold)}
+    return {
+        "sensitivity": sensitivity(rows["n_found"].to_numpy(np.float64)),
+        "false_positives_per_image": rate(known),
+        "false_positives_per_lesion_image": rate(lesion),
+        "false_positives_per_normal": rate(normal),
+        "sensitivity_at_fp_per_image": at,
+    }
+
+
+def _calibration(rows: pd.DataFrame, measured: Sequence[Measured], policy: Policy) -> Json:
+    """ECE and Brier score of each region, pixels pooled, with intervals over groups."""
+    result: Json = {}
+    groups = rows["group"].to_numpy()
+    for region in REGIONS:
+        where = [place for place, one in enumerate(measured) if region in one.bins]
+        own = [measured[place].bins[region] for place in where]
+        pixels = sum(bins.n_pixels for bins in own)
+        if not pixels:
+            result[region] = {"ece": _nothing(), "brier": _nothing(), "pixels": 0}
+            continue
+        # A bin's gap is a sum over pixels, so it adds up over images and can be resampled with them.
+        parts = np.array([[*(b.probability - b.lesion), b.squared, b.n_pixels] for b in own])
+        figures, low, high = bootstrap(parts, groups[where], _ece_and_brier, **_options(policy))
+        result[region] = {
+            name: Interval(
+                float(figures[m]), float(low[m]), float(high[m]), len(own), int(np.unique(groups[where]).size)
+            ).as_dict()
+            for m, name in enumerate(("ece", "brier"))
+        } | {"pixels": pixels}
+    return result
+
+
+def _ece_and_brier(sums: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(R, B + 2) of gaps a bin, squared errors and pixels -> (R, 2)."""
+    gaps, squared, pixels = sums[:, :-2], sums[:, -2], sums[:, -1]
+    return np.column_stack([np.abs(gaps).sum(axis=1) / pixels, squared / pixels])
+
+
+def _strata(rows: pd.DataFrame, policy: Policy) -> Json:
+    result: Json = {}
+    for name, column in STRATA.items():
+        levels = [level for level in ORDER[name] if (rows[column] == level).any()]
+        result[name] = {level: _means(rows[rows[column] == level], OF_STRATA, policy) for level in levels}
+    return result
+
+
+def _options(policy: Policy) -> Any:
+    return {"resamples": policy.resamples, "level": policy.level, "seed": policy.seed}
+
+
+def _nothing() -> Json:
+    return Interval(math.nan, math.nan, math.nan, 0, 0).as_dict()
+
+
+def _plain(value: float) -> float | None:
+    return float(value) if math.isfinite(value) else None
