@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -32,3 +35,135 @@ def real_busi() -> Path:
 def real_busbra() -> Path:
     """BUS-BRA in its published layout; skips where it is absent."""
     return _real("bus-bra", "BUSBRA")
+
+
+def write_dark_model(
+    folder: Path,
+    *,
+    size: int = 64,
+    gates: int = 4,
+    level: float = 0.25,
+    steepness: float = 40.0,
+    card: Mapping[str, Any] | None = None,
+    **preprocessing: Any,
+) -> Path:
+    """Write a model folder without training: a place is lesion where it and its 3x3 surroundings are dark.
+
+    logit = steepness * (level - smoothed input); gate k's coefficients are 1 - input, averaged over blocks of
+    2 ** (gates + 1 - k) pixels. `card` and `preprocessing` give values of the card.
+    """
+    import onnx
+    from onnx import TensorProto, helper
+
+    from sonoseg.model.card import ModelCard, Preprocessing
+    from sonoseg.model.model import Model
+
+    prepared = Preprocessing(size=size, **preprocessing)
+
+    def scalar(name: str, value: float) -> Any:
+        return helper.make_tensor(name, TensorProto.FLOAT, [], [value])
+
+    nodes = [
+        helper.make_node("ReduceMean", ["image", "axes"], ["grey"], keepdims=1),
+        helper.make_node(
+            "AveragePool", ["grey"], ["smooth"], kernel_shape=[3, 3], pads=[1, 1, 1, 1], count_include_pad=0
+        ),
+        helper.make_node("Sub", ["level", "smooth"], ["depth"]),
+        helper.make_node("Mul", ["depth", "steepness"], ["logit"]),
+        helper.make_node("Sub", ["one", "grey"], ["dark"]),
+    ]
+    outputs = [helper.make_tensor_value_info("logit", TensorProto.FLOAT, ["N", 1, size, size])]
+    names = [f"attention_{k}" for k in range(1, gates + 1)]
+    for k, name in enumerate(names, start=1):
+        step = 2 ** (gates + 1 - k)
+        nodes.append(
+            helper.make_node("AveragePool", ["dark"], [name], kernel_shape=[step, step], strides=[step, step])
+        )
+        side = size // step
+        outputs.append(helper.make_tensor_value_info(name, TensorProto.FLOAT, ["N", 1, side, side]))
+    graph = helper.make_graph(
+        nodes,
+        "dark",
+        [helper.make_tensor_value_info("image", TensorProto.FLOAT, ["N", prepared.channels, size, size])],
+        outputs,
+        [
+            scalar("level", level),
+            scalar("steepness", steepness),
+            scalar("one", 1.0),
+            helper.make_tensor("axes", TensorProto.INT64, [1], [1]),
+        ],
+    )
+    made = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=9)
+    folder.mkdir(parents=True, exist_ok=True)
+    onnx.save(made, str(folder / "model.onnx"))
+    values = {"name": "dark", "preprocessing": prepared, "attention": names, **(card or {})}
+    ModelCard.model_validate(values).write(folder / "card.json")
+    return Model.load(folder).folder
+
+
+@pytest.fixture(scope="session")
+def dark_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model folder whose network finds what is dark: a prediction without training."""
+    return write_dark_model(tmp_path_factory.mktemp("dark") / "model")
+
+
+@pytest.fixture(scope="session")
+def make_dark_model(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
+    """Write such a model with values of one's own: see write_dark_model."""
+    return lambda **options: write_dark_model(tmp_path_factory.mktemp("dark") / "model", **options)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _this_process_stays() -> None:
+    """`sonoseg train` replaces its process by one with other allocator settings: not inside the tests."""
+    os.environ["SONOSEG_KEEP_ALLOCATOR"] = "1"
+
+
+@pytest.fixture(scope="session")
+def phantom_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Forty phantoms in the layout of a user's own set."""
+    from sonoseg.datasets.phantoms import write_phantoms
+
+    folder = tmp_path_factory.mktemp("phantoms") / "set"
+    write_phantoms(folder, 40, 7)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def phantom_set(phantom_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same, prepared."""
+    from typer.testing import CliRunner
+
+    from sonoseg.cli.main import app
+
+    folder = tmp_path_factory.mktemp("prepared") / "set"
+    done = CliRunner().invoke(
+        app, ["data", "prepare", str(phantom_folder), "--out", str(folder), "--size", "64"]
+    )
+    assert done.exit_code == 0, done.output
+    return folder
+
+
+@pytest.fixture(scope="session")
+def phantom_split(phantom_set: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Five folds of it."""
+    from sonoseg.datasets.prepared import PreparedSet
+    from sonoseg.datasets.splits import make_split
+
+    path = tmp_path_factory.mktemp("split") / "split.json"
+    make_split(PreparedSet.open(phantom_set)).save(path)
+    return path
+
+
+@pytest.fixture(scope="session")
+def phantom_run(phantom_set: Path, phantom_split: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tiny network trained on it for two epochs: a run folder with a Model."""
+    from sonoseg.datasets.prepared import PreparedSet
+    from sonoseg.datasets.splits import Split
+    from sonoseg.training.recipe import load_recipe
+    from sonoseg.training.train import train
+
+    folder = tmp_path_factory.mktemp("runs") / "tiny"
+    recipe = load_recipe("quick", ["data.size=64", "epochs=2", "batch=8", "optimiser.ema=0.8"])
+    train(recipe, PreparedSet.open(phantom_set), Split.load(phantom_split), folder)
+    return folder

@@ -154,21 +154,3 @@ def export_model(
     )
     card.write(folder / CARD)
     return Model.load(folder)
-
-
-def load_weights(model: Model) -> AttentionUNet:
-    """The torch network of a Model, in evaluation mode. Raises ModelError where they do not fit."""
-    from safetensors.torch import load_file
-
-    from sonoseg.network.options import NetworkOptions
-
-    network = AttentionUNet(NetworkOptions.model_validate(model.card.network))
-    try:
-        network.load_state_dict(load_file(model.weights_path))
-    except Exception as error:
-        raise ModelError(
-            f"the weights do not fit the network on the card ({str(error).splitlines()[0]})",
-            where=model.weights_path,
-            remedy="Export the model again from its training run",
-        ) from error
-    return network.eval()
