@@ -24,14 +24,14 @@ class Reader(Protocol):
         ...
 
 
-# In the order they are tried: the most telling layout first, a user's own folder last.
+# In the order they are tried: published layouts first, a user's own set last.
 READERS: dict[str, Reader] = {
     "busi": busi,
     "bus-bra": busbra,
     "bus-uclm": busuclm,
     "breast": breast,
-    "folder": FolderReader(),
     "csv": CsvReader(),
+    "folder": FolderReader(),
 }
 
 
@@ -69,7 +69,7 @@ def read_source(path: str | Path, kind: str | None = None, name: str | None = No
 def _find(folder: Path, kind: str | None) -> tuple[str, Path] | None:
     keys = [kind] if kind else list(READERS)
     found = [(key, root) for key in keys if (root := READERS[key].find(folder)) is not None]
-    if len({root for _, root in found}) > 1:
+    if len({root for key, root in found if key not in ("csv", "folder")}) > 1:
         raise DatasetError(
             f"several sets lie here ({', '.join(f'{key} in {root.name}' for key, root in found)})",
             where=folder,

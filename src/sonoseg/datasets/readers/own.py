@@ -40,17 +40,22 @@ class FolderReader:
 class CsvReader:
     """A CSV file with the columns image and mask, paths relative to it, and any of OPTIONAL.
 
+    Named itself, or the one such file in a folder that is named.
+
     A normal image may leave its mask empty; several masks of one image are joined with `;`.
     """
 
     def find(self, folder: Path) -> Path | None:
-        """`folder` itself, where it is a CSV file; None otherwise."""
-        return folder if folder.is_file() and folder.suffix.lower() == ".csv" else None
+        """`folder` itself where it is a CSV file, or the one fitting CSV file in it; None otherwise."""
+        if folder.is_file():
+            return folder if folder.suffix.lower() == ".csv" else None
+        fitting = [path for path in sorted(folder.glob("*.csv")) if _names_pairs(path)]
+        return fitting[0] if len(fitting) == 1 else None
 
     def read(self, folder: Path, name: str | None = None) -> Source:
         """Read the CSV file at `folder`. Raises DatasetError where it is wrong or names no file."""
-        name = name or short_name(folder.with_suffix(""))
         root = folder.parent
+        name = name or short_name(root if (root / "images").is_dir() else folder.with_suffix(""))
         entries = []
         for number, row in enumerate(read_table(folder, "image", "mask"), start=2):
             paths = [root / part.strip() for part in (row["image"], *row["mask"].split(";")) if part.strip()]
@@ -65,6 +70,13 @@ class CsvReader:
                     )
             entries.append((_csv_stem(paths[0], root), paths[0], tuple(paths[1:]), row))
         return Source(name, "csv", root, _records(name, entries, folder))
+
+
+def _names_pairs(path: Path) -> bool:
+    """Whether the first line of a CSV file names the columns image and mask."""
+    with path.open("rb") as file:
+        header = file.readline(10_000).decode("utf-8-sig", errors="replace")
+    return {"image", "mask"} <= {cell.strip().strip('"') for cell in header.split(",")}
 
 
 def short_name(path: Path) -> str:
