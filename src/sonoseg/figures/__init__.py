@@ -1,0 +1,13 @@
+"""Figures: plain arrays and tables in, matplotlib Figures out. Nothing else in the project draws.
+
+Importing any module of this room loads matplotlib; where it is absent, the error names the extra that brings
+it. So callers import from here inside the function that draws.
+"""
+
+from importlib.util import find_spec
+
+from sonoseg.errors import missing_extra
+
+for _package in ("matplotlib", "pandas"):
+    if find_spec(_package) is None:
+        raise missing_extra(_package, "data")

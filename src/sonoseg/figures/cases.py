@@ -1,0 +1,153 @@
+"""Figures of single cases: the table of pictures and the best, median and worst of a study."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NotRequired, TypedDict
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.image import AxesImage
+from matplotlib.lines import Line2D
+from numpy.typing import NDArray
+
+from sonoseg.errors import FigureError
+from sonoseg.figures.checks import need_rows
+from sonoseg.figures.pictures import bare, outline, show
+from sonoseg.figures.style import PREDICTED, PROBABILITY_MAP, SMALL, TRUE, VERMILION, WIDTH, blank, look
+
+
+class Case(TypedDict):
+    """One picture of a study, all arrays on the picture's own grid (H, W).
+
+    pixels: uint8. true: bool. predicted: the probability, float 0..1, or the raw mask, bool.
+    processed: bool, after post-processing. dice: of the processed mask; nan where both masks are empty.
+    note: a line under the name.
+    """
+
+    name: str
+    pixels: NDArray[np.uint8]
+    true: NDArray[np.bool_]
+    predicted: NDArray[Any]
+    processed: NDArray[np.bool_]
+    dice: NotRequired[float]
+    note: NotRequired[str]
+
+
+def picture_table(images: Sequence[Case], *, title: str | None = None) -> Figure:
+    """Draw a row a case: the image, its true mask, the predicted one and the processed one.
+
+    A red line on the last two is the true mask's border. Beneath the processed mask stands its Dice.
+    Raises FigureError for no cases, or arrays of one case that differ in size.
+    """
+    need_rows(images, "picture table", "Give at least one case")
+    with look():
+        tall = [_height([image], WIDTH / 4.1) for image in images]
+        figure = blank(WIDTH, sum(tall) + 0.5 * len(tall) + 1.1 + (0.3 if title else 0.0))
+        every = figure.subplots(len(images), 4, squeeze=False, height_ratios=tall)
+        shown: AxesImage | None = None
+        for cells, image in zip(every, images, strict=True):
+            shown = _row(cells, image) or shown
+        headings = ("Image", "True mask", "Predicted" + (" (probability)" if shown else ""), "Processed mask")
+        for axes, heading in zip(every[0], headings, strict=True):
+            axes.set_title(heading, loc="center")
+        if shown is not None:
+            bar = figure.colorbar(
+                shown, ax=list(every.ravel()), location="bottom", aspect=60, pad=0.02, shrink=0.6
+            )
+            bar.set_label("probability of lesion (0–1)")
+        if title:
+            figure.suptitle(title)
+    return figure
+
+
+def _row(cells: Sequence[Axes], image: Case) -> AxesImage | None:
+    _same_grid(image)
+    shown: AxesImage | None = None
+    show(cells[0], image["pixels"])
+    cells[0].set_xlabel("\n".join(filter(None, (image["name"], image.get("note")))), fontsize=SMALL)
+    _mask(cells[1], image["true"])
+    cells[1].set_xlabel(_area(image["true"]), fontsize=SMALL)
+    if image["predicted"].dtype == np.bool_:
+        _mask(cells[2], image["predicted"])
+        cells[2].set_xlabel(_area(image["predicted"]), fontsize=SMALL)
+    else:
+        bare(cells[2])
+        shown = cells[2].imshow(
+            image["predicted"], cmap=PROBABILITY_MAP, vmin=0, vmax=1, interpolation="nearest"
+        )
+        cells[2].set_xlabel(f"highest {float(image['predicted'].max()):.2f}", fontsize=SMALL)
+    _mask(cells[3], image["processed"])
+    said = [dice_text(image.get("dice"))]
+    if image["processed"].any() or not said[0]:
+        said.append(_area(image["processed"]))
+    cells[3].set_xlabel(", ".join(filter(None, said)), fontsize=SMALL)
+    for axes in cells[2:]:
+        outline(axes, image["true"], VERMILION, 1.2)
+    return shown
+
+
+def best_median_worst(cases: Mapping[str, Sequence[Case]], *, title: str | None = None) -> Figure:
+    """Draw a row of pictures a heading ("best", "median", "worst"), in the order given, with both outlines.
+
+    Raises FigureError where there is no case at all, or arrays of one case differ in size.
+    """
+    columns = max((len(row) for row in cases.values()), default=0)
+    need_rows(range(columns), "best, median and worst", "Give at least one case")
+    with look():
+        tall = [_height(row, WIDTH / (columns + 0.2)) for row in cases.values()]
+        figure = blank(WIDTH, sum(tall) + 0.48 * len(tall) + 0.4 + (0.3 if title else 0.0))
+        every = figure.subplots(len(cases), columns, squeeze=False, height_ratios=tall)
+        for axes in every.ravel():
+            bare(axes)
+        for cells, (heading, row) in zip(every, cases.items(), strict=True):
+            cells[0].set_ylabel(heading, fontsize=11)
+            for axes, case in zip(cells, row, strict=False):
+                _same_grid(case)
+                show(axes, case["pixels"])
+                outline(axes, case["true"], TRUE)
+                outline(axes, case["processed"], PREDICTED, 1.4, "dashed")
+                said = ", ".join(filter(None, (dice_text(case.get("dice")), case.get("note"))))
+                axes.set_title("\n".join(filter(None, (case["name"], said))), fontsize=SMALL, loc="center")
+        keys = [
+            Line2D([], [], color=TRUE, linewidth=2.2, label="true"),
+            Line2D(
+                [], [], color=PREDICTED, linewidth=2.2, linestyle="dashed", label="predicted (processed mask)"
+            ),
+        ]
+        figure.legend(handles=keys, loc="outside lower center", ncols=2)
+        if title:
+            figure.suptitle(title)
+    return figure
+
+
+def dice_text(dice: float | None) -> str:
+    """Dice for a caption: "Dice 0.83"; "both masks empty" for nan; "" where it is not given."""
+    if dice is None:
+        return ""
+    return "both masks empty" if np.isnan(dice) else f"Dice {dice:.2f}"
+
+
+def _height(cases: Sequence[Case], width: float) -> float:
+    """Inches that the tallest of the cases takes at a width of `width` inches, four at most."""
+    shapes = [case["pixels"].shape for case in cases]
+    return min(4.0, max((width * shape[0] / shape[1] for shape in shapes), default=width))
+
+
+def _mask(axes: Axes, mask: NDArray[np.bool_]) -> None:
+    show(axes, mask.astype(np.uint8) * 255)
+
+
+def _area(mask: NDArray[np.bool_]) -> str:
+    return f"{100 * float(mask.mean()):.2g} % of the image" if mask.any() else "empty"
+
+
+def _same_grid(case: Case) -> None:
+    shapes = {case["pixels"].shape[:2], case["true"].shape, case["predicted"].shape, case["processed"].shape}
+    if len(shapes) > 1:
+        raise FigureError(
+            f"arrays of {', '.join(' × '.join(map(str, shape)) for shape in sorted(shapes))} pixels",
+            where=case["name"],
+            remedy="Give the picture and its masks on one grid",
+        )
