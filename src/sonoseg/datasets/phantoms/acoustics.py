@@ -18,7 +18,9 @@ from sonoseg.datasets.phantoms.spec import PhantomSpec
 F32 = NDArray[np.float32]
 
 SOUND_MM_PER_US = 1.54
-_MARGIN = 24
+_MARGIN = 24  # columns beyond each side, so that the two do not meet in the Fourier domain
+_STEER = 1.5  # between neighbouring looks, in beam widths: far enough apart for independent speckle
+_MIRROR = 1.6  # echo of a mirror of amplitude 1 against that of the gland
 
 
 def axial_sigma(spec: PhantomSpec) -> float:
@@ -53,27 +55,29 @@ def envelope_power(spec: PhantomSpec, echo: F32, mirror: F32) -> F32:
     row = np.clip(np.arange(-reach, height + reach), 0, height - 1)
     noise = rng.standard_normal((len(row), 2 * length), dtype=np.float32)
     field = noise.view(np.complex64)
-    field *= echo[np.ix_(row, column)]
+    field *= echo.take(row, axis=0).take(column, axis=1)
     field = _convolve(field.view(np.float32), taps).view(np.complex64)
-    bright = _convolve(mirror[np.ix_(row, column)], taps)
-    bright *= np.float32(1.6)
+    bright = _convolve(mirror.take(row, axis=0), taps).take(column, axis=1)
+    bright *= np.float32(_MIRROR)
     spectrum = fft(field, axis=1, overwrite_x=True)
-    flat = fft(bright, axis=1)
     sigma = lateral_sigma(spec, height)[:, None]
-    frequency = (2 * np.pi * fftfreq(length)).astype(np.float32)[None, :] * sigma
-    steady = np.exp(-(frequency**2) / 4)
-    bright = ifft(flat * steady, axis=1, overwrite_x=True).real
+    # In units of the beam's width in the Fourier domain; beyond 9 its weight is 0 to rounding.
+    frequency = np.clip((2 * np.pi * fftfreq(length)).astype(np.float32)[None, :] * sigma, -9, 9)
+    steady = np.exp(np.square(frequency) * np.float32(-0.25))
+    bright = ifft(fft(bright, axis=1) * steady, axis=1, overwrite_x=True).real[:, _MARGIN : _MARGIN + width]
+    # A look is exp(-(f - turn * _STEER)^2), but for a factor: the middle one times a step for each turn.
+    first = -(spec.beam.looks - 1) / 2
+    step = np.exp(np.float32(2 * _STEER) * frequency)
+    beam = np.exp(-np.square(frequency) + np.float32(2 * _STEER * first) * frequency)
     power = np.zeros((height, width), np.float32)
-    steer = (np.arange(spec.beam.looks) - (spec.beam.looks - 1) / 2) * 1.5
-    inside = slice(_MARGIN, _MARGIN + width)
-    for turn in steer.astype(np.float32):
-        beam = np.exp(-((frequency - turn) ** 2))
-        beam *= np.sqrt(length / np.square(beam).sum(axis=1, keepdims=True))
-        beam *= np.float32(np.sqrt(0.5))
-        part = ifft(spectrum * beam, axis=1, overwrite_x=True)[:, inside]
-        part += bright[:, inside]
-        power += part.real**2
-        power += part.imag**2
+    for look in range(spec.beam.looks):
+        if look:
+            beam *= step
+        beam *= np.sqrt(np.float32(length / 2) / np.einsum("ij,ij->i", beam, beam))[:, None]
+        part = ifft(spectrum * beam, axis=1, overwrite_x=True)[:, _MARGIN : _MARGIN + width]
+        part += bright
+        power += part.real * part.real
+        power += part.imag * part.imag
     power /= np.float32(spec.beam.looks)
     return power
 

@@ -70,33 +70,48 @@ def _linear(length: int, nodes: int) -> csr_array:
     )
 
 
+def slopes(field: F32) -> tuple[F32, F32]:
+    """Differences between neighbours of (H, W) down and across, the last one repeated."""
+    down, across = np.empty_like(field), np.empty_like(field)
+    np.subtract(field[1:], field[:-1], out=down[:-1])
+    np.subtract(field[:, 1:], field[:, :-1], out=across[:, :-1])
+    down[-1], across[:, -1] = down[-2], across[:, -2]
+    return down, across
+
+
 def lines_of(field: F32, width: float) -> F32:
     """Thin lines, 1 on the zero level of `field` and falling over `width` pixels: (H, W) in 0..1.
 
     The level set of a smooth field makes closed, never ending curves, as connective tissue does.
     """
-    slope_row, slope_column = np.gradient(field)
-    steepness = slope_row**2 + slope_column**2
-    steepness *= np.float32(width * width)
-    distance = field**2
-    distance /= np.maximum(steepness, np.float32(1e-12))
-    lines: F32 = np.exp(-distance)
+    steepness, across = slopes(field)
+    steepness *= steepness
+    across *= across
+    steepness += across
+    steepness *= np.float32(-width * width)
+    steepness -= np.float32(1e-12)
+    lines: F32 = np.square(field)
+    lines /= steepness
+    np.exp(lines, out=lines)
     return lines
 
 
-def warp_rows(image: F32, row: F32) -> F32:
-    """Sample `image` (H, W) at fractional rows `row` (H, W) of the same column, held at the edges."""
-    height, width = image.shape
-    held: F32 = np.clip(row, np.float32(0), np.float32(height - 1.001))
-    first: F32 = np.floor(held)
-    t = held - first
-    index: NDArray[np.intp] = first.astype(np.intp)
+def warp_rows(images: list[F32], shift: F32) -> list[F32]:
+    """Sample each image (H, W) `shift` (H, W) rows further down in the same column, held at the edges."""
+    height, width = shift.shape
+    held: F32 = shift + np.arange(height, dtype=np.float32)[:, None]
+    np.clip(held, 0, np.float32(height - 1.001), out=held)
+    index: NDArray[np.intp] = held.astype(np.intp)
+    held -= index.astype(np.float32)
     index *= width
     index += np.arange(width)
-    flat = image.ravel()
-    above: F32 = flat.take(index)
-    below: F32 = flat.take(index + width)
-    below -= above
-    below *= t
-    below += above
-    return below
+    warped = []
+    for image in images:
+        flat = image.ravel()
+        above: F32 = flat.take(index, mode="clip")
+        below: F32 = flat[width:].take(index, mode="clip")
+        below -= above
+        below *= held
+        below += above
+        warped.append(below)
+    return warped

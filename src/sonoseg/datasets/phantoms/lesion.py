@@ -87,12 +87,17 @@ def _halo(echo: F32, lesion: LesionSpec, rng: np.random.Generator, distance: F32
     for order in (3, 7):
         rim *= np.float32(1) + np.float32(0.3) * np.cos(order * angle + np.float32(rng.uniform(0, 6)))
     echo += rim * (np.float32(lesion.rim_db) - np.float32(0.4) * np.minimum(echo, 0))
-    outside = np.maximum(distance, 0)
+    # The spicules, as a profile over the angle: strength in dB and length in mm.
+    turn = np.linspace(-np.pi, np.pi, 1440, endpoint=False, dtype=np.float32)
+    strength, length = np.zeros_like(turn), np.ones_like(turn)
     for place in rng.uniform(-np.pi, np.pi, int(rng.integers(7, 15))):
-        reach, half = np.float32(rng.uniform(1.2, 4.0)), np.float32(rng.uniform(0.05, 0.13))
-        off = np.abs((angle - np.float32(place - np.pi)) % np.float32(2 * np.pi) - np.float32(np.pi))
-        spicule = np.exp(-np.square(off / half) - np.square(outside / reach))
-        echo -= np.float32(rng.uniform(5, 12)) * spicule
+        off = np.abs((turn - np.float32(place - np.pi)) % np.float32(2 * np.pi) - np.float32(np.pi))
+        spicule = np.exp(-np.square(off / np.float32(rng.uniform(0.05, 0.13))))
+        strength += np.float32(rng.uniform(5, 12)) * spicule
+        length += np.float32(rng.uniform(0.2, 3.0)) * spicule
+    index = ((angle + np.float32(np.pi)) * np.float32(len(turn) / (2 * np.pi))).astype(np.intp)
+    outside = np.maximum(distance, 0) / length.take(index, mode="clip")
+    echo -= strength.take(index, mode="clip") * np.exp(-np.square(outside))
 
 
 def _calcifications(mirror: F32, rng: np.random.Generator, inside: NDArray[np.bool_]) -> None:

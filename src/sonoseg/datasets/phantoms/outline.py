@@ -54,14 +54,21 @@ class Outline:
 
         row, column: (H, W) in mm. The sign is exact to rounding: it makes the mask.
         """
-        angle = np.arctan2(row - np.float32(self.centre[0]), column - np.float32(self.centre[1]))
-        away = np.hypot(row - np.float32(self.centre[0]), column - np.float32(self.centre[1]))
-        knots = np.append(_angles(), 2 * np.pi)
-        radius = np.interp(angle % (2 * np.pi), knots, np.append(self.radius, self.radius[0]))
+        down, across = row - np.float32(self.centre[0]), column - np.float32(self.centre[1])
+        angle: F32 = np.arctan2(down, across)
         slope = (np.roll(self.radius, -1) - np.roll(self.radius, 1)) * _VERTICES / (4 * np.pi)
-        lean = 1 / np.sqrt(1 + (slope / self.radius) ** 2)
-        lean_here = np.interp(angle % (2 * np.pi), knots, np.append(lean, lean[0]))
-        return ((away - radius) * lean_here).astype(np.float32), angle
+        lean = 1 / np.sqrt(1 + np.square(slope / self.radius))
+        # Linear interpolation between the vertices, over a full turn.
+        place = angle * np.float32(_VERTICES / (2 * np.pi))
+        first = np.floor(place)
+        place -= first
+        vertex = first.astype(np.intp) % _VERTICES
+        radius, rise = (
+            table.astype(np.float32) for table in (self.radius, np.roll(self.radius, -1) - self.radius)
+        )
+        distance: F32 = np.hypot(down, across) - radius[vertex] - place * rise[vertex]
+        distance *= lean.astype(np.float32)[vertex]
+        return distance, angle
 
 
 def _angles() -> NDArray[np.float64]:

@@ -1,4 +1,4 @@
-"""Every parameter of a phantom, drawn in `draw` and applied in `render`, so that a draw can be replayed.
+"""Every parameter of a phantom, drawn in `draw` and applied in `phantom`, so that a draw can be replayed.
 
 Lengths in mm, levels in dB with the gland's mean as 0.
 """

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from sonoseg.datasets.phantoms.distractors import add_ducts, add_lobules, add_ribs, shadows
 from sonoseg.datasets.phantoms.fat import make_fat
-from sonoseg.datasets.phantoms.fields import lines_of, smooth_field, smooth_line, warp_rows
+from sonoseg.datasets.phantoms.fields import lines_of, slopes, smooth_field, smooth_line, warp_rows
 from sonoseg.datasets.phantoms.spec import PhantomSpec
 
 F32 = NDArray[np.float32]
@@ -56,18 +56,17 @@ def make_tissue(spec: PhantomSpec) -> Scene:
     mirror += in_fat * septa * facing * np.float32(1.2)
     for border, strength in ((fat, 0.3), (gland, 0.4), (retro, 0.9), (muscle, 0.6)):
         patchy = np.clip(0.45 + 0.65 * smooth_line(rng, shape[1], spec.pixels(1, 2.5)[1]), 0.03, 2)
-        line = np.exp(-np.square((depth - border) / np.float32(max(1.6 * mm, 0.13))))
-        mirror += line * (strength * patchy).astype(np.float32)
-        echo += line * np.float32(4 * strength)
+        near, line = _line(depth, border, max(1.6 * float(mm), 0.13))
+        mirror[near] += line * (strength * patchy).astype(np.float32)
+        echo[near] += line * np.float32(4 * strength)
     add_lobules(spec, rng, echo, mirror)
     add_ducts(spec, rng, echo, mirror)
     ribs = add_ribs(spec, rng, echo, mirror)
 
     shift = _bend(spec, rng)
     # A mirror shows where it faces the beam, and never evenly.
-    mirror *= np.exp(-np.square(np.gradient(shift, axis=1) / np.float32(0.35)) + fibre * np.float32(0.16))
-    bent = shift + np.arange(shape[0], dtype=np.float32)[:, None]
-    echo, mirror = warp_rows(echo, bent), warp_rows(mirror, bent)
+    mirror *= np.exp(-np.square(slopes(shift)[1] / np.float32(0.35)) + fibre * np.float32(0.16))
+    echo, mirror = warp_rows([echo, mirror], shift)
     _skin(spec, rng, echo, mirror, depth)
     return Scene(echo, mirror, shadows(spec, rng) + ribs)
 
@@ -169,7 +168,18 @@ def _below(depth: F32, border: F32, mm: np.float32) -> F32:
     return 1 - _above(depth, border, mm)
 
 
+def _line(depth: F32, border: F32, half_mm: float) -> tuple[slice, F32]:
+    """A line along the border (W,), 1 at its middle, and the rows it covers."""
+    step = float(depth[1, 0])
+    top = max(0, int((float(border.min()) - 3 * half_mm) / step))
+    near = slice(top, max(top, int((float(border.max()) + 3 * half_mm) / step)) + 1)
+    line: F32 = np.exp(-np.square((depth[near] - border) / np.float32(half_mm)))
+    return near, line
+
+
 def _paint(echo: F32, depth: F32, border: F32, layer: F32, mm: np.float32) -> None:
     """Blend `layer` into `echo` above the border (W,), over two pixels."""
     rows = min(echo.shape[0], int(float(border.max()) / float(mm)) + 3)
-    echo[:rows] += _above(depth[:rows], border, mm) * (layer[:rows] - echo[:rows])
+    blend = layer[:rows] - echo[:rows]
+    blend *= _above(depth[:rows], border, mm)
+    echo[:rows] += blend

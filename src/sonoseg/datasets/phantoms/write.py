@@ -18,7 +18,7 @@ from PIL import Image
 
 from sonoseg.datasets.parallel import cores, silent
 from sonoseg.datasets.phantoms.draw import draw_spec
-from sonoseg.datasets.phantoms.render import render
+from sonoseg.datasets.phantoms.phantom import render
 from sonoseg.datasets.phantoms.spec import PhantomSpec
 from sonoseg.errors import OutputError, UsageError
 from sonoseg.files import atomic_write_bytes, atomic_write_text
