@@ -39,8 +39,8 @@ class TorchRuntime:
             torch.set_num_threads(threads)
         self._torch: Any = torch
         self._device = "cuda" if torch.cuda.is_available() else "cpu"
-        self._network: Any = network.eval().to(self._device)
-        self._network.to(memory_format=torch.channels_last)
+        placed: Any = network.eval().to(self._device)
+        self._network = placed.to(memory_format=torch.channels_last)
         self._attention = list(model.card.attention)
 
     @property
