@@ -43,8 +43,8 @@ def lateral_sigma(spec: PhantomSpec, height: int) -> F32:
 def envelope_power(spec: PhantomSpec, echo: F32, mirror: F32) -> F32:
     """The compounded echo power (H, W).
 
-    echo: amplitude of the scatterers (H, W), mirror: amplitude of specular interfaces (H, W), whose echo is
-    coherent. Where mirror is 0 the mean power is echo squared.
+    echo: amplitude of the scatterers (H, W), mirror: amplitude of specular interfaces (H, W), whose
+    echo has no speckle and is added in power. Where mirror is 0 the mean power is echo squared.
     """
     height, width = echo.shape
     rng = spec.rng(7)
@@ -65,17 +65,17 @@ def envelope_power(spec: PhantomSpec, echo: F32, mirror: F32) -> F32:
     frequency = np.clip((2 * np.pi * fftfreq(length)).astype(np.float32)[None, :] * sigma, -9, 9)
     steady = np.exp(np.square(frequency) * np.float32(-0.25))
     bright = ifft(fft(bright, axis=1) * steady, axis=1, overwrite_x=True).real[:, _MARGIN : _MARGIN + width]
+    power: F32 = np.square(bright)
+    power *= np.float32(spec.beam.looks)
     # A look is exp(-(f - turn * _STEER)^2), but for a factor: the middle one times a step for each turn.
     first = -(spec.beam.looks - 1) / 2
     step = np.exp(np.float32(2 * _STEER) * frequency)
     beam = np.exp(-np.square(frequency) + np.float32(2 * _STEER * first) * frequency)
-    power = np.zeros((height, width), np.float32)
     for look in range(spec.beam.looks):
         if look:
             beam *= step
         beam *= np.sqrt(np.float32(length / 2) / np.einsum("ij,ij->i", beam, beam))[:, None]
         part = ifft(spectrum * beam, axis=1, overwrite_x=True)[:, _MARGIN : _MARGIN + width]
-        part += bright
         power += part.real * part.real
         power += part.imag * part.imag
     power /= np.float32(spec.beam.looks)

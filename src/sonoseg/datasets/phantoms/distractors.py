@@ -59,7 +59,7 @@ def add_ribs(spec: PhantomSpec, rng: np.random.Generator, echo: F32, mirror: F32
     loss = np.zeros((height, width), np.float32)
     pleura = np.float32(tissue.muscle_mm + rng.uniform(2.0, 5.0))
     behind = np.clip((depth - pleura) / 2, 0, 1)
-    loss += np.float32(rng.uniform(4, 14)) * behind
+    loss += np.float32(rng.uniform(3, 9)) * behind
     patchy = np.clip(0.5 + 0.5 * smooth_line(rng, width, spec.pixels(1, 4)[1]), 0.05, 1.5)
     line = np.exp(-np.square((depth - pleura) / np.float32(0.16)))
     mirror += line * patchy * np.float32(rng.uniform(0.3, 1.0))

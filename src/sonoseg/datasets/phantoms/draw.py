@@ -72,7 +72,7 @@ LESIONS: dict[Kind, LesionRanges] = {
         aspect=(0.55, 0.98),
         angle=(-15, 15),
         lobes=(0.0, 0.05),
-        contrast=(-34, -22),
+        contrast=(-30, -18),
         through=(4, 9),
         edge=(3, 7),
         rim=(-4, 2),
@@ -203,7 +203,7 @@ def _draw_console(rng: np.random.Generator, name: str, tall: float) -> tuple[Bea
     display = DisplaySpec(
         look=name,
         slope_db_per_mm=float(rng.uniform(0.1, 0.8)),
-        noise_db=float(rng.uniform(-62, -46)),
+        noise_db=float(rng.uniform(-54, -40)),
         lateral_db=float(rng.uniform(0.6, 2.2)),
         dynamic_range_db=float(rng.uniform(*look.dynamic_range)),
         gain_db=float(rng.uniform(*look.gain)),

@@ -82,17 +82,22 @@ def slopes(field: F32) -> tuple[F32, F32]:
 def lines_of(field: F32, width: float) -> F32:
     """Thin lines, 1 on the zero level of `field` and falling over `width` pixels: (H, W) in 0..1.
 
-    The level set of a smooth field makes closed, never ending curves, as connective tissue does.
+    The level set of a smooth field makes closed, never ending curves, as connective tissue does. They fade
+    where they turn away from the beam.
     """
-    steepness, across = slopes(field)
-    steepness *= steepness
+    down, across = slopes(field)
+    down *= down
     across *= across
-    steepness += across
-    steepness *= np.float32(-width * width)
-    steepness -= np.float32(1e-12)
+    down += np.float32(1e-12)
+    steepness: F32 = down + across
     lines: F32 = np.square(field)
     lines /= steepness
+    lines *= np.float32(-1 / width**2)
     np.exp(lines, out=lines)
+    across *= np.float32(6)
+    across += down
+    lines *= down
+    lines /= across
     return lines
 
 

@@ -106,7 +106,7 @@ def make_outline(
     turned = angle - np.deg2rad(angle_deg)
     radius = aspect / np.sqrt((aspect * np.cos(turned)) ** 2 + np.sin(turned) ** 2)
     wave = np.zeros(_VERTICES)
-    for order in range(2, 8):
+    for order in range(3, 8):
         wave += rng.normal() / order**0.8 * np.cos(order * angle + rng.uniform(0, 2 * np.pi))
     radius = radius * np.exp(lobes * wave)
     for place in (np.arange(corners) + rng.uniform(-0.35, 0.35, corners)) * (2 * np.pi / max(corners, 1)):

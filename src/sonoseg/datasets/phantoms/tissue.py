@@ -102,7 +102,7 @@ def _fibres(spec: PhantomSpec, rng: np.random.Generator) -> F32:
 
 def _strands(spec: PhantomSpec, rng: np.random.Generator) -> F32:
     """Short bright strands: level sets of a flat field, seen only here and there."""
-    lines = lines_of(smooth_field(rng, spec.inner, spec.pixels(0.8, 5.0)), 1.2)
+    lines = lines_of(smooth_field(rng, spec.inner, spec.pixels(0.8, 6.0)), 1.2)
     seen = smooth_field(rng, spec.inner, spec.pixels(0.6, 1.4))
     lines *= np.clip(seen - np.float32(0.7), 0, 1.2)
     return lines
