@@ -42,6 +42,11 @@ class Entry:
     by_hand: str
     remarks: str = ""
 
+    @property
+    def by_hand_command(self) -> str:
+        """The command for archives brought by hand."""
+        return f"sonoseg data get {self.name}" + "".join(f" --from {item.name}" for item in self.downloads)
+
 
 CATALOGUE: dict[str, Entry] = {
     "busi": Entry(

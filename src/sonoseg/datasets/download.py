@@ -74,7 +74,7 @@ def verify(item: Download, file: Path) -> None:
     found = sha256_file(file)
     if item.sha256 is not None and found != item.sha256:
         raise DownloadError(
-            f"this is not the published file: its SHA-256 is {found[:12]}…, {item.sha256[:12]}… was expected",
+            f"this is not the published file: its SHA-256 is {found[:12]}…, not {item.sha256[:12]}…",
             where=file,
             remedy="Fetch it again, or go by the published counts alone with --any-checksum",
         )

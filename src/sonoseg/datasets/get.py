@@ -87,11 +87,11 @@ def _fetched(entry: Entry, item: Download, out: Path, report: Report | None, wai
     try:
         return fetch(item, out, report=report, wait=wait)
     except DownloadError as error:
-        command = f"sonoseg data get {entry.name}" + " --from FILE" * len(entry.downloads)
         raise DownloadError(
             error.found,
             where=error.where,
-            remedy=f"{error.remedy}. Or by hand: {entry.by_hand} ({entry.home}), then: {command}",
+            remedy=f"{error.remedy}. Or by hand: {entry.by_hand} ({entry.home}), "
+            f"then: {entry.by_hand_command}",
         ) from error
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from sonoseg.datasets.masks import LARGEST_CLASS, mask_values, read_mask
+from sonoseg.datasets.masks import LARGEST_CLASS, lesion_of, mask_values
 from sonoseg.datasets.record import Record
 from sonoseg.errors import SonosegError
 from sonoseg.imaging.read import FORMATS, read_frame
@@ -60,9 +60,10 @@ def look_at(record: Record) -> Look:
     joined: NDArray[np.bool_] | None = None
     for path in record.masks:
         try:
-            mask = read_mask(path)
+            values = mask_values(path)
+            mask = lesion_of(values)
             look.modes += (_mode(path),)
-            look.grey |= _is_grey(mask_values(path))
+            look.grey |= _is_grey(values)
         except SonosegError as error:
             look.faults.append(("unreadable mask", str(error)))
             continue
@@ -102,4 +103,5 @@ def _mode(path: object) -> str:
 
 def _is_grey(values: NDArray[np.float32]) -> bool:
     """Whether a mask holds more than two values, and they are not the numbers of a few classes."""
-    return float(values.max(initial=0)) > LARGEST_CLASS and len(np.unique(values)) > 2
+    largest = values.max(initial=0)
+    return bool(largest > LARGEST_CLASS and ((values > 0) & (values < largest)).any())

@@ -23,7 +23,11 @@ def read_mask(path: Path) -> NDArray[np.bool_]:
     wider range lesion begins at half of the largest value, so that the noise of a JPEG does no harm.
     Raises DatasetError where the file cannot be decoded.
     """
-    values = mask_values(path)
+    return lesion_of(mask_values(path))
+
+
+def lesion_of(values: NDArray[np.float32]) -> NDArray[np.bool_]:
+    """Where a mask's values mean lesion, bool (H, W); the rule of read_mask."""
     largest = int(values.max(initial=0))
     if largest <= LARGEST_CLASS:
         return np.asarray(values > 0)
