@@ -28,13 +28,15 @@ def case() -> Callable[..., dict[str, Any]]:
         true = disc(shape, 30, 35, 0 if empty else 9 + number)
         true &= not empty
         processed = np.roll(true, 3, axis=1)
-        predicted = (0.1 + 0.8 * processed).astype(np.float32)
+        predicted = processed.copy()
+        predicted[:2, :2] = True  # a speck that post-processing takes away
         pixels = rng.integers(20, 140, shape, dtype=np.uint8)
         return {
             "name": f"made-up/{number}",
             "pixels": pixels,
             "true": true,
             "predicted": predicted,
+            "probability": (0.1 + 0.8 * predicted).astype(np.float32),
             "processed": processed,
             "dice": float("nan") if empty else 0.5 + number / 100,
             "note": "normal" if empty else "benign",
@@ -61,7 +63,7 @@ def study() -> pd.DataFrame:
             "lesion_share": share,
             "height": rng.integers(300, 600, n),
             "width": rng.integers(400, 800, n),
-            "marks": rng.choice(["", "text", "measurement&text"], n),
+            "marks": rng.choice(["", "text", "measurement text"], n),
             "size_stratum": pd.Categorical.from_codes(
                 np.arange(n) % 4, ["smallest", "small", "large", "largest"], ordered=True
             ),

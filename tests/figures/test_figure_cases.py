@@ -11,32 +11,33 @@ from sonoseg.figures.cases import best_median_worst, dice_text, picture_table
 from sonoseg.figures.style import save
 
 
-def test_a_row_holds_the_four_pictures_of_a_case(case, legible) -> None:
+def test_a_row_holds_the_pictures_of_a_case(case, legible) -> None:
     cases = [case(1), case(2, (90, 60)), case(3, empty=True)]
     figure = picture_table(cases, title="Three cases")
-    heads = [axes.get_title(loc="center") for axes in figure.axes[:4]]
-    assert heads == ["Image", "True mask", "Predicted (probability)", "Processed mask"]
+    heads = [axes.get_title(loc="center") for axes in figure.axes[:5]]
+    assert heads == ["Image", "True mask", "Probability", "Predicted mask", "Processed mask"]
     for number, made in enumerate(cases):
-        image, true, predicted, processed = figure.axes[4 * number : 4 * number + 4]
+        image, true, probability, predicted, processed = figure.axes[5 * number : 5 * number + 5]
         np.testing.assert_array_equal(image.images[0].get_array(), made["pixels"])
         np.testing.assert_array_equal(np.asarray(true.images[0].get_array()) > 0, made["true"])
-        np.testing.assert_array_equal(predicted.images[0].get_array(), made["predicted"])
+        np.testing.assert_array_equal(probability.images[0].get_array(), made["probability"])
+        np.testing.assert_array_equal(np.asarray(predicted.images[0].get_array()) > 0, made["predicted"])
         np.testing.assert_array_equal(np.asarray(processed.images[0].get_array()) > 0, made["processed"])
         assert image.get_xlabel() == f"{made['name']}\n{made['note']}"
         assert len(predicted.findobj(QuadContourSet)) == (1 if made["true"].any() else 0)
-    assert figure.axes[3].get_xlabel().startswith("Dice 0.51, ")
-    assert figure.axes[11].get_xlabel() == "both masks empty"
+    assert figure.axes[4].get_xlabel().startswith("Dice 0.51\n")
+    assert figure.axes[14].get_xlabel() == "no true lesion\nempty"
     assert "probability" in figure.axes[-1].get_xlabel()
     legible(figure)
 
 
-def test_a_raw_mask_is_drawn_as_a_mask_without_a_scale(case, legible) -> None:
-    made = case(1)
-    made["predicted"] = made["processed"]
-    del made["dice"], made["note"]
-    figure = picture_table([made])
-    assert figure.axes[2].get_title(loc="center") == "Predicted"
-    assert len(figure.axes) == 4
+def test_without_probabilities_the_table_is_the_seeds(case, legible) -> None:
+    made, other = case(1), case(2)
+    del made["probability"], made["dice"], made["note"]
+    figure = picture_table([made, other])
+    heads = [axes.get_title(loc="center") for axes in figure.axes[:4]]
+    assert heads == ["Image", "True mask", "Predicted mask", "Processed mask"]
+    assert len(figure.axes) == 8  # and no scale of probabilities
     assert "Dice" not in figure.axes[3].get_xlabel()
     legible(figure)
 
@@ -61,7 +62,7 @@ def test_what_cannot_be_drawn_is_refused(case) -> None:
     with pytest.raises(FigureError, match="best, median and worst: nothing to draw"):
         best_median_worst({"best": []})
     with pytest.raises(FigureError, match=r"made-up/0: arrays of 3 × 3, 60 × 80 pixels"):
-        picture_table([{**case(), "true": np.ones((3, 3), bool)}])
+        picture_table([{**case(), "probability": np.ones((3, 3), np.float32)}])
 
 
 def test_the_same_cases_give_the_same_bytes(case, tmp_path) -> None:
@@ -71,5 +72,5 @@ def test_the_same_cases_give_the_same_bytes(case, tmp_path) -> None:
 
 def test_dice_in_words() -> None:
     assert dice_text(0.831) == "Dice 0.83"
-    assert dice_text(float("nan")) == "both masks empty"
+    assert dice_text(float("nan")) == "no true lesion"
     assert dice_text(None) == ""

@@ -158,7 +158,7 @@ def test_composition_refuses_what_it_cannot_draw(study) -> None:
 
 
 def test_small_helpers() -> None:
-    assert mark_counts(["", "text", "text&doppler", None, "text"]) == {"text": 3, "none": 2, "doppler": 1}
+    assert mark_counts(["", "text", "text doppler", None, "text"]) == {"text": 3, "none": 2, "doppler": 1}
     assert labels_of(pd.DataFrame({"label": ["odd", "normal", "benign"]})) == ["benign", "normal", "odd"]
     assert share_text(0.0034) == "0.34 %"
     assert share_text(0.5) == "50 %"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NotRequired, TypedDict
+from typing import NotRequired, TypedDict
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from sonoseg.errors import FigureError
 from sonoseg.figures.checks import need_rows
+from sonoseg.figures.data import share_text
 from sonoseg.figures.pictures import bare, outline, show
 from sonoseg.figures.style import PREDICTED, PROBABILITY_MAP, SMALL, TRUE, VERMILION, WIDTH, blank, look
 
@@ -21,16 +22,17 @@ from sonoseg.figures.style import PREDICTED, PROBABILITY_MAP, SMALL, TRUE, VERMI
 class Case(TypedDict):
     """One picture of a study, all arrays on the picture's own grid (H, W).
 
-    pixels: uint8. true: bool. predicted: the probability, float 0..1, or the raw mask, bool.
-    processed: bool, after post-processing. dice: of the processed mask; nan where both masks are empty.
+    pixels: uint8. true, predicted, processed: bool, predicted being the mask before post-processing.
+    probability: float 0..1. dice: of the processed mask, nan where there is no true lesion.
     note: a line under the name.
     """
 
     name: str
     pixels: NDArray[np.uint8]
     true: NDArray[np.bool_]
-    predicted: NDArray[Any]
+    predicted: NDArray[np.bool_]
     processed: NDArray[np.bool_]
+    probability: NotRequired[NDArray[np.float32]]
     dice: NotRequired[float]
     note: NotRequired[str]
 
@@ -38,54 +40,39 @@ class Case(TypedDict):
 def picture_table(images: Sequence[Case], *, title: str | None = None) -> Figure:
     """Draw a row a case: the image, its true mask, the predicted one and the processed one.
 
-    A red line on the last two is the true mask's border. Beneath the processed mask stands its Dice.
+    Where every case has a probability, it has a column before the predicted mask. An orange line is the true
+    mask's border. Beneath the processed mask stands its Dice.
     Raises FigureError for no cases, or arrays of one case that differ in size.
     """
     need_rows(images, "picture table", "Give at least one case")
+    known = all("probability" in image for image in images)
+    headings = ["Image", "True mask", *(["Probability"] if known else []), "Predicted mask", "Processed mask"]
     with look():
-        tall = [_height([image], WIDTH / 4.1) for image in images]
-        figure = blank(WIDTH, sum(tall) + 0.5 * len(tall) + 1.1 + (0.3 if title else 0.0))
-        every = figure.subplots(len(images), 4, squeeze=False, height_ratios=tall)
-        shown: AxesImage | None = None
-        for cells, image in zip(every, images, strict=True):
-            shown = _row(cells, image) or shown
-        headings = ("Image", "True mask", "Predicted" + (" (probability)" if shown else ""), "Processed mask")
+        tall = [_height([image], WIDTH / (len(headings) + 0.1)) for image in images]
+        figure = blank(WIDTH, sum(tall) + 0.5 * len(tall) + (1.1 if known else 0.3) + (0.3 if title else 0.0))
+        every = figure.subplots(len(images), len(headings), squeeze=False, height_ratios=tall)
         for axes, heading in zip(every[0], headings, strict=True):
             axes.set_title(heading, loc="center")
-        if shown is not None:
+        for (first, true, *middle, predicted, processed), image in zip(every, images, strict=True):
+            _same_grid(image)
+            show(first, image["pixels"])
+            first.set_xlabel("\n".join(filter(None, (image["name"], image.get("note")))), fontsize=SMALL)
+            _mask(true, image["true"])
+            _mask(predicted, image["predicted"])
+            _mask(processed, image["processed"])
+            said = dice_text(image.get("dice"))
+            processed.set_xlabel("\n".join(filter(None, (said, _area(image["processed"])))), fontsize=SMALL)
+            shown = [_probability(axes, image["probability"]) for axes in middle]
+            for axes in (*middle, predicted, processed):
+                outline(axes, image["true"], VERMILION, 1.2)
+        if known:
             bar = figure.colorbar(
-                shown, ax=list(every.ravel()), location="bottom", aspect=60, pad=0.02, shrink=0.6
+                shown[0], ax=list(every.ravel()), location="bottom", aspect=60, pad=0.02, shrink=0.6
             )
             bar.set_label("probability of lesion (0–1)")
         if title:
             figure.suptitle(title)
     return figure
-
-
-def _row(cells: Sequence[Axes], image: Case) -> AxesImage | None:
-    _same_grid(image)
-    shown: AxesImage | None = None
-    show(cells[0], image["pixels"])
-    cells[0].set_xlabel("\n".join(filter(None, (image["name"], image.get("note")))), fontsize=SMALL)
-    _mask(cells[1], image["true"])
-    cells[1].set_xlabel(_area(image["true"]), fontsize=SMALL)
-    if image["predicted"].dtype == np.bool_:
-        _mask(cells[2], image["predicted"])
-        cells[2].set_xlabel(_area(image["predicted"]), fontsize=SMALL)
-    else:
-        bare(cells[2])
-        shown = cells[2].imshow(
-            image["predicted"], cmap=PROBABILITY_MAP, vmin=0, vmax=1, interpolation="nearest"
-        )
-        cells[2].set_xlabel(f"highest {float(image['predicted'].max()):.2f}", fontsize=SMALL)
-    _mask(cells[3], image["processed"])
-    said = [dice_text(image.get("dice"))]
-    if image["processed"].any() or not said[0]:
-        said.append(_area(image["processed"]))
-    cells[3].set_xlabel(", ".join(filter(None, said)), fontsize=SMALL)
-    for axes in cells[2:]:
-        outline(axes, image["true"], VERMILION, 1.2)
-    return shown
 
 
 def best_median_worst(cases: Mapping[str, Sequence[Case]], *, title: str | None = None) -> Figure:
@@ -123,10 +110,10 @@ def best_median_worst(cases: Mapping[str, Sequence[Case]], *, title: str | None 
 
 
 def dice_text(dice: float | None) -> str:
-    """Dice for a caption: "Dice 0.83"; "both masks empty" for nan; "" where it is not given."""
+    """Dice for a caption: "Dice 0.83"; "no true lesion" for nan; "" where it is not given."""
     if dice is None:
         return ""
-    return "both masks empty" if np.isnan(dice) else f"Dice {dice:.2f}"
+    return "no true lesion" if np.isnan(dice) else f"Dice {dice:.2f}"
 
 
 def _height(cases: Sequence[Case], width: float) -> float:
@@ -137,14 +124,24 @@ def _height(cases: Sequence[Case], width: float) -> float:
 
 def _mask(axes: Axes, mask: NDArray[np.bool_]) -> None:
     show(axes, mask.astype(np.uint8) * 255)
+    axes.set_xlabel(_area(mask), fontsize=SMALL)
 
 
 def _area(mask: NDArray[np.bool_]) -> str:
-    return f"{100 * float(mask.mean()):.2g} % of the image" if mask.any() else "empty"
+    return f"{share_text(float(mask.mean()))} of the image" if mask.any() else "empty"
+
+
+def _probability(axes: Axes, values: NDArray[np.float32]) -> AxesImage:
+    bare(axes)
+    axes.set_anchor("N")
+    axes.set_xlabel(f"highest {float(values.max()):.2f}", fontsize=SMALL)
+    return axes.imshow(values, cmap=PROBABILITY_MAP, vmin=0, vmax=1, interpolation="nearest")
 
 
 def _same_grid(case: Case) -> None:
     shapes = {case["pixels"].shape[:2], case["true"].shape, case["predicted"].shape, case["processed"].shape}
+    if "probability" in case:
+        shapes.add(case["probability"].shape)
     if len(shapes) > 1:
         raise FigureError(
             f"arrays of {', '.join(' × '.join(map(str, shape)) for shape in sorted(shapes))} pixels",

@@ -85,7 +85,7 @@ def composition(table: pd.DataFrame) -> Figure:
     """Draw what a prepared set is made of, in four panels.
 
     table: a row an image with `label`, `lesion_share` (of the image, 0..1), `height`, `width` (px), and,
-    where known, `set` and `marks` ("" for none, several joined by "&").
+    where known, `set` and `marks` ("" for none, several apart by spaces).
     Raises FigureError for no rows or a missing column.
     """
     need_columns(table, "set composition", "label", "lesion_share", "height", "width")
@@ -228,6 +228,6 @@ def mark_counts(marks: Any) -> dict[str, int]:
     """Images a kind of mark, most frequent first; "none" for images without any."""
     seen: Counter[str] = Counter()
     for text in marks:
-        kinds = [] if pd.isna(text) else [kind for kind in str(text).split("&") if kind]
+        kinds = [] if pd.isna(text) else str(text).split()
         seen.update(kinds or ["none"])
     return dict(sorted(seen.items(), key=lambda pair: (-pair[1], pair[0])))

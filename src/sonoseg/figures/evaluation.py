@@ -39,10 +39,19 @@ _METRICS = {
     "pixel_accuracy": "pixel accuracy (0–1)",
     "hd95_px": "HD95 (px)",
     "hd95_mm": "HD95 (mm)",
+    "hd95_percent_diagonal": "HD95 (% of the diagonal)",
     "nsd": "NSD (0–1)",
+    "asd_px": "average surface distance (px)",
+    "asd_mm": "average surface distance (mm)",
+    "missed": "lesions missed (share, 0–1)",
     "false_alarm": "normal images with a false alarm (share, 0–1)",
     "sensitivity": "lesions found (share, 0–1)",
+    "n_false_positives": "false alarms per image (count)",
+    "raw_dice": "Dice before post-processing (0–1)",
+    "raw_iou": "IoU before post-processing (0–1)",
 }
+
+_REGIONS = {"whole": "images with a lesion", "band": "boundary band", "normals": "normal images"}
 
 
 def metric_label(metric: str) -> str:
@@ -55,7 +64,7 @@ def reliability(bins: pd.DataFrame) -> Figure:
 
     bins: a row a bin: `low`, `high` (its ends, probability), `confidence` (mean probability inside),
     `frequency` (share of true lesion pixels), `count` (pixels), and, for several curves, `region`
-    ("whole", "foreground", "boundary"). Empty bins are not drawn.
+    (of evaluation's REGIONS). Empty bins are not drawn.
     Raises FigureError for no rows or a missing column.
     """
     need_columns(bins, "reliability diagram", "low", "high", "confidence", "frequency", "count")
@@ -66,6 +75,7 @@ def reliability(bins: pd.DataFrame) -> Figure:
         left.plot([0, 1], [0, 1], color=GREY, linestyle="--", linewidth=1.2, label="perfectly calibrated")
         for number, (name, part) in enumerate(parts):
             full = part[part["count"] > 0].sort_values("low")
+            name = _REGIONS.get(name, name)
             colour = SERIES[number % len(SERIES)]
             left.plot(
                 full["confidence"], full["frequency"], marker="o", markersize=4, color=colour, label=name
@@ -113,7 +123,7 @@ def froc(curve: pd.DataFrame, operating: tuple[float, float] | None = None) -> F
             axes.plot(
                 ordered["fp_per_image"],
                 ordered["sensitivity"],
-                marker="o",
+                marker="o" if len(ordered) <= 40 else "",
                 markersize=3.5,
                 color=SERIES[number % len(SERIES)],
                 label=name or "over thresholds",
@@ -295,7 +305,7 @@ def paired_difference(
     metric: str = "dice",
     interval: tuple[float, float, float] | None = None,
 ) -> Figure:
-    """Draw two models on the same images: one against the other, and the differences second - first.
+    """Draw two models on the same images: one against the other, and the differences first - second.
 
     rows: a row an image with `first` and `second`, the metric of each model, and, where known, `label`.
     interval: (mean difference, low, high) of the 95 % interval.
@@ -304,7 +314,7 @@ def paired_difference(
     need_columns(rows, "paired difference", "first", "second")
     known = rows[rows["first"].notna() & rows["second"].notna()]
     need_columns(known, "paired difference", "first", "second")
-    difference = (known["second"] - known["first"]).to_numpy(dtype=float)
+    difference = (known["first"] - known["second"]).to_numpy(dtype=float)
     plain = metric_label(metric).split(" (")[0]
     with look():
         figure = blank(WIDTH, 4.5)
@@ -332,7 +342,7 @@ def paired_difference(
         left.set_ylabel(f"{names[1]}: {metric_label(metric)}")
         left.legend(loc="best")
         _differences(right, difference, interval)
-        right.set_xlabel(f"{names[1]} − {names[0]}: difference in {metric_label(metric)}")
+        right.set_xlabel(f"{names[0]} − {names[1]}: difference in {metric_label(metric)}")
         grid(left)
         grid(right)
     return figure
