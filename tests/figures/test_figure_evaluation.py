@@ -155,16 +155,19 @@ def test_few_scores_have_no_median_line(study) -> None:
 
 def test_paired_difference_draws_both_and_their_difference(study, legible) -> None:
     rows = study.assign(first=study["dice"], second=(study["dice"] + 0.03).clip(upper=1))
-    figure = figures.paired_difference(rows, ("unet", "seed"), interval=(-0.03, -0.05, -0.01))
+    figure = figures.paired_difference(rows, ("unet", "seed"), interval=(0.03, 0.01, 0.05))
     left, right = figure.axes
     known = rows[rows["dice"].notna()]
     drawn = np.concatenate([np.asarray(c.get_offsets()) for c in left.collections])
     assert len(drawn) == len(known)
     np.testing.assert_allclose(np.sort(drawn[:, 1] - drawn[:, 0]), np.sort(known["second"] - known["first"]))
-    assert sum(bar.get_height() for bar in right.patches[:41]) == len(known)
-    assert right.lines[1].get_xdata()[0] == -0.03
+    bars = right.patches[:41]
+    assert sum(bar.get_height() for bar in bars) == len(known)
+    gained = sum(bar.get_height() for bar in bars if bar.get_x() + bar.get_width() / 2 > 0.01)
+    assert gained == ((known["second"] - known["first"]) > 0.0).sum()
+    assert right.lines[1].get_xdata()[0] == 0.03
     assert left.get_xlabel() == "unet: Dice (0–1)"
-    assert right.get_xlabel() == "unet − seed: difference in Dice (0–1)"
+    assert right.get_xlabel() == "seed − unet: difference in Dice (0–1)"
     legible(figure)
 
 

@@ -40,7 +40,7 @@ class Case(TypedDict):
 def picture_table(images: Sequence[Case], *, title: str | None = None) -> Figure:
     """Draw a row a case: the image, its true mask, the predicted one and the processed one.
 
-    Where every case has a probability, it has a column before the predicted mask. An orange line is the true
+    Where every case has a probability, it has a column before the predicted mask. A red line is the true
     mask's border. Beneath the processed mask stands its Dice.
     Raises FigureError for no cases, or arrays of one case that differ in size.
     """

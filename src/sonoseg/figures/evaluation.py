@@ -305,7 +305,7 @@ def paired_difference(
     metric: str = "dice",
     interval: tuple[float, float, float] | None = None,
 ) -> Figure:
-    """Draw two models on the same images: one against the other, and the differences first - second.
+    """Draw two models on the same images: one against the other, and the differences second - first.
 
     rows: a row an image with `first` and `second`, the metric of each model, and, where known, `label`.
     interval: (mean difference, low, high) of the 95 % interval.
@@ -314,7 +314,7 @@ def paired_difference(
     need_columns(rows, "paired difference", "first", "second")
     known = rows[rows["first"].notna() & rows["second"].notna()]
     need_columns(known, "paired difference", "first", "second")
-    difference = (known["first"] - known["second"]).to_numpy(dtype=float)
+    difference = (known["second"] - known["first"]).to_numpy(dtype=float)
     plain = metric_label(metric).split(" (")[0]
     with look():
         figure = blank(WIDTH, 4.5)
@@ -342,7 +342,7 @@ def paired_difference(
         left.set_ylabel(f"{names[1]}: {metric_label(metric)}")
         left.legend(loc="best")
         _differences(right, difference, interval)
-        right.set_xlabel(f"{names[0]} − {names[1]}: difference in {metric_label(metric)}")
+        right.set_xlabel(f"{names[1]} − {names[0]}: difference in {metric_label(metric)}")
         grid(left)
         grid(right)
     return figure
