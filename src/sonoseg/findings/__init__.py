@@ -1,0 +1,1 @@
+"""Lesions measured: one entry a lesion."""

@@ -1,0 +1,99 @@
+"""Plane geometry of one lesion: its hull, the longest axis, the breadth across it.
+
+Points are float (N, 2), (row, column) or any other pair of equal units.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+Points = NDArray[np.float64]
+
+
+def edge_points(mask: NDArray[np.bool_]) -> Points:
+    """Points that span a mask's hull: the middles of the outer sides of each row's first and last pixel.
+
+    Pixel centres lie at whole numbers, so a lesion n pixels wide measures n, not n - 1; and unlike the
+    pixels' corners, the middles of their sides do not lengthen a slanting axis (a disc of radius r measures
+    2 r within a pixel at every angle).
+
+    mask: bool (H, W). Returns float (N, 2) as (row, column); (0, 2) for an empty mask.
+    """
+    rows = np.flatnonzero(mask.any(axis=1))
+    inside = mask[rows]
+    first = inside.argmax(axis=1)
+    last = inside.shape[1] - 1 - inside[:, ::-1].argmax(axis=1)
+    sides = [(0.0, -0.5, first), (0.0, 0.5, last)]
+    sides += [(up, 0.0, columns) for up in (-0.5, 0.5) for columns in (first, last)]
+    return np.concatenate(
+        [np.stack([rows + down, columns + right], axis=1) for down, right, columns in sides]
+    ).astype(np.float64)
+
+
+def convex_hull(points: Points) -> Points:
+    """The hull's corners in turning order, without points on its sides (Andrew's monotone chain, 1979).
+
+    points: float (N, 2), N >= 1. Returns float (K, 2); K is 1 for one place, 2 for places on one line.
+    """
+    ordered: list[tuple[float, float]] = [(float(p), float(q)) for p, q in np.unique(points, axis=0)]
+    if len(ordered) <= 2:
+        return np.array(ordered)
+    half = _chain(ordered)[:-1] + _chain(ordered[::-1])[:-1]
+    return np.array(half)
+
+
+def longest_axis(hull: Points) -> tuple[Points, float]:
+    """The two corners farthest apart and their distance, by rotating callipers (Shamos, 1978).
+
+    hull: float (K, 2) as convex_hull gives it. Returns the ends, float (2, 2), and the length.
+    """
+    corners: list[tuple[float, float]] = [(float(p), float(q)) for p, q in hull]
+    count = len(corners)
+    best, ends = 0.0, (0, 0)
+    opposite = 1 % count
+    for here in range(count):
+        after = (here + 1) % count
+        side = _between(corners[here], corners[after])
+        # Walk on while the next corner lies no nearer to this side.
+        for _ in range(count):
+            step = _between(corners[opposite], corners[(opposite + 1) % count])
+            gain = side[0] * step[1] - side[1] * step[0]
+            if gain < 0 or (gain == 0 and opposite != here):
+                break
+            opposite = (opposite + 1) % count
+        # Where two corners lie equally far (parallel sides) both are opposite, and both are measured.
+        for one in (here, after):
+            for other in (opposite, (opposite + 1) % count):
+                length = math.dist(corners[one], corners[other])
+                if length > best:
+                    best, ends = length, (one, other)
+    return hull[list(ends)], best
+
+
+def breadth_across(hull: Points, ends: Points) -> float:
+    """The hull's whole extent at right angles to the axis between `ends`; of a mere point, zero."""
+    along = ends[1] - ends[0]
+    length = float(np.hypot(*along))
+    if length == 0:
+        return 0.0
+    across = hull @ (np.array([-along[1], along[0]]) / length)
+    return float(across.max() - across.min())
+
+
+def _chain(ordered: list[tuple[float, float]]) -> list[tuple[float, float]]:
+    chain: list[tuple[float, float]] = []
+    for p, q in ordered:
+        while len(chain) > 1:
+            (a, b), (c, d) = chain[-2], chain[-1]
+            if (c - a) * (q - b) - (d - b) * (p - a) > 0:
+                break
+            chain.pop()
+        chain.append((p, q))
+    return chain
+
+
+def _between(one: tuple[float, float], other: tuple[float, float]) -> tuple[float, float]:
+    return other[0] - one[0], other[1] - one[1]
