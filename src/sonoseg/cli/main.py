@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from sonoseg import RESEARCH_ONLY, __version__
-from sonoseg.cli import data, model, train
+from sonoseg.cli import data, evaluate, model, train
 from sonoseg.cli.common import err
 from sonoseg.errors import SonosegError
 
@@ -25,6 +25,7 @@ app = typer.Typer(
 app.add_typer(data.app, name="data")
 app.add_typer(model.app, name="model")
 app.command("train")(train.train)
+app.command("evaluate")(evaluate.evaluate)
 
 
 def _version(wanted: bool) -> None:

@@ -34,9 +34,10 @@ Json = dict[str, Any]
 def compare(first: Study, second: Study, policy: Policy = POLICY) -> Json:
     """Compare `first` with `second` on the images they share; a difference is first - second.
 
-    Returns {"first", "second": names, "images", "only_first", "only_second", "metrics": {metric: result},
-    "strata": {name: {level: {"dice": result}}}}; see `paired` for a result. The p-values are not corrected
-    for the number of comparisons: the Dice over all images is the claim, the rest describes it.
+    Returns {"first", "second": names, "images", "only_first", "only_second": counts, "second_cautions",
+    "metrics": {metric: result}, "strata": {name: {level: {"dice": result}}}}; see `paired` for a result.
+    The p-values are not corrected for the number of comparisons: the Dice over all images is the claim, the
+    rest describes it.
     Raises DatasetError where no image is shared, or where a shared image has another true mask.
     """
     left, right = first.rows.set_index("id"), second.rows.set_index("id")
@@ -67,6 +68,7 @@ def compare(first: Study, second: Study, policy: Policy = POLICY) -> Json:
         "images": len(common),
         "only_first": len(first.rows) - len(common),
         "only_second": len(second.rows) - len(common),
+        "second_cautions": list(second.summary.get("cautions", [])),
         "metrics": metrics,
         "strata": strata,
     }
