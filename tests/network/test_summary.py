@@ -56,9 +56,7 @@ def test_seed_counts() -> None:
 
 
 def test_unet_is_the_seed_without_gates() -> None:
-    seed, unet = (
-        {row.name: row.parameters for row in summary(build(name), 64)} for name in ("seed", "unet")
-    )
+    seed, unet = ({row.name: row.parameters for row in summary(build(name), 64)} for name in ("seed", "unet"))
     assert unet == {name: count for name, count in seed.items() if not name.startswith("gates")}
 
 

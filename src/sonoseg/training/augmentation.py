@@ -126,7 +126,9 @@ def _blur(images: Tensor, deviation: Tensor) -> Tensor:
     """Gaussian blur, each picture by its own standard deviation in pixels."""
     reach = max(1, int(3 * float(deviation.max())))
     offsets = torch.arange(-reach, reach + 1, device=images.device, dtype=images.dtype)
-    kernel = torch.exp(-(offsets**2) / (2 * deviation.to(images)[:, None].clamp_min(1e-3) ** 2))
+    spread = deviation.to(images)[:, None].clamp_min(1e-3)
+    # Cut at each picture's own reach, so that its batch does not change it.
+    kernel = torch.exp(-(offsets**2) / (2 * spread**2)) * (offsets.abs() <= 3 * spread)
     kernel = kernel / kernel.sum(1, keepdim=True)
     n = images.shape[0]
     rows = F.conv2d(images.transpose(0, 1), kernel[:, None, :, None], padding=(reach, 0), groups=n)

@@ -1,0 +1,39 @@
+# Two commands: `make demo` segments the sample scans, `make test` runs every check.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_CONSTRAINT=constraints.txt $(BIN)/python -m pip install --quiet
+
+.PHONY: demo test lint figures clean
+
+demo: $(VENV)/core.stamp
+	@$(BIN)/sonoseg demo --out demo
+
+test: $(VENV)/dev.stamp lint
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile --cov --cov-report=term
+
+lint: $(VENV)/dev.stamp
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+figures: $(VENV)/dev.stamp
+	$(BIN)/python docs/make_figures.py
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; v = sys.version_info; v >= (3, 11) or sys.exit("sonoseg needs Python 3.11 or newer, and $(PYTHON) is %d.%d: say make PYTHON=python3.12, or whichever you have" % v[:2])'
+	@echo "making $(VENV)"
+	@$(PYTHON) -m venv $(VENV)
+
+$(VENV)/core.stamp: pyproject.toml constraints.txt | $(BIN)/python
+	@echo "installing sonoseg (a minute)"
+	@$(PIP) --editable .
+	@touch $@
+
+$(VENV)/dev.stamp: pyproject.toml constraints.txt | $(BIN)/python
+	@echo "installing sonoseg with everything the tests need (some minutes)"
+	@$(PIP) --editable '.[dev]'
+	@touch $@ $(VENV)/core.stamp
+
+clean:
+	rm -rf $(VENV) demo build dist

@@ -1,0 +1,121 @@
+"""Augmentation: drawn once, replayed exactly, the picture and its mask alike."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from sonoseg.training.augmentation import Draw, apply, draw
+from sonoseg.training.recipe import AugmentationOptions, load_recipe
+
+NOTHING = AugmentationOptions()
+
+
+def disc(n: int = 2, size: int = 64, row: float = 24, column: float = 40, radius: float = 9) -> torch.Tensor:
+    """Discs (n, 1, size, size)."""
+    y, x = torch.meshgrid(torch.arange(size) + 0.5, torch.arange(size) + 0.5, indexing="ij")
+    return ((y - row) ** 2 + (x - column) ** 2 <= radius**2).float().expand(n, 1, -1, -1).clone()
+
+
+def still(n: int, **changes: float) -> Draw:
+    """A draw that changes nothing, but for `changes`."""
+    plain = draw(NOTHING, n, torch.Generator().manual_seed(0))
+    return Draw(
+        **{
+            name: torch.full((n,), changes[name]) if name in changes else value
+            for name, value in vars(plain).items()
+        }
+    )
+
+
+def centre(mask: torch.Tensor) -> tuple[float, float]:
+    rows, columns = torch.nonzero(mask[0, 0], as_tuple=True)
+    return float(rows.float().mean()) + 0.5, float(columns.float().mean()) + 0.5
+
+
+def test_nothing_drawn_nothing_changed() -> None:
+    images, masks = torch.rand(3, 1, 32, 32), (torch.rand(3, 1, 32, 32) > 0.5).float()
+    changed, moved = apply(still(3), images, masks)
+    torch.testing.assert_close(changed, images, atol=1e-5, rtol=0)
+    assert torch.equal(moved, masks)
+
+
+def test_flip_is_left_right_only() -> None:
+    images = torch.rand(2, 1, 32, 32)
+    changed, moved = apply(still(2, flip=-1.0), images, disc(2, 32))
+    torch.testing.assert_close(changed, images.flip(3), atol=1e-5, rtol=0)
+    assert torch.equal(moved, disc(2, 32).flip(3))
+
+
+@pytest.mark.parametrize("factor", [0.8, 1.25])
+def test_scale_scales_the_area(factor: float) -> None:
+    _, moved = apply(still(1, scale=factor), disc(1), disc(1, row=32, column=32))
+    assert float(moved.sum()) == pytest.approx(float(disc(1).sum()) * factor**2, rel=0.06)
+
+
+def test_rotation_turns_about_the_centre() -> None:
+    _, moved = apply(still(1, angle=math.radians(30)), disc(1), disc(1))
+    row, column = centre(moved)
+    # (24, 40) is 8 up and 8 right of the centre of 64: its distance stays, its direction turns by 30 degrees.
+    assert math.hypot(row - 32, column - 32) == pytest.approx(math.hypot(8, 8), abs=0.3)
+    turned = math.degrees(math.atan2(row - 32, column - 32) - math.atan2(-8, 8))
+    assert abs(turned) == pytest.approx(30, abs=2)
+    assert float(moved.sum()) == pytest.approx(float(disc(1).sum()), rel=0.05)
+
+
+def test_shift_moves_by_its_share() -> None:
+    _, moved = apply(still(1, shift_x=0.125, shift_y=-0.125), disc(1), disc(1, row=32, column=32))
+    row, column = centre(moved)
+    assert (row, column) == pytest.approx((32 + 8, 32 - 8), abs=0.1)
+
+
+def test_brightness_contrast_gamma() -> None:
+    images = torch.full((1, 1, 8, 8), 0.25)
+    assert float(apply(still(1, brightness=0.1), images, images)[0].mean()) == pytest.approx(0.35, abs=1e-4)
+    assert float(apply(still(1, gamma=0.5), images, images)[0].mean()) == pytest.approx(0.5, abs=1e-4)
+    images[..., :4] = 0.75
+    changed = apply(still(1, contrast=0.5), images, images)[0]
+    assert float(changed.max() - changed.min()) == pytest.approx(0.25, abs=1e-4)
+
+
+def test_blur_keeps_the_mean_and_smooths() -> None:
+    images = disc(2)
+    changed, moved = apply(still(2, blur=2.0), images, images)
+    assert float(changed.mean()) == pytest.approx(float(images.mean()), rel=1e-3)
+    assert float(changed.max()) <= 1
+    assert float(changed.diff(dim=3).abs().max()) < 0.5
+    assert torch.equal(moved, images)
+
+
+@settings(max_examples=25, deadline=None)
+@given(seed=st.integers(0, 2**31), n=st.integers(1, 5))
+def test_a_draw_replays_and_does_not_depend_on_its_batch(seed: int, n: int) -> None:
+    options = load_recipe("compact").augmentation
+    images, masks = torch.rand(n, 1, 32, 32), disc(n, 32, 16, 16, 7)
+    change = draw(options, n, torch.Generator().manual_seed(seed))
+    changed, moved = apply(change, images, masks)
+    again = draw(options, n, torch.Generator().manual_seed(seed))
+    for mine, theirs in zip(vars(change).values(), vars(again).values(), strict=True):
+        assert torch.equal(mine, theirs)
+    # A share of the batch, as another process takes it, comes out the same.
+    own, own_masks = apply(change[slice(0, None, 2)], images[::2], masks[::2])
+    torch.testing.assert_close(own, changed[::2], atol=1e-5, rtol=1e-5)
+    assert torch.equal(own_masks, moved[::2])
+    assert changed.shape == images.shape
+    assert float(changed.min()) >= 0
+    assert float(changed.max()) <= 1
+    assert set(moved.unique().tolist()) <= {0.0, 1.0}
+
+
+def test_draws_stay_in_their_ranges() -> None:
+    o = load_recipe("compact").augmentation
+    change = draw(o, 2000, torch.Generator().manual_seed(1))
+    assert float((change.flip < 0).float().mean()) == pytest.approx(o.flip, abs=0.05)
+    assert float(change.angle.abs().max()) <= math.radians(o.rotate)
+    assert 1 / (1 + o.scale) <= float(change.scale.min()) < float(change.scale.max()) <= 1 + o.scale
+    assert float(change.shift_x.abs().max()) <= o.shift
+    assert float(change.blur.max()) <= o.blur

@@ -1,0 +1,60 @@
+"""Export: ONNX Runtime answers as torch does, for any batch, and a difference is refused."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime
+import pytest
+import torch
+
+from sonoseg.errors import ModelError
+from sonoseg.network import PRESETS, AttentionUNet
+from sonoseg.network.gate import GATES
+from sonoseg.training import export
+from sonoseg.training.export import write_onnx
+
+
+def network(gate: str, **changes: Any) -> AttentionUNet:
+    torch.manual_seed(0)
+    options = PRESETS["quick"].model_copy(update={"gate": gate} | changes)
+    made = AttentionUNet(options)
+    with torch.no_grad():
+        # Running means as training leaves them, or a wrong batch norm would not show.
+        made.train()(torch.rand(4, options.channels, 64, 64))
+    return made.eval()
+
+
+@pytest.mark.parametrize("gate", [*GATES, "none"])
+@pytest.mark.parametrize("n", [1, 2, 5])
+def test_onnx_equals_torch(tmp_path: Path, gate: str, n: int) -> None:
+    mine = network(gate, deep_supervision=True, residual=True)
+    names = write_onnx(mine, tmp_path / "model.onnx", 64)
+    assert names == ([] if gate == "none" else ["attention_1", "attention_2", "attention_3"])
+    session = onnxruntime.InferenceSession(str(tmp_path / "model.onnx"), providers=["CPUExecutionProvider"])
+    assert [item.name for item in session.get_inputs()] == ["image"]
+    assert [item.name for item in session.get_outputs()] == ["logit", *names]
+    x = torch.rand(n, 1, 64, 64)
+    with torch.no_grad():
+        outputs = mine(x)
+    answers = session.run(None, {"image": x.numpy()})
+    for expected, answer in zip([outputs.logit, *outputs.attention], answers, strict=True):
+        np.testing.assert_allclose(answer, expected.numpy(), atol=1e-4)
+    assert [item.name for item in tmp_path.iterdir()] == ["model.onnx"]
+
+
+def test_a_difference_is_refused_and_leaves_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(export, "TOLERANCE", -1.0)
+    with pytest.raises(ModelError, match="the exported network differs from the trained one"):
+        write_onnx(network("none"), tmp_path / "model.onnx", 64)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_export_leaves_the_network_as_it_was(tmp_path: Path) -> None:
+    mine = network("grid").train()
+    before = {name: value.clone() for name, value in mine.state_dict().items()}
+    write_onnx(mine, tmp_path / "model.onnx", 64)
+    assert mine.training
+    assert all(torch.equal(value, before[name]) for name, value in mine.state_dict().items())

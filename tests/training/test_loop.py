@@ -1,0 +1,361 @@
+"""The loop: it learns, it resumes to the same weights, it ends with a word, and two processes are one."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from sonoseg.datasets.prepared import PreparedSet
+from sonoseg.datasets.splits import Split
+from sonoseg.errors import DatasetError, OutputError, SonosegError, TrainingError, UsageError
+from sonoseg.training import loop
+from sonoseg.training.batches import Pictures
+from sonoseg.training.checkpoint import load_checkpoint, save_checkpoint
+from sonoseg.training.recipe import Recipe, load_recipe
+from sonoseg.training.run import Run
+from sonoseg.training.train import train
+
+TINY = ["data.size=64", "batch=8", "epochs=2", "network.widths=[4,8,12,16]", "network.dropout=[0,0,0,0.2]"]
+
+
+def tiny(*changes: str) -> Recipe:
+    return load_recipe("quick", [*TINY, *changes])
+
+
+@pytest.fixture
+def given(phantom_set: Path, phantom_split: Path) -> tuple[PreparedSet, Split]:
+    return PreparedSet.open(phantom_set), Split.load(phantom_split)
+
+
+def weights(run: Path) -> dict[str, Any]:
+    from safetensors.numpy import load_file
+
+    return load_file(run / "model" / "weights.safetensors")
+
+
+def same(first: Path, second: Path) -> bool:
+    mine, theirs = weights(first), weights(second)
+    return mine.keys() == theirs.keys() and all(np.array_equal(mine[name], theirs[name]) for name in mine)
+
+
+def words(recipe: Recipe, phantom_set: Path, phantom_split: Path, out: Path) -> list[str]:
+    path = out.parent / "recipe.yaml"
+    path.write_text(recipe.yaml())
+    return [
+        "train", "--recipe", str(path), "--data", str(phantom_set), "--split", str(phantom_split),
+        "--out", str(out), "--device", "cpu",
+    ]  # fmt: skip
+
+
+def command(*arguments: str, launcher: tuple[str, ...] = ()) -> list[str]:
+    return [sys.executable, *launcher, "-m", "sonoseg", *arguments]
+
+
+def log(run: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
+
+
+def test_a_run_leaves_what_it_promises(phantom_run: Path) -> None:
+    for name in (
+        "recipe.yaml", "run.json", "split.json", "log.jsonl", "curves.png", "checkpoints/last.pt",
+        "checkpoints/best.pt", "model/card.json", "model/model.onnx", "model/weights.safetensors",
+    ):  # fmt: skip
+        assert (phantom_run / name).stat().st_size > 0, name
+    described = json.loads((phantom_run / "run.json").read_text())
+    assert {"versions", "git", "seed", "fold", "fingerprint", "parts", "command"} <= set(described)
+    entries = log(phantom_run)
+    assert [(e["epoch"], e["split"]) for e in entries] == [
+        (1, "train"), (1, "validation"), (2, "train"), (2, "validation"),
+    ]  # fmt: skip
+    for entry in entries:
+        assert 0 <= entry["iou"] <= entry["dice"] <= 1
+        assert 0 < entry["pixel_accuracy"] <= 1
+    card = json.loads((phantom_run / "model" / "card.json").read_text())
+    assert card["training"]["split_sha256"]
+    assert card["results"][0]["on"] == "validation"
+
+
+def test_it_learns(given: tuple[PreparedSet, Split], tmp_path: Path) -> None:
+    train(tiny("epochs=10", "optimiser.ema=0.5"), *given, tmp_path / "run")
+    entries = log(tmp_path / "run")
+    losses = [entry["loss"] for entry in entries if entry["split"] == "train"]
+    assert losses[-1] < 0.85 * losses[0]
+    dice = [entry["dice"] for entry in entries if entry["split"] == "validation"]
+    assert max(dice) > 0.3
+    card = json.loads((tmp_path / "run" / "model" / "card.json").read_text())
+    assert card["training"]["best_epoch"] == int(np.argmax(dice)) + 1
+
+
+def test_the_same_command_twice_gives_the_same(given: tuple[PreparedSet, Split], tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        train(tiny(), *given, tmp_path / name)
+    assert same(tmp_path / "a", tmp_path / "b")
+    train(tiny("seed=1"), *given, tmp_path / "c")
+    assert not same(tmp_path / "a", tmp_path / "c")
+
+
+def test_a_stop_in_the_middle_of_an_epoch_changes_nothing(
+    given: tuple[PreparedSet, Split], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipe = tiny("checkpoint_minutes=1e-9")
+    train(recipe, *given, tmp_path / "whole")
+    real, taken = loop.Trainer._step, []
+
+    def stopping(self: loop.Trainer, which: Any, score: Any) -> None:
+        if len(taken) == 5:
+            raise KeyboardInterrupt
+        taken.append(which)
+        real(self, which, score)
+
+    monkeypatch.setattr(loop.Trainer, "_step", stopping)
+    with pytest.raises(KeyboardInterrupt):
+        train(recipe, *given, tmp_path / "broken")
+    monkeypatch.undo()
+    state = load_checkpoint(tmp_path / "broken" / "checkpoints" / "last.pt")
+    assert (state["progress"]["epoch"], state["progress"]["step"]) == (1, 2)
+    train(recipe, *given, tmp_path / "broken", resume=True)
+    assert same(tmp_path / "whole", tmp_path / "broken")
+    timing = {"seconds", "images_per_second"}
+    for mine, theirs in zip(log(tmp_path / "whole"), log(tmp_path / "broken"), strict=True):
+        assert {k: v for k, v in mine.items() if k not in timing} == {
+            k: v for k, v in theirs.items() if k not in timing
+        }
+
+
+@pytest.mark.slow
+def test_sigkill_and_resume_end_with_the_same_weights(
+    phantom_set: Path, phantom_split: Path, given: tuple[PreparedSet, Split], tmp_path: Path
+) -> None:
+    recipe = tiny("epochs=6", "checkpoint_minutes=1e-9")
+    train(recipe, *given, tmp_path / "whole", device="cpu")
+    out = tmp_path / "killed"
+    process = subprocess.Popen(command(*words(recipe, phantom_set, phantom_split, out)))
+    last, deadline = out / "checkpoints" / "last.pt", time.monotonic() + 120
+    while not last.exists() and process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.01)
+    time.sleep(0.15)
+    process.send_signal(signal.SIGKILL)
+    assert process.wait() == -signal.SIGKILL, "it ended before it could be killed"
+    assert not (out / "model" / "card.json").exists()
+    again = subprocess.run(
+        command("train", "--resume", "--out", str(out)), capture_output=True, text=True, check=False
+    )
+    assert again.returncode == 0, again.stderr
+    assert same(tmp_path / "whole", out)
+
+
+@pytest.mark.slow
+def test_two_processes_train_as_one(
+    phantom_set: Path, phantom_split: Path, given: tuple[PreparedSet, Split], tmp_path: Path
+) -> None:
+    """Batch norm counts each process' own pictures on a CPU, and dropout draws its own: so neither here."""
+    recipe = tiny(
+        "precision=fp32", "network.normalisation=instance", "network.gate=none", "network.dropout=[0,0,0,0]",
+        "batch=7", "optimiser.rate=0.001",
+    )  # fmt: skip
+    train(recipe, *given, tmp_path / "one", device="cpu")
+    launcher = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2")
+    done = subprocess.run(
+        command(*words(recipe, phantom_set, phantom_split, tmp_path / "two"), launcher=launcher),
+        capture_output=True, text=True, check=False, env=os.environ | {"OMP_NUM_THREADS": "1"},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    mine, theirs = weights(tmp_path / "one"), weights(tmp_path / "two")
+    for name, value in mine.items():
+        np.testing.assert_allclose(theirs[name], value, atol=2e-4, rtol=2e-3, err_msg=name)
+    for one, two in zip(log(tmp_path / "one"), log(tmp_path / "two"), strict=True):
+        assert two["loss"] == pytest.approx(one["loss"], rel=1e-3)
+        assert two["dice"] == pytest.approx(one["dice"], abs=5e-3)
+
+
+def test_a_loss_that_is_no_number_names_the_batch(
+    given: tuple[PreparedSet, Split], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, calls = loop.picture_losses, []
+
+    def failing(*arguments: Any) -> torch.Tensor:
+        calls.append(1)
+        return real(*arguments) * (float("nan") if len(calls) == 5 else 1.0)
+
+    monkeypatch.setattr(loop, "picture_losses", failing)
+    with pytest.raises(TrainingError) as caught:
+        train(tiny(), *given, tmp_path / "run")
+    assert "the loss is no longer a number" in str(caught.value)
+    assert "epoch 2, step 2 (" in str(caught.value)
+    assert "optimiser.clip=1" in str(caught.value)
+    state = load_checkpoint(tmp_path / "run" / "checkpoints" / "last.pt")
+    assert state["progress"]["epoch"] == 1
+    assert all(bool(torch.isfinite(value).all()) for value in state["network"].values())
+    monkeypatch.undo()
+    assert train(tiny(), *given, tmp_path / "run", resume=True).card.name == "quick"
+
+
+def test_an_exception_in_a_batch_names_it(
+    given: tuple[PreparedSet, Split], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: Any) -> Any:
+        raise ValueError("bad pixels")
+
+    monkeypatch.setattr(loop, "apply", broken)
+    with pytest.raises(TrainingError, match=r"epoch 1, step 1 \(.*\): ValueError: bad pixels.*--resume"):
+        train(tiny(), *given, tmp_path / "run")
+
+
+def test_pixels_that_cannot_be_read_name_the_images(given: tuple[PreparedSet, Split]) -> None:
+    prepared, split = given
+    pictures = Pictures.of(prepared, split.part().train, tiny().data, "train")
+    short = Pictures(pictures.ids, pictures.rows, pictures.pixels[:2], pictures.masks[:2])
+    with pytest.raises(TrainingError) as caught:
+        short.take(np.arange(8))
+    assert pictures.ids[0] in str(caught.value)
+
+
+def test_a_full_disk_leaves_the_last_checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "last.pt"
+    save_checkpoint(path, {"step": 1})
+
+    def full(_: Any, file: Any) -> None:
+        Path(file).write_bytes(b"half")
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(torch, "save", full)
+    with pytest.raises(OutputError) as caught:
+        save_checkpoint(path, {"step": 2})
+    assert "No space left on device" in str(caught.value)
+    assert "Free some space, then go on with --resume" in str(caught.value)
+
+    def full_in_torchs_words(_: Any, file: Any) -> None:
+        Path(file).write_bytes(b"half")
+        raise RuntimeError("[enforce fail at inline_container.cc:664] . unexpected pos 64 vs 0")
+
+    monkeypatch.setattr(torch, "save", full_in_torchs_words)
+    with pytest.raises(OutputError, match="the one before it is intact"):
+        save_checkpoint(path, {"step": 3})
+    monkeypatch.undo()
+    assert load_checkpoint(path)["step"] == 1
+    assert [item.name for item in tmp_path.iterdir()] == ["last.pt"]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="limits a file's size in the Linux way")
+def test_a_truly_full_disk(phantom_set: Path, phantom_split: Path, tmp_path: Path) -> None:
+    """A process that may write no file above 20 kB: the same as a full disk, seen from inside."""
+    code = (
+        "import resource, signal, sys; signal.signal(signal.SIGXFSZ, signal.SIG_IGN);"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (20000, 20000));"
+        "sys.argv = ['sonoseg', *sys.argv[1:]]; from sonoseg.cli.main import main; main()"
+    )
+    arguments = words(tiny(), phantom_set, phantom_split, tmp_path / "run")
+    done = subprocess.run(
+        [sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
+    assert "cannot be written" in done.stderr
+    assert "--resume" in " ".join(done.stderr.split())
+
+
+@pytest.mark.parametrize("damage", [b"", b"PK\x03\x04 not a checkpoint", None])
+def test_a_damaged_checkpoint_is_named(
+    given: tuple[PreparedSet, Split], tmp_path: Path, damage: bytes | None
+) -> None:
+    path = tmp_path / "last.pt"
+    if damage is None:
+        torch.save({"something": 1}, path)
+    else:
+        path.write_bytes(damage)
+    with pytest.raises(TrainingError, match=r"last\.pt"):
+        load_checkpoint(path)
+    with pytest.raises(TrainingError, match="no checkpoint is here"):
+        load_checkpoint(tmp_path / "none.pt")
+
+
+def test_nothing_of_the_users_is_overwritten(given: tuple[PreparedSet, Split], tmp_path: Path) -> None:
+    (tmp_path / "mine.txt").write_text("keep")
+    with pytest.raises(OutputError, match=r"the folder is not empty.*--resume"):
+        train(tiny(), *given, tmp_path)
+    assert [item.name for item in tmp_path.iterdir()] == ["mine.txt"]
+
+
+def test_a_resumed_run_must_be_the_same(
+    given: tuple[PreparedSet, Split], phantom_run: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(UsageError, match="another recipe"):
+        train(tiny(), *given, phantom_run, resume=True)
+    with pytest.raises(TrainingError, match="no training run is here"):
+        train(tiny(), *given, tmp_path, resume=True)
+
+
+def test_a_finished_run_is_not_repeated(given: tuple[PreparedSet, Split], phantom_run: Path) -> None:
+    before = (phantom_run / "model" / "model.onnx").stat().st_mtime_ns
+    recipe = load_recipe(Run(phantom_run).recipe)
+    assert train(recipe, *given, phantom_run, resume=True).hash
+    assert (phantom_run / "model" / "model.onnx").stat().st_mtime_ns == before
+
+
+def test_a_part_without_a_lesion_is_an_error(given: tuple[PreparedSet, Split]) -> None:
+    prepared, _ = given
+    normals = [name for name in prepared.ids if prepared.table.at[name, "label"] == "normal"]
+    with pytest.raises(DatasetError, match="no lesion"):
+        Pictures.of(prepared, normals, tiny().data, "validation")
+
+
+def test_normals_are_shown_as_often_as_asked(given: tuple[PreparedSet, Split]) -> None:
+    prepared, _ = given
+    normals = sum(prepared.table["label"] == "normal")
+    assert normals > 0
+    for times in (0, 1, 3):
+        data = tiny(f"data.normals={times}").data
+        assert (
+            len(Pictures.of(prepared, prepared.ids, data, "train")) == len(prepared) + (times - 1) * normals
+        )
+        assert len(Pictures.of(prepared, prepared.ids, data, "validation")) == len(prepared)
+
+
+def test_no_gpu_is_said(given: tuple[PreparedSet, Split], tmp_path: Path) -> None:
+    if torch.cuda.is_available():
+        pytest.skip("a CUDA device is here")
+    with pytest.raises(TrainingError, match="no CUDA device is here"):
+        train(tiny(), *given, tmp_path / "run", device="cuda")
+
+
+def test_every_draw_is_of_the_seed() -> None:
+    pictures = Pictures(
+        list("abcdef"), np.arange(6), np.zeros((6, 2, 2), np.uint8), np.zeros((6, 2, 2), np.uint8)
+    )
+    assert np.array_equal(pictures.order(1, 2), pictures.order(1, 2))
+    assert not np.array_equal(pictures.order(1, 2), pictures.order(1, 3))
+    assert sorted(pictures.order(3, 0)) == list(range(6))
+
+
+def test_rate_warms_up_and_falls() -> None:
+    recipe = tiny("epochs=10", "optimiser.warmup_epochs=2", "optimiser.schedule=cosine", "optimiser.rate=0.1")
+    optimiser = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=1)
+    rates = [loop.set_rate(optimiser, recipe, epoch) for epoch in (0, 1, 2, 6, 10)]
+    assert rates[0] < rates[1] < rates[2] == pytest.approx(0.1)
+    assert rates[3] == pytest.approx(0.05)
+    assert rates[4] == pytest.approx(0)
+    assert optimiser.param_groups[0]["lr"] == rates[-1]
+    assert loop.set_rate(optimiser, tiny("optimiser.schedule=constant", "optimiser.rate=0.2"), 1) == 0.2
+
+
+@pytest.mark.parametrize(("kind", "name"), [("adam", "Adam"), ("adamw", "AdamW"), ("sgd", "SGD")])
+def test_optimisers(kind: str, name: str) -> None:
+    network = torch.nn.Sequential(torch.nn.Conv2d(1, 2, 3), torch.nn.BatchNorm2d(2))
+    optimiser = loop.make_optimiser(network, tiny(f"optimiser.kind={kind}").optimiser)
+    assert type(optimiser).__name__ == name
+    assert [group["weight_decay"] for group in optimiser.param_groups] == [0.01, 0.0]
+    assert sum(len(group["params"]) for group in optimiser.param_groups) == 4
+
+
+def test_errors_are_ours() -> None:
+    assert issubclass(TrainingError, SonosegError)

@@ -1,0 +1,48 @@
+"""The curves' scores are those of the metrics room."""
+
+import numpy as np
+import pytest
+import torch
+
+from sonoseg.metrics import overlap
+from sonoseg.training.score import Score
+
+
+def test_agrees_with_the_metrics_room() -> None:
+    generator = torch.Generator().manual_seed(4)
+    logit = torch.randn(9, 1, 20, 20, generator=generator)
+    target = (torch.rand(9, 1, 20, 20, generator=generator) > 0.7).float()
+    target[6:] = 0
+    logit[7:] = -5
+    score = Score()
+    score.add(torch.arange(9).float(), logit, target)
+    means = score.means()
+    counts = [
+        overlap.confusion(t[0].numpy() > 0.5, x[0].numpy() >= 0) for t, x in zip(target, logit, strict=True)
+    ]
+    lesions = [c for c in counts if c.has_lesion]
+    assert means["dice"] == pytest.approx(np.mean([c.dice for c in lesions]))
+    assert means["iou"] == pytest.approx(np.mean([c.iou for c in lesions]))
+    assert means["pixel_accuracy"] == pytest.approx(np.mean([c.pixel_accuracy for c in counts]))
+    assert means["loss"] == 4
+    assert means["false_alarms"] == pytest.approx(1 / 3)
+    assert means["missed"] == 0
+
+
+def test_nothing_measured_is_none_not_zero() -> None:
+    assert set(Score().means().values()) == {None}
+    score = Score()
+    score.add(torch.ones(2), torch.full((2, 1, 4, 4), -1.0), torch.zeros(2, 1, 4, 4))
+    means = score.means()
+    assert means["dice"] is None
+    assert means["iou"] is None
+    assert means["false_alarms"] == 0
+
+
+def test_iou_is_thresholded() -> None:
+    """The seed's own curve was flat at 0.47: unthresholded, two classes. Here a right answer scores one."""
+    target = torch.zeros(1, 1, 10, 10)
+    target[..., 2:5, 2:5] = 1
+    score = Score()
+    score.add(torch.zeros(1), (target - 0.5) * 0.2, target)
+    assert score.means()["iou"] == 1
