@@ -31,7 +31,7 @@ from sonoseg.figures.style import (
     share_axis,
 )
 
-_METRICS = {
+METRICS = {
     "dice": "Dice (0–1)",
     "iou": "IoU (0–1)",
     "precision": "precision (0–1)",
@@ -56,7 +56,7 @@ _REGIONS = {"whole": "images with a lesion", "band": "boundary band", "normals":
 
 def metric_label(metric: str) -> str:
     """A metric's name with its unit, for an axis."""
-    return _METRICS.get(metric, metric.replace("_", " "))
+    return METRICS.get(metric, metric.replace("_", " "))
 
 
 def reliability(bins: pd.DataFrame) -> Figure:
