@@ -81,7 +81,8 @@ def bootstrap(
     low, high = np.full(figures.shape, math.nan), np.full(figures.shape, math.nan)
     known = ~np.isnan(drawn).all(axis=0)
     tail = (1 - level) / 2
-    low[known], high[known] = np.nanquantile(drawn[:, known], [tail, 1 - tail], axis=0)
+    if known.any():
+        low[known], high[known] = np.nanquantile(drawn[:, known], [tail, 1 - tail], axis=0)
     return figures, low, high
 
 
