@@ -61,7 +61,7 @@ def evaluate(
 
     Writes images.csv (a row an image), summary.json, froc.csv, reliability.csv, figures and index.html.
     """
-    need("data", "pandas", "matplotlib", "seaborn")
+    need("data", "pandas", "matplotlib")
     from sonoseg.datasets.prepared import PreparedSet
     from sonoseg.datasets.splits import Split
     from sonoseg.evaluation.about import describe_run
