@@ -42,6 +42,7 @@ def mask_values(path: Path) -> NDArray[np.float32]:
                 raise ValueError(f"{picture.width} x {picture.height} pixels are too many")
             picture.load()
             upright = ImageOps.exif_transpose(picture)
+            lossy = picture.format in ("JPEG", "MPO")
     except Exception as error:  # decoders meet damage with any exception (struct, zlib, Syntax, Index ...)
         reason = (str(error) or type(error).__name__).splitlines()[0].rstrip(". ")
         raise DatasetError(
@@ -52,12 +53,13 @@ def mask_values(path: Path) -> NDArray[np.float32]:
     elif upright.mode not in ("1", "L", "RGB") and len(upright.getbands()) > 1:
         upright = upright.convert("RGB")  # CMYK and its like hold ink, where more is darker
     values = np.asarray(upright).astype(np.float32)
-    bands = upright.getbands()
-    if values.ndim == 2:
-        return values
-    if bands[-1] == "A":
-        return np.asarray(values[..., :-1].max(axis=2) * (values[..., -1] >= 128), dtype=np.float32)
-    return np.asarray(values.max(axis=2), dtype=np.float32)
+    if values.ndim == 3 and upright.getbands()[-1] == "A":
+        values = values[..., :-1].max(axis=2) * (values[..., -1] >= 128)
+    elif values.ndim == 3:
+        values = values.max(axis=2)
+    if lossy:
+        values[values <= LARGEST_CLASS] = 0  # on black, a JPEG's rounding; it never holds class numbers
+    return values
 
 
 def join_masks(masks: tuple[Path, ...], shape: tuple[int, int]) -> NDArray[np.bool_]:

@@ -66,7 +66,7 @@ class PreparedSet:
                 where=folder,
                 remedy="Make one with: sonoseg data prepare SET --out FOLDER",
             ) from error
-        except (OSError, ValueError, KeyError, AttributeError) as error:
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise DatasetError(
                 f"the prepared set is damaged ({error})",
                 where=folder,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import warnings
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -159,8 +160,8 @@ def make_split(
 ) -> Split:
     """Divide a prepared set into folds; the same seed gives the same split.
 
-    Raises UsageError for an unknown method or policy, DatasetError where there are too few groups or no
-    official folds, MissingExtra without scikit-learn.
+    Raises UsageError for an unknown method or policy, DatasetError where there are too few groups or
+    images, or no official folds, MissingExtra without scikit-learn.
     """
     for word, kind in ((method, Method), (policy, Policy)):
         if word not in get_args(kind):
@@ -199,9 +200,16 @@ def _divided(table: pd.DataFrame, folds: int, seed: int, where: Path, *, grouped
     names = [str(name) for name in table.index]
     labels = np.unique(strata(table), return_inverse=True)[1]
     fold_of = np.zeros(len(table), dtype=int)
+    if np.bincount(labels).max() < folds:
+        raise DatasetError(
+            f"no class has {folds} images, one for each fold", where=where, remedy="Ask for fewer folds"
+        )
     splitter = StratifiedGroupKFold(n_splits=folds, shuffle=True, random_state=seed)
-    for fold, (_, chosen) in enumerate(splitter.split(np.zeros(len(table)), labels, groups)):
-        fold_of[chosen] = fold
+    with warnings.catch_warnings():
+        # A class rarer than the folds cannot be in each: the table of folds and classes shows it.
+        warnings.filterwarnings("ignore", "The least populated class", UserWarning)
+        for fold, (_, chosen) in enumerate(splitter.split(np.zeros(len(table)), labels, groups)):
+            fold_of[chosen] = fold
     return dict(zip(names, fold_of.tolist(), strict=True))
 
 

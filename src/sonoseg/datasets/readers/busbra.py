@@ -11,7 +11,7 @@ from sonoseg.errors import DatasetError
 
 def find(folder: Path) -> Path | None:
     """The folder with bus_data.csv and Images: `folder` or BUSBRA inside it; None where it is not BUS-BRA."""
-    for candidate in nearby(folder, depth=1):
+    for candidate in nearby(folder):
         if (candidate / "bus_data.csv").is_file() and (candidate / "Images").is_dir():
             return candidate
     return None

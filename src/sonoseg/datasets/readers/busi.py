@@ -17,7 +17,7 @@ _IMAGE = re.compile(r"^(benign|malignant|normal) \(\d+\)$")
 
 def find(folder: Path) -> Path | None:
     """The folder with BUSI's three classes: `folder` or one right inside it; None where it is not BUSI."""
-    for candidate in nearby(folder, depth=1):
+    for candidate in nearby(folder):
         benign = candidate / "benign"
         if benign.is_dir() and any(_IMAGE.match(path.stem) for path in benign.iterdir()):
             return candidate
