@@ -21,7 +21,7 @@ PATIENCE = 2.0
 
 @contextmanager
 def plain_warnings() -> Iterator[None]:
-    """Show our own warnings as one line on stderr; keep Pillow's remarks on a file's oddities to ourselves."""
+    """Show our own warnings as one line each on stderr, and leave out Pillow's remarks on odd files."""
 
     def show(
         message: Warning | str,

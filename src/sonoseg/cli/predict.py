@@ -115,9 +115,8 @@ def segment_all(
     with LateBar("Segmenting", len(pictures), shown=not quiet) as bar:
 
         def refuse(picture: object, error: SonosegError) -> None:
-            results.refuse(
-                str(picture), f"{error.found}. {error.remedy}." if error.remedy else f"{error.found}."
-            )
+            reason = ". ".join(part for part in (error.found, error.remedy) if part)
+            results.refuse(str(picture), f"{reason}.")
             bar.advance()
 
         for segmentation in predictor.predict_many(
@@ -129,14 +128,15 @@ def segment_all(
 
 def report(results: ResultsFolder) -> None:
     """Print the lesions as a table, where the results are, and the research-only line."""
+    from rich.box import SIMPLE
     from rich.table import Table
     from rich.text import Text
 
     from sonoseg.outputs.index_page import area_text, count_text, size_text
 
-    table = Table("Picture")
+    table = Table("Picture", box=SIMPLE, pad_edge=False)
     for title in ("Lesion", "Longest axis", "Perpendicular", "Area", "Probability"):
-        table.add_column(title, justify="right")
+        table.add_column(title, justify="right", no_wrap=True)
     rows = [(entry, lesion) for entry in results.entries for lesion in entry.findings.lesions]
     for entry, lesion in rows[:ROWS]:
         unit = entry.findings.unit

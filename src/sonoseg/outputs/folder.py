@@ -99,8 +99,8 @@ class ResultsFolder:
         """Measure a segmentation and write its pictures. Raises OutputError where that fails."""
         frame = segmentation.frame
         name = self._names[frame.source] if frame.source in self._names else PurePath(frame.name).name
-        places, shown = self._places(name), segmentation.overlay()
-        made = {"mask": mask_png(segmentation.mask), "overlay": colour_png(shown)}
+        places = self._places(name)
+        made = {"mask": mask_png(segmentation.mask), "overlay": colour_png(segmentation.overlay())}
         if self._probability:
             made["probability"] = probability_png(segmentation.probability)
         for gate in self._gates:
@@ -116,7 +116,7 @@ class ResultsFolder:
                 spacing=frame.spacing,
                 findings=findings,
                 files=places,
-                thumbnail=thumbnail_jpeg(shown),
+                thumbnail=thumbnail_jpeg(segmentation),
             )
         )
         return findings
@@ -135,7 +135,7 @@ class ResultsFolder:
 
     def _places(self, name: str) -> dict[str, str]:
         """Where the pictures of one name go, relative to the folder, by kind."""
-        places = {"mask": f"masks/{name}.png", "overlay": f"overlays/{name}.png"}
+        places = {"overlay": f"overlays/{name}.png", "mask": f"masks/{name}.png"}
         if self._probability:
             places["probability"] = f"probability/{name}.png"
         for gate in self._gates:

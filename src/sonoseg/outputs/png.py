@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from sonoseg.imaging.overlay import heatmap
+from sonoseg.imaging.overlay import heatmap, overlay
 from sonoseg.inference.segmentation import Segmentation
 
 _EFFORT = 4  # zlib's level: 6 takes twice the time for 3 % of an overlay's bytes
@@ -38,12 +38,18 @@ def attention_png(segmentation: Segmentation, gate: str) -> bytes:
     return _png(heatmap(segmentation.frame.pixels, (segmentation.attention or {})[gate]))
 
 
-def thumbnail_jpeg(picture: NDArray[np.uint8], side: int = 360) -> bytes:
-    """A small JPEG of a picture uint8 (H, W, 3), its longer side at most `side` pixels."""
-    small = Image.fromarray(picture)
+def thumbnail_jpeg(segmentation: Segmentation, side: int = 360) -> bytes:
+    """A small JPEG of the overlay, its longer side at most `side` pixels.
+
+    The outline is drawn at the small size: a shrunk one would fade.
+    """
+    small = Image.fromarray(segmentation.frame.pixels)
     small.thumbnail((side, side), Image.Resampling.BILINEAR, reducing_gap=2.0)
+    mask = Image.fromarray(segmentation.mask.astype(np.uint8) * np.uint8(255)).resize(small.size)
     buffer = io.BytesIO()
-    small.save(buffer, format="JPEG", quality=82)
+    shown = overlay(np.asarray(small), np.asarray(mask) > 127)
+    # Colour is not subsampled: the outline is a pixel wide.
+    Image.fromarray(shown).save(buffer, format="JPEG", quality=82, subsampling=0)
     return buffer.getvalue()
 
 

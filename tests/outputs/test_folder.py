@@ -1,0 +1,143 @@
+"""The results folder: checked first, written as it goes, nothing replaced unasked."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from sonoseg.errors import OutputError
+from sonoseg.imaging.frame import Frame
+from sonoseg.inference.predictor import Predictor
+from sonoseg.outputs import folder as folder_module
+from sonoseg.outputs.entries import About
+from sonoseg.outputs.folder import ResultsFolder
+
+PICTURES = {Path("in/a.png"): "a", Path("in/sub/a.png"): "sub/a"}
+
+
+@pytest.fixture(scope="module")
+def predictor(dark_model: Path) -> Predictor:
+    return Predictor(dark_model)
+
+
+@pytest.fixture
+def about(predictor: Predictor) -> About:
+    return About.of(predictor, "sonoseg predict")
+
+
+def frames() -> list[Frame]:
+    pixels = np.full((80, 100), 150, dtype=np.uint8)
+    pixels[30:60, 40:70] = 5
+    return [Frame(pixels, source=path) for path in PICTURES]
+
+
+def written(root: Path) -> set[str]:
+    return {path.relative_to(root).as_posix() for path in root.rglob("*") if path.is_file()}
+
+
+def test_everything_is_written_where_it_is_said(predictor: Predictor, about: About, tmp_path: Path) -> None:
+    gates = predictor.model.card.attention
+    results = ResultsFolder(tmp_path / "out", PICTURES, about, probability=True, attention=True, gates=gates)
+    assert results.wants_attention
+    results.check()
+    found = list(predictor.predict_many(frames(), attention=True))
+    for one in found:
+        assert len(results.add(one).lesions) == 1
+    results.refuse("in/bad.png", "this file is empty.")
+    value = results.finish()
+    expected = {"index.html", "results.csv", "results.json"}
+    for name in ("a", "sub/a"):
+        expected |= {f"{kind}/{name}.png" for kind in ("masks", "overlays", "probability")}
+        expected |= {f"attention/{name}_gate{k}.png" for k in (1, 2, 3, 4)}
+    assert written(results.folder) == expected
+    for image in value["images"]:
+        assert set(image["files"]) == {"overlay", "mask", "probability", *gates}
+        assert set(image["files"].values()) <= expected
+    assert json.loads(results.summary.read_text(encoding="utf-8")) == value
+    with Image.open(results.folder / "masks" / "sub" / "a.png") as mask:
+        assert np.array_equal(np.asarray(mask) == 255, found[1].mask)
+    rows = list(csv.DictReader((results.folder / "results.csv").open(encoding="utf-8")))
+    assert [row["status"] for row in rows] == ["lesion", "lesion", "refused"]
+    assert "sub/a" in results.page.read_text(encoding="utf-8")
+
+
+def test_only_what_is_asked_for_is_written(predictor: Predictor, about: About, tmp_path: Path) -> None:
+    results = ResultsFolder(tmp_path, PICTURES, about, gates=predictor.model.card.attention)
+    assert not results.wants_attention
+    results.add(predictor.predict(frames()[0]))
+    assert written(tmp_path) == {"masks/a.png", "overlays/a.png"}
+
+
+def test_a_frame_without_a_file_goes_by_its_name(predictor: Predictor, about: About, tmp_path: Path) -> None:
+    results = ResultsFolder(tmp_path / "out", {}, about)
+    pixels = frames()[0].pixels
+    results.add(predictor.predict(Frame(pixels, name="mine")))
+    results.add(predictor.predict(Frame(pixels, name="../../escape")))
+    assert written(tmp_path) == {
+        f"out/{kind}/{n}.png" for kind in ("masks", "overlays") for n in ("mine", "escape")
+    }
+
+
+@pytest.mark.parametrize("there", ["masks/sub/a.png", "overlays/a.png", "results.csv", "index.html"])
+def test_existing_results_are_not_replaced_unasked(about: About, tmp_path: Path, there: str) -> None:
+    path = tmp_path / there
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("mine")
+    results = ResultsFolder(tmp_path, PICTURES, about)
+    with pytest.raises(OutputError, match=rf"results are here already \({there}\).*--overwrite"):
+        results.check()
+    assert path.read_text() == "mine"
+    assert written(tmp_path) == {there}
+    results.check(overwrite=True)
+
+
+def test_other_files_in_the_folder_do_no_harm(about: About, tmp_path: Path) -> None:
+    (tmp_path / "masks").mkdir()
+    (tmp_path / "masks" / "other.png").write_text("mine")
+    (tmp_path / "notes.txt").write_text("mine")
+    ResultsFolder(tmp_path, PICTURES, about).check()
+    assert written(tmp_path) == {"masks/other.png", "notes.txt"}
+
+
+def test_how_many_are_there_is_said(about: About, tmp_path: Path) -> None:
+    for name in ("results.csv", "results.json", "index.html"):
+        (tmp_path / name).touch()
+    with pytest.raises(OutputError, match=r"results\.csv and 2 more"):
+        ResultsFolder(tmp_path, PICTURES, about).check()
+
+
+def test_a_folder_that_cannot_be_written_to(
+    about: About, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(OutputError, match="cannot be written to"):
+        ResultsFolder(tmp_path / "file", PICTURES, about).check()
+    with pytest.raises(OutputError, match="cannot be written to"):
+        ResultsFolder(tmp_path / "file" / "below", PICTURES, about).check()
+
+    def denied(**_: object) -> object:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(folder_module.tempfile, "TemporaryFile", denied)
+    with pytest.raises(OutputError, match=r"cannot be written to: Permission denied.*--out"):
+        ResultsFolder(tmp_path, PICTURES, about).check()
+
+
+def test_a_full_disk_is_said_and_leaves_no_half_file(
+    predictor: Predictor, about: About, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    results = ResultsFolder(tmp_path, PICTURES, about)
+    found = predictor.predict(frames()[0])
+
+    def full(path: Path, data: bytes) -> int:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    with pytest.raises(OutputError, match=r"masks/a\.png: cannot be written: No space left on device"):
+        results.add(found)
+    assert written(tmp_path) == set()

@@ -1,0 +1,71 @@
+"""Pictures written are read back: masks, probabilities, maps, thumbnails."""
+
+from __future__ import annotations
+
+import io
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+from PIL import Image
+
+from sonoseg.imaging.frame import Frame
+from sonoseg.imaging.overlay import AMBER, heatmap
+from sonoseg.inference.segmentation import Segmentation
+from sonoseg.outputs.png import attention_png, colour_png, mask_png, probability_png, thumbnail_jpeg
+
+SIDES = hnp.array_shapes(min_dims=2, max_dims=2, min_side=1, max_side=30)
+
+
+def opened(data: bytes, kind: str = "PNG") -> Image.Image:
+    picture = Image.open(io.BytesIO(data))
+    assert picture.format == kind
+    return picture
+
+
+@given(hnp.arrays(np.bool_, SIDES))
+@settings(deadline=None)
+def test_a_mask_comes_back(mask: np.ndarray) -> None:
+    picture = opened(mask_png(mask))
+    assert picture.mode == "L"
+    assert np.array_equal(np.asarray(picture), np.where(mask, 255, 0))
+
+
+@given(hnp.arrays(np.float32, SIDES, elements=st.floats(0, 1, width=32)))
+@settings(deadline=None)
+def test_a_probability_comes_back_to_16_bits(probability: np.ndarray) -> None:
+    values = np.asarray(opened(probability_png(probability))).astype(np.float64)
+    assert np.abs(values / 65535 - probability).max() <= 0.5 / 65535 + 1e-7
+
+
+def test_colours_come_back() -> None:
+    colours = np.random.default_rng(0).integers(0, 256, (20, 30, 3), dtype=np.uint8)
+    assert np.array_equal(np.asarray(opened(colour_png(colours))), colours)
+
+
+@pytest.fixture
+def found() -> Segmentation:
+    pixels = np.full((600, 900), 60, dtype=np.uint8)
+    mask = np.zeros((600, 900), dtype=bool)
+    mask[200:400, 300:600] = True
+    maps = {"attention_1": np.linspace(0, 1, 600 * 900, dtype=np.float32).reshape(600, 900)}
+    return Segmentation(Frame(pixels), mask.astype(np.float32), mask, mask, 0.5, maps, "m", "r")
+
+
+def test_an_attention_map_lies_over_the_picture(found: Segmentation) -> None:
+    assert found.attention is not None
+    shown = np.asarray(opened(attention_png(found, "attention_1")))
+    assert np.array_equal(shown, heatmap(found.frame.pixels, found.attention["attention_1"]))
+
+
+def test_a_thumbnail_is_small_keeps_the_aspect_and_a_clear_outline(found: Segmentation) -> None:
+    data = thumbnail_jpeg(found, 300)
+    assert len(data) < 20_000
+    shown = np.asarray(opened(data, "JPEG")).astype(int)
+    assert shown.shape == (200, 300, 3)
+    # Somewhere near the left edge of the lesion (column 100) the outline's colour is nearly pure.
+    strip = shown[100, 97:104]
+    assert np.abs(strip - np.array(AMBER)).max(axis=1).min() < 90
+    assert np.abs(shown[10, 10] - 60).max() <= 3
