@@ -15,7 +15,8 @@ from sonoseg.files import atomic_write_text, sha256_file
 Report = Callable[[int, int | None], None]
 """Told the bytes that are there, and the bytes there should be (None where the server does not say)."""
 
-CHUNK = 1 << 18
+CHUNK = 1 << 14
+"""Bytes read at a time; of the last read before a break nothing is kept."""
 
 
 def fetch(
@@ -30,8 +31,8 @@ def fetch(
     """Download `item` into `folder` and verify its SHA-256 where one is published.
 
     What arrives is kept in NAME.part, also when this process is killed: a later call asks the server for
-    the rest only (HTTP Range, guarded by the file's ETag or date). A connection that breaks is tried
-    `tries` times in all, waiting `wait`, 2 `wait`, ... seconds between.
+    the rest only (HTTP Range, guarded by the file's ETag or date). A connection that breaks is taken up
+    again until `tries` attempts in a row bring nothing more, after `wait`, 2 `wait`, ... seconds.
     Raises DownloadError, MissingExtra without pooch.
     """
     try:
@@ -54,7 +55,7 @@ def fetch(
         ) from error
     except requests.exceptions.RequestException as error:
         raise DownloadError(
-            f"the download failed after {tries} tries ({_plain(error)})",
+            f"the download failed ({_plain(error)})",
             where=item.url,
             remedy="Run the command again and it goes on where it stopped",
         ) from error
@@ -90,16 +91,19 @@ class _Resuming:
     def __call__(self, url: str, output_file: str | IO[Any], pooch: Any, check_only: bool = False) -> None:
         import requests
 
-        for attempt in range(1, self.tries + 1):
+        failed, most = 0, self._have()
+        while True:
             try:
                 self._rest(url)
                 break
             except requests.exceptions.RequestException as error:
                 status = getattr(getattr(error, "response", None), "status_code", 0)
                 refused = 400 <= status < 500 and status not in (408, 416, 429)
-                if attempt == self.tries or refused:
+                failed = 1 if self._have() > most else failed + 1
+                most = max(most, self._have())
+                if failed == self.tries or refused:
                     raise
-                time.sleep(self.wait * attempt)
+                time.sleep(self.wait * failed)
         self.part.replace(str(output_file))
         self.note.unlink(missing_ok=True)
 
@@ -108,7 +112,7 @@ class _Resuming:
         import requests
 
         tag = self._tag(url)
-        have = self.part.stat().st_size if tag and self.part.exists() else 0
+        have = self._have() if tag else 0
         # "identity": a server that compressed on the way would make byte counts and ranges meaningless.
         headers = {"Accept-Encoding": "identity"}
         if have:
@@ -131,6 +135,9 @@ class _Resuming:
                     self.report(have, total)
         if total is not None and have != total:
             raise requests.exceptions.ConnectionError(f"broke off after {have} of {total} bytes")
+
+    def _have(self) -> int:
+        return self.part.stat().st_size if self.part.exists() else 0
 
     def _tag(self, url: str) -> str:
         """What names the server's version of the file the part was begun from; "" where unknown."""
