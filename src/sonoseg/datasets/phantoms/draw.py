@@ -40,10 +40,10 @@ class Look:
 
 
 LOOKS: dict[str, Look] = {
-    "clear": Look((9, 12), (3, 4), (56, 64), (-3, 3), (0.95, 1.2), (0.4, 0.8)),
-    "soft": Look((8, 10), (4, 5), (58, 65), (-2, 4), (0.9, 1.1), (0.7, 1.0)),
-    "hard": Look((7, 9), (2, 3), (50, 55), (-3, 3), (1.0, 1.25), (0.2, 0.5)),
-    "dark": Look((9, 13), (3, 4), (54, 60), (-9, -4), (1.1, 1.35), (0.4, 0.8)),
+    "clear": Look((9, 12), (3, 4), (56, 64), (-2, 4), (1.1, 1.4), (0.4, 0.8)),
+    "soft": Look((8, 10), (4, 5), (58, 65), (-1, 5), (1.05, 1.3), (0.7, 1.0)),
+    "hard": Look((7, 9), (2, 3), (50, 55), (-2, 4), (1.1, 1.4), (0.2, 0.5)),
+    "dark": Look((9, 13), (3, 4), (54, 60), (-7, -2), (1.2, 1.5), (0.4, 0.8)),
 }
 
 
@@ -119,13 +119,15 @@ def draw_spec(
     lesion's longest axis. depth_mm: its middle under the probe. spacing: mm per pixel, one number or
     (row, column). shape: (H, W) in pixels. look: one of LOOKS. borders: black bars at the sides, as
     screen captures have; None draws them in one of five. marks: callipers and text drawn into the
-    picture. Raises UsageError where the wishes do not fit together.
+    picture. A wish for a size or a depth draws no normals.
+    Raises UsageError where the wishes do not fit together.
     """
     number = int(seed.integers(2**31)) if isinstance(seed, np.random.Generator) else int(seed)
     if number < 0:
         raise UsageError(f"a seed of {number}", where="phantom", remedy="Give a whole number of 0 or more")
     rng = np.random.default_rng([number, 0])
-    drawn_kind = str(rng.choice(KINDS, p=[0.25, 0.3, 0.25, 0.2]))
+    shares = np.array([0.25, 0.3, 0.25, 0.2 if size_mm is None and depth_mm is None else 0.0])
+    drawn_kind = str(rng.choice(KINDS, p=shares / shares.sum()))
     chosen = cast(Kind, _one_of("kind", kind, KINDS, drawn_kind))
     drawn_look = str(rng.choice(list(LOOKS), p=[0.4, 0.25, 0.15, 0.2]))
     name = _one_of("look", look, tuple(LOOKS), drawn_look)
@@ -137,13 +139,10 @@ def draw_spec(
     step = Spacing(pixel, pixel) if spacing is None else _spacing(spacing)
     border = (0, 0, 0, 0)
     if framed if borders is None else borders:
-        sides = (
-            0,
-            min(int(bars[0]), width // 10),
-            min(int(bars[1]), height // 10),
-            min(int(bars[2]), width // 10),
+        right, bottom, left = (
+            min(int(bar), side // 10) for bar, side in zip(bars, (width, height, width), strict=True)
         )
-        border = sides
+        border = (0, right, bottom, left)
     tall, wide = (height - border[2]) * step.row, (width - border[1] - border[3]) * step.column
     if min(height, width) < 64 or min(tall, wide) < 8:
         raise UsageError(

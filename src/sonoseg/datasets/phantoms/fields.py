@@ -40,8 +40,8 @@ def smooth_field(rng: np.random.Generator, shape: tuple[int, int], pitch: tuple[
     """
     height, width = shape
     coarse = rng.standard_normal((_nodes(height, pitch[0]), _nodes(width, pitch[1])), dtype=np.float32)
-    raised = _raiser(width, coarse.shape[1]) @ (_raiser(height, coarse.shape[0]) @ coarse).T
-    return np.ascontiguousarray(raised.T) * np.float32(1 / _B_SPLINE_POWER)
+    coarse *= np.float32(1 / _B_SPLINE_POWER)
+    return _raise(_raiser(height, coarse.shape[0]), _raiser(width, coarse.shape[1]), coarse)
 
 
 def smooth_line(rng: np.random.Generator, length: int, pitch: float) -> F32:
@@ -53,8 +53,13 @@ def smooth_line(rng: np.random.Generator, length: int, pitch: float) -> F32:
 
 def enlarge(coarse: F32, shape: tuple[int, int]) -> F32:
     """Raise a coarse field to (H, W) by bilinear interpolation with the corners aligned."""
-    rows, columns = _linear(shape[0], coarse.shape[0]), _linear(shape[1], coarse.shape[1])
-    raised: F32 = np.ascontiguousarray((columns @ (rows @ coarse).T).T)
+    return _raise(_linear(shape[0], coarse.shape[0]), _linear(shape[1], coarse.shape[1]), coarse)
+
+
+def _raise(rows: csr_array, columns: csr_array, coarse: F32) -> F32:
+    """rows (H, h) @ coarse (h, w) @ columns.T (w, W), contiguous: the small product first, and transposed."""
+    wide = np.ascontiguousarray((columns @ coarse.T).T)
+    raised: F32 = rows @ wide
     return raised
 
 

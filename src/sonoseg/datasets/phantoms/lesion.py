@@ -93,8 +93,8 @@ def _halo(echo: F32, lesion: LesionSpec, rng: np.random.Generator, distance: F32
     for place in rng.uniform(-np.pi, np.pi, int(rng.integers(7, 15))):
         off = np.abs((turn - np.float32(place - np.pi)) % np.float32(2 * np.pi) - np.float32(np.pi))
         spicule = np.exp(-np.square(off / np.float32(rng.uniform(0.05, 0.13))))
-        strength += np.float32(rng.uniform(5, 12)) * spicule
-        length += np.float32(rng.uniform(0.2, 3.0)) * spicule
+        np.maximum(strength, np.float32(rng.uniform(5, 12)) * spicule, out=strength)
+        np.maximum(length, np.float32(rng.uniform(1.2, 3.5)) * spicule, out=length)
     index = ((angle + np.float32(np.pi)) * np.float32(len(turn) / (2 * np.pi))).astype(np.intp)
     outside = np.maximum(distance, 0) / length.take(index, mode="clip")
     echo -= strength.take(index, mode="clip") * np.exp(-np.square(outside))

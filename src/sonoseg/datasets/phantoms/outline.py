@@ -111,7 +111,7 @@ def make_outline(
     radius = radius * np.exp(lobes * wave)
     for place in (np.arange(corners) + rng.uniform(-0.35, 0.35, corners)) * (2 * np.pi / max(corners, 1)):
         off = np.abs((angle - place + np.pi) % (2 * np.pi) - np.pi)
-        radius *= 1 + rng.uniform(0.12, 0.38) * np.clip(1 - off / rng.uniform(0.18, 0.42), 0, None) ** 1.4
+        radius *= 1 + rng.uniform(0.06, 0.32) * np.clip(1 - off / rng.uniform(0.15, 0.5), 0, None) ** 1.4
     unit = Outline(radius, (0.0, 0.0))
     radius = radius * (size_mm / unit.longest_axis)
     extent = Outline(radius, (0.0, 0.0)).points

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -51,10 +52,10 @@ def render(spec: PhantomSpec) -> Phantom:
     return Phantom(Frame(pixels, spec.spacing, None, name), mask, spec.label, spec)
 
 
-def make_phantoms(count: int, seed: int = 0, **wishes: object) -> Iterator[Phantom]:
+def make_phantoms(count: int, seed: int = 0, **wishes: Any) -> Iterator[Phantom]:
     """Render `count` phantoms with the seeds seed, seed + 1, ...; `wishes` go to draw_spec."""
     for number in range(seed, seed + count):
-        yield render(draw_spec(number, **wishes))  # type: ignore[arg-type]
+        yield render(draw_spec(number, **wishes))
 
 
 def _amplitudes(scene: Scene, spec: PhantomSpec) -> tuple[F32, F32]:

@@ -64,7 +64,7 @@ def write_phantoms(
     specs = [draw_spec(number, **wishes) for number in range(seed, seed + count)]
     table = out / TABLE
     if overwrite:
-        table.unlink(missing_ok=True)  # a run that breaks off leaves no table that names old pictures
+        _remove_earlier(table)
     digits = max(4, len(str(seed + count - 1)))
     rows = list(track(_rows(partial(_write_one, out, digits), specs, workers), "phantoms", count))
     text = io.StringIO()
@@ -73,6 +73,25 @@ def write_phantoms(
     writer.writerows(rows)
     atomic_write_text(table, text.getvalue())
     return table
+
+
+def _remove_earlier(table: Path) -> None:
+    """Remove an earlier run: its table first, so that none names missing pictures, then what it named."""
+    try:
+        with table.open(newline="", encoding="utf-8") as file:
+            named = [row[key] for row in csv.DictReader(file) for key in ("image", "mask") if row.get(key)]
+        table.unlink()
+    except FileNotFoundError:
+        return
+    except (OSError, UnicodeDecodeError) as error:
+        raise OutputError(
+            f"the earlier table cannot be replaced: {error}",
+            where=table,
+            remedy="Remove it, or choose another folder",
+        ) from error
+    for name in named:
+        if Path(name).parent.as_posix() in ("images", "masks"):
+            (table.parent / name).unlink(missing_ok=True)
 
 
 def _rows(

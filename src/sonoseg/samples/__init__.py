@@ -1,0 +1,38 @@
+"""The embedded sample scans: phantoms made by this package, free of anybody's data, with spacing and truth.
+
+Remade by `python -m sonoseg.samples.make`.
+"""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from sonoseg.imaging.frame import Frame, Spacing
+
+FOLDER = Path(__file__).parent
+TABLE = FOLDER / "samples.csv"
+
+
+def table() -> list[dict[str, str]]:
+    """One row a sample: name, spacing_row, spacing_column, kind, label, seed, longest_axis_mm."""
+    with TABLE.open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def paths() -> list[Path]:
+    """The PNG files of the samples, in the order of the table."""
+    return [FOLDER / f"{row['name']}.png" for row in table()]
+
+
+def frames() -> list[Frame]:
+    """The samples as Frames, with their spacing."""
+    read = []
+    for row, path in zip(table(), paths(), strict=True):
+        with Image.open(path) as picture:
+            pixels = np.asarray(picture.convert("L"))
+        read.append(Frame(pixels, Spacing(float(row["spacing_row"]), float(row["spacing_column"])), path))
+    return read
