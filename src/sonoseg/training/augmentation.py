@@ -79,57 +79,95 @@ def apply(change: Draw, images: Tensor, masks: Tensor) -> tuple[Tensor, Tensor]:
     images: float (N, 1, H, W) grey in 0..1; masks: float (N, 1, H, W), 0 or 1. Returns both, in the same
     ranges. What lies outside a picture is black, and no lesion.
     """
-    images, masks = _move(change, images, masks)
-    return _look(change, images), masks
+    if images.device.type != "cpu":
+        return _apply(change, images, masks)
+    # A picture a core at a time: what one step writes is still in the cache when the next one reads it.
+    each = torch.get_num_threads()
+    parts = [slice(start, start + each) for start in range(0, len(images), each)]
+    done = [_apply(change[part], images[part], masks[part]) for part in parts]
+    return torch.cat([image for image, _ in done]), torch.cat([mask for _, mask in done])
 
 
-def _move(change: Draw, images: Tensor, masks: Tensor) -> tuple[Tensor, Tensor]:
+def _apply(change: Draw, images: Tensor, masks: Tensor) -> tuple[Tensor, Tensor]:
+    moved = F.grid_sample(
+        torch.cat([images, masks], dim=1), _places(change, images), mode="bilinear", align_corners=False
+    )
+    # Both in one call, so the mask was interpolated too: half and more is lesion. Rounded in place, and not
+    # by round(), which takes a half down.
+    return _look(change, moved[:, :1]), moved[:, 1:].add_(0.5).floor_()
+
+
+def _places(change: Draw, images: Tensor) -> Tensor:
+    """For each place of the result its place in the source, (N, H, W, 2), x and y in -1..1.
+
+    As F.affine_grid gives it, in a tenth of its time on a CPU.
+    """
+    n, _, height, width = images.shape
     cos, sin = change.angle.cos(), change.angle.sin()
     across, down = 1 / (change.scale * change.stretch), change.stretch / change.scale
-    # Rows of the matrix that takes a place of the result to a place of the source, in -1..1.
-    first = torch.stack([change.flip * cos * across, -change.flip * sin * across, 2 * change.shift_x], dim=1)
-    second = torch.stack([sin * down, cos * down, 2 * change.shift_y], dim=1)
-    matrix = torch.stack([first, second], dim=1).to(images)
-    places = F.affine_grid(matrix, list(images.shape), align_corners=False)
-    # Shifted by half a grey value of a mask, one call moves both.
-    moved = F.grid_sample(torch.cat([images, masks], dim=1), places, mode="bilinear", align_corners=False)
-    return moved[:, :1], (moved[:, 1:] >= 0.5).float()
+    # Rows of the matrix that takes a place of the result to a place of the source.
+    first = (change.flip * cos * across, -change.flip * sin * across, 2 * change.shift_x)
+    second = (sin * down, cos * down, 2 * change.shift_y)
+    x = ((torch.arange(width) + 0.5) * (2 / width) - 1).to(images)
+    y = ((torch.arange(height) + 0.5) * (2 / height) - 1).to(images)
+    places = images.new_empty(n, height, width, 2)
+    for axis, row in enumerate((first, second)):
+        by_x, by_y, shift = (value.to(images)[:, None] for value in row)
+        torch.add((by_x * x + shift)[:, None, :], (by_y * y)[:, :, None], out=places[..., axis])
+    return places
 
 
 def _look(change: Draw, images: Tensor) -> Tensor:
+    """Grey values: blur, speckle, gamma, contrast and brightness. Works in place where it can."""
+
     def each(values: Tensor) -> Tensor:
         return values.to(images)[:, None, None, None]
 
     if bool((change.blur > 0).any()):
         images = _blur(images, change.blur)
     if bool((change.speckle > 0).any()):
-        images = images * (1 + each(change.speckle) * _noise(change.noise_seed, images))
-    images = images.clamp(0, 1) ** each(change.gamma)
-    mean = images.mean((2, 3), keepdim=True)
-    return ((images - mean) * each(change.contrast) + mean + each(change.brightness)).clamp(0, 1)
+        images = _speckle(images, each(change.speckle), change.noise_seed)
+    # x to the power of gamma: two thirds of the time of pow().
+    images = images.clamp(0, 1).log2_().mul_(each(change.gamma)).exp2_()
+    mean, contrast = images.mean((2, 3), keepdim=True), each(change.contrast)
+    return images.mul_(contrast).add_(mean * (1 - contrast) + each(change.brightness)).clamp_(0, 1)
 
 
-def _noise(seeds: Tensor, images: Tensor) -> Tensor:
-    """Speckle-like noise, (N, 1, H, W), mean 0, unit spread; each picture's own, whoever shares its batch."""
-    height, width = images.shape[2:]
-    patterns = []
-    for seed in seeds.tolist():
-        generator = torch.Generator().manual_seed(int(seed))
-        patterns.append(torch.randn(1, -(-height // 2), width, generator=generator))
-    # Grain is longer across the beam than along it; drawn at half the rows, on the CPU for repeatability.
-    coarse = torch.stack(patterns).to(images)
-    smooth = F.avg_pool2d(coarse, (1, 3), stride=1, padding=(0, 1)) * 3**0.5
-    return F.interpolate(smooth, size=(height, width), mode="nearest")
+def _speckle(images: Tensor, deviation: Tensor, seeds: Tensor) -> Tensor:
+    """Multiply with 1 + deviation × noise of mean 0 and unit spread, each picture's own by its seed.
+
+    Grain is longer across the beam than along it: drawn at half the rows, and averaged over three columns.
+    A sum of three even draws is nearly normal, and ends at three deviations; so a random byte a place does.
+    """
+    n, _, height, width = images.shape
+    rows, columns = -(-height // 2), width + 2
+    words = torch.empty(n, -(-rows * columns // 8), dtype=torch.int64)
+    for row, seed in zip(words, seeds.tolist(), strict=True):
+        # On the CPU, so that every device sees the same pattern.
+        row.random_(-(2**63), None, generator=torch.Generator().manual_seed(int(seed)))
+    draws = words.view(torch.uint8)[:, : rows * columns].view(n, 1, rows, columns).to(images)
+    # A byte's variance is (256² - 1) / 12; three of them make three times that.
+    total = (draws[..., :-2] + draws[..., 1:-1]).add_(draws[..., 2:]).sub_(1.5 * 255)
+    factor = total.mul_(deviation * (12 / (3 * (256**2 - 1))) ** 0.5).add_(1)
+    return images * factor.repeat_interleave(2, dim=2)[:, :, :height]
 
 
 def _blur(images: Tensor, deviation: Tensor) -> Tensor:
-    """Gaussian blur, each picture by its own standard deviation in pixels."""
-    reach = max(1, int(3 * float(deviation.max())))
-    offsets = torch.arange(-reach, reach + 1, device=images.device, dtype=images.dtype)
-    spread = deviation.to(images)[:, None].clamp_min(1e-3)
-    # Cut at each picture's own reach, so that its batch does not change it.
-    kernel = torch.exp(-(offsets**2) / (2 * spread**2)) * (offsets.abs() <= 3 * spread)
-    kernel = kernel / kernel.sum(1, keepdim=True)
-    n = images.shape[0]
-    rows = F.conv2d(images.transpose(0, 1), kernel[:, None, :, None], padding=(reach, 0), groups=n)
-    return F.conv2d(rows, kernel[:, None, None, :], padding=(0, reach), groups=n).transpose(0, 1)
+    """Gaussian blur, each picture by its own standard deviation in pixels, cut at three of them.
+
+    Along one axis and then the other, a shifted and weighted sum each: steadier than a convolution with a
+    group a picture, which for some numbers of pictures takes ten times as long. Beyond the border is black.
+    """
+    spread = deviation.to(images).clamp_min(1e-3)
+    reach = int(3 * float(spread.max()))
+    offsets = torch.arange(reach + 1, device=images.device, dtype=images.dtype)
+    weights = torch.exp(-(offsets**2) / (2 * spread[:, None] ** 2)) * (offsets <= 3 * spread[:, None])
+    weights = weights / (2 * weights.sum(1, keepdim=True) - weights[:, :1])
+    for axis in (2, 3):
+        blurred, size = images * weights[:, 0, None, None, None], images.shape[axis]
+        for offset in range(1, min(reach, size - 1) + 1):
+            weight, length = weights[:, offset, None, None, None], size - offset
+            for to, since in ((offset, 0), (0, offset)):
+                blurred.narrow(axis, to, length).addcmul_(images.narrow(axis, since, length), weight)
+        images = blurred
+    return images

@@ -161,7 +161,7 @@ def _finish(
         "hours": round(seconds / 3600, 3),
         "split_sha256": sha256_file(run.split),
         "fingerprint": prepared.fingerprint,
-        **{key: run.given()[key] for key in ("fold", "parts", "versions", "git", "command")},
+        **{key: run.given()[key] for key in ("fold", "parts", "versions", "git")},
     }
     result = Result(
         measure="mean lesion Dice on the network's grid, threshold chosen here",
