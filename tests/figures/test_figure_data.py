@@ -106,10 +106,14 @@ def test_composition_draws_the_counts(study, legible) -> None:
             strict=True,
         )
     )
-    assert counts == mark_counts(study["marks"])
+    assert counts == mark_counts(study)
     drawn = np.concatenate([np.asarray(points.get_offsets()) for points in sizes.collections])
-    expected = study.sort_values(["width", "height"])[["width", "height"]].to_numpy()
-    np.testing.assert_array_equal(drawn[np.lexsort((drawn[:, 1], drawn[:, 0]))], expected)
+    expected = study.sort_values(["width", "height"])
+    order = np.lexsort((drawn[:, 1], drawn[:, 0]))
+    np.testing.assert_array_equal(drawn[order], expected[["width", "height"]].to_numpy())
+    colours = np.asarray(sizes.collections[0].get_facecolors())[order]
+    for colour, label in zip(colours, expected["label"], strict=True):
+        np.testing.assert_allclose(colour, to_rgba(CLASSES[label], 0.55))
     assert "px" in sizes.get_xlabel()
     assert "px" in sizes.get_ylabel()
     assert "%" in areas.get_xlabel()
@@ -158,7 +162,9 @@ def test_composition_refuses_what_it_cannot_draw(study) -> None:
 
 
 def test_small_helpers() -> None:
-    assert mark_counts(["", "text", "text doppler", None, "text"]) == {"text": 3, "none": 2, "doppler": 1}
+    marks = pd.DataFrame({"marks": ["", "text", "text doppler", None, "text", ""], "set": [*("a" * 5), "b"]})
+    assert mark_counts(marks) == {"text": 3, "none": 2, "doppler": 1, "not listed": 1}
+    assert mark_counts(marks[["marks"]]) == {"none": 3, "text": 3, "doppler": 1}
     assert labels_of(pd.DataFrame({"label": ["odd", "normal", "benign"]})) == ["benign", "normal", "odd"]
     assert share_text(0.0034) == "0.34 %"
     assert share_text(0.5) == "50 %"

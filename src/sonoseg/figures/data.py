@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Sequence
-from typing import Any, Literal, NotRequired, TypedDict
+from typing import Literal, NotRequired, TypedDict
 
 import numpy as np
 import pandas as pd
@@ -174,23 +174,18 @@ def _areas(axes: Axes, table: pd.DataFrame) -> None:
 
 
 def _sizes(axes: Axes, table: pd.DataFrame) -> None:
+    # In a mixed order, always the same: class after class, the last would hide the first.
+    mixed = table.iloc[np.argsort((np.arange(len(table)) * 0.618033988749895) % 1.0, kind="stable")]
+    colours = [CLASSES.get(str(label), GREY) for label in mixed["label"]]
+    axes.scatter(mixed["width"], mixed["height"], s=14, c=colours, alpha=0.55, linewidth=0)
     for label in labels_of(table):
-        part = table[table["label"] == label]
-        axes.scatter(
-            part["width"],
-            part["height"],
-            s=14,
-            color=CLASSES.get(label, GREY),
-            alpha=0.55,
-            linewidth=0,
-            label=label,
-        )
+        axes.scatter([], [], s=36, color=CLASSES.get(label, GREY), label=label)
     axes.set_title(
         f"Image sizes (median {table['width'].median():.0f} × {table['height'].median():.0f} px)",
     )
     axes.set_xlabel("width (px)")
     axes.set_ylabel("height (px)")
-    axes.legend(loc="best", markerscale=1.6)
+    axes.legend(loc="best")
     axes.set_aspect("equal", adjustable="datalim")
     grid(axes)
 
@@ -201,13 +196,9 @@ def _marks(axes: Axes, table: pd.DataFrame) -> None:
         bare(axes)
         axes.text(0.5, 0.5, "no list of marks for this set", transform=axes.transAxes, ha="center")
         return
-    counts = mark_counts(table["marks"])
-    axes.barh(
-        list(counts),
-        list(counts.values()),
-        color=[GREY if k == "none" else BLUE for k in counts],
-        height=0.62,
-    )
+    counts = mark_counts(table)
+    colours = [GREY if kind in ("none", "not listed") else BLUE for kind in counts]
+    axes.barh(list(counts), list(counts.values()), color=colours, height=0.62)
     for place, count in enumerate(counts.values()):
         axes.annotate(
             f"{count} ({share_text(count / len(table))})",
@@ -224,10 +215,15 @@ def _marks(axes: Axes, table: pd.DataFrame) -> None:
     grid(axes, "x")
 
 
-def mark_counts(marks: Any) -> dict[str, int]:
-    """Images a kind of mark, most frequent first; "none" for images without any."""
+def mark_counts(table: pd.DataFrame) -> dict[str, int]:
+    """Images a kind of mark, most frequent first; "none" for images without any.
+
+    In a set that names no mark at all nobody looked, so its images count as "not listed".
+    """
+    marks = table["marks"].fillna("").astype(str)
+    sets = table["set"] if "set" in table else pd.Series("", index=table.index)
+    listed = (marks != "").groupby(sets).transform("any")
     seen: Counter[str] = Counter()
-    for text in marks:
-        kinds = [] if pd.isna(text) else str(text).split()
-        seen.update(kinds or ["none"])
+    for text, known in zip(marks, listed, strict=True):
+        seen.update(text.split() or ["none" if known else "not listed"])
     return dict(sorted(seen.items(), key=lambda pair: (-pair[1], pair[0])))
