@@ -86,7 +86,10 @@ def test_what_the_document_shows_runs(
 def test_every_fence_is_of_a_kind_we_know(document: Path) -> None:
     for block in blocks(document):
         where = f"{name(document)}, line {block.line}"
-        assert block.kind in ("python", "console", "text", "yaml", "json", "csv", "toml"), where
+        kinds = ("python", "console", "text", "yaml", "json", "csv", "toml")
+        assert block.kind in kinds, (
+            f"{where}: ```{block.kind}; console and python are run, text is shown only"
+        )
         if block.kind == "console":
             assert "$ " in block.text, f"{where}: a console block shows commands; use text for anything else"
 

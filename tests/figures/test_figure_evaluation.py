@@ -57,7 +57,7 @@ def test_reliability_draws_a_line_a_region(bins) -> None:
     diagram, counts = figures.reliability(both).axes
     assert [line.get_label() for line in diagram.lines] == [
         "perfectly calibrated",
-        "foreground",
+        "around each lesion",
         "boundary band",
     ]
     assert len(counts.patches) == 2
@@ -70,8 +70,8 @@ def test_froc_draws_the_curve_in_the_order_of_thresholds(curve, legible) -> None
     np.testing.assert_array_equal(line.get_xdata(), curve["fp_per_image"])
     np.testing.assert_array_equal(line.get_ydata(), curve["sensitivity"])
     assert (point.get_xdata()[0], point.get_ydata()[0]) == (0.25, 0.8)
-    assert point.get_label() == "in use: 80 % of lesions found, 0.25 false alarms an image"
-    assert axes.get_xlabel() == "false alarms per image (count)"
+    assert point.get_label() == "in use: 80 % of lesions found, 0.25 false positives an image"
+    assert axes.get_xlabel() == "false positives per image (count)"
     legible(figure)
 
 
@@ -167,7 +167,7 @@ def test_paired_difference_draws_both_and_their_difference(study, legible) -> No
     assert gained == ((known["second"] - known["first"]) > 0.0).sum()
     assert right.lines[1].get_xdata()[0] == 0.03
     assert left.get_xlabel() == "unet: Dice (0–1)"
-    assert right.get_xlabel() == "seed − unet: difference in Dice (0–1)"
+    assert right.get_xlabel() == "difference in Dice\nseed − unet"
     legible(figure)
 
 

@@ -46,12 +46,17 @@ METRICS = {
     "missed": "lesions missed (share, 0–1)",
     "false_alarm": "normal images with a false alarm (share, 0–1)",
     "sensitivity": "lesions found (share, 0–1)",
-    "n_false_positives": "false alarms per image (count)",
+    "n_false_positives": "false positives per image (count)",
     "raw_dice": "Dice before post-processing (0–1)",
     "raw_iou": "IoU before post-processing (0–1)",
 }
 
-_REGIONS = {"whole": "images with a lesion", "band": "boundary band", "normals": "normal images"}
+_REGIONS = {
+    "whole": "whole image",
+    "foreground": "around each lesion",
+    "band": "boundary band",
+    "normals": "normal images",
+}
 
 
 def metric_label(metric: str) -> str:
@@ -70,7 +75,7 @@ def reliability(bins: pd.DataFrame) -> Figure:
     need_columns(bins, "reliability diagram", "low", "high", "confidence", "frequency", "count")
     parts = _parts(bins, "region")
     with look():
-        figure = blank(WIDTH, 4.3)
+        figure = blank(WIDTH, 4.6)
         left, right = figure.subplots(1, 2, width_ratios=(1, 1))
         left.plot([0, 1], [0, 1], color=GREY, linestyle="--", linewidth=1.2, label="perfectly calibrated")
         for number, (name, part) in enumerate(parts):
@@ -95,7 +100,7 @@ def reliability(bins: pd.DataFrame) -> Figure:
         left.set_title("Reliability")
         left.set_xlabel("predicted probability of lesion (mean of the bin)")
         left.set_ylabel("true lesion pixels (share of the bin)")
-        left.legend(loc="upper left")
+        figure.legend(*left.get_legend_handles_labels(), loc="outside lower center", ncols=len(parts) + 1)
         right.set_yscale("log")
         share_axis(right, "x")
         right.set_title("Pixels a bin")
@@ -107,11 +112,11 @@ def reliability(bins: pd.DataFrame) -> Figure:
 
 
 def froc(curve: pd.DataFrame, operating: tuple[float, float] | None = None) -> Figure:
-    """Draw lesions found against false alarms per image, over thresholds.
+    """Draw lesions found against false positives per image, over thresholds.
 
     curve: a row a threshold: `fp_per_image`, `sensitivity` (0..1), `threshold`, and, for several curves,
     `model`.
-    operating: (false alarms per image, sensitivity) at the threshold in use.
+    operating: (false positives per image, sensitivity) at the threshold in use.
     Raises FigureError for no rows or a missing column.
     """
     need_columns(curve, "FROC", "fp_per_image", "sensitivity", "threshold")
@@ -130,13 +135,13 @@ def froc(curve: pd.DataFrame, operating: tuple[float, float] | None = None) -> F
             )
         if operating is not None:
             alarms, found = operating
-            said = f"in use: {100 * found:.0f} % of lesions found, {alarms:.2g} false alarms an image"
+            said = f"in use: {100 * found:.0f} % of lesions found, {alarms:.2g} false positives an image"
             axes.plot(
                 [alarms], [found], marker="D", markersize=9, color=VERMILION, linestyle="none", label=said
             )
         share_axis(axes, "y")
         axes.set_xlim(left=-0.02 * max(float(curve["fp_per_image"].max()), 0.1))
-        axes.set_xlabel("false alarms per image (count)")
+        axes.set_xlabel("false positives per image (count)")
         axes.set_ylabel("lesions found (sensitivity, share of lesions)")
         axes.set_title("Free-response ROC")
         axes.legend(loc="lower right")
@@ -176,6 +181,7 @@ def strata_boxes(
             box.set(facecolor="#DCE9F3", edgecolor=BLUE)
         for line in (*drawn["whiskers"], *drawn["caps"], *drawn["medians"]):
             line.set(color=BLUE, linewidth=1.4)
+        known_means = [level for level in order if level in (intervals or {})]
         for place, part in enumerate(values):
             axes.scatter(
                 place + 0.2 * _spread(part),
@@ -187,7 +193,7 @@ def strata_boxes(
                 zorder=2.5,
                 label="_image",
             )
-            if intervals and order[place] in intervals:
+            if intervals and order[place] in known_means:
                 mean, low, high = intervals[order[place]]
                 axes.errorbar(
                     place + 0.36,
@@ -196,7 +202,7 @@ def strata_boxes(
                     fmt="D",
                     color=VERMILION,
                     capsize=4,
-                    label="_mean" if place else "mean with 95 % interval",
+                    label="mean with 95 % interval" if order[place] == known_means[0] else "_mean",
                 )
         named = [f"{level}\nn = {len(part)}" for level, part in zip(order, values, strict=True)]
         axes.set_xticks(range(len(order)), named)
@@ -205,7 +211,7 @@ def strata_boxes(
         axes.set_title(f"{metric_label(metric).split(' (')[0]} by {by.replace('_', ' ')}")
         if metric_label(metric).endswith("0–1)"):
             share_axis(axes, "y")
-        if intervals:
+        if known_means:
             axes.legend(loc="best")
         grid(axes, "y")
     return figure
@@ -342,7 +348,7 @@ def paired_difference(
         left.set_ylabel(f"{names[1]}: {metric_label(metric)}")
         left.legend(loc="best")
         _differences(right, difference, interval)
-        right.set_xlabel(f"{names[1]} − {names[0]}: difference in {metric_label(metric)}")
+        right.set_xlabel(f"difference in {plain}\n{names[1]} − {names[0]}")
         grid(left)
         grid(right)
     return figure
