@@ -1,4 +1,4 @@
-"""Remake every figure of the README and the docs: `make figures`. Phantoms only, no picture of any patient."""
+"""Remake every figure of the README and the docs: `make figures`. Phantoms only, of no patient."""
 
 from __future__ import annotations
 

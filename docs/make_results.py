@@ -60,7 +60,7 @@ def table(names: list[str]) -> str:
         if any(cells):
             lines.append(f"| {title} | {' | '.join(cell or 'not measured' for cell in cells)} |")
     lines.append("")
-    lines.append("Figures with their 95 % interval over groups (docs/evaluation.md). What was measured, and how:")
+    lines.append("Figures with their 95 % interval over groups. What was measured, and how:")
     lines.append("")
     for name, study in studies.items():
         lines.append(f"- {name}: {study['statement']} `{study['command']}`")

@@ -97,6 +97,12 @@ class BatchError(SonosegError):
     exit_code = 3
 
 
+def first_line(error: BaseException) -> str:
+    """What another library's exception says, in one line; its kind where it says nothing."""
+    lines = str(error).strip().splitlines()
+    return lines[0] if lines else type(error).__name__
+
+
 def missing_extra(package: str, extra: str) -> MissingExtra:
     """The error for an absent optional package, with the command that installs it."""
     return MissingExtra(

@@ -8,7 +8,9 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.ndimage import gaussian_filter
 
+from sonoseg.training import augmentation
 from sonoseg.training.augmentation import Draw, apply, draw
 from sonoseg.training.recipe import AugmentationOptions, load_recipe
 
@@ -89,6 +91,42 @@ def test_blur_keeps_the_mean_and_smooths() -> None:
     assert float(changed.max()) <= 1
     assert float(changed.diff(dim=3).abs().max()) < 0.5
     assert torch.equal(moved, images)
+
+
+def test_places_are_those_of_affine_grid() -> None:
+    change = draw(load_recipe("compact").augmentation, 3, torch.Generator().manual_seed(2))
+    cos, sin = change.angle.cos(), change.angle.sin()
+    across, down = 1 / (change.scale * change.stretch), change.stretch / change.scale
+    matrix = torch.stack(
+        [
+            torch.stack([change.flip * cos * across, -change.flip * sin * across, 2 * change.shift_x], dim=1),
+            torch.stack([sin * down, cos * down, 2 * change.shift_y], dim=1),
+        ],
+        dim=1,
+    )
+    theirs = torch.nn.functional.affine_grid(matrix, [3, 1, 24, 40], align_corners=False)
+    torch.testing.assert_close(augmentation._places(change, torch.rand(3, 1, 24, 40)), theirs)
+
+
+def test_blur_is_a_gaussian_of_each_pictures_own_width() -> None:
+    images, deviations = torch.rand(3, 1, 20, 30), [0.0, 0.6, 1.7]
+    blurred = augmentation._blur(images, torch.tensor(deviations))
+    assert torch.equal(blurred[0], images[0])
+    for image, mine, deviation in zip(images[1:, 0], blurred[1:, 0], deviations[1:], strict=True):
+        theirs = gaussian_filter(image.numpy(), deviation, mode="constant", radius=int(3 * deviation))
+        torch.testing.assert_close(mine, torch.from_numpy(theirs), atol=1e-6, rtol=0)
+
+
+@pytest.mark.parametrize("shape", [(64, 64), (63, 50)])
+def test_speckle_multiplies_by_noise_of_its_own_spread(shape: tuple[int, int]) -> None:
+    plain, deviation = torch.ones(60, 1, *shape), torch.full((60, 1, 1, 1), 0.1)
+    noise = (augmentation._speckle(plain, deviation, torch.arange(60).double()) - 1) / 0.1
+    assert float(noise.mean()) == pytest.approx(0, abs=0.02)
+    assert float(noise.std()) == pytest.approx(1, abs=0.02)
+    # As wide at the borders as inside, and no two pictures alike.
+    assert float(noise[..., [0, -1]].std()) == pytest.approx(1, abs=0.05)
+    assert len({float(pattern.sum()) for pattern in noise}) == 60
+    assert torch.equal(augmentation._speckle(plain * 0, deviation, torch.arange(60).double()), plain * 0)
 
 
 @settings(max_examples=25, deadline=None)

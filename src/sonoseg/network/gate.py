@@ -75,16 +75,16 @@ class SameScaleGate(nn.Module):
         return skip * coefficients, coefficients
 
 
+GATES: dict[GateKind, Callable[[int, int, float], nn.Module]] = {
+    "seed": SeedGate,
+    "grid": GridGate,
+    "same-scale": SameScaleGate,
+}
+
+
 def make_gate(kind: GateKind, skip: int, gating: int, psi_bias: float) -> nn.Module | None:
     """The gate of that kind for a skip and a gating signal of so many channels; None for "none"."""
-    if kind == "none":
-        return None
-    gates: dict[str, Callable[[int, int, float], nn.Module]] = {
-        "seed": SeedGate,
-        "grid": GridGate,
-        "same-scale": SameScaleGate,
-    }
-    return gates[kind](skip, gating, psi_bias)
+    return None if kind == "none" else GATES[kind](skip, gating, psi_bias)
 
 
 def _psi(channels: int, bias: float) -> nn.Conv2d:

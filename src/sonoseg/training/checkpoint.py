@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from sonoseg.errors import OutputError, TrainingError
+from sonoseg.errors import OutputError, TrainingError, first_line
 from sonoseg.files import atomic_path
 
 FORMAT = "sonoseg-checkpoint/1"
@@ -25,7 +25,7 @@ def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
     except RuntimeError as error:
         # torch's own writer reports a full disk as a RuntimeError about positions in its archive.
         raise OutputError(
-            f"the checkpoint cannot be written ({str(error).splitlines()[0]}); the one before it is intact",
+            f"the checkpoint cannot be written ({first_line(error)}); the one before it is intact",
             where=path,
             remedy="Free some space, then go on with --resume",
         ) from error
@@ -38,17 +38,17 @@ def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
         ) from error
 
 
-def load_checkpoint(path: Path, device: torch.device | str = "cpu") -> dict[str, Any]:
-    """Read what `save_checkpoint` wrote. Raises TrainingError where it is missing, damaged or not ours."""
+def load_checkpoint(path: Path) -> dict[str, Any]:
+    """Read what `save_checkpoint` wrote, onto the CPU. Raises TrainingError where there is none."""
     try:
-        state = torch.load(path, map_location=device, weights_only=True)
+        state = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError as error:
         raise TrainingError(
             "no checkpoint is here", where=path, remedy="Start the run without --resume, in another folder"
         ) from error
     except Exception as error:  # torch raises many kinds for a damaged file
         raise TrainingError(
-            f"the checkpoint is damaged ({str(error).splitlines()[0]})",
+            f"the checkpoint is damaged ({first_line(error)})",
             where=path,
             remedy="Restore it from a copy, or start the run again in another folder",
         ) from error

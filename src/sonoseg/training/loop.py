@@ -14,11 +14,12 @@ from typing import Any
 
 import torch
 from accelerate import Accelerator
+from accelerate.state import AcceleratorState
 from accelerate.utils import set_seed
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from sonoseg.errors import SonosegError, TrainingError
+from sonoseg.errors import SonosegError, TrainingError, first_line
 from sonoseg.network.presets import build
 from sonoseg.training.augmentation import apply, draw
 from sonoseg.training.batches import Pictures, seed_for
@@ -64,6 +65,8 @@ class Trainer:
         self.recipe, self.train_pictures, self.validation_pictures, self.run = recipe, train, validation, run
         self.report = report or (lambda *_: None)
         mixed = "bf16" if recipe.precision == "bf16" else "no"
+        # Accelerate keeps its settings for the process; a second run in it may want others.
+        AcceleratorState._reset_state()
         self.accelerator = Accelerator(mixed_precision=mixed, cpu=device == "cpu" or _no_gpu(device))
         self.device = self.accelerator.device
         set_seed(recipe.seed)
@@ -140,7 +143,7 @@ class Trainer:
         except Exception as error:
             names = ", ".join(self.train_pictures.ids[i] for i in mine[:4])
             raise TrainingError(
-                f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else 'no message'}",
+                f"{type(error).__name__}: {first_line(error)}",
                 where=f"epoch {p.epoch + 1}, step {p.step + 1} ({names}, ...)",
                 remedy="The last good checkpoint is intact: mend the cause and go on with --resume",
             ) from error
@@ -248,7 +251,7 @@ class Trainer:
 
     def resume(self) -> None:
         """Go back to where the last checkpoint stood. Raises TrainingError."""
-        state = load_checkpoint(self.run.last, self.device)
+        state = load_checkpoint(self.run.last)
         try:
             self.plain.load_state_dict(state["network"])
             self.optimiser.load_state_dict(state["optimiser"])
@@ -257,7 +260,7 @@ class Trainer:
             self.progress = Progress(**state["progress"])
         except (KeyError, RuntimeError, TypeError, ValueError) as error:
             raise TrainingError(
-                f"the checkpoint does not fit this run ({str(error).splitlines()[0]})", where=self.run.last
+                f"the checkpoint does not fit this run ({first_line(error)})", where=self.run.last
             ) from error
         if self.progress.sums is not None:
             # One process carries what all had summed up; the others start from nothing.
@@ -266,7 +269,7 @@ class Trainer:
 
     def keep_best(self) -> nn.Module:
         """Load the weights of the best validation Dice into the judged network, and return it."""
-        self.judged.load_state_dict(load_checkpoint(self.run.best, self.device)["network"])
+        self.judged.load_state_dict(load_checkpoint(self.run.best)["network"])
         return self.judged
 
 

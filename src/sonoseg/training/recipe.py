@@ -97,8 +97,8 @@ class Recipe(_Section):
         5.0, description="also saved at each epoch's end"
     )
     postprocessing: Postprocessing = Postprocessing()
-    threshold: Literal["validation"] | Annotated[float, Field(gt=0, lt=1)] = Field(
-        "validation", description="a number, or the best for mean lesion Dice on validation"
+    threshold: Annotated[float, Field(gt=0, lt=1)] | None = Field(
+        None, description="none: the best for mean lesion Dice on validation"
     )
 
     def yaml(self) -> str:
@@ -127,9 +127,9 @@ def load_recipe(recipe: str | Path, changes: list[str] | tuple[str, ...] = ()) -
         raise RecipeError("a recipe is a mapping of keys to values", where=where)
     for change in changes:
         _apply(values, change)
-    network = values.get("network", {})
+    network = values.get("network")
     if not isinstance(network, dict):
-        raise RecipeError("'network' is a mapping, e.g. {preset: seed}", where=where)
+        raise RecipeError("'network' is a mapping of its options, such as {preset: seed}", where=where)
     preset = network.pop("preset", None)
     if preset is not None and preset not in PRESETS:
         raise _wrong("network.preset", str(preset), list(PRESETS), where, "preset")
@@ -180,7 +180,7 @@ def _apply(values: dict[str, Any], change: str) -> None:
 
 def _worded(error: ValidationError, where: str) -> RecipeError:
     first = error.errors()[0]
-    path = ".".join(str(part) for part in first["loc"] if part not in ("constrained-float", "literal"))
+    path = ".".join(str(part) for part in first["loc"])
     if first["type"] == "extra_forbidden":
         known: Any = Recipe
         for part in first["loc"][:-1]:

@@ -101,7 +101,7 @@ def choose_threshold(trainer: Trainer, recipe: Recipe) -> tuple[float, float]:
 
     A number in the recipe is taken as it is. Of equal thresholds the one nearest to 0.5.
     """
-    wanted = THRESHOLDS if recipe.threshold == "validation" else np.array([recipe.threshold])
+    wanted = THRESHOLDS if recipe.threshold is None else np.array([recipe.threshold])
     sums, lesions = torch.zeros(len(wanted), dtype=torch.float64), 0.0
     cuts = torch.tensor(np.log(wanted / (1 - wanted)), dtype=torch.float32, device=trainer.device)
     for logit, target in trainer.predict(trainer.validation_pictures):
