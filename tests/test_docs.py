@@ -74,7 +74,7 @@ def test_what_the_document_shows_runs(
                 [sys.executable, "-m", "sonoseg", *words],
                 capture_output=True,
                 text=True,
-                timeout=60,
+                timeout=300,
                 check=False,
                 env={**os.environ, "COLUMNS": "120", "NO_COLOR": "1"},
             )

@@ -196,8 +196,3 @@ def test_every_dependency_has_a_floor() -> None:
     for item in wanted:
         assert item.startswith("sonoseg[") or ">=" in item, item
         assert not item.startswith(NEVER), item
-
-
-def test_the_names_of_test_files_are_unique() -> None:
-    names = [path.name for path in (ROOT / "tests").rglob("test_*.py")]
-    assert sorted(names) == sorted(set(names))
