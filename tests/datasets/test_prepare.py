@@ -252,6 +252,21 @@ def test_an_unfinished_run_of_another_plan_is_dropped(busi: Path, tmp_path: Path
     assert PreparedSet.open(tmp_path / "p").mask("busi/benign (1)").sum() == 9
 
 
+def test_two_runs_at_once(busi: Path, tmp_path: Path) -> None:
+    def again(items: Any, description: str, total: int) -> Any:
+        with pytest.raises(OutputError, match="another run is writing this folder"):
+            prepare([read_source(busi)], tmp_path / "p", size=32)
+        return iter(items)
+
+    assert prepare([read_source(busi)], tmp_path / "p", size=32, track=again).fresh
+
+
+def test_a_place_that_cannot_be_written(busi: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OutputError, match="cannot be written: File exists"):
+        prepare([read_source(busi)], tmp_path / "file" / "p", size=32)
+
+
 def test_a_full_disk(busi: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*_: Any, **__: Any) -> None:
         raise OSError(28, "No space left on device")

@@ -164,6 +164,8 @@ def test_saved_and_loaded(tmp_path: Path) -> None:
     with pytest.raises(OutputError, match="another file is here"):
         make_split(fake([("benign", 2)] * 13)).save(path)
     make_split(fake([("benign", 2)] * 13)).save(path, overwrite=True)
+    with pytest.raises(OutputError, match="another file is here"):
+        split.save(tmp_path)
 
 
 @pytest.mark.parametrize(

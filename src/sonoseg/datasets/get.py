@@ -12,6 +12,7 @@ from sonoseg.datasets.catalogue import Download, Entry
 from sonoseg.datasets.check import count_images
 from sonoseg.datasets.download import Report, fetch, verify
 from sonoseg.datasets.readers import read_source
+from sonoseg.datasets.writing import alone, writing
 from sonoseg.errors import DownloadError, OutputError, SonosegError
 from sonoseg.files import sha256_file
 
@@ -48,6 +49,19 @@ def get(
     holds something else.
     """
     out = Path(out)
+    with alone(out / entry.name), writing(out):
+        return _get(entry, out, files, any_checksum, keep, reporter, wait)
+
+
+def _get(
+    entry: Entry,
+    out: Path,
+    files: Sequence[Path],
+    any_checksum: bool,
+    keep: bool,
+    reporter: Callable[[Download], Report] | None,
+    wait: float,
+) -> Got:
     target, downloads = out / entry.name, out / f".{entry.name}.download"
     if target.exists():
         return Got(target, _held(entry, target), {}, fresh=False)

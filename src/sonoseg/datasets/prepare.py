@@ -20,6 +20,7 @@ from sonoseg.datasets.catalogue import CATALOGUE
 from sonoseg.datasets.masks import join_masks
 from sonoseg.datasets.parallel import parallel, silent
 from sonoseg.datasets.record import Record, Source
+from sonoseg.datasets.writing import alone, writing
 from sonoseg.errors import DatasetError, OutputError, SonosegError
 from sonoseg.files import atomic_path, atomic_write_text, sha256_file
 from sonoseg.imaging.grid import Fit
@@ -94,7 +95,19 @@ def prepare(
     """
     out = Path(out)
     _check_ids(sources)
-    track = track or silent
+    with alone(out), writing(out):
+        return _prepare(sources, out, size, fit, overwrite, threads, track or silent)
+
+
+def _prepare(
+    sources: Sequence[Source],
+    out: Path,
+    size: int,
+    fit: Fit,
+    overwrite: bool,
+    threads: int | None,
+    track: Track,
+) -> Prepared:
     known = tuple((r.id, r.unusable) for source in sources for r in source.records if r.unusable)
     records = [record for source in sources for record in source.records if not record.unusable]
     roots = {source.name: source.folder for source in sources}
@@ -105,7 +118,7 @@ def prepare(
 
     found = _finished(out)
     if found is not None and found["plan"] == plan and _intact(out):
-        build_arrays(out, size, fit, threads=threads)
+        build_arrays(out, size, fit, threads=threads, track=track)
         skipped = tuple((s["id"], s["reason"]) for s in found["skipped"])
         return Prepared(out, found["fingerprint"], found["images"], skipped, known, fresh=False)
     _check_out(out, found, overwrite=overwrite)

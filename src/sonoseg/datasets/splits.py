@@ -90,7 +90,7 @@ class Split:
             indent=1,
             ensure_ascii=False,
         )
-        if path.exists() and not overwrite and path.read_text("utf-8") != text + "\n":
+        if path.exists() and not overwrite and not _holds(path, text + "\n"):
             raise OutputError("another file is here", where=path, remedy="Replace it with --overwrite")
         atomic_write_text(path, text + "\n")
 
@@ -125,6 +125,13 @@ class Split:
                 where=prepared.folder,
                 remedy="Make a new one with sonoseg data split",
             )
+
+
+def _holds(path: Path, text: str) -> bool:
+    try:
+        return path.read_bytes() == text.encode()
+    except OSError:
+        return False
 
 
 def admit(table: pd.DataFrame, policy: Policy) -> dict[str, str]:
