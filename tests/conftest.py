@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -99,6 +101,34 @@ def write_dark_model(
     values = {"name": "dark", "preprocessing": prepared, "attention": names, **(card or {})}
     ModelCard.model_validate(values).write(folder / "card.json")
     return Model.load(folder).folder
+
+
+@contextmanager
+def _ordinary_rights() -> Iterator[None]:
+    if os.name != "posix":
+        pytest.skip("rights of files are another matter here")
+    if os.geteuid() != 0:
+        yield
+        return
+    os.seteuid(65534)  # root may do anything: be nobody for a while
+    try:
+        yield
+    finally:
+        os.seteuid(0)
+
+
+@pytest.fixture
+def ordinary_rights() -> Callable[[], AbstractContextManager[None]]:
+    """A context in which the rights of files count, also where the tests run as root."""
+    return _ordinary_rights
+
+
+@pytest.fixture
+def open_folder() -> Iterator[Path]:
+    """An empty folder that any user may enter and write to, unlike tmp_path."""
+    with tempfile.TemporaryDirectory() as name:
+        Path(name).chmod(0o777)
+        yield Path(name)
 
 
 @pytest.fixture(scope="session")

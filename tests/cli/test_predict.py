@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import json
-import os
 import subprocess
 import sys
 import zlib
@@ -290,14 +289,6 @@ def test_no_permission_to_write(run: Run, tmp_path: Path, monkeypatch: pytest.Mo
     assert code == 1
     assert "out: this folder cannot be written to: Permission denied" in warned
     assert "Traceback" not in warned
-
-
-@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may write everywhere")
-def test_no_permission_to_write_for_real(run: Run, tmp_path: Path) -> None:
-    picture = scan(tmp_path / "scan.png")
-    locked = tmp_path / "locked"
-    locked.mkdir(mode=0o500)
-    assert "cannot be written to" in run(picture, "--out", locked)[2]
 
 
 @pytest.mark.parametrize("threshold", ["0", "1", "7", "nan"])

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
@@ -133,6 +135,22 @@ def test_folders_that_cannot_be_listed(tree: Path, monkeypatch: pytest.MonkeyPat
     locked.add(tree)
     with pytest.raises(InputError, match="this folder cannot be listed: Permission denied"):
         find_pictures([tree])
+
+
+def test_folders_that_cannot_be_listed_for_real(
+    open_folder: Path, ordinary_rights: Callable[[], AbstractContextManager[None]]
+) -> None:
+    for name in ("a", "b"):
+        (open_folder / name).mkdir()
+        (open_folder / name / "x.png").write_bytes(b"x")
+    (open_folder / "a").chmod(0)
+    with ordinary_rights():
+        with pytest.warns(SonosegWarning, match="left out: Permission denied"):
+            assert names(find_pictures([open_folder]), open_folder) == ["b/x.png"]
+        with pytest.raises(InputError, match="cannot be listed: Permission denied"):
+            find_pictures([open_folder / "a"])
+        with pytest.raises(InputError, match="cannot be looked at: Permission denied"):
+            find_pictures([open_folder / "a" / "x.png"])
 
 
 @pytest.mark.parametrize(

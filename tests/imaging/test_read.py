@@ -8,7 +8,8 @@ import struct
 import subprocess
 import sys
 import zlib
-from contextlib import suppress
+from collections.abc import Callable
+from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 
 import numpy as np
@@ -374,11 +375,16 @@ def test_no_permission_to_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
         read_frame(path)
 
 
-@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may read everything")
-def test_no_permission_to_read_for_real(tmp_path: Path) -> None:
-    path = save(Image.fromarray(GREY), tmp_path / "locked.png")
+def test_no_permission_to_read_for_real(
+    open_folder: Path, ordinary_rights: Callable[[], AbstractContextManager[None]]
+) -> None:
+    path = save(Image.fromarray(GREY), open_folder / "locked.png")
     path.chmod(0)
-    with pytest.raises(InputError, match="you may not read this file"):
+    with ordinary_rights(), pytest.raises(InputError, match=r"locked\.png: you may not read this file"):
+        read_frame(path)
+    path.chmod(0o644)
+    open_folder.chmod(0)
+    with ordinary_rights(), pytest.raises(InputError, match="you may not read this file"):
         read_frame(path)
 
 

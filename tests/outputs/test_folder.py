@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import json
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import numpy as np
@@ -126,6 +128,16 @@ def test_a_folder_that_cannot_be_written_to(
     monkeypatch.setattr(folder_module.tempfile, "TemporaryFile", denied)
     with pytest.raises(OutputError, match=r"cannot be written to: Permission denied.*--out"):
         ResultsFolder(tmp_path, PICTURES, about).check()
+
+
+def test_no_permission_to_write_for_real(
+    about: About, open_folder: Path, ordinary_rights: Callable[[], AbstractContextManager[None]]
+) -> None:
+    open_folder.chmod(0o555)
+    with ordinary_rights():
+        for folder in (open_folder, open_folder / "below"):
+            with pytest.raises(OutputError, match="cannot be written to: Permission denied"):
+                ResultsFolder(folder, PICTURES, about).check()
 
 
 def test_a_full_disk_is_said_and_leaves_no_half_file(
