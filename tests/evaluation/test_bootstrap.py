@@ -9,10 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+from scipy.stats import binomtest
 
 from sonoseg.errors import ShapeError
 from sonoseg.evaluation import bootstrap as room
-from sonoseg.evaluation.bootstrap import Interval, bootstrap, bootstrap_means, bootstrap_ratio
+from sonoseg.evaluation.bootstrap import Interval, at_the_ends, bootstrap, bootstrap_means, bootstrap_ratio
 
 VALUES = arrays(np.float64, st.integers(2, 20), elements=st.floats(0, 1, width=32))
 
@@ -128,3 +129,14 @@ def test_an_interval_as_json() -> None:
         "n": 7,
         "groups": 3,
     }
+
+
+def test_a_share_at_its_end_has_the_exact_binomial_interval() -> None:
+    none = at_the_ends(Interval(0.0, 0.0, 0.0, 20, 10))
+    assert (none.low, none.high) == (0.0, pytest.approx(binomtest(0, 10).proportion_ci().high))
+    every = at_the_ends(Interval(1.0, 1.0, 1.0, 20, 10))
+    assert (every.low, every.high) == (pytest.approx(binomtest(10, 10).proportion_ci().low), 1.0)
+    between = Interval(0.5, 0.4, 0.6, 20, 10)
+    assert at_the_ends(between) is between
+    alone = Interval(1.0, math.nan, math.nan, 3, 1)
+    assert at_the_ends(alone) is alone

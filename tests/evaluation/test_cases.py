@@ -13,19 +13,25 @@ from sonoseg.evaluation.cases import best_median_worst, gather, table_of_picture
 def rows(dice: list[float], normals: int = 0) -> pd.DataFrame:
     return pd.DataFrame(
         [
-            *({"id": f"l{n}", "kind": "lesion", "dice": d, "label": "benign"} for n, d in enumerate(dice)),
+            *({"id": f"l{n}", "group": f"l{n}", "kind": "lesion", "dice": d} for n, d in enumerate(dice)),
             *(
-                {"id": f"n{n}", "kind": "normal", "predicted_area_share": n / 10, "label": "normal"}
+                {"id": f"n{n}", "group": f"n{n}", "kind": "normal", "predicted_area_share": n / 10}
                 for n in range(normals)
             ),
         ],
-        columns=["id", "kind", "dice", "label", "predicted_area_share"],
+        columns=["id", "group", "kind", "dice", "predicted_area_share"],
     )
 
 
 def test_best_median_and_worst_by_dice() -> None:
     chosen = best_median_worst(rows([0.5, 0.1, 0.9, 0.7, 0.3, 0.8, 0.6, 0.2, 0.4]), n=2)
     assert chosen == {"best": ["l2", "l5"], "median": ["l6", "l0"], "worst": ["l7", "l1"]}
+
+
+def test_copies_do_not_fill_a_row() -> None:
+    table = rows([0.9, 0.89, 0.88, 0.5, 0.45, 0.4, 0.2, 0.1, 0.05])
+    table["group"] = ["a", "a", "a", "b", "c", "c", "d", "e", "e"]
+    assert best_median_worst(table, n=2) == {"best": ["l0", "l3"], "median": ["l4"], "worst": ["l6", "l8"]}
 
 
 @pytest.mark.parametrize("count", range(12))

@@ -56,6 +56,14 @@ def test_turned_round_it_turns_the_sign(perfect: Study, moved: Study) -> None:
     assert back["second_cautions"] == ["It knows."]
 
 
+def test_another_policy_is_said(perfect: Study, mixed: Any, shifted: Any) -> None:
+    strict = evaluate(shifted, mixed, mixed.ids, policy=Policy(resamples=200, missed_dice=0.5))
+    assert compare(strict, perfect, QUICK)["second_cautions"] == [
+        "It knows.",
+        "It was measured by another policy: limits and tolerances may differ.",
+    ]
+
+
 def test_strata_add_up(perfect: Study, moved: Study) -> None:
     for levels in compare(perfect, moved, QUICK)["strata"].values():
         assert sum(one["dice"]["difference"]["n"] for one in levels.values()) == 12

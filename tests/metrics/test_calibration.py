@@ -108,8 +108,25 @@ def test_a_logit_is_refused() -> None:
         ece(np.zeros((2, 2)), np.full((2, 2), -4.0))
 
 
-def test_foreground_is_either_mask() -> None:
-    assert foreground(np.array([[1, 0, 0]]), np.array([[0, 1, 0]])).tolist() == [[True, True, False]]
+def test_foreground_is_a_box_around_each_lesion() -> None:
+    true = np.zeros((40, 40), dtype=bool)
+    true[5:8, 10:14] = True
+    true[30:32, 38:40] = True
+    expected = np.zeros_like(true)
+    expected[2:11, 7:17] = True
+    expected[27:35, 35:40] = True
+    np.testing.assert_array_equal(foreground(true, 3), expected)
+    true[20, 20] = True  # a speck
+    np.testing.assert_array_equal(foreground(true, 3, min_share=0.001), expected)
+    assert foreground(true, 3)[20, 20]
+    assert not foreground(np.zeros((4, 4)), 3).any()
+
+
+@given(arrays(np.bool_, array_shapes(min_dims=2, max_dims=2, min_side=1, max_side=12)), st.floats(0, 5))
+def test_foreground_holds_the_lesion(true: np.ndarray, margin: float) -> None:
+    region = foreground(true, margin)
+    assert not (true & ~region).any()
+    assert region.any() == true.any()
 
 
 def test_the_background_swamps_the_plain_figure() -> None:
@@ -118,7 +135,7 @@ def test_the_background_swamps_the_plain_figure() -> None:
     true[40:60, 40:60] = True
     probability = np.where(true, 0.5, 0.0)
     assert ece(true, probability) < 0.03
-    assert ece(true, probability, foreground(true, probability >= 0.5)) == pytest.approx(0.5)
+    assert ece(true, probability, foreground(true, 2)) > 0.3
     assert ece(true, probability, boundary_band(true, 3)) > 0.2
 
 

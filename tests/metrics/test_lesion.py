@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
+from PIL import Image
 
 from sonoseg.errors import ShapeError
 from sonoseg.metrics.lesion import (
+    SPECK,
     Candidates,
     area_share,
     candidates,
@@ -91,6 +94,14 @@ def test_an_annotation_speck_is_no_lesion() -> None:
         picture((10, 10, 20, 20), (80, 80, 1, 1)), picture((10, 10, 20, 20)), min_share=5e-4
     )
     assert (match.n_lesions, match.n_found) == (1, 1)
+
+
+@pytest.mark.real
+@pytest.mark.parametrize("name", ["benign (156)", "malignant (19)", "malignant (28)"])
+def test_busis_specks_are_no_lesions(real_busi: Path, name: str) -> None:
+    mask = np.asarray(Image.open(real_busi / name.split()[0] / f"{name}_mask.png").convert("L")) > 127
+    assert components(mask)[1] > 1
+    assert components(mask, SPECK)[1] == 1
 
 
 def test_empty_masks_by_the_policy() -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -152,6 +152,18 @@ def bootstrap_ratio(
         len(table) if n is None else n,
         int(np.unique(np.asarray(groups)).size),
     )
+
+
+def at_the_ends(one: Interval, level: float = 0.95) -> Interval:
+    """The interval of a share that came out as 0 or 1, else `one` as it is.
+
+    Where every image says the same, so does every resample, and the bootstrap's interval has no width. Then
+    the exact binomial one is given (Clopper and Pearson, 1934), with a trial a group.
+    """
+    if one.mean not in (0.0, 1.0) or one.groups < 2:
+        return one
+    reach = ((1 - level) / 2) ** (1 / one.groups)
+    return replace(one, high=1 - reach) if one.mean == 0.0 else replace(one, low=reach)
 
 
 def _group_sums(table: Floats, names: NDArray[Any]) -> tuple[int, Floats]:

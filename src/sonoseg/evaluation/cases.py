@@ -17,13 +17,28 @@ if TYPE_CHECKING:
 def best_median_worst(rows: pd.DataFrame, n: int = 4) -> dict[str, list[str]]:
     """The ids of the n best, n around the median, and n worst images by Dice; lesions only, none twice.
 
-    Of equal scores the first id in the alphabet stands first, so the choice is the same on every machine.
+    One image a group (a patient, copies of a scan), so that four copies do not fill a row. Of equal scores
+    the first id in the alphabet stands first, so the choice is the same on every machine.
     """
     ids = _ranked(rows, "lesion", "dice")
-    n = min(n, len(ids) // 3) if len(ids) >= 3 else 0
-    middle = (len(ids) - n) // 2
-    chosen = {"best": ids[:n], "median": ids[middle : middle + n], "worst": ids[len(ids) - n :]}
-    return {name: part for name, part in chosen.items() if part}
+    n = min(n, len(ids) // 3)
+    from_middle = sorted(range(len(ids)), key=lambda place: abs(place - (len(ids) - 1) / 2))
+    walks = {
+        "best": range(len(ids)),
+        "worst": range(len(ids) - 1, -1, -1),
+        "median": from_middle,
+    }
+    group_of, taken = dict(zip(rows["id"], rows["group"], strict=True)), set()
+    chosen: dict[str, list[str]] = {}
+    for name, walk in walks.items():
+        places: list[int] = []
+        for place in walk:
+            group = group_of[ids[place]]
+            if len(places) < n and group not in taken:
+                places.append(place)
+                taken.add(group)
+        chosen[name] = [ids[place] for place in sorted(places)]
+    return {name: chosen[name] for name in ("best", "median", "worst") if chosen[name]}
 
 
 def table_of_pictures(rows: pd.DataFrame, lesions: int = 5, normals: int = 2) -> list[str]:
@@ -31,11 +46,10 @@ def table_of_pictures(rows: pd.DataFrame, lesions: int = 5, normals: int = 2) ->
 
     The normals are those at even steps of predicted area, the largest false alarm among them.
     """
-    known = rows[rows["kind"] == "lesion"].sort_values(["dice", "id"], ascending=[False, True])
-    other = rows[rows["kind"] == "normal"].sort_values(
-        ["predicted_area_share", "id"], ascending=[False, True]
-    )
-    return [*_steps(known["id"].tolist(), lesions), *_steps(other["id"].tolist(), normals)]
+    return [
+        *_steps(_ranked(rows, "lesion", "dice"), lesions),
+        *_steps(_ranked(rows, "normal", "predicted_area_share"), normals),
+    ]
 
 
 def gather(

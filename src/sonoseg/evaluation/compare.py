@@ -62,13 +62,16 @@ def compare(first: Study, second: Study, policy: Policy = POLICY) -> Json:
             level: {"dice": paired(left[where], right[where], "dice", policy)}
             for level, where in zip(levels, places, strict=True)
         }
+    cautions = list(second.summary.get("cautions", []))
+    if first.summary.get("policy") != second.summary.get("policy"):
+        cautions.append("It was measured by another policy: limits and tolerances may differ.")
     return {
         "first": first.name,
         "second": second.name,
         "images": len(common),
         "only_first": len(first.rows) - len(common),
         "only_second": len(second.rows) - len(common),
-        "second_cautions": list(second.summary.get("cautions", [])),
+        "second_cautions": cautions,
         "metrics": metrics,
         "strata": strata,
     }

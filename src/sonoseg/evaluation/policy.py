@@ -21,6 +21,8 @@ class Policy:
     candidate_share: candidates below this share of the picture are left out.
     fp_rates: false positives per picture at which the FROC's sensitivity is reported.
     bins: of the reliability diagram.
+    foreground_percent: the foreground is the box around each lesion, so much wider all round, percent of the
+        diagonal.
     band_percent: the boundary band reaches so far to either side, percent of the diagonal.
     resamples, level, seed: of the bootstrap.
     """
@@ -36,6 +38,7 @@ class Policy:
     candidate_share: float = FALSE_ALARM
     fp_rates: tuple[float, ...] = (0.1, 0.25, 0.5, 1.0)
     bins: int = N_BINS
+    foreground_percent: float = 5.0
     band_percent: float = 1.0
     resamples: int = 2000
     level: float = 0.95

@@ -143,8 +143,11 @@ def _bins(true: NDArray[np.bool_], found: Segmented, kind: str, policy: Policy) 
     whole = reliability_bins(true, found.probability, n_bins=policy.bins)
     if kind == "normal":
         return {"normals": whole}
-    width = policy.band_percent / 100 * math.hypot(*true.shape)
-    regions = {"foreground": foreground(true, found.raw_mask), "band": boundary_band(true, width)}
+    percent = math.hypot(*true.shape) / 100
+    regions = {
+        "foreground": foreground(true, policy.foreground_percent * percent, policy.speck_share),
+        "band": boundary_band(true, policy.band_percent * percent),
+    }
     return {"whole": whole} | {
         name: reliability_bins(true, found.probability, where, policy.bins) for name, where in regions.items()
     }

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from sonoseg.evaluation.bootstrap import Interval, bootstrap, bootstrap_means, bootstrap_ratio
+from sonoseg.evaluation.bootstrap import Interval, at_the_ends, bootstrap, bootstrap_means, bootstrap_ratio
 from sonoseg.evaluation.policy import Policy
 from sonoseg.evaluation.rows import REGIONS, Measured
 from sonoseg.evaluation.strata import ORDER, STRATA
@@ -26,6 +26,9 @@ PER_IMAGE = (
 
 OF_NORMALS = ("false_alarm", "raw_false_alarm", "predicted_area_share", "pixel_accuracy")
 OF_STRATA = ("dice", "iou", "precision", "recall", "hd95_percent_diagonal", "nsd", "missed")
+
+SHARES = ("missed", "false_alarm", "raw_false_alarm")
+"""Columns of 0 and 1, whose mean is a share of images."""
 
 Json = dict[str, Any]
 
@@ -99,7 +102,10 @@ def _means(rows: pd.DataFrame, columns: Sequence[str], policy: Policy) -> Json:
     intervals = bootstrap_means(
         rows[list(columns)].to_numpy(np.float64), rows["group"].to_numpy(), **_options(policy)
     )
-    return {name: one.as_dict() for name, one in zip(columns, intervals, strict=True)}
+    return {
+        name: (at_the_ends(one, policy.level) if name in SHARES else one).as_dict()
+        for name, one in zip(columns, intervals, strict=True)
+    }
 
 
 def _pooled(rows: pd.DataFrame, policy: Policy) -> Json:
@@ -132,7 +138,8 @@ def _lesions(rows: pd.DataFrame, measured: Sequence[Measured], curve: pd.DataFra
         if not n:
             return _nothing()
         pair = found[lesion], total[lesion]
-        return bootstrap_ratio(*pair, groups[lesion], n=n, **_options(policy)).as_dict()
+        share = bootstrap_ratio(*pair, groups[lesion], n=n, **_options(policy))
+        return at_the_ends(share, policy.level).as_dict()
 
     def rate(where: NDArray[np.bool_]) -> Any:
         return _means(rows[where], ["n_false_positives"], policy)["n_false_positives"]

@@ -1,13 +1,15 @@
 """Calibration: whether 0.7 means lesion in seven of ten pixels.
 
 The background swamps a plain figure: most pixels are certain and right. So it is measured three times, over
-the whole picture, over the foreground (true or predicted lesion) and over a band around the true boundary.
+the whole picture, over the foreground (the lesion and its surroundings) and over a band around the true
+boundary. All three are chosen without a look at the prediction: a region that is "true or predicted" holds
+only lesion below the threshold, and shows a step there whatever the model does.
 
 Everything stands on bins that add up: memory stays flat over any number of pictures, and the figure of a sum
 is the figure of the pooled pixels.
 
 Empty masks: a region without a pixel gives empty bins, whose figures are NaN. A picture without a true lesion
-has no band, and its foreground is what was predicted there.
+has neither foreground nor band.
 """
 
 from __future__ import annotations
@@ -18,10 +20,11 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import distance_transform_edt
+from scipy.ndimage import distance_transform_edt, find_objects
 
 from sonoseg.errors import ShapeError
 from sonoseg.metrics._check import Mask, as_mask, as_pair, as_probability
+from sonoseg.metrics.lesion import components
 
 N_BINS = 15
 
@@ -132,14 +135,22 @@ def brier(true: NDArray[Any], probability: NDArray[Any], where: NDArray[Any] | N
     return reliability_bins(true, probability, where).brier
 
 
-def foreground(true: NDArray[Any], predicted: NDArray[Any]) -> Mask:
-    """The pixels of true or predicted lesion, bool (H, W).
+def foreground(true: NDArray[Any], margin: float, min_share: float = 0.0) -> Mask:
+    """The lesions with their surroundings, bool (H, W): the box around each, `margin` pixels wider all round.
 
-    The true mask alone would not do: all its pixels are lesion, and only over-confidence outside could err.
-    Empty masks: the other one; both empty: no pixel. Raises ShapeError.
+    The true mask alone would not do: all its pixels are lesion, so no probability but 1 could be right.
+    min_share: components below this share of the picture are specks and get no box (lesion.py).
+    Empty mask: no pixel. Raises ShapeError.
     """
-    first, second = as_pair(true, predicted)
-    return first | second
+    mask = as_mask(true, "true")
+    region = np.zeros_like(mask)
+    reach = math.ceil(margin)
+    for rows, columns in find_objects(components(mask, min_share)[0]):
+        region[
+            max(rows.start - reach, 0) : rows.stop + reach,
+            max(columns.start - reach, 0) : columns.stop + reach,
+        ] = True
+    return region
 
 
 def boundary_band(true: NDArray[Any], width: float) -> Mask:

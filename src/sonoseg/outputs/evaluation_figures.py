@@ -46,6 +46,8 @@ def draw_figures(
     extremes: cases by "best", "median", "worst". other: name and rows of the study compared with.
     comparison: what `compare` returned. Raises OutputError where a file cannot be written.
     """
+    import pandas as pd
+
     from sonoseg.figures import evaluation as draw
     from sonoseg.figures.style import save
 
@@ -57,10 +59,10 @@ def draw_figures(
 
     lesions = rows[rows["kind"] == "lesion"]
     if len(lesions):
-        for by, name, title in (
-            ("size_stratum", "size", "size of the lesion"),
+        for column, name, title in (
+            ("size_stratum", "size", "lesion size"),
             ("label", "class", "class"),
-            ("marks_stratum", "marks", "marks drawn on the image"),
+            ("marks_stratum", "marks", "marks on the image"),
         ):
             levels = summary["strata"].get(name, {})
             if name == "size" or len(levels) > 1:
@@ -68,7 +70,10 @@ def draw_figures(
                     "strata",
                     f"dice_by_{name}",
                     draw.strata_boxes(
-                        lesions, "dice", by, order=list(levels), intervals=_intervals(levels, "dice")
+                        pd.DataFrame({"dice": lesions["dice"], title: lesions[column]}),
+                        by=title,
+                        order=list(levels),
+                        intervals=_intervals(levels, "dice"),
                     ),
                     f"Dice by {title}: box and images, and the mean with its 95 % interval.",
                     f"Box plot of Dice by {title}",
@@ -89,14 +94,15 @@ def draw_figures(
             "probability. The diamond is the processed mask at the model's threshold: what a user gets.",
             "Free-response curve",
         )
-    if len(reliability):
+    of_lesions = reliability[reliability["region"] != "normals"] if len(reliability) else reliability
+    if len(of_lesions):
         add(
             "calibration",
             "reliability",
-            draw.reliability(reliability[reliability["region"] != "normals"]),
-            "How often pixels of a given probability are lesion: over the whole picture, over true or "
-            "predicted lesion, and over a band around the true boundary. On the diagonal the probability "
-            "means what it says.",
+            draw.reliability(of_lesions),
+            "How often pixels of a given probability are lesion, in images with a lesion: over the whole "
+            "picture, over the box around each lesion, and over a band around the true boundary. On the "
+            "diagonal the probability means what it says.",
             "Reliability diagram",
         )
     sweep = summary.get("threshold_sweep")
@@ -173,12 +179,20 @@ def _paired(
     return (
         draw.paired_difference(
             pairs[["first", "second", "label"]],
-            (name, str(summary["model"]["name"])),
+            _short(name, str(summary["model"]["name"])),
             interval=(difference["mean"], difference["low"], difference["high"]) if has_interval else None,
         ),
         "The same images under both models: Dice against Dice, and the differences image by image.",
         "Paired comparison of Dice",
     )
+
+
+def _short(first: str, second: str) -> tuple[str, str]:
+    """Two models' names as an axis can hold them: without the hash where that tells them apart."""
+    names = [name.split(" (")[0] for name in (first, second)]
+    if names[0] == names[1]:
+        names = [name.rpartition(" (")[2].rstrip(")")[:6] for name in (first, second)]
+    return names[0][:20], names[1][:20]
 
 
 def _cases(cases: Sequence[Mapping[str, Any]]) -> Any:

@@ -171,9 +171,10 @@ def _policy(policy: Mapping[str, Any]) -> str:
         "more; a component that finds none is a false positive.",
         f"The FROC's candidates are the components of probability {p['candidate_threshold']:g} or above that "
         f"cover {p['candidate_share']:g} % of the picture or more, before post-processing.",
-        "Foreground is true or predicted lesion. The boundary band reaches "
-        f"{p['band_percent']:g} % of the diagonal to either side of the true boundary. Calibration has "
-        f"{p['bins']} equal bins.",
+        f"Calibration has {p['bins']} equal bins. Its foreground is the box around each lesion, "
+        f"{p['foreground_percent']:g} % of the diagonal wider all round; its boundary band reaches "
+        f"{p['band_percent']:g} % of the diagonal to either side of the true boundary.",
+        "A share of 0 or 100 % has the exact binomial interval of its groups: a bootstrap would give none.",
         f"Intervals are {100 * p['level']:g} % percentile intervals of {p['resamples']} bootstrap resamples "
         f"of whole groups (seed {p['seed']}).",
         "Size quarters are quartiles of lesion area, as a share of the picture, over the whole prepared set.",
