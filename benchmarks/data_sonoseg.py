@@ -1,0 +1,46 @@
+"""Worker: sonoseg's data path, memory-mapped arrays to augmented batches, an epoch at a time.
+
+python data_sonoseg.py PREPARED SIZE BATCH PAIRS
+"""
+
+from __future__ import annotations
+
+import sys
+
+import turns
+
+
+def main() -> None:
+    """Take turns; the amount of an order is epochs."""
+    folder, size, batch, pairs = sys.argv[1], *(int(word) for word in sys.argv[2:5])
+    orders = turns.Turns()
+    import numpy as np
+    import torch
+
+    from sonoseg.datasets.prepared import PreparedSet
+    from sonoseg.training.augmentation import apply, draw
+    from sonoseg.training.batches import Pictures, seed_for
+    from sonoseg.training.recipe import load_recipe
+
+    recipe = load_recipe("compact", [f"data.size={size}", "data.normals=1"])
+    prepared = PreparedSet.open(folder)
+    ids = list(np.resize(prepared.ids, pairs))
+    pictures = Pictures.of(prepared, ids, recipe.data, "train")
+    epoch = 0
+    while (wanted := orders.next()) is not None:
+        total = 0.0
+        for _ in range(wanted.amount):
+            # As the loop's own _step and _prepare do it, without the network.
+            order = pictures.order(recipe.seed, epoch)
+            for step, start in enumerate(range(0, len(pictures), batch)):
+                which = order[start : start + batch]
+                images, masks = pictures.take(which)
+                generator = torch.Generator().manual_seed(seed_for(recipe.seed, epoch, step, 1 << 20))
+                images, masks = apply(draw(recipe.augmentation, len(which), generator), images, masks)
+                total += float(images[0, 0, 0, 0]) + len(masks)
+            epoch += 1
+        orders.done(pairs=wanted.amount * len(pictures), version=torch.__version__)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,162 @@
+"""The tables of docs/benchmarks.md, from the results of the scripts: no figure in them is written by hand.
+
+    python benchmarks/table.py docs/results/benchmarks/*.json
+
+Each result replaces what stands between its two markers:
+
+    <!-- benchmark: training_speed -->
+    <!-- end of benchmark -->
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+PAGE = Path(__file__).resolve().parents[1] / "docs" / "benchmarks.md"
+BLOCK = re.compile(
+    r"(?P<head><!-- benchmark: (?P<name>\w+) -->\n).*?(?P<tail><!-- end of benchmark -->)", re.DOTALL
+)
+Result = Mapping[str, Any]
+
+
+def main() -> None:
+    """Fill the page with the results of the files named on the command line."""
+    results = [json.loads(Path(name).read_text("utf-8")) for name in sys.argv[1:]]
+    if not results:
+        sys.exit("name the results: docs/results/benchmarks/*.json")
+    page = PAGE.read_text("utf-8")
+    there = {found["name"] for found in BLOCK.finditer(page)}
+    for result in results:
+        if result["benchmark"] not in there:
+            sys.exit(f"{PAGE.name} has no place for {result['benchmark']}")
+    PAGE.write_text(fill(page, results), "utf-8")
+    print(f"{PAGE.name}: {', '.join(result['benchmark'] for result in results)}")
+
+
+def fill(page: str, results: Sequence[Result]) -> str:
+    """The page with the tables of these results; the others stay as they are."""
+    by_name = {result["benchmark"]: result for result in results}
+
+    def one(found: re.Match[str]) -> str:
+        result = by_name.get(found["name"])
+        if result is None:
+            return found[0]
+        body = f"{TABLES[found['name']](result)}\n\n*{footing(result)}*"
+        return f"{found['head']}\n{body}\n\n{found['tail']}"
+
+    return BLOCK.sub(one, page)
+
+
+def training_speed(result: Result) -> str:
+    """Images a second of both sides, their ratio, memory and share of the limit."""
+    names = {
+        "sonoseg": f"sonoseg, recipe `seed`, {result['precision']['sonoseg']}",
+        "keras": f"Keras on TensorFlow, `{result['setup']}`, {result['precision']['keras']}",
+    }
+    rows = []
+    for name, words in names.items():
+        rate, limit = result["images_per_second"][name], result["limits"][result["precision"][name]]
+        share = rate["median"] * result["gflop_per_picture"] / limit
+        rows.append((words, shown(rate, 2), f"{share:.0%} of {limit:.0f}", memory(result, name)))
+    head = ("Training", "images/s", "share of the limit, GFLOP/s", "peak resident memory")
+    ratio = f"Ratio in the same round: **{shown(result['ratio'], 2)}**; the target is {result['target']:g}."
+    return f"{table(head, rows)}\n\n{ratio}"
+
+
+def keras_setups(result: Result) -> str:
+    """Images a second of every way of training in Keras."""
+    rows = [
+        (
+            f"`{setup['call']}`",
+            "yes" if setup["jit"] else "no",
+            setup["policy"],
+            "as the system's" if not setup["allocator"] else "kept from trimming",
+            shown(setup["images_per_second"], 2),
+            f"{setup['peak_bytes'] / 2**30:.2f} GiB" if setup["peak_bytes"] else "",
+        )
+        for setup in result["setups"].values()
+    ]
+    head = ("Call", "XLA", "precision", "allocator", "images/s", "peak resident memory")
+    fastest = f"Fastest in float32 with the system's allocator: `{result['fastest']}`."
+    return f"{table(head, rows)}\n\n{fastest}"
+
+
+def seed_parity(result: Result) -> str:
+    """How far the two networks' probabilities are apart."""
+    rows = [
+        (
+            words,
+            f"{result[key]['least']:.3f} to {result[key]['greatest']:.3f}",
+            f"{result[key]['largest']:.1e}",
+            f"{result[key]['mean']:.1e}",
+        )
+        for words, key in (
+            ("drawn here, copied to Keras", "to_keras"),
+            ("drawn by Keras, copied here", "from_keras"),
+        )
+    ]
+    head = ("Weights", "probabilities", "largest difference", "mean difference")
+    count = result["parameters"]
+    words = (
+        f"Parameters: {count['sonoseg']:,} here, {count['keras']:,} in Keras. Pictures: {result['pictures']} "
+        f"of {result['size']}x{result['size']}. The limit is {result['limit']:g}."
+    )
+    return f"{table(head, rows)}\n\n{words}"
+
+
+def data_path(result: Result) -> str:
+    """Pairs a second of both sides and their ratio."""
+    rate = result["pairs_per_second"]
+    rows = [
+        ("sonoseg, batched on the CPU, one process", shown(rate["sonoseg"], 0), memory(result, "sonoseg")),
+        (f"MONAI, {result['way']}, in turns", shown(rate["monai"], 0), memory(result, "monai")),
+        *((f"MONAI, {way}, one turn", f"{value:.0f}", "") for way, value in result["ways"].items()),
+    ]
+    head = ("Data path", "pairs/s", "peak resident memory")
+    ratio = f"Ratio in the same round: **{shown(result['ratio'], 1)}**; the target is {result['target']:g}."
+    return f"{table(head, rows)}\n\n{ratio}"
+
+
+TABLES: dict[str, Callable[[Result], str]] = {
+    "training_speed": training_speed,
+    "keras_setups": keras_setups,
+    "seed_parity": seed_parity,
+    "data_path": data_path,
+}
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A Markdown table."""
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def shown(figure: Mapping[str, Any], digits: int) -> str:
+    """Median (least to greatest)."""
+    return f"{figure['median']:.{digits}f} ({figure['least']:.{digits}f} to {figure['greatest']:.{digits}f})"
+
+
+def memory(result: Result, name: str) -> str:
+    """The peak of one side in GiB, where it is known."""
+    peak = result["peak_bytes"].get(name)
+    return f"{peak / 2**30:.2f} GiB" if peak else ""
+
+
+def footing(result: Result) -> str:
+    """How, where and when it was measured."""
+    m = result["machine"]
+    versions = ", ".join(f"{name} {version}" for name, version in result["versions"].items())
+    commit = f", commit {m['commit']}" if m["commit"] else ""
+    return (
+        f"Made by `{m['command']}` on {m['cores']} cores ({m['processor']}), {m['date']}{commit}; "
+        f"{versions}; load average before: {m['load_before']:.2f}."
+    )
+
+
+if __name__ == "__main__":
+    main()
