@@ -9,7 +9,7 @@ import pytest
 
 from sonoseg.datasets.splits import Split
 from sonoseg.errors import DatasetError, UsageError
-from sonoseg.evaluation.scope import choose_ids, describe
+from sonoseg.evaluation.scope import choose_ids, describe, only_sets
 from sonoseg.files import sha256_file
 from sonoseg.model.card import ModelCard, TrainingSet
 
@@ -46,6 +46,19 @@ def test_a_part_needs_a_split_and_the_split_its_set(mixed: Any, split: Split) ->
     mixed.fingerprint = "e" * 64
     with pytest.raises(DatasetError, match="another prepared set"):
         choose_ids(mixed, split, 0, "test")
+
+
+def test_one_set_of_a_joined_one(mixed: Any, split: Split, split_file: Path) -> None:
+    first = mixed.ids[0]
+    mixed.table.loc[first, "set"] = "other"
+    mixed.sources.append({"name": "other"})
+    assert only_sets(mixed, mixed.ids, ["other"]) == [first]
+    assert only_sets(mixed, mixed.ids, []) == mixed.ids
+    assert sorted(only_sets(mixed, mixed.ids, ["toy", "other"])) == sorted(mixed.ids)
+    with pytest.raises(UsageError, match="no set 'busy'.*Choose from: toy, other"):
+        only_sets(mixed, mixed.ids, ["busy"])
+    said = describe(mixed, split, split_file, 1, "test", card(), None, ["other"])
+    assert said["statement"].endswith("; only other")
 
 
 def test_the_models_own_test_part_needs_no_caution(mixed: Any, split: Split, split_file: Path) -> None:

@@ -44,6 +44,10 @@ def evaluate(
     ] = None,
     fold: Annotated[int, typer.Option(min=0, help="The fold of the split.")] = 0,
     part: Annotated[PartChoice, typer.Option(help="Which images of the fold.")] = PartChoice.test,
+    sets: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="Only the images of this set, of a joined one. Repeatable."),
+    ] = None,
     compare: Annotated[
         Path | None,
         typer.Option("--compare", help="Another model, or a study's folder, to compare with image by image."),
@@ -66,7 +70,7 @@ def evaluate(
     from sonoseg.datasets.splits import Split
     from sonoseg.evaluation.about import describe_run
     from sonoseg.evaluation.compare import compare as compare_studies
-    from sonoseg.evaluation.scope import choose_ids, describe
+    from sonoseg.evaluation.scope import choose_ids, describe, only_sets
     from sonoseg.evaluation.study import SUMMARY, Study
     from sonoseg.evaluation.study import evaluate as run
     from sonoseg.evaluation.threshold import ThresholdSweep
@@ -76,12 +80,12 @@ def evaluate(
     free_folder(to, overwrite=overwrite)
     prepared = PreparedSet.open(data)
     parts = None if split is None else Split.load(split)
-    ids = choose_ids(prepared, parts, fold, part.value)
+    ids = only_sets(prepared, choose_ids(prepared, parts, fold, part.value), sets or [])
 
     def measure(predictor: Predictor, threshold: float | None) -> Study:
         card = predictor.model.card
         about = describe_run(predictor)
-        about |= describe(prepared, parts, split, fold, part.value, card, threshold)
+        about |= describe(prepared, parts, split, fold, part.value, card, threshold, sets or [])
         sweep = ThresholdSweep.over() if part is PartChoice.validation else None
         return run(predictor, prepared, ids, about=about, sweep=sweep, track=progress)
 

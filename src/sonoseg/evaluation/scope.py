@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -21,6 +22,23 @@ _OF_PART = {
     "train": "Training images: the figures show what the model remembers, not what it can do.",
     "all": "All images at once, whatever the split: honest only for a model that has seen none of them.",
 }
+
+
+def only_sets(prepared: PreparedSet, ids: list[str], sets: Sequence[str]) -> list[str]:
+    """Those of `ids` that come from the named sets of a joined prepared set; all of them for no name.
+
+    Raises UsageError for a set that is not in it.
+    """
+    known = [source["name"] for source in prepared.sources]
+    for name in sets:
+        if name not in known:
+            raise UsageError(
+                f"no set '{name}' in this prepared set",
+                where=prepared.folder,
+                remedy=f"Choose from: {', '.join(known)}",
+            )
+    own = prepared.table["set"]
+    return [name for name in ids if own[name] in sets] if sets else ids
 
 
 def choose_ids(prepared: PreparedSet, split: Split | None, fold: int, part: Part) -> list[str]:
@@ -50,9 +68,11 @@ def describe(
     part: Part,
     card: ModelCard | None = None,
     threshold: float | None = None,
+    sets: Sequence[str] = (),
 ) -> dict[str, Any]:
     """The summary's entries data, split, part, statement and cautions.
 
+    sets: the names of the sets that were measured, of a joined one; none is all of them.
     card: of the model, which says what it was trained on. threshold: one given in place of the card's.
     A caution is a sentence on why the figures may flatter; without one the images are, as far as the card
     and the split can tell, new to the model.
@@ -92,7 +112,7 @@ def describe(
             "dropped": len(split.dropped),
         },
         "part": part,
-        "statement": _statement(split, fold, part),
+        "statement": _statement(split, fold, part) + (f"; only {', '.join(sets)}" if sets else ""),
         "cautions": cautions,
     }
 

@@ -124,7 +124,9 @@ def evaluate(
     prepared.rows(names)
     table = prepared.table.loc[names]
     spacings = table[["spacing_row", "spacing_column"]].to_numpy(np.float64)
-    edges = size_edges(prepared.table["lesion_share"].to_list())
+    # Of a joined set, only the sets that are measured say what is small.
+    measured_sets = prepared.table["set"].isin(set(table["set"]))
+    edges = size_edges(prepared.table.loc[measured_sets, "lesion_share"].to_list())
     strata = marks_strata(prepared.table).loc[names]
 
     rows: list[dict[str, Any]] = []
