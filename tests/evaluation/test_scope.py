@@ -55,7 +55,7 @@ def test_one_set_of_a_joined_one(mixed: Any, split: Split, split_file: Path) -> 
     assert only_sets(mixed, mixed.ids, ["other"]) == [first]
     assert only_sets(mixed, mixed.ids, []) == mixed.ids
     assert sorted(only_sets(mixed, mixed.ids, ["toy", "other"])) == sorted(mixed.ids)
-    with pytest.raises(UsageError, match="no set 'busy'.*Choose from: toy, other"):
+    with pytest.raises(UsageError, match=r"no set 'busy'.*Choose from: toy, other"):
         only_sets(mixed, mixed.ids, ["busy"])
     said = describe(mixed, split, split_file, 1, "test", card(), None, ["other"])
     assert said["statement"].endswith("; only other")
