@@ -399,6 +399,25 @@ def test_memory_that_does_not_suffice_is_said(tmp_path: Path, monkeypatch: pytes
         read_frame(path)
 
 
+# The public sets -------------------------------------------------------------------------------------
+
+
+@pytest.mark.real
+def test_published_images_are_read_at_their_own_size(real_data: Path) -> None:
+    pictures = read.find_pictures([real_data / "busi", real_data / "bus-bra"])[::40]
+    assert len(pictures) > 50
+    for path in pictures:
+        with Image.open(path) as picture:
+            assert read_frame(path).shape == picture.size[::-1]
+
+
+@pytest.mark.real
+def test_dicom_is_refused_by_name(real_data: Path) -> None:
+    for path in (real_data / "dicom").glob("*.dcm"):
+        with pytest.raises(InputError, match="a DICOM file, which this version does not read"):
+            read_frame(path)
+
+
 # Garbage ---------------------------------------------------------------------------------------------
 
 HEADS = [
