@@ -1,10 +1,13 @@
 """The tables of results: no figure in them is written by hand.
 
 `python docs/make_results.py add NAME STUDY` keeps a study's summary and rows in docs/results/studies/;
-`python docs/make_results.py` writes every table anew, between the markers of the pages:
+`python docs/make_results.py ship RUN NAME ...` puts a run's Model into the package, with the kept studies'
+figures on its card; `python docs/make_results.py` writes every table anew, between the markers of the pages:
 
     <!-- table: NAME NAME ... -->
     <!-- end of table -->
+
+and the description of the model that ships, between those of docs/model-card.md.
 """
 
 from __future__ import annotations
@@ -17,12 +20,16 @@ from pathlib import Path
 from typing import Any
 
 from sonoseg.files import atomic_write_text
+from sonoseg.model.card import Result
+from sonoseg.model.model import CARD, Model, shipped
 from sonoseg.outputs.evaluation_tables import Kind, interval
 
 DOCS = Path(__file__).resolve().parent
 STUDIES = DOCS / "results" / "studies"
 PAGES = (DOCS.parent / "README.md", *sorted(DOCS.rglob("*.md")))
 BLOCK = re.compile(r"(<!-- table: (?P<names>[^>]+?) -->\n).*?(<!-- end of table -->)", re.DOTALL)
+
+SHIPPED = re.compile(r"(<!-- shipped:begin -->\n).*?(<!-- shipped:end -->)", re.DOTALL)
 
 MEASURES: tuple[tuple[str, Kind, tuple[str, ...]], ...] = (
     ("Dice, mean over lesion images", "score", ("per_image", "dice")),
@@ -41,14 +48,17 @@ MEASURES: tuple[tuple[str, Kind, tuple[str, ...]], ...] = (
 )
 
 
-def figure(summary: dict[str, Any], kind: Kind, keys: tuple[str, ...]) -> str | None:
-    """One cell: the figure with its 95 % interval and n; None where the study has none."""
+def figure(summary: dict[str, Any], keys: tuple[str, ...]) -> dict[str, Any] | None:
+    """One figure of a summary, with interval and n; None where the study has none."""
     value: Any = summary
     for key in keys:
         value = value.get(key) if isinstance(value, dict) else None
-    if value is None or value.get("mean") is None:
-        return None
-    return f"{interval(value, kind)}, n = {value['n']}"
+    return None if value is None or value.get("mean") is None else value
+
+
+def cell(value: dict[str, Any] | None, kind: Kind) -> str:
+    """A figure as a table shows it."""
+    return "not measured" if value is None else f"{interval(value, kind)}, n = {value['n']}"
 
 
 def table(names: list[str]) -> str:
@@ -56,9 +66,9 @@ def table(names: list[str]) -> str:
     studies = {name: json.loads((STUDIES / f"{name}.json").read_text("utf-8")) for name in names}
     lines = [f"| | {' | '.join(names)} |", "|---|" + "---|" * len(names)]
     for title, kind, keys in MEASURES:
-        cells = [figure(study, kind, keys) for study in studies.values()]
-        if any(cells):
-            lines.append(f"| {title} | {' | '.join(cell or 'not measured' for cell in cells)} |")
+        figures = [figure(study, keys) for study in studies.values()]
+        if any(figures):
+            lines.append(f"| {title} | {' | '.join(cell(one, kind) for one in figures)} |")
     lines.append("")
     lines.append("Figures with their 95 % interval over groups. What was measured, and how:")
     lines.append("")
@@ -73,7 +83,61 @@ def refresh(text: str) -> str:
     def block(found: re.Match[str]) -> str:
         return f"{found[1]}\n{table(found['names'].split())}\n{found[3]}"
 
-    return BLOCK.sub(block, text)
+    return SHIPPED.sub(lambda found: f"{found[1]}\n{card_text()}\n{found[2]}", BLOCK.sub(block, text))
+
+
+def card_text() -> str:
+    """The card of the model that ships, as Markdown."""
+    card = Model.load().card
+    parts = card.training["parts"]
+    lines = [
+        f"`{card.name}`, made {card.created} by sonoseg {card.sonoseg}: recipe "
+        f"`{card.training['recipe']['name']}`, "
+        f"{card.training['recipe']['epochs']} epochs of {parts['train']} images, best epoch "
+        f"{card.training['best_epoch']}, {card.training['hours']:.1f} hours on two busy CPU cores. Threshold "
+        f"{card.threshold:g}. Split SHA-256 `{card.training['split_sha256'][:12]}`, prepared set "
+        f"`{card.training['fingerprint'][:12]}`.",
+        "",
+        "| Trained on | Images | Licence | Citation |",
+        "|---|---|---|---|",
+        *(
+            f"| {one.title or one.name} | {one.images} | {one.licence} | {one.citation} |"
+            for one in card.data
+        ),
+        "",
+        "| Measure | Figure | 95 % interval | n | On |",
+        "|---|---|---|---|---|",
+    ]
+    for one in card.results:
+        between = "" if one.low is None else f"{one.low:.3f} to {one.high:.3f}"
+        lines.append(f"| {one.measure} | {one.value:.3f} | {between} | {one.n} | {one.on} |")
+    return "\n".join([*lines, "", *(f"- {limit}" for limit in card.limits)]) + "\n"
+
+
+def ship(run: Path, names: list[str]) -> None:
+    """Put a run's Model into the package, with the figures of kept studies on its card."""
+    model = Model.load(run)
+    results = [one for one in model.card.results if one.on == "validation"]
+    for name in names:
+        study = json.loads((STUDIES / f"{name}.json").read_text("utf-8"))
+        if study["model"]["sha256"] != model.card.sha256["model.onnx"]:
+            sys.exit(f"{name} is a study of another model")
+        for title, _, keys in MEASURES:
+            one = figure(study, keys)
+            if one:
+                low, high = one["low"], one["high"]
+                results.append(
+                    Result(
+                        measure=title, value=one["mean"], low=low, high=high, n=one["n"], on=name,
+                        command=study["command"],
+                    )
+                )  # fmt: skip
+    folder = shipped()
+    folder.mkdir(exist_ok=True)
+    for name in (*model.card.sha256,):
+        shutil.copyfile(model.folder / name, folder / name)
+    model.card.model_copy(update={"results": results}).write(folder / CARD)
+    Model.load()
 
 
 def add(name: str, study: Path) -> None:
@@ -87,6 +151,8 @@ def main() -> None:
     """See the module's docstring."""
     if sys.argv[1:2] == ["add"]:
         add(sys.argv[2], Path(sys.argv[3]))
+    if sys.argv[1:2] == ["ship"]:
+        ship(Path(sys.argv[2]), sys.argv[3:])
     for page in PAGES:
         before = page.read_text("utf-8")
         after = refresh(before)

@@ -323,6 +323,7 @@ def _describe(source: Source, rows: Sequence[Row]) -> dict[str, Any]:
         "name": source.name,
         "kind": source.kind,
         "folder": str(source.folder),
+        "title": entry.title if entry else "",
         "licence": entry.licence if entry else "unknown",
         "citation": entry.citation if entry else "",
         "images": len(own),
