@@ -135,7 +135,8 @@ def report(results: ResultsFolder) -> None:
     from sonoseg.outputs.index_page import area_text, count_text, size_text
 
     table = Table("Picture", box=SIMPLE, pad_edge=False)
-    for title in ("Lesion", "Longest axis", "Perpendicular", "Area", "Probability"):
+    # Broken titles leave the names of pictures room on a terminal of 80 columns.
+    for title in ("Lesion", "Longest\naxis", "Perpen-\ndicular", "Area", "Proba-\nbility"):
         table.add_column(title, justify="right", no_wrap=True)
     rows = [(entry, lesion) for entry in results.entries for lesion in entry.findings.lesions]
     for entry, lesion in rows[:ROWS]:

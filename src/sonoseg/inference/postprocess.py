@@ -21,12 +21,16 @@ def postprocess(mask: NDArray[np.bool_], options: Postprocessing) -> NDArray[np.
 
     mask: bool (H, W). Returns a new bool (H, W).
     """
-    mask = mask.astype(bool)
-    if not mask.any():
-        return mask
+    cleaned = np.zeros(mask.shape, dtype=bool)
+    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+    if not len(rows):
+        return cleaned
+    # Nothing happens outside the box around the mask, and it is much smaller than the picture.
+    box = slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
+    inside = mask[box].astype(bool)
     if options.fill_holes:
-        mask = ndimage.binary_fill_holes(mask)
-    labels, count = ndimage.label(mask, structure=EIGHT)
+        inside = ndimage.binary_fill_holes(inside)
+    labels, count = ndimage.label(inside, structure=EIGHT)
     areas = np.bincount(labels.ravel(), minlength=count + 1)
     kept = areas >= options.min_area * mask.size
     kept[0] = False
@@ -34,5 +38,5 @@ def postprocess(mask: NDArray[np.bool_], options: Postprocessing) -> NDArray[np.
         largest = int(np.argmax(np.where(kept, areas, 0)))
         kept[:] = False
         kept[largest] = True
-    cleaned: NDArray[np.bool_] = kept[labels]
+    cleaned[box] = kept[labels]
     return cleaned
