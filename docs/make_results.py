@@ -151,8 +151,10 @@ def main() -> None:
     """See the module's docstring."""
     if sys.argv[1:2] == ["add"]:
         add(sys.argv[2], Path(sys.argv[3]))
+        return
     if sys.argv[1:2] == ["ship"]:
         ship(Path(sys.argv[2]), sys.argv[3:])
+        return
     for page in PAGES:
         before = page.read_text("utf-8")
         after = refresh(before)
