@@ -77,7 +77,7 @@ class MadeUp:
     def mask(self, name: str) -> np.ndarray:
         return self.pairs[int(name.split("/")[1]) % DIFFERENT][0]
 
-    def predict_many(self, images: Iterable[Frame]) -> Iterator[Segmentation]:
+    def predict_many(self, images: Iterable[Frame], batch: int = 1) -> Iterator[Segmentation]:
         for frame in images:
             probability = self.pairs[int(frame.name.split("/")[1]) % DIFFERENT][1]
             raw = probability >= np.float32(0.5)

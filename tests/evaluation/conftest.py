@@ -91,7 +91,7 @@ class Scripted:
         self.answer, self.threshold, self.clean = answer, threshold, clean
         self.held = 0
 
-    def predict_many(self, images: Iterable[Frame]) -> Iterator[Segmentation]:
+    def predict_many(self, images: Iterable[Frame], batch: int = 1) -> Iterator[Segmentation]:
         for frame in images:
             probability = self.answer(frame.name).astype(np.float32)
             raw = probability >= np.float32(self.threshold)

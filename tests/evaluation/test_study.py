@@ -199,7 +199,7 @@ def test_images_are_read_as_they_are_needed(mixed: Any, shifted: Any) -> None:
     read: list[str] = []
 
     class Watching:
-        def predict_many(self, images: Iterable[Any]) -> Iterator[Any]:
+        def predict_many(self, images: Iterable[Any], batch: int) -> Iterator[Any]:
             for frame in images:
                 read.append(frame.name)
                 yield from shifted.predict_many([frame])

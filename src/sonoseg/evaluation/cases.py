@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from sonoseg.evaluation.threshold import BATCH
+
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -61,7 +63,7 @@ def gather(
     """
     names = list(dict.fromkeys(ids))
     known = rows.set_index("id").loc[names]
-    found = predictor.predict_many(prepared.frame(name) for name in names)
+    found = predictor.predict_many((prepared.frame(name) for name in names), batch=BATCH)
     cases: dict[str, dict[str, Any]] = {}
     for name, segmentation in zip(names, found, strict=True):
         cases[name] = {

@@ -16,7 +16,7 @@ from sonoseg.evaluation.policy import POLICY, Policy
 from sonoseg.evaluation.rows import Measured, Segmented, measure
 from sonoseg.evaluation.strata import marks_strata, size_edges, size_stratum
 from sonoseg.evaluation.summary import OF_NORMALS, PER_IMAGE, froc_table, reliability_table, summarise
-from sonoseg.evaluation.threshold import ThresholdSweep
+from sonoseg.evaluation.threshold import BATCH, ThresholdSweep
 from sonoseg.files import atomic_write_text
 from sonoseg.imaging.frame import Frame
 
@@ -37,7 +37,7 @@ _NUMBERS = ("spacing_row", "spacing_column", "raw_false_alarm", *PER_IMAGE, *OF_
 class PredictsMany(Protocol):
     """What the evaluation needs of a Predictor: one Segmentation a Frame, in order, read as needed."""
 
-    def predict_many(self, images: Iterable[Frame], /) -> Iterator[Segmented]: ...
+    def predict_many(self, images: Iterable[Frame], /, *, batch: int) -> Iterator[Segmented]: ...
 
 
 @dataclass(eq=False)
@@ -132,7 +132,7 @@ def evaluate(
     rows: list[dict[str, Any]] = []
     measured: list[Measured] = []
     frames = (prepared.frame(name) for name in names)
-    found = predictor.predict_many(frames)
+    found = predictor.predict_many(frames, batch=BATCH)
     watched = track(names, "evaluating", len(names)) if track else iter(names)
     for name, spacing, segmentation in zip(watched, spacings.tolist(), found, strict=True):
         facts = table.loc[name]
