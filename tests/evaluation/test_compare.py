@@ -65,7 +65,9 @@ def test_another_policy_is_said(perfect: Study, mixed: Any, shifted: Any) -> Non
 
 
 def test_strata_add_up(perfect: Study, moved: Study) -> None:
-    for levels in compare(perfect, moved, QUICK)["strata"].values():
+    strata = compare(perfect, moved, QUICK)["strata"]
+    assert strata.pop("set") == {}
+    for levels in strata.values():
         assert sum(one["dice"]["difference"]["n"] for one in levels.values()) == 12
 
 

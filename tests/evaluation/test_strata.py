@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sonoseg.errors import DatasetError
-from sonoseg.evaluation.strata import SIZES, marks_strata, size_edges, size_stratum
+from sonoseg.evaluation.strata import SIZES, levels_of, marks_strata, size_edges, size_stratum
 
 
 def test_quartiles_leave_pictures_without_a_lesion_out() -> None:
@@ -34,6 +34,16 @@ def test_quarters_are_quarters(shares: list[float]) -> None:
 def test_without_a_lesion_there_are_no_sizes() -> None:
     with pytest.raises(DatasetError, match="no picture has a lesion"):
         size_edges([0.0, 0.0])
+
+
+def test_levels_are_those_that_occur_in_their_order() -> None:
+    rows = pd.DataFrame(
+        {"size_stratum": ["Q4 largest", "", "Q1 smallest"], "label": ["malignant", "normal", "benign"]}
+    ).assign(set="one")
+    assert levels_of(rows, "size") == ["Q1 smallest", "Q4 largest"]
+    assert levels_of(rows, "class") == ["benign", "malignant"]
+    assert levels_of(rows, "set") == []
+    assert levels_of(rows.assign(set=["b", "a", "b"]), "set") == ["a", "b"]
 
 
 def test_marks_are_unknown_in_a_set_that_names_none() -> None:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from sonoseg.errors import DatasetError
 from sonoseg.evaluation.bootstrap import bootstrap_means
 from sonoseg.evaluation.policy import POLICY, Policy
-from sonoseg.evaluation.strata import ORDER, STRATA
+from sonoseg.evaluation.strata import STRATA, levels_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -56,7 +56,7 @@ def compare(first: Study, second: Study, policy: Policy = POLICY) -> Json:
     metrics = {name: paired(left, right, name, policy) for name in METRICS}
     strata: Json = {}
     for name, column in STRATA.items():
-        levels = [level for level in ORDER[name] if (left[column] == level).any()]
+        levels = levels_of(left, name)
         places = [(left[column] == level).to_numpy() for level in levels]
         strata[name] = {
             level: {"dice": paired(left[where], right[where], "dice", policy)}

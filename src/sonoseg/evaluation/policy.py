@@ -19,7 +19,7 @@ class Policy:
     speck_share: components of the true mask below this share of the picture are annotation specks.
     candidate_threshold: the FROC's candidates are the components of probability at or above it.
     candidate_share: candidates below this share of the picture are left out.
-    fp_rates: false positives per picture at which the FROC's sensitivity is reported.
+    fp_rates: false positives per picture at which the FROC's sensitivity is reported, as far as it reaches.
     bins: of the reliability diagram.
     foreground_percent: the foreground is the box around each lesion, so much wider all round, percent of the
         diagonal.
@@ -36,7 +36,7 @@ class Policy:
     speck_share: float = SPECK
     candidate_threshold: float = 0.1
     candidate_share: float = FALSE_ALARM
-    fp_rates: tuple[float, ...] = (0.1, 0.25, 0.5, 1.0)
+    fp_rates: tuple[float, ...] = (0.02, 0.05, 0.1, 0.25, 0.5, 1.0)
     bins: int = N_BINS
     foreground_percent: float = 5.0
     band_percent: float = 1.0

@@ -20,6 +20,7 @@ STRATA: Final[dict[str, str]] = {
     "class": "label",
     "marks": "marks_stratum",
     "callipers": "callipers",
+    "set": "set",
 }
 """Name of a stratification -> the column of a study's rows that holds it."""
 
@@ -29,6 +30,15 @@ ORDER: Final[dict[str, tuple[str, ...]]] = {
     "marks": (YES, NO, UNKNOWN),
     "callipers": (YES, NO, UNKNOWN),
 }
+
+
+def levels_of(rows: pd.DataFrame, name: str) -> list[str]:
+    """The levels of a stratification that `rows` hold, in order; of the set none, where there is only one."""
+    column = rows[STRATA[name]]
+    if name == "set":
+        levels = sorted(set(column))
+        return levels if len(levels) > 1 else []
+    return [level for level in ORDER[name] if (column == level).any()]
 
 
 def size_edges(shares: Sequence[float]) -> tuple[float, float, float]:

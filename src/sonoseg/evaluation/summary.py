@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from sonoseg.evaluation.bootstrap import Interval, at_the_ends, bootstrap, bootstrap_means, bootstrap_ratio
 from sonoseg.evaluation.policy import Policy
 from sonoseg.evaluation.rows import REGIONS, Measured
-from sonoseg.evaluation.strata import ORDER, STRATA
+from sonoseg.evaluation.strata import STRATA, levels_of
 from sonoseg.metrics.calibration import ReliabilityBins
 from sonoseg.metrics.lesion import Candidates, Froc, froc
 
@@ -151,6 +151,8 @@ def _lesions(rows: pd.DataFrame, measured: Sequence[Measured], curve: pd.DataFra
         threshold = float(reached[-1]) if reached.size else math.inf
         found = np.array([float((one.candidates.lesions >= threshold).sum()) for one in measured])
         at[f"{allowed:g}"] = {**sensitivity(found), "threshold": _plain(threshold)}
+        if not (points.fp_per_image > allowed).any():
+            break  # the curve ends here: more may be allowed, and nothing more is found
     return {
         "sensitivity": sensitivity(rows["n_found"].to_numpy(np.float64)),
         "false_positives_per_image": rate(known),
@@ -192,8 +194,9 @@ def _ece_and_brier(sums: NDArray[np.float64]) -> NDArray[np.float64]:
 def _strata(rows: pd.DataFrame, policy: Policy) -> Json:
     result: Json = {}
     for name, column in STRATA.items():
-        levels = [level for level in ORDER[name] if (rows[column] == level).any()]
-        result[name] = {level: _means(rows[rows[column] == level], OF_STRATA, policy) for level in levels}
+        result[name] = {
+            level: _means(rows[rows[column] == level], OF_STRATA, policy) for level in levels_of(rows, name)
+        }
     return result
 
 

@@ -13,7 +13,15 @@ if TYPE_CHECKING:
 
 FOLDER = "figures"
 NAMES = frozenset(
-    {"dice_by_size", "dice_by_class", "dice_by_marks", "dice_against_size", "froc", "reliability"}
+    {
+        "dice_by_size",
+        "dice_by_class",
+        "dice_by_marks",
+        "dice_by_set",
+        "dice_against_size",
+        "froc",
+        "reliability",
+    }
     | {"threshold", "pictures", "best_median_worst", "comparison"}
 )
 """Every figure that a study may have; the files are named so."""
@@ -63,6 +71,7 @@ def draw_figures(
             ("size_stratum", "size", "lesion size"),
             ("label", "class", "class"),
             ("marks_stratum", "marks", "marks on the image"),
+            ("set", "set", "set"),
         ):
             levels = summary["strata"].get(name, {})
             if name == "size" or len(levels) > 1:

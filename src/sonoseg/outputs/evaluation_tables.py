@@ -127,6 +127,7 @@ STRATA_TITLES = {
     "class": "Class",
     "marks": "Marks drawn on the image",
     "callipers": "Callipers (measurement marks)",
+    "set": "Set",
 }
 
 
@@ -169,7 +170,7 @@ def froc_table(summary: Mapping[str, Any]) -> str:
     ]
     return _table(
         "Lesions found where so many false positives per image are allowed. The threshold is read off the "
-        "curve of these very images, and held fixed in the interval.",
+        "curve of these very images, and held fixed in the interval. The table ends where the curve does.",
         ("False positives per image", "Lesions found"),
         ("threshold",),
         parts,
