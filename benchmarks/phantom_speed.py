@@ -1,7 +1,6 @@
 """How many phantoms a second: python benchmarks/phantom_speed.py [--count 60] [--workers 1].
 
-Renders 450 x 550 px scans of all kinds in memory (no PNG is written) and prints images a second. The issue
-asks for 20 or more on one or two cores.
+Renders 450 x 550 px scans of all kinds in memory (no PNG is written) and prints images a second.
 """
 
 from __future__ import annotations
