@@ -1,6 +1,6 @@
-"""Which way of training in Keras is the fastest: each gets its turns, a few steps each.
+"""Which way of training in Keras is the fastest: one after the other, a few turns each.
 
-    python benchmarks/keras_setups.py [--steps 2] [--rounds 2] [--json FILE]
+    python benchmarks/keras_setups.py [--rounds 3] [--steps 1] [--json FILE]
 
 The fastest of the ordinary ones is what `training_speed.py --setup NAME` measures against. The others
 (bfloat16, the allocator settings of our own command) are for information: nobody's first try, yet fair to
@@ -10,8 +10,8 @@ know.
 from __future__ import annotations
 
 import argparse
-from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import keras_env
 import turns
@@ -22,8 +22,8 @@ from training_speed import keras_worker
 def main() -> None:
     """Measure, print, write JSON."""
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    options.add_argument("--rounds", type=int, default=2, help="turns of each setup")
-    options.add_argument("--steps", type=int, default=2, help="steps a turn")
+    options.add_argument("--rounds", type=int, default=3, help="turns of each setup")
+    options.add_argument("--steps", type=int, default=1, help="steps a turn")
     options.add_argument("--size", type=int, default=256, help="side of the pictures")
     options.add_argument("--batch", type=int, default=8, help="pictures a step")
     options.add_argument("--only", nargs="*", choices=SETUPS, help="these setups alone")
@@ -31,17 +31,15 @@ def main() -> None:
     wish = options.parse_args()
     about, python = turns.machine(), keras_env.python()
     turns.warn_if_busy(about["load_before"])
-    rates: dict[str, list[float]] = {name: [] for name in wish.only or SETUPS}
-    with ExitStack() as stack:
-        workers = []
-        for name in rates:
-            workers.append(stack.enter_context(keras_worker(python, name, wish.size, wish.batch, name)))
-            first = workers[-1].turn(1)
+    rates: dict[str, list[float]] = {}
+    last: dict[str, dict[str, Any]] = {}
+    for name in wish.only or SETUPS:
+        # One after the other: all at once would not fit into memory.
+        with keras_worker(python, name, wish.size, wish.batch, name) as worker:
+            first = worker.turn(1)
             print(f"{name}: first step {first:.1f} s", flush=True)
-        for _ in range(wish.rounds):
-            for worker in workers:
-                rates[worker.name].append(wish.steps * wish.batch / worker.turn(wish.steps))
-        last = {worker.name: worker.last for worker in workers}
+            rates[name] = [wish.steps * wish.batch / worker.turn(wish.steps) for _ in range(wish.rounds)]
+            last[name] = worker.last
     fastest = max((n for n in rates if n in ORDINARY), key=lambda n: max(rates[n]), default=None)
     result = {
         "benchmark": "keras_setups",
