@@ -79,16 +79,6 @@ def apply(change: Draw, images: Tensor, masks: Tensor) -> tuple[Tensor, Tensor]:
     images: float (N, 1, H, W) grey in 0..1; masks: float (N, 1, H, W), 0 or 1. Returns both, in the same
     ranges. What lies outside a picture is black, and no lesion.
     """
-    if images.device.type != "cpu":
-        return _apply(change, images, masks)
-    # A picture a core at a time: what one step writes is still in the cache when the next one reads it.
-    each = torch.get_num_threads()
-    parts = [slice(start, start + each) for start in range(0, len(images), each)]
-    done = [_apply(change[part], images[part], masks[part]) for part in parts]
-    return torch.cat([image for image, _ in done]), torch.cat([mask for _, mask in done])
-
-
-def _apply(change: Draw, images: Tensor, masks: Tensor) -> tuple[Tensor, Tensor]:
     moved = F.grid_sample(
         torch.cat([images, masks], dim=1), _places(change, images), mode="bilinear", align_corners=False
     )
