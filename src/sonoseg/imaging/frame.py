@@ -4,19 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sonoseg.errors import InputError, ShapeError
-
-
-class Spacing(NamedTuple):
-    """Millimetres per pixel, kept apart for rows and columns."""
-
-    row: float
-    column: float
+from sonoseg.imaging.calibration import UNCALIBRATED, Calibration
+from sonoseg.imaging.calibration import Spacing as Spacing
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,10 +19,14 @@ class Frame:
     """One grey picture.
 
     pixels: uint8 (H, W), display values, 0 black.
-    spacing: mm per pixel along rows and columns, or None where the file carries none (never a guess).
+    spacing: mm per pixel along rows and columns of the whole frame, or None where the file carries none
+        (never a guess) or its regions differ: then `calibration` says what holds where.
     source: the file it came from, or None.
     name: how results name it; the file's stem by default, "image" without a file.
     index: the frame's number in a clip, from 0; None for a still.
+    calibration: the scale with its regions and origin; made from `spacing` where it is not given.
+    kind: what the source is: a raster picture (or none) or a DICOM file, which writers read again for its
+        attributes.
     """
 
     pixels: NDArray[np.uint8]
@@ -35,6 +34,8 @@ class Frame:
     source: Path | None = None
     name: str = ""
     index: int | None = None
+    calibration: Calibration = UNCALIBRATED
+    kind: Literal["raster", "dicom"] = "raster"
 
     def __post_init__(self) -> None:
         if self.pixels.ndim != 2 or self.pixels.dtype != np.uint8 or 0 in self.pixels.shape:
@@ -43,12 +44,12 @@ class Frame:
                 where=self.source,
                 remedy="Read pictures with sonoseg.read_frame, or convert to 8-bit grey",
             )
-        if self.spacing is not None and not all(np.isfinite(s) and s > 0 for s in self.spacing):
-            raise InputError(
-                f"a spacing of {tuple(self.spacing)} mm per pixel",
-                where=self.source,
-                remedy="Give two positive numbers, or None where the spacing is unknown",
-            )
+        if self.spacing is not None and self.spacing != self.calibration.spacing:
+            try:
+                object.__setattr__(self, "calibration", Calibration.of(self.spacing))
+            except InputError as error:
+                raise InputError(error.found, where=self.source, remedy=error.remedy) from None
+        object.__setattr__(self, "spacing", self.calibration.spacing)
         if not self.name:
             object.__setattr__(self, "name", self.source.stem if self.source else "image")
 
