@@ -21,6 +21,7 @@ from sonoseg.inference.pipeline import ahead
 from sonoseg.inference.postprocess import postprocess
 from sonoseg.inference.runtimes import load_runtime
 from sonoseg.inference.segmentation import Segmentation
+from sonoseg.inference.tta import average, show, views_of
 from sonoseg.model.card import Postprocessing
 from sonoseg.model.model import Model
 
@@ -30,7 +31,7 @@ Picture = Frame | str | Path | NDArray[Any] | Image.Image
 
 @dataclass(frozen=True)
 class _Ready:
-    """A frame with its place on the network's grid and its pixels there, uint8 (S, S)."""
+    """A frame with its place on the network's grid and its pixels there, uint8 (V, S, S), one a view."""
 
     frame: Frame
     grid: Grid
@@ -54,9 +55,10 @@ class Predictor:
     threshold: in place of the card's; a place is lesion where its probability reaches this; between 0 and 1.
     postprocessing: in place of the card's.
     threads: CPU threads for the network; None leaves it to the runtime.
+    tta: test-time augmentation, "none", "flip" (two passes), "scales" (three) or "full" (six): see tta.py.
 
     Raises ModelError where the model cannot be loaded, MissingExtra where the runtime is not installed,
-    UsageError for an unknown runtime or a threshold out of range.
+    UsageError for an unknown runtime or augmentation, or a threshold out of range.
     """
 
     def __init__(
@@ -67,7 +69,10 @@ class Predictor:
         threshold: float | None = None,
         postprocessing: Postprocessing | None = None,
         threads: int | None = None,
+        tta: str = "none",
     ) -> None:
+        self._views = views_of(tta)
+        self.tta = tta
         self.model = model if isinstance(model, Model) else Model.load(model)
         card = self.model.card
         self.threshold = card.threshold if threshold is None else threshold
@@ -168,12 +173,21 @@ class Predictor:
     def _read(self, image: Picture, spacing: Spacing | None) -> _Ready:
         frame = as_frame(image, spacing=spacing)
         grid = Grid(frame.shape, self._preprocessing.size, self._preprocessing.fit)
-        return _Ready(frame, grid, grid.to_network(frame.pixels))
+        return _Ready(frame, grid, np.stack([show(frame.pixels, grid, view) for view in self._views]))
 
     def _run(self, ready: list[_Ready], attention: bool) -> list[_Found]:
-        probability, maps = self._probability(np.stack([one.pixels for one in ready]), attention)
+        """A pass a view: no more pictures at once than were asked for, for memory's sake."""
+        passes = [
+            self._probability(np.stack([one.pixels[n] for one in ready]), attention and n == 0)
+            for n in range(len(self._views))
+        ]
+        maps = passes[0][1]  # the gates are shown as they saw the picture as it is
         return [
-            _Found(one, probability[n], {k: v[n, 0] for k, v in maps.items()} if attention else None)
+            _Found(
+                one,
+                average([probability[n] for probability, _ in passes], one.grid, self._views),
+                {k: v[n, 0] for k, v in maps.items()} if attention else None,
+            )
             for n, one in enumerate(ready)
         ]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +12,7 @@ from PIL import Image
 
 from sonoseg.imaging.frame import Frame
 from sonoseg.imaging.overlay import overlay
+from sonoseg.inference.uncertainty import HIGH, LOW, doubt_band, image_uncertainty
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,6 +38,17 @@ class Segmentation:
     attention: dict[str, NDArray[np.float32]] | None
     model: str
     runtime: str
+
+    @cached_property
+    def uncertainty(self) -> float:
+        """How much the result is to be doubted: 0 sure, 1 in doubt. See `image_uncertainty`."""
+        return image_uncertainty(self.probability, self.mask, self.threshold)
+
+    def doubt_band(
+        self, *, low: float = LOW, high: float = HIGH
+    ) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+        """Two masks (inner, outer), bool (H, W), between which the contours may lie. See `doubt_band`."""
+        return doubt_band(self.probability, self.mask, self.threshold, low=low, high=high)
 
     def overlay(self) -> NDArray[np.uint8]:
         """The picture with the mask laid over it, uint8 (H, W, 3)."""

@@ -1,0 +1,136 @@
+"""How much a result is to be doubted, from the probabilities alone; which images a person should see.
+
+The measure was chosen on validation images among several: docs/uncertainty.md has the table and the command.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from sonoseg.errors import ShapeError, UsageError
+
+LOW, HIGH = 0.1, 0.9
+"""The probabilities between which the contour may lie: see `doubt_band`."""
+
+_EIGHT = np.ones((3, 3), dtype=bool)
+
+
+def expected_dice(probability: NDArray[Any], mask: NDArray[np.bool_]) -> float:
+    """The Dice that the probabilities promise a mask, 0..1.
+
+    2 * sum of p over the mask / (pixels of the mask + sum of p over the picture): the ratio of the expected
+    numerator to the expected denominator, where each pixel is lesion with its probability. Borges, Pacheco
+    and Silva call it soft Dice confidence (arXiv 2402.10665, 2024) and show that it is tightly bounded to the
+    best possible estimate where pixels are independent.
+
+    probability: float (H, W), 0..1, calibrated. mask: bool (H, W). An empty mask is promised 0.
+    Raises ShapeError.
+    """
+    _same_shape(probability, mask)
+    pixels = int(mask.sum())
+    if not pixels:
+        return 0.0
+    promised = 2.0 * float(probability[mask].sum(dtype=np.float64))
+    return min(promised / (pixels + float(probability.sum(dtype=np.float64))), 1.0)
+
+
+def image_uncertainty(probability: NDArray[Any], mask: NDArray[np.bool_], threshold: float) -> float:
+    """How much the result for a whole picture is to be doubted: 0 sure, 1 in doubt.
+
+    With a lesion found: 1 - expected_dice. Without one the doubt is about a lesion that was missed: the
+    picture's highest probability as a share of the threshold, at most 1. The two speak of different risks (a
+    wrong outline, a missed lesion), on one scale so that pictures can be put in one order.
+
+    probability: float (H, W), 0..1, calibrated. mask: bool (H, W), what was found. threshold: 0..1.
+    Raises ShapeError.
+    """
+    _same_shape(probability, mask)
+    if mask.any():
+        return 1.0 - expected_dice(probability, mask)
+    return min(float(probability.max()) / threshold, 1.0)
+
+
+def lesion_uncertainty(probability: NDArray[Any], lesion_mask: NDArray[np.bool_], threshold: float) -> float:
+    """How much the outline of one lesion is to be doubted: 0 sure, 1 in doubt.
+
+    1 - expected_dice within the lesion's surroundings: the box around it, wider on all sides by half its
+    longer side. What lies nearer to another place that reaches the threshold belongs to that place.
+
+    probability: float (H, W), 0..1, calibrated, of the whole picture. lesion_mask: bool (H, W), one lesion.
+    threshold: 0..1. An empty mask is in full doubt: 1. Raises ShapeError.
+    """
+    _same_shape(probability, lesion_mask)
+    rows, columns = np.flatnonzero(lesion_mask.any(axis=1)), np.flatnonzero(lesion_mask.any(axis=0))
+    if not rows.size:
+        return 1.0
+    reach = math.ceil(max(rows[-1] - rows[0], columns[-1] - columns[0], 1) / 2)
+    box = np.s_[
+        max(rows[0] - reach, 0) : rows[-1] + 1 + reach, max(columns[0] - reach, 0) : columns[-1] + 1 + reach
+    ]
+    near, lesion = probability[box], lesion_mask[box]
+    others = (near >= threshold) & ~lesion
+    if others.any():
+        distance = ndimage.distance_transform_edt
+        near = np.where(distance(~lesion) <= distance(~others), near, 0)
+    return 1.0 - expected_dice(near, lesion)
+
+
+def doubt_band(
+    probability: NDArray[Any],
+    mask: NDArray[np.bool_],
+    threshold: float,
+    *,
+    low: float = LOW,
+    high: float = HIGH,
+) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Two masks between which the contours may lie: (inner, outer), bool (H, W) each.
+
+    inner: the mask where its probability is at least `high`. outer: the mask, and what is joined to it
+    (8-connected) by probability of at least `low`; inner lies within the mask, and the mask within outer.
+    These are quantiles of a random set (Vorob'ev's; Molchanov, Theory of Random Sets, Springer 2005): with
+    calibrated probabilities nine in ten pixels at the inner contour are lesion, and one in ten at the outer.
+    They speak of pixels one by one and promise no coverage of the whole outline. A threshold outside
+    low..high takes that level's place. An empty mask gives two empty ones.
+
+    Raises ShapeError; UsageError unless 0 < low <= high < 1.
+    """
+    _same_shape(probability, mask)
+    if not 0 < low <= high < 1:
+        raise UsageError(f"a band from {low} to {high}", remedy="Give 0 < low <= high < 1")
+    inner = mask & (probability >= max(high, threshold))
+    if not mask.any():
+        return inner, inner.copy()
+    possible = mask | (probability >= min(low, threshold))
+    labels, count = ndimage.label(possible, structure=_EIGHT)
+    joined = np.zeros(count + 1, dtype=bool)
+    joined[labels[mask]] = True
+    return inner, np.asarray(joined[labels])
+
+
+def refer(uncertainties: Sequence[float] | NDArray[Any], share: float) -> list[int]:
+    """Which images a person should see: the places of the most doubtful share, the most doubtful first.
+
+    uncertainties: one a picture; NaN (nothing is known) is the greatest doubt. share: 0..1; the number is
+    rounded up, so that a share above 0 refers someone. Of equal doubts the first in the list comes first: the
+    same list gives the same answer everywhere. Raises UsageError for a share out of range.
+    """
+    if not 0 <= share <= 1:
+        raise UsageError(f"a share of {share}", remedy="Give a share between 0 and 1, as 0.2 for a fifth")
+    doubts = np.asarray(uncertainties, dtype=np.float64)
+    count = math.ceil(share * doubts.size - 1e-9)
+    order = np.argsort(-np.where(np.isnan(doubts), np.inf, doubts), kind="stable")
+    return [int(place) for place in order[:count]]
+
+
+def _same_shape(probability: NDArray[Any], mask: NDArray[np.bool_]) -> None:
+    if probability.ndim != 2 or probability.shape != mask.shape:
+        raise ShapeError(
+            f"probability {probability.shape} and mask {mask.shape}",
+            remedy="Give both on one grid, (H, W)",
+        )

@@ -1,0 +1,158 @@
+"""Doubt: its range, its order, its band, and who is referred."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from sonoseg.errors import ShapeError, UsageError
+from sonoseg.imaging.frame import Frame
+from sonoseg.inference.segmentation import Segmentation
+from sonoseg.inference.uncertainty import (
+    doubt_band,
+    expected_dice,
+    image_uncertainty,
+    lesion_uncertainty,
+    refer,
+)
+
+SHAPES = hnp.array_shapes(min_dims=2, max_dims=2, min_side=1, max_side=12)
+PROBABILITIES = hnp.arrays(np.float32, SHAPES, elements=st.floats(0, 1, width=32))
+THRESHOLDS = st.floats(0.05, 0.95)
+
+
+def slope(
+    top: float, left: float, radius: float, soft: float, shape: tuple[int, int] = (60, 80)
+) -> np.ndarray:
+    """A round lesion as a probability (H, W) that falls from 1 to 0 over about 4 * soft pixels."""
+    rows, columns = np.mgrid[: shape[0], : shape[1]]
+    reach = (np.hypot(rows - top, columns - left) - radius) / soft
+    return (1 / (1 + np.exp(np.clip(reach, -60, 60)))).astype(np.float32)
+
+
+@given(PROBABILITIES, THRESHOLDS)
+def test_doubt_is_between_0_and_1(probability: np.ndarray, threshold: float) -> None:
+    mask = probability >= threshold
+    for value in (
+        expected_dice(probability, mask),
+        image_uncertainty(probability, mask, threshold),
+        lesion_uncertainty(probability, mask, threshold),
+    ):
+        assert 0 <= value <= 1
+
+
+def test_expected_dice_is_the_dice_where_the_probabilities_are_certain() -> None:
+    true, mask = slope(30, 40, 10, 1e-3) > 0.5, slope(30, 44, 10, 1e-3) > 0.5
+    dice = 2 * (true & mask).sum() / (true.sum() + mask.sum())
+    assert expected_dice(true.astype(np.float32), mask) == pytest.approx(dice)
+
+
+def test_expected_dice_is_near_the_mean_dice_of_draws() -> None:
+    """What it promises: the mean Dice where each pixel is lesion with its probability."""
+    probability = slope(30, 40, 12, 3)
+    mask = probability >= 0.4
+    draws = np.random.default_rng(0).random((400, *mask.shape)) < probability
+    dice = [2 * (draw & mask).sum() / (draw.sum() + mask.sum()) for draw in draws]
+    assert expected_dice(probability, mask) == pytest.approx(np.mean(dice), abs=0.002)
+
+
+def test_a_blurred_outline_is_in_more_doubt_than_a_sharp_one() -> None:
+    doubts = [
+        image_uncertainty(p, p >= 0.5, 0.5) for p in (slope(30, 40, 12, soft) for soft in (0.2, 1, 3, 6))
+    ]
+    assert doubts == sorted(doubts)
+    assert doubts[0] < 0.05
+    assert doubts[-1] > 0.25
+
+
+def test_without_a_lesion_the_doubt_is_about_one_that_was_missed() -> None:
+    nothing = np.zeros((40, 50), bool)
+    doubts = [
+        image_uncertainty(np.full((40, 50), p, np.float32), nothing, 0.4) for p in (0.0, 0.1, 0.2, 0.4, 0.9)
+    ]
+    assert doubts == pytest.approx([0, 0.25, 0.5, 1, 1])
+
+
+def test_a_lesion_answers_for_its_own_surroundings_only() -> None:
+    sharp, blurred = slope(30, 18, 9, 0.2), slope(30, 60, 9, 3)
+    both = np.maximum(sharp, blurred)
+    one, other = (p >= 0.5 for p in (sharp, blurred))
+    assert lesion_uncertainty(both, one, 0.5) == pytest.approx(lesion_uncertainty(sharp, one, 0.5), abs=0.02)
+    assert lesion_uncertainty(both, other, 0.5) == pytest.approx(
+        lesion_uncertainty(blurred, other, 0.5), abs=0.02
+    )
+    assert lesion_uncertainty(both, one, 0.5) < image_uncertainty(both, one | other, 0.5)
+
+
+def test_a_lone_lesions_doubt_is_the_pictures() -> None:
+    probability = slope(30, 40, 10, 1)
+    mask = probability >= 0.5
+    assert lesion_uncertainty(probability, mask, 0.5) == pytest.approx(
+        image_uncertainty(probability, mask, 0.5), abs=1e-3
+    )
+    assert lesion_uncertainty(probability, np.zeros_like(mask), 0.5) == 1
+
+
+@given(PROBABILITIES, THRESHOLDS, st.floats(0.05, 0.5), st.floats(0.5, 0.95))
+def test_the_band_lies_around_the_mask(
+    probability: np.ndarray, threshold: float, low: float, high: float
+) -> None:
+    mask = probability >= threshold
+    inner, outer = doubt_band(probability, mask, threshold, low=low, high=high)
+    assert inner.dtype == outer.dtype == bool
+    assert not (inner & ~mask).any()
+    assert not (mask & ~outer).any()
+    wider = doubt_band(probability, mask, threshold, low=low / 2, high=(1 + high) / 2)
+    assert not (wider[0] & ~inner).any()
+    assert not (outer & ~wider[1]).any()
+    assert mask.any() or not outer.any()
+
+
+def test_the_band_is_as_wide_as_the_slope() -> None:
+    probability = slope(30, 40, 15, 2)
+    probability[0, 0] = 0.3  # a faint speck far away is no place for the contour
+    inner, outer = doubt_band(probability, probability >= 0.5, 0.5)
+    across = [int(mask[30].sum()) for mask in (inner, outer)]
+    # logit(0.9) = 2.2 on either side, times 2 pixels of softness
+    assert across == pytest.approx([2 * (15 - 4.4), 2 * (15 + 4.4)], abs=2)
+    assert not outer[0, 0]
+    with pytest.raises(UsageError, match="a band from"):
+        doubt_band(probability, inner, 0.5, low=0.9, high=0.1)
+
+
+def test_a_segmentation_knows_its_doubt() -> None:
+    probability = slope(30, 40, 12, 2)
+    mask = probability >= 0.4
+    found = Segmentation(Frame(np.zeros((60, 80), np.uint8)), probability, mask, mask, 0.4, None, "m", "r")
+    assert found.uncertainty == image_uncertainty(probability, mask, 0.4)
+    inner, outer = found.doubt_band()
+    assert inner.sum() < mask.sum() < outer.sum()
+
+
+@given(st.lists(st.floats(0, 1) | st.just(float("nan")), max_size=30), st.floats(0, 1))
+def test_the_most_doubtful_are_referred(doubts: list[float], share: float) -> None:
+    chosen = refer(doubts, share)
+    assert chosen == refer(doubts, share)
+    assert len(set(chosen)) == len(chosen)
+    assert share * len(doubts) - 1e-6 <= len(chosen) < share * len(doubts) + 1
+    known = [2.0 if value != value else value for value in doubts]  # NaN: nothing is known
+    rest = [known[place] for place in range(len(doubts)) if place not in chosen]
+    assert not chosen or not rest or min(known[place] for place in chosen) >= max(rest)
+
+
+def test_of_equal_doubts_the_first_is_referred() -> None:
+    assert refer([0.2, 0.7, 0.2, 0.7, 0.2], 0.2) == [1]
+    assert refer([0.2, 0.7, 0.2, 0.7, 0.2], 0.6) == [1, 3, 0]
+    assert refer([0.5] * 500, 0.2) == list(range(100))
+    assert refer([], 0.5) == []
+    assert refer([0.1], 0.0) == []
+    with pytest.raises(UsageError, match="a share of 20"):
+        refer([0.1], 20)
+
+
+def test_shapes_must_fit() -> None:
+    with pytest.raises(ShapeError, match="one grid"):
+        expected_dice(np.zeros((3, 4)), np.zeros((4, 3), bool))
