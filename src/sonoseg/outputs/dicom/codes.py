@@ -1,0 +1,125 @@
+"""Every coded value that our DICOM objects hold, each with its source.
+
+DCM is DICOM's own terminology (PS3.16 Annex D), SCT is SNOMED CT, UCUM the units of measure. "CID n" is the
+context group of PS3.16 from which an attribute or content item takes its values, "TID n" a template.
+"""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import TYPE_CHECKING, Literal, NamedTuple
+
+if TYPE_CHECKING:
+    from highdicom.sr import CodedConcept
+    from pydicom.dataset import Dataset
+
+
+class Coded(NamedTuple):
+    """A code as DICOM writes it, and where it is defined for the use that we make of it."""
+
+    value: str
+    scheme: Literal["DCM", "SCT", "UCUM"]
+    meaning: str
+    source: str
+
+
+class CodedEnum(Enum):
+    """An enum whose members are coded values."""
+
+    value: Coded
+
+    @property
+    def concept(self) -> CodedConcept:
+        """The code as highdicom takes it."""
+        from highdicom.sr import CodedConcept
+
+        return CodedConcept(self.value.value, self.value.scheme, self.value.meaning)
+
+    @property
+    def item(self) -> Dataset:
+        """The code as an item of a code sequence (PS3.3, section 8.8)."""
+        from pydicom.dataset import Dataset
+
+        item = Dataset()
+        item.CodeValue, item.CodingSchemeDesignator, item.CodeMeaning = self.value[:3]
+        return item
+
+
+class Category(CodedEnum):
+    """What kind of thing a segment is (Segmented Property Category)."""
+
+    ABNORMAL_STRUCTURE = Coded("49755003", "SCT", "Morphologically Abnormal Structure", "PS3.16 CID 7150")
+
+
+class Finding(CodedEnum):
+    """What was found. Never a neoplasm: a picture proves no histology."""
+
+    LESION = Coded("52988006", "SCT", "Lesion", "PS3.16 CID 7151, CID 7159")
+
+
+class Site(CodedEnum):
+    """Where it was found."""
+
+    BREAST = Coded("76752008", "SCT", "Breast", "PS3.16 CID 4031")
+
+
+class Side(CodedEnum):
+    """Laterality, stated only where the source file states it."""
+
+    RIGHT = Coded("24028007", "SCT", "Right", "PS3.16 CID 244")
+    LEFT = Coded("7771000", "SCT", "Left", "PS3.16 CID 244")
+
+
+class Measure(CodedEnum):
+    """What a number measures."""
+
+    LONG_AXIS = Coded("103339001", "SCT", "Long Axis", "PS3.16 CID 7470")
+    PERPENDICULAR_AXIS = Coded("131189007", "SCT", "Perpendicular Axis", "PS3.16 CID 7470")
+    WIDTH = Coded("103355008", "SCT", "Width", "PS3.16 CID 7470")
+    HEIGHT = Coded("121207", "DCM", "Height", "PS3.16 CID 7470")
+    PERIMETER = Coded("131191004", "SCT", "Perimeter", "PS3.16 CID 7470")
+    AREA = Coded("42798000", "SCT", "Area", "PS3.16 CID 7471")
+
+
+class Unit(CodedEnum):
+    """Units of measure."""
+
+    MILLIMETRE = Coded("mm", "UCUM", "millimeter", "PS3.16 CID 7460")
+    SQUARE_MILLIMETRE = Coded("mm2", "UCUM", "square millimeter", "PS3.16 CID 7461")
+    PIXELS = Coded("{pixels}", "UCUM", "pixels", "UCUM section 2.4: an annotation in braces; a count")
+
+
+class Orientation(CodedEnum):
+    """How a lesion lies to the skin: the concept and its two values (BI-RADS ultrasound)."""
+
+    CONCEPT = Coded("111354", "DCM", "Orientation", "PS3.16 Annex D")
+    PARALLEL = Coded("111355", "DCM", "Parallel", "PS3.16 CID 6152")
+    NOT_PARALLEL = Coded("111356", "DCM", "Not parallel", "PS3.16 CID 6152")
+
+
+class Report(CodedEnum):
+    """Titles and concepts of the structured report."""
+
+    TITLE = Coded("126000", "DCM", "Imaging Measurement Report", "PS3.16 CID 7021")
+    PROCEDURE = Coded("47079000", "SCT", "Ultrasonography of breast", "PS3.16 CID 6050")
+    COMMENT = Coded("121106", "DCM", "Comment", "PS3.16 Annex D")
+
+
+class Summary(CodedEnum):
+    """Whether anything was found at all: the concept and its two values."""
+
+    CONCEPT = Coded("111017", "DCM", "CAD Processing and Findings Summary", "PS3.16 Annex D")
+    NONE = Coded("111241", "DCM", "All algorithms succeeded; without findings", "PS3.16 CID 6047")
+    SOME = Coded("111242", "DCM", "All algorithms succeeded; with findings", "PS3.16 CID 6047")
+
+
+class Family(CodedEnum):
+    """The kind of algorithm."""
+
+    ARTIFICIAL_INTELLIGENCE = Coded("123110", "DCM", "Artificial Intelligence", "PS3.16 CID 7162")
+
+
+class Purpose(CodedEnum):
+    """Why one image refers to another."""
+
+    SOURCE = Coded("121322", "DCM", "Source image for image processing operation", "PS3.16 CID 7202")

@@ -1,0 +1,54 @@
+"""The pixels of each lesion that was measured."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from sonoseg.errors import ShapeError
+from sonoseg.findings.lesions import Findings, Lesion
+from sonoseg.inference.postprocess import EIGHT
+from sonoseg.inference.segmentation import Segmentation
+
+
+def lesion_masks(mask: NDArray[np.bool_], lesions: Sequence[Lesion]) -> list[NDArray[np.bool_]]:
+    """One mask a lesion, in their order: the 8-connected component with the lesion's box and pixel count.
+
+    mask: bool (H, W), the one that was measured. Returns bool (H, W) each.
+    Raises ShapeError where a lesion is none of the mask's components.
+    """
+    labels, _ = ndimage.label(mask, structure=EIGHT)
+    free: dict[tuple[int, ...], list[int]] = {}
+    for number, box in enumerate(ndimage.find_objects(labels), start=1):
+        top, left = box[0].start, box[1].start
+        pixels = int((labels[box] == number).sum())
+        key = (top, left, box[0].stop - top, box[1].stop - left, pixels)
+        free.setdefault(key, []).append(number)
+    found = []
+    for lesion in lesions:
+        numbers = free.get((*lesion.box, lesion.pixels))
+        if not numbers:
+            raise ShapeError(
+                f"lesion {lesion.number} is not in this mask",
+                remedy="Give the findings of this very segmentation",
+            )
+        found.append(labels == numbers.pop(0))
+    return found
+
+
+def each_lesion(
+    segmentations: Sequence[Segmentation], findings: Sequence[Findings]
+) -> Iterator[tuple[Segmentation, Lesion, NDArray[np.bool_]]]:
+    """Every lesion of every frame with its mask, in the order of frames and then of numbers.
+
+    Raises ShapeError where the two do not belong together.
+    """
+    if len(segmentations) != len(findings):
+        raise ShapeError(f"{len(segmentations)} segmentations and {len(findings)} findings")
+    for segmentation, found in zip(segmentations, findings, strict=True):
+        masks = lesion_masks(segmentation.mask, found.lesions)
+        for lesion, mask in zip(found.lesions, masks, strict=True):
+            yield segmentation, lesion, mask
