@@ -14,7 +14,7 @@ from PIL import Image
 
 from sonoseg.errors import MissingExtra, ModelError, UsageError
 from sonoseg.inference.predictor import Predictor
-from sonoseg.inference.runtimes import load_runtime
+from sonoseg.inference.runtimes import choice, load_runtime
 from sonoseg.model.model import Model, shipped
 
 
@@ -61,8 +61,11 @@ def test_onnx_runtime_is_torch_within_1e4_on_the_model_that_ships() -> None:
     agree(model)
 
 
-def test_auto_is_onnx_runtime(dark_model: Path) -> None:
-    assert load_runtime("auto", Model.load(dark_model)).name.startswith("onnxruntime ")
+def test_auto_is_the_fastest_that_is_installed(dark_model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = Model.load(dark_model)
+    assert load_runtime("auto", model, pictures=1).engine == "onnx"
+    monkeypatch.setattr(choice, "installed", lambda engine: engine == "onnx")
+    assert load_runtime("auto", model).name.startswith("onnxruntime ")
 
 
 def test_an_unknown_runtime_is_refused(dark_model: Path) -> None:

@@ -51,14 +51,16 @@ class Predictor:
     """A loaded model, ready for pictures.
 
     model: a Model, or the path of a model folder or training run; None is the model that ships.
-    runtime: "auto", "onnx" or "torch".
+    runtime: "auto", "onnx", "openvino" or "torch"; "auto" is the fastest that is installed.
+    precision: "auto", "fp32", "bf16" or "int8"; "auto" is the fastest that the card allows.
+    pictures: about how many will be predicted, where that is known: "auto" then weighs the engine's start.
     threshold: in place of the card's; a place is lesion where its probability reaches this; between 0 and 1.
     postprocessing: in place of the card's.
     threads: CPU threads for the network; None leaves it to the runtime.
     tta: test-time augmentation, "none", "flip" (two passes), "scales" (three) or "full" (six): see tta.py.
 
     Raises ModelError where the model cannot be loaded, MissingExtra where the runtime is not installed,
-    UsageError for an unknown runtime or augmentation, or a threshold out of range.
+    UsageError for an unknown runtime, a precision it has not, or a threshold out of range.
     """
 
     def __init__(
@@ -66,6 +68,8 @@ class Predictor:
         model: Model | str | Path | None = None,
         *,
         runtime: str = "auto",
+        precision: str = "auto",
+        pictures: int | None = None,
         threshold: float | None = None,
         postprocessing: Postprocessing | None = None,
         threads: int | None = None,
@@ -80,12 +84,14 @@ class Predictor:
             raise UsageError(f"a threshold of {threshold}", remedy="Give a probability between 0 and 1")
         self.postprocessing = card.postprocessing if postprocessing is None else postprocessing
         self._preprocessing = card.preprocessing
-        self._runtime = load_runtime(runtime, self.model, threads=threads)
+        self._runtime = load_runtime(
+            runtime, self.model, threads=threads, precision=precision, pictures=pictures
+        )
         self._identity = f"{card.name} ({self.model.hash})"
 
     @property
     def runtime(self) -> str:
-        """The engine and its version."""
+        """The engine, its version, its device and its precision."""
         return self._runtime.name
 
     def predict(

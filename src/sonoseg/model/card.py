@@ -61,6 +61,24 @@ class Result(_Part):
     command: str = ""
 
 
+LOSS_BAR: dict[str, float] = {"fp32": 0.0, "bf16": 0.002, "int8": 0.005}
+"""How much mean Dice on validation images a precision may cost, to be chosen without being asked for."""
+
+
+class LowerPrecision(_Part):
+    """A precision below float32, measured against it on validation images, image by image.
+
+    loss: mean lesion Dice in float32 minus that in this precision, on `n` lesion images; negative is a gain.
+    """
+
+    runtime: Literal["onnx", "openvino", "torch"]
+    precision: Literal["bf16", "int8"]
+    loss: float
+    n: Annotated[int, Field(ge=1)]
+    on: str
+    command: str = ""
+
+
 class ModelCard(_Part):
     """A model folder's card.json.
 
@@ -68,6 +86,7 @@ class ModelCard(_Part):
     temperature: the logit is divided by it before the sigmoid; fitted on validation images.
     attention: the names of the ONNX outputs that carry attention coefficients, nearest the bottleneck first.
     network: the options the network was built from.
+    precisions: the precisions below float32 that were measured, with what each costs.
     sha256: the hash of each file beside the card.
     """
 
@@ -84,8 +103,16 @@ class ModelCard(_Part):
     data: list[TrainingSet] = []
     training: dict[str, Any] = {}
     results: list[Result] = []
+    precisions: list[LowerPrecision] = []
     limits: list[str] = []
     sha256: dict[str, str] = {}
+
+    def allows(self, runtime: str, precision: str) -> bool:
+        """Whether this precision was measured with this runtime, and costs no more Dice than LOSS_BAR."""
+        return any(
+            one.runtime == runtime and one.precision == precision and one.loss <= LOSS_BAR[precision]
+            for one in self.precisions
+        )
 
     @classmethod
     def read(cls, path: Path) -> ModelCard:

@@ -11,12 +11,15 @@ from sonoseg.errors import ModelError
 from sonoseg.files import sha256_file
 from sonoseg.model.card import ModelCard
 
-CARD, ONNX, WEIGHTS = "card.json", "model.onnx", "weights.safetensors"
+CARD, ONNX, INT8, WEIGHTS = "card.json", "model.onnx", "model.int8.onnx", "weights.safetensors"
 
 
 @dataclass(frozen=True)
 class Model:
-    """A folder of card.json, model.onnx and weights.safetensors, its card read and its hashes checked."""
+    """A folder of card.json, model.onnx and weights.safetensors, its card read and its hashes checked.
+
+    model.int8.onnx may lie beside them (see sonoseg.training.quantise).
+    """
 
     folder: Path
     card: ModelCard
@@ -54,6 +57,18 @@ class Model:
     def onnx_path(self) -> Path:
         """The file to predict with. Raises ModelError where the folder has none."""
         return self._needs(ONNX)
+
+    @property
+    def int8_path(self) -> Path:
+        """The same network in integers of 8 bits. Raises ModelError where the folder has none."""
+        path = self.folder / INT8
+        if not path.is_file():
+            raise ModelError(
+                f"this model has no network in int8 ({INT8})",
+                where=self.folder,
+                remedy="Make one with sonoseg export --precision int8, or choose another --precision",
+            )
+        return path
 
     @property
     def weights_path(self) -> Path:

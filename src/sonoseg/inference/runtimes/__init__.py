@@ -4,26 +4,66 @@ from __future__ import annotations
 
 from typing import Literal
 
-from sonoseg.errors import UsageError
-from sonoseg.inference.runtimes.base import Runtime
+from sonoseg.errors import MissingExtra, UsageError
+from sonoseg.inference.runtimes.base import ENGINES, PRECISIONS, Engine, Precision, Runtime, Unsupported
+from sonoseg.inference.runtimes.choice import choices
 from sonoseg.model.model import Model
 
-RuntimeName = Literal["auto", "onnx", "torch"]
-RUNTIMES = ("auto", "onnx", "torch")
+RuntimeName = Literal["auto", "onnx", "openvino", "torch"]
+PrecisionName = Literal["auto", "fp32", "bf16", "int8"]
+RUNTIMES = ("auto", *ENGINES)
+PRECISION_NAMES = ("auto", *PRECISIONS)
 
 
-def load_runtime(name: str, model: Model, *, threads: int | None = None) -> Runtime:
-    """Start the engine of that name; "auto" is ONNX Runtime, which the core install brings.
+def load_runtime(
+    name: str,
+    model: Model,
+    *,
+    threads: int | None = None,
+    precision: str = "auto",
+    pictures: int | None = None,
+) -> Runtime:
+    """Start an engine.
 
+    name: "onnx", "openvino" or "torch"; "auto" is the fastest that is installed (see choice.BY_SPEED).
     threads: CPU threads for one run; None leaves it to the engine.
-    Raises UsageError for another name, MissingExtra without torch, ModelError where the model does not load.
+    precision: "fp32", "bf16" or "int8"; "auto" is the fastest that the model's card lists as measured with a
+        loss within its bar, so float32 for a model nobody has measured.
+    pictures: about how many will be run; "auto" then weighs how long an engine takes to start. None: many.
+
+    Raises UsageError for another name, or a precision that neither engine nor machine has; MissingExtra where
+    the engine is not installed; ModelError where the model does not load or has no file of that precision.
     """
-    if name in ("auto", "onnx"):
+    if name not in RUNTIMES:
+        raise UsageError(f"no runtime named '{name}'", remedy=f"Choose one of: {', '.join(RUNTIMES)}")
+    if precision not in PRECISION_NAMES:
+        remedy = f"Choose one of: {', '.join(PRECISION_NAMES)}"
+        raise UsageError(f"no precision named '{precision}'", remedy=remedy)
+    why = "this engine does not compute in it"
+    for engine, kind in choices(name, precision, model, pictures):
+        try:
+            return _start(engine, model, kind, threads)
+        except Unsupported as error:
+            why = str(error)
+        except MissingExtra as error:  # installed, but without a part of its own
+            if name != "auto":
+                raise
+            why = str(error)
+    raise UsageError(
+        f"{precision} with the runtime '{name}' is not possible here: {why}",
+        remedy="Choose another --precision, or leave it out",
+    )
+
+
+def _start(engine: Engine, model: Model, precision: Precision, threads: int | None) -> Runtime:
+    if engine == "onnx":
         from sonoseg.inference.runtimes.onnx import OnnxRuntime
 
-        return OnnxRuntime(model, threads=threads)
-    if name == "torch":
-        from sonoseg.inference.runtimes.torch import TorchRuntime
+        return OnnxRuntime(model, threads=threads, precision=precision)
+    if engine == "openvino":
+        from sonoseg.inference.runtimes.openvino import OpenVinoRuntime
 
-        return TorchRuntime(model, threads=threads)
-    raise UsageError(f"no runtime named '{name}'", remedy=f"Choose one of: {', '.join(RUNTIMES)}")
+        return OpenVinoRuntime(model, threads=threads, precision=precision)
+    from sonoseg.inference.runtimes.torch import TorchRuntime
+
+    return TorchRuntime(model, threads=threads, precision=precision)

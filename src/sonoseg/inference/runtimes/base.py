@@ -2,10 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+
+Engine = Literal["onnx", "openvino", "torch"]
+Precision = Literal["fp32", "bf16", "int8"]
+
+ENGINES: tuple[Engine, ...] = ("onnx", "openvino", "torch")
+PRECISIONS: tuple[Precision, ...] = ("fp32", "bf16", "int8")
+
+IMAGE, LOGIT = "image", "logit"
+"""The names of the exported network's input and first output; the gates' outputs are named on the card."""
+
+
+class Unsupported(Exception):
+    """This engine or this machine does not compute in the precision asked for; str() says why."""
 
 
 class Runtime(Protocol):
@@ -13,7 +26,17 @@ class Runtime(Protocol):
 
     @property
     def name(self) -> str:
-        """How results name it, with its version: "onnxruntime 1.18.0 (CPU)"."""
+        """How results name it, with version, device and precision: "onnxruntime 1.18.0 (CPU, fp32)"."""
+        ...
+
+    @property
+    def engine(self) -> Engine:
+        """What `load_runtime` calls it."""
+        ...
+
+    @property
+    def precision(self) -> Precision:
+        """What it computes in."""
         ...
 
     def run(

@@ -1,4 +1,4 @@
-"""ONNX Runtime on the CPU: small, quick to start, in the core install."""
+"""ONNX Runtime on the CPU: small, quick to start, in the core install. float32 and int8."""
 
 from __future__ import annotations
 
@@ -7,26 +7,32 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sonoseg.errors import ModelError
+from sonoseg.errors import ModelError, first_line
+from sonoseg.inference.runtimes.base import IMAGE, LOGIT, Engine, Precision, Unsupported
 from sonoseg.model.model import Model
-
-INPUT, LOGIT = "image", "logit"
 
 
 class OnnxRuntime:
-    """A session on the model's model.onnx.
+    """A session on the model's model.onnx, or for int8 on its model.int8.onnx.
 
-    Raises ModelError where the file is damaged, or its inputs and outputs are not those of the card.
+    Raises ModelError where the file is missing or damaged, or its inputs and outputs are not those of the
+    card; Unsupported for bf16.
     """
 
-    def __init__(self, model: Model, *, threads: int | None = None) -> None:
+    engine: Engine = "onnx"
+
+    def __init__(self, model: Model, *, threads: int | None = None, precision: Precision = "fp32") -> None:
+        if precision == "bf16":
+            raise Unsupported("ONNX Runtime has no bfloat16 on the CPU")
         import onnxruntime as ort
 
         options = ort.SessionOptions()
         options.log_severity_level = 3  # its warnings are about our graph's taste, not the user's picture
+        # Idle threads sleep instead of spinning: reading and writing share these cores with the network.
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         if threads is not None:
             options.intra_op_num_threads = threads
-        path = model.onnx_path
+        path = model.int8_path if precision == "int8" else model.onnx_path
         try:
             self._session: Any = ort.InferenceSession(
                 str(path), sess_options=options, providers=["CPUExecutionProvider"]
@@ -37,27 +43,28 @@ class OnnxRuntime:
                 where=path,
                 remedy="Copy the folder again, or export the model again from its training run",
             ) from error
+        self.precision: Precision = precision
         self._attention = list(model.card.attention)
         inputs = {item.name: list(item.shape) for item in self._session.get_inputs()}
         outputs = {item.name for item in self._session.get_outputs()}
         card = model.card.preprocessing
         wanted = [card.channels, card.size, card.size]
-        shape = inputs.get(INPUT, [])
+        shape = inputs.get(IMAGE, [])
         fits = len(shape) == 4 and all(
             got == want or not isinstance(got, int) for got, want in zip(shape[1:], wanted, strict=True)
         )
         if not fits or not {LOGIT, *self._attention} <= outputs:
             raise ModelError(
                 f"the network has inputs {inputs} and outputs {sorted(outputs)}, where the card means "
-                f"{INPUT} (N, {', '.join(map(str, wanted))}) and {[LOGIT, *self._attention]}",
+                f"{IMAGE} (N, {', '.join(map(str, wanted))}) and {[LOGIT, *self._attention]}",
                 where=path,
                 remedy="Export the model again from its training run",
             )
-        self._name = f"onnxruntime {ort.__version__} (CPU)"
+        self._name = f"onnxruntime {ort.__version__} (CPU, {precision})"
 
     @property
     def name(self) -> str:
-        """The engine and its version."""
+        """The engine, its version and its precision."""
         return self._name
 
     def run(
@@ -66,7 +73,7 @@ class OnnxRuntime:
         """See base.Runtime."""
         names = self._attention if attention else []
         try:
-            logit, *maps = self._session.run([LOGIT, *names], {INPUT: batch})
+            logit, *maps = self._session.run([LOGIT, *names], {IMAGE: batch})
         except Exception as error:  # its exceptions share no base class
             raise ModelError(
                 f"the network failed on a batch of shape {batch.shape} ({_first_line(error)})",
@@ -76,4 +83,4 @@ class OnnxRuntime:
 
 
 def _first_line(error: Exception) -> str:
-    return (str(error) or type(error).__name__).splitlines()[0][:300].rstrip(". ")
+    return first_line(error)[:300].rstrip(". ")

@@ -1,4 +1,7 @@
-"""PyTorch, on the weights that training wrote: the reference that other runtimes are held against."""
+"""PyTorch, on the weights that training wrote: the reference that other runtimes are held against.
+
+float32 and bfloat16, on a GPU where one is.
+"""
 
 from __future__ import annotations
 
@@ -7,17 +10,22 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sonoseg.errors import ModelError, missing_extra
+from sonoseg.errors import ModelError, first_line, missing_extra
+from sonoseg.inference.runtimes.base import Engine, Precision, Unsupported
 from sonoseg.model.model import Model
 
 
 class TorchRuntime:
     """The network built from the card's options, with the model's weights.safetensors, on a GPU where one is.
 
-    Raises MissingExtra without torch, ModelError where options or weights do not fit.
+    Raises MissingExtra without torch, ModelError where options or weights do not fit, Unsupported for int8.
     """
 
-    def __init__(self, model: Model, *, threads: int | None = None) -> None:
+    engine: Engine = "torch"
+
+    def __init__(self, model: Model, *, threads: int | None = None, precision: Precision = "fp32") -> None:
+        if precision == "int8":
+            raise Unsupported("torch runs a network in fp32 or bf16")
         try:
             import torch
             from safetensors.torch import load_file
@@ -31,7 +39,7 @@ class TorchRuntime:
             network.load_state_dict(load_file(path))
         except Exception as error:  # pydantic's, safetensors' and torch's own
             raise ModelError(
-                f"the weights do not fit the card's network ({str(error).splitlines()[0][:300]})",
+                f"the weights do not fit the card's network ({first_line(error)[:300]})",
                 where=path,
                 remedy="Copy the folder again, or use the run's own model folder",
             ) from error
@@ -39,14 +47,16 @@ class TorchRuntime:
             torch.set_num_threads(threads)
         self._torch: Any = torch
         self._device = "cuda" if torch.cuda.is_available() else "cpu"
-        placed: Any = network.eval().to(self._device)
+        self.precision: Precision = precision
+        self._type = torch.bfloat16 if precision == "bf16" else torch.float32
+        placed: Any = network.eval().to(self._device, self._type)
         self._network = placed.to(memory_format=torch.channels_last)
         self._attention = list(model.card.attention)
 
     @property
     def name(self) -> str:
-        """The engine and its version."""
-        return f"torch {self._torch.__version__} ({'CUDA' if self._device == 'cuda' else 'CPU'})"
+        """The engine, its version, its device and its precision."""
+        return f"torch {self._torch.__version__} ({self._device.upper()}, {self.precision})"
 
     def run(
         self, batch: NDArray[np.float32], attention: bool
@@ -57,13 +67,13 @@ class TorchRuntime:
         exact = torch.backends.cudnn.flags(enabled=True, allow_tf32=False)
         try:
             with torch.inference_mode(), exact:
-                image = torch.from_numpy(np.ascontiguousarray(batch)).to(self._device)
+                image = torch.from_numpy(np.ascontiguousarray(batch)).to(self._device, self._type)
                 outputs = self._network(image.to(memory_format=torch.channels_last))
                 maps = outputs.attention if attention else []
                 logit, *found = [value.float().cpu().numpy() for value in (outputs.logit, *maps)]
         except RuntimeError as error:
             raise ModelError(
-                f"the network failed on a batch of shape {batch.shape} ({str(error).splitlines()[0][:300]})",
+                f"the network failed on a batch of shape {batch.shape} ({first_line(error)[:300]})",
                 remedy="Try a smaller batch, or another runtime",
             ) from error
         return logit, dict(zip(self._attention if attention else [], found, strict=True))

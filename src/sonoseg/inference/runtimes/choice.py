@@ -1,0 +1,71 @@
+"""Which engine and which precision: what "auto" stands for, decided without importing an engine."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+from typing import NamedTuple
+
+from sonoseg.inference.runtimes.base import Engine, Precision
+from sonoseg.model.model import Model
+
+FEW = 24
+"""Up to so many pictures the engine that starts quickest is through first.
+
+OpenVINO saves some milliseconds a picture and costs some hundred more to start; docs/runtimes.md has the
+measurements.
+"""
+
+
+class Choice(NamedTuple):
+    """An engine and what it computes in."""
+
+    engine: Engine
+    precision: Precision
+
+
+# Fastest first, by docs/runtimes.md. torch stands last: its import alone takes seconds, so it serves where it
+# is asked for, or where nothing else is installed.
+BY_SPEED: tuple[Choice, ...] = (
+    Choice("openvino", "int8"),
+    Choice("onnx", "int8"),
+    Choice("openvino", "bf16"),
+    Choice("openvino", "fp32"),
+    Choice("onnx", "fp32"),
+    Choice("torch", "bf16"),
+    Choice("torch", "fp32"),
+)
+BY_START: tuple[Choice, ...] = (
+    Choice("onnx", "int8"),
+    Choice("openvino", "int8"),
+    Choice("onnx", "fp32"),
+    Choice("openvino", "bf16"),
+    Choice("openvino", "fp32"),
+    Choice("torch", "bf16"),
+    Choice("torch", "fp32"),
+)
+PACKAGES: dict[Engine, str] = {"onnx": "onnxruntime", "openvino": "openvino", "torch": "torch"}
+
+
+def installed(engine: Engine) -> bool:
+    """Whether the engine's package is there. It is looked for, not imported."""
+    return find_spec(PACKAGES[engine]) is not None
+
+
+def choices(name: str, precision: str, model: Model, pictures: int | None = None) -> list[Choice]:
+    """What to try for a wish, best first.
+
+    name: an engine, or "auto". precision: one, or "auto", which allows float32 and what the card says was
+        measured and lost no more than its bar.
+    pictures: about how many will be predicted; None where unknown, which counts as many.
+
+    With both named there is one choice, installed or not: the engine itself says what is missing.
+    """
+    order = BY_START if pictures is not None and pictures <= FEW else BY_SPEED
+    wanted = [choice for choice in order if name in ("auto", choice.engine)]
+    if precision == "auto":
+        wanted = [choice for choice in wanted if choice.precision == "fp32" or model.card.allows(*choice)]
+    else:
+        wanted = [choice for choice in wanted if choice.precision == precision]
+    if name == "auto":
+        wanted = [choice for choice in wanted if installed(choice.engine)]
+    return wanted
