@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from sonoseg.findings.geometry import breadth_across, convex_hull, edge_points, longest_axis
+from sonoseg.findings.geometry import convex_hull, edge_points, longest_axis, perpendicular
 
 MASKS = hnp.arrays(np.bool_, hnp.array_shapes(min_dims=2, max_dims=2, min_side=1, max_side=15)).filter(np.any)
 WHOLE = st.lists(st.tuples(st.integers(-9, 9), st.integers(-9, 9)), min_size=1, max_size=25)
@@ -62,11 +62,11 @@ def test_one_pixel_and_a_line_of_pixels() -> None:
     one = convex_hull(edge_points(np.ones((1, 1), dtype=bool)))
     ends, length = longest_axis(one)
     assert length == 1
-    assert breadth_across(one, ends) == 1
+    assert perpendicular(one, ends)[1] == 1
     line = convex_hull(edge_points(np.ones((1, 7), dtype=bool)))
     ends, length = longest_axis(line)
     assert length == 7
-    assert breadth_across(line, ends) == 1
+    assert perpendicular(line, ends)[1] == 1
 
 
 def test_a_point_has_no_length() -> None:
@@ -74,7 +74,7 @@ def test_a_point_has_no_length() -> None:
     ends, length = longest_axis(hull)
     assert length == 0
     assert ends.tolist() == [[2, 3], [2, 3]]
-    assert breadth_across(hull, ends) == 0
+    assert perpendicular(hull, ends)[1] == 0
     assert edge_points(np.zeros((4, 4), dtype=bool)).shape == (0, 2)
 
 
@@ -85,7 +85,7 @@ def test_a_disc_measures_its_diameter_within_a_pixel(radius: float, down: float,
     hull = convex_hull(edge_points((rows - down) ** 2 + (columns - right) ** 2 <= radius**2))
     ends, length = longest_axis(hull)
     assert abs(length - 2 * radius) <= 1 + 1e-9
-    assert abs(breadth_across(hull, ends) - 2 * radius) <= 1 + 1e-9
+    assert abs(perpendicular(hull, ends)[1] - 2 * radius) <= 1 + 1e-9
 
 
 @settings(max_examples=60, deadline=None)
@@ -97,7 +97,7 @@ def test_an_ellipse_at_any_angle(major: float, aspect: float, angle: float) -> N
     hull = convex_hull(edge_points((along / major) ** 2 + (across / (major * aspect)) ** 2 <= 1))
     ends, length = longest_axis(hull)
     assert abs(length - 2 * major) <= 1 + 1e-9
-    assert abs(breadth_across(hull, ends) - 2 * major * aspect) < 1.5
+    assert abs(perpendicular(hull, ends)[1] - 2 * major * aspect) < 1.5
     turned = math.atan2(*(ends[1] - ends[0])) - angle
     if aspect < 0.8:
         assert abs(math.sin(turned)) < 0.35

@@ -1,4 +1,4 @@
-"""Plane geometry of one lesion: its hull, the longest axis, the breadth across it.
+"""Plane geometry of one lesion: its hull, the longest axis, the perpendicular, polygons.
 
 Points are float (N, 2), (row, column) or any other pair of equal units.
 """
@@ -73,14 +73,50 @@ def longest_axis(hull: Points) -> tuple[Points, float]:
     return hull[list(ends)], best
 
 
-def breadth_across(hull: Points, ends: Points) -> float:
-    """The hull's whole extent at right angles to the axis between `ends`; of a mere point, zero."""
+def perpendicular(hull: Points, ends: Points) -> tuple[Points, float]:
+    """The hull's longest chord at right angles to the axis between `ends`: its two ends and its length.
+
+    This is where a person puts the second pair of callipers (WHO, 1979: the greatest perpendicular diameter).
+    The chord's length is concave along the axis, so the longest passes through a corner; of several equal
+    ones (parallel sides) the middle one is taken.
+
+    hull: float (K, 2) as convex_hull gives it. ends: float (2, 2) as longest_axis gives them. Returns the
+    ends, float (2, 2), and the length; of a mere point or line, zero.
+    """
     along = ends[1] - ends[0]
     length = float(np.hypot(*along))
     if length == 0:
-        return 0.0
-    across = hull @ (np.array([-along[1], along[0]]) / length)
-    return float(across.max() - across.min())
+        return ends.copy(), 0.0
+    along = along / length
+    across = np.array([-along[1], along[0]])
+    places, offsets = (hull - ends[0]) @ along, (hull - ends[0]) @ across
+    # Both chains run from one end of the axis to the other; none but its ends lies as far out along it.
+    inner = (places > 0) & (places < length)
+    chains = []
+    for side in (offsets > 0, offsets < 0):
+        order = np.flatnonzero(inner & side)
+        order = order[np.argsort(places[order], kind="stable")]
+        chains.append((np.r_[0.0, places[order], length], np.r_[0.0, offsets[order], 0.0]))
+    upper, lower = (np.interp(places, *chain) for chain in chains)
+    chords = upper - lower
+    best = float(chords.max())
+    equal = places[chords >= best * (1 - 1e-9)]
+    at = (float(equal.min()) + float(equal.max())) / 2
+    low, high = (float(np.interp(at, *chain)) for chain in chains[::-1])
+    return ends[0] + at * along + np.outer([low, high], across), high - low
+
+
+def polygon_length(corners: Points) -> float:
+    """The length of a closed polygon. corners: float (N, 2) in order, N >= 1."""
+    steps = np.roll(corners, -1, axis=0) - corners
+    return float(np.hypot(steps[:, 0], steps[:, 1]).sum())
+
+
+def polygon_area(corners: Points) -> float:
+    """The area that a closed polygon encloses, whichever way it turns (the shoelace formula)."""
+    moved = corners - corners[0]  # near zero, where products lose the fewest digits
+    after = np.roll(moved, -1, axis=0)
+    return abs(float((moved[:, 0] * after[:, 1] - after[:, 0] * moved[:, 1]).sum())) / 2
 
 
 def _chain(ordered: list[tuple[float, float]]) -> list[tuple[float, float]]:
