@@ -73,7 +73,8 @@ class Side(CodedEnum):
 class Measure(CodedEnum):
     """What a number measures."""
 
-    LONG_AXIS = Coded("103339001", "SCT", "Long Axis", "PS3.16 CID 7470")
+    LONG_AXIS = Coded("103339001", "SCT", "Long axis", "PS3.16 CID 7470")
+    SHORT_AXIS = Coded("103340004", "SCT", "Short axis", "PS3.16 CID 7470")
     PERPENDICULAR_AXIS = Coded("131189007", "SCT", "Perpendicular Axis", "PS3.16 CID 7470")
     WIDTH = Coded("103355008", "SCT", "Width", "PS3.16 CID 7470")
     HEIGHT = Coded("121207", "DCM", "Height", "PS3.16 CID 7470")
@@ -84,17 +85,37 @@ class Measure(CodedEnum):
 class Unit(CodedEnum):
     """Units of measure."""
 
-    MILLIMETRE = Coded("mm", "UCUM", "millimeter", "PS3.16 CID 7460")
+    MILLIMETRE = Coded("mm", "UCUM", "mm", "PS3.16 CID 7460")
     SQUARE_MILLIMETRE = Coded("mm2", "UCUM", "square millimeter", "PS3.16 CID 7461")
     PIXELS = Coded("{pixels}", "UCUM", "pixels", "UCUM section 2.4: an annotation in braces; a count")
 
 
 class Orientation(CodedEnum):
-    """How a lesion lies to the skin: the concept and its two values (BI-RADS ultrasound)."""
+    """How a lesion lies to the skin (BI-RADS ultrasound): the concept and its values."""
 
     CONCEPT = Coded("111354", "DCM", "Orientation", "PS3.16 Annex D")
     PARALLEL = Coded("111355", "DCM", "Parallel", "PS3.16 CID 6152")
     NOT_PARALLEL = Coded("111356", "DCM", "Not parallel", "PS3.16 CID 6152")
+
+
+class EchoPattern(CodedEnum):
+    """How bright a lesion is against its surroundings (BI-RADS ultrasound): the concept and its values."""
+
+    CONCEPT = Coded("111360", "DCM", "Echo pattern", "PS3.16 Annex D")
+    ANECHOIC = Coded("111361", "DCM", "Anechoic", "PS3.16 CID 6154")
+    HYPERECHOIC = Coded("111362", "DCM", "Hyperechoic", "PS3.16 CID 6154")
+    HYPOECHOIC = Coded("111364", "DCM", "Hypoechoic", "PS3.16 CID 6154")
+    ISOECHOIC = Coded("111365", "DCM", "Isoechoic", "PS3.16 CID 6154")
+
+
+class PosteriorFeatures(CodedEnum):
+    """What a lesion does to the echoes below it (BI-RADS ultrasound): the concept and its values."""
+
+    CONCEPT = Coded("111366", "DCM", "Posterior acoustic features", "PS3.16 Annex D")
+    NONE = Coded("111367", "DCM", "No posterior acoustic features", "PS3.16 CID 6155")
+    ENHANCEMENT = Coded("111368", "DCM", "Posterior enhancement", "PS3.16 CID 6155")
+    SHADOWING = Coded("111369", "DCM", "Posterior shadowing", "PS3.16 CID 6155")
+    COMBINED = Coded("111370", "DCM", "Combined posterior enhancement and shadowing", "PS3.16 CID 6155")
 
 
 class Report(CodedEnum):
@@ -102,15 +123,16 @@ class Report(CodedEnum):
 
     TITLE = Coded("126000", "DCM", "Imaging Measurement Report", "PS3.16 CID 7021")
     PROCEDURE = Coded("47079000", "SCT", "Ultrasonography of breast", "PS3.16 CID 6050")
+    OTHER_PROCEDURE = Coded("16310003", "SCT", "Diagnostic ultrasonography", "PS3.16 CID 6028")
+    OBSERVER = Coded("121007", "DCM", "Device", "PS3.16 CID 270")
     COMMENT = Coded("121106", "DCM", "Comment", "PS3.16 Annex D")
 
 
 class Summary(CodedEnum):
-    """Whether anything was found at all: the concept and its two values."""
+    """That a picture was looked at and nothing was found: the concept and its value."""
 
     CONCEPT = Coded("111017", "DCM", "CAD Processing and Findings Summary", "PS3.16 Annex D")
-    NONE = Coded("111241", "DCM", "All algorithms succeeded; without findings", "PS3.16 CID 6047")
-    SOME = Coded("111242", "DCM", "All algorithms succeeded; with findings", "PS3.16 CID 6047")
+    NOTHING = Coded("111241", "DCM", "All algorithms succeeded; without findings", "PS3.16 CID 6047")
 
 
 class Family(CodedEnum):

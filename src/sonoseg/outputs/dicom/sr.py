@@ -1,0 +1,348 @@
+"""DICOM structured report: the lesions of one file as coded measurements (PS3.16, TID 1500 and TID 1410)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sonoseg.errors import InputError, first_line
+from sonoseg.files import atomic_path
+from sonoseg.findings.lesions import Findings, Lesion
+from sonoseg.findings.outline import outline
+from sonoseg.inference.segmentation import Segmentation
+from sonoseg.outputs.dicom.attributes import (
+    NOTICE,
+    Source,
+    check_fit,
+    equipment,
+    finish,
+    frame_number,
+    instance_number,
+    read_source,
+    series,
+)
+from sonoseg.outputs.dicom.codes import (
+    Category,
+    CodedEnum,
+    EchoPattern,
+    Family,
+    Finding,
+    Measure,
+    Orientation,
+    PosteriorFeatures,
+    Report,
+    Side,
+    Site,
+    Summary,
+    Unit,
+)
+from sonoseg.outputs.dicom.identity import PRODUCT, Algorithm, ModelName, digest, model_name, uid
+from sonoseg.outputs.dicom.lesions import lesion_masks
+from sonoseg.outputs.dicom.seg import tracking
+
+if TYPE_CHECKING:
+    from highdicom.sr import (
+        AlgorithmIdentification,
+        FindingSite,
+        Measurement,
+        MeasurementReport,
+        MeasurementsAndQualitativeEvaluations,
+        PlanarROIMeasurementsAndQualitativeEvaluations,
+        QualitativeEvaluation,
+        SourceImageForRegion,
+    )
+    from pydicom.dataset import Dataset
+
+
+def write_sr(
+    path: str | Path,
+    source: str | Path,
+    segmentations: Sequence[Segmentation],
+    findings: Sequence[Findings],
+    *,
+    seg: str | Path | None = None,
+    anonymise: bool = False,
+    algorithm: Algorithm = "AUTOMATIC",
+    when: datetime | None = None,
+) -> str:
+    """Write the structured report of one DICOM file: an Imaging Measurement Report, complete, not verified.
+
+    path, source, segmentations, findings, anonymise, algorithm, when: as in `write_seg`.
+    seg: the segmentation object that was written of the same, to be listed in the evidence.
+
+    A lesion is a TID 1410 group: its outline as a closed polyline on the source image (the middles of its
+    pixels' outer sides; column and row, 0.5 the middle of the first pixel: PS3.3, C.18.6), its sizes with
+    their unit, its words of BI-RADS, and the tracking UID of its segment. A frame without a lesion is a TID
+    1501 group that says so. Short axis and perpendicular axis are one figure: readers look for one or the
+    other.
+
+    Returns the SOP Instance UID, the same for the same input (see `write_seg`).
+    Raises as `write_seg`, and InputError where `seg` cannot be read.
+    """
+    header = read_source(Path(source), anonymise=anonymise)
+    check_fit(header, segmentations)
+    evidence = [header.still()] + ([] if seg is None else [_read_seg(Path(seg))])
+    dataset = _dataset(header, segmentations, findings, evidence, algorithm)
+    finish(dataset, header, "Lesions, measured", when)
+    with atomic_path(path) as temporary:
+        dataset.save_as(temporary, enforce_file_format=True)
+    return str(dataset.SOPInstanceUID)
+
+
+def _read_seg(path: Path) -> Dataset:
+    import pydicom
+    from pydicom.errors import InvalidDicomError
+
+    wanted = ["SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID"]
+    try:
+        found = pydicom.dcmread(path, stop_before_pixels=True, specific_tags=list(wanted))
+    except (OSError, InvalidDicomError) as error:
+        raise InputError(
+            f"this segmentation object cannot be read ({first_line(error)})",
+            where=path,
+            remedy="Write it again, or leave it out",
+        ) from error
+    return found
+
+
+def _dataset(
+    source: Source,
+    segmentations: Sequence[Segmentation],
+    findings: Sequence[Findings],
+    evidence: list[Dataset],
+    algorithm: Algorithm,
+) -> Dataset:
+    from highdicom.sr import ComprehensiveSR
+
+    first = segmentations[0]
+    model = model_name(first.model)
+    groups = list(_groups(source, segmentations, findings))
+    instance = uid(
+        "sr",
+        source.sop_instance,
+        source.anonymised,
+        algorithm,
+        equipment(model)["software_versions"],
+        *(one.SOPInstanceUID for one in evidence),
+        *(
+            (one.model, one.runtime, one.threshold, frame_number(source, one), digest(one.mask))
+            for one in segmentations
+        ),
+        *findings,
+    )
+    dataset = ComprehensiveSR(
+        evidence=evidence,
+        content=_report(source, model, groups, _comments(findings, algorithm)),
+        **series(source, "sr", model),
+        **equipment(model),
+        sop_instance_uid=instance,
+        instance_number=instance_number(source, first),
+        is_complete=True,
+        is_final=False,
+        is_verified=False,
+    )
+    _refer(dataset, source)
+    return dataset
+
+
+def _report(
+    source: Source,
+    model: ModelName,
+    groups: Sequence[PlanarROIMeasurementsAndQualitativeEvaluations | MeasurementsAndQualitativeEvaluations],
+    comments: Sequence[str],
+) -> MeasurementReport:
+    from highdicom.sr import (
+        DeviceObserverIdentifyingAttributes,
+        MeasurementReport,
+        ObservationContext,
+        ObserverContext,
+        RelationshipTypeValues,
+        TextContentItem,
+    )
+
+    made_by = equipment(model)
+    observer = ObserverContext(
+        observer_type=Report.OBSERVER.concept,
+        observer_identifying_attributes=DeviceObserverIdentifyingAttributes(
+            uid=uid("device", model.name, model.digits, made_by["software_versions"]),
+            name=f"{PRODUCT} {model.name}",
+            manufacturer_name=made_by["manufacturer"],
+            model_name=f"{PRODUCT} {made_by['software_versions']}",
+            serial_number=made_by["device_serial_number"],
+        ),
+    )
+    report = MeasurementReport(
+        observation_context=ObservationContext(observer_device_context=observer),
+        procedure_reported=(Report.PROCEDURE if source.of_breast else Report.OTHER_PROCEDURE).concept,
+        imaging_measurements=groups,
+        title=Report.TITLE.concept,
+    )
+    for comment in comments:  # TID 1500 is extensible
+        report[0].ContentSequence.append(
+            TextContentItem(
+                name=Report.COMMENT.concept, value=comment, relationship_type=RelationshipTypeValues.CONTAINS
+            )
+        )
+    return report
+
+
+def _comments(findings: Sequence[Findings], algorithm: Algorithm) -> list[str]:
+    comments = [NOTICE, findings[0].plane_note]
+    comments += [
+        f"Sizes in pixels: {reason}." for reason in dict.fromkeys(one for f in findings for one in f.reasons)
+    ]
+    if any(lesion.scale.origin in ("given", "table") for found in findings for lesion in found.lesions):
+        comments.append("The spacing was given by a person, not by the image.")
+    if algorithm == "SEMIAUTOMATIC":
+        comments.append("Outlines made by the software and edited by a person.")
+    if algorithm == "MANUAL":
+        comments.append("Outlines drawn by a person; measured by the software.")
+    return comments
+
+
+def _groups(
+    source: Source, segmentations: Sequence[Segmentation], findings: Sequence[Findings]
+) -> Iterator[PlanarROIMeasurementsAndQualitativeEvaluations | MeasurementsAndQualitativeEvaluations]:
+    for segmentation, found in zip(segmentations, findings, strict=True):
+        if not found.lesions:
+            yield _nothing(source, segmentation)
+        masks = lesion_masks(segmentation.mask, found.lesions)
+        for lesion, mask in zip(found.lesions, masks, strict=True):
+            yield _lesion(source, segmentation, lesion, mask)
+
+
+def _lesion(
+    source: Source, segmentation: Segmentation, lesion: Lesion, mask: NDArray[np.bool_]
+) -> PlanarROIMeasurementsAndQualitativeEvaluations:
+    from highdicom.sr import (
+        ImageRegion,
+        PlanarROIMeasurementsAndQualitativeEvaluations,
+        TrackingIdentifier,
+    )
+
+    label, tracked = tracking(source, segmentation, lesion, mask)
+    return PlanarROIMeasurementsAndQualitativeEvaluations(
+        tracking_identifier=TrackingIdentifier(uid=tracked, identifier=label),
+        referenced_region=ImageRegion("POLYLINE", _polyline(mask), _image(source, segmentation)),
+        finding_category=Category.ABNORMAL_STRUCTURE.concept,
+        finding_type=Finding.LESION.concept,
+        finding_sites=_sites(source),
+        algorithm_id=_algorithm(segmentation),
+        measurements=list(_measurements(lesion)),
+        qualitative_evaluations=list(_words(lesion)),
+    )
+
+
+def _nothing(source: Source, segmentation: Segmentation) -> MeasurementsAndQualitativeEvaluations:
+    from highdicom.sr import (
+        MeasurementsAndQualitativeEvaluations,
+        QualitativeEvaluation,
+        SourceImageForMeasurementGroup,
+        TrackingIdentifier,
+    )
+
+    number = frame_number(source, segmentation)
+    return MeasurementsAndQualitativeEvaluations(
+        tracking_identifier=TrackingIdentifier(
+            uid=uid("no lesion", source.sop_instance, number, segmentation.model),
+            identifier="No lesion found" + ("" if number is None else f", frame {number}"),
+        ),
+        source_images=[
+            SourceImageForMeasurementGroup(
+                source.sop_class, source.sop_instance, None if number is None else [number]
+            )
+        ],
+        finding_sites=_sites(source),
+        algorithm_id=_algorithm(segmentation),
+        qualitative_evaluations=[QualitativeEvaluation(Summary.CONCEPT.concept, Summary.NOTHING.concept)],
+    )
+
+
+def _polyline(mask: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """The closed outline of a mask bool (H, W), float (N, 2) as (column, row), its last point the first."""
+    points = outline(mask)[:, ::-1] + 0.5
+    return np.concatenate([points, points[:1]])
+
+
+def _image(source: Source, segmentation: Segmentation) -> SourceImageForRegion:
+    from highdicom.sr import SourceImageForRegion
+    from pydicom.uid import UltrasoundImageStorage
+
+    number = frame_number(source, segmentation)
+    return SourceImageForRegion(
+        UltrasoundImageStorage, source.sop_instance, None if number is None else [number]
+    )
+
+
+def _sites(source: Source) -> list[FindingSite] | None:
+    from highdicom.sr import FindingSite
+
+    if not source.of_breast:
+        return None
+    side = {"R": Side.RIGHT.concept, "L": Side.LEFT.concept}.get(source.side or "")
+    return [FindingSite(anatomic_location=Site.BREAST.concept, laterality=side)]
+
+
+def _algorithm(segmentation: Segmentation) -> AlgorithmIdentification:
+    from highdicom.sr import AlgorithmIdentification
+
+    model = model_name(segmentation.model)
+    made_by = equipment(model)
+    return AlgorithmIdentification(
+        name=f"{PRODUCT} {model.name}",
+        version=made_by["software_versions"],
+        parameters=[
+            f"weights={model.digits}",
+            f"threshold={segmentation.threshold:g}",
+            f"runtime={segmentation.runtime}",
+        ],
+        family=Family.ARTIFICIAL_INTELLIGENCE.concept,
+        manufacturer=made_by["manufacturer"],
+    )
+
+
+def _measurements(lesion: Lesion) -> Iterator[Measurement]:
+    from highdicom.sr import Measurement
+
+    length = Unit.MILLIMETRE if lesion.unit == "mm" else Unit.PIXELS
+    area = Unit.SQUARE_MILLIMETRE if lesion.unit == "mm" else Unit.PIXELS
+    for measure, value, unit in (
+        (Measure.LONG_AXIS, lesion.longest_axis, length),
+        (Measure.SHORT_AXIS, lesion.perpendicular, length),
+        (Measure.PERPENDICULAR_AXIS, lesion.perpendicular, length),
+        (Measure.WIDTH, lesion.width, length),
+        (Measure.HEIGHT, lesion.height, length),
+        (Measure.AREA, lesion.area, area),
+        (Measure.PERIMETER, lesion.perimeter, length),
+    ):
+        # Six significant digits, as in results.json: far finer than any pixel.
+        yield Measurement(name=measure.concept, value=float(f"{value:.6g}"), unit=unit.concept)
+
+
+def _words(lesion: Lesion) -> Iterator[QualitativeEvaluation]:
+    from highdicom.sr import QualitativeEvaluation
+
+    said: tuple[tuple[type[CodedEnum], str | None], ...] = (
+        (Orientation, lesion.orientation.code),
+        (EchoPattern, lesion.echo_level and lesion.echo_level.code),
+        (PosteriorFeatures, lesion.posterior and lesion.posterior.code),
+    )
+    for words, code in said:
+        for word in words:
+            if word.value.value == code:
+                yield QualitativeEvaluation(words["CONCEPT"].concept, word.concept)
+
+
+def _refer(dataset: Dataset, source: Source) -> None:
+    """Put the true class of the source into every reference to it, however deep."""
+    for element in dataset.iterall():
+        if element.VR != "SQ":
+            continue
+        for item in element.value:
+            if item.get("ReferencedSOPInstanceUID") == source.sop_instance:
+                item.ReferencedSOPClassUID = source.sop_class
