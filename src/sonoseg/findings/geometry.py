@@ -38,10 +38,11 @@ def convex_hull(points: Points) -> Points:
 
     points: float (N, 2), N >= 1. Returns float (K, 2); K is 1 for one place, 2 for places on one line.
     """
-    ordered: list[tuple[float, float]] = [(float(p), float(q)) for p, q in np.unique(points, axis=0)]
+    ordered = points[np.lexsort((points[:, 1], points[:, 0]))]
+    ordered = ordered[np.r_[True, (ordered[1:] != ordered[:-1]).any(axis=1)]]
     if len(ordered) <= 2:
-        return np.array(ordered)
-    half = _chain(ordered)[:-1] + _chain(ordered[::-1])[:-1]
+        return ordered
+    half = _chain(_thinned(ordered))[:-1] + _chain(_thinned(ordered[::-1]))[:-1]
     return np.array(half)
 
 
@@ -119,9 +120,24 @@ def polygon_area(corners: Points) -> float:
     return abs(float((moved[:, 0] * after[:, 1] - after[:, 0] * moved[:, 1]).sum())) / 2
 
 
-def _chain(ordered: list[tuple[float, float]]) -> list[tuple[float, float]]:
+def _thinned(ordered: Points) -> Points:
+    """Without most points that one half of the hull passes over: the same half, found many times quicker.
+
+    A point on the inner side of the line between any two others is no corner, so all may go at once.
+    """
+    for _ in range(12):
+        before, here, after = ordered[:-2], ordered[1:-1], ordered[2:]
+        side, step = here - before, after - before
+        outer = np.r_[True, side[:, 0] * step[:, 1] - side[:, 1] * step[:, 0] > 0, True]
+        if outer.all():
+            break
+        ordered = ordered[outer]
+    return ordered
+
+
+def _chain(ordered: Points) -> list[tuple[float, float]]:
     chain: list[tuple[float, float]] = []
-    for p, q in ordered:
+    for p, q in ordered.tolist():
         while len(chain) > 1:
             (a, b), (c, d) = chain[-2], chain[-1]
             if (c - a) * (q - b) - (d - b) * (p - a) > 0:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -152,18 +153,19 @@ def _measure(
     *,
     picture: bool,
 ) -> Findings:
-    labels, _ = ndimage.label(mask, structure=_EIGHT)
     around = surroundings(frame, mask) if picture and mask.any() else None
     lesions = []
-    for number, place in enumerate(ndimage.find_objects(labels), start=1):
-        lesion = _lesion(frame, labels[place] == number, place, around)
+    for component, place in _components(mask):
+        lesion = _lesion(frame, component, place, around)
         if probability is not None:
-            inside = probability[place][labels[place] == number]
+            inside = probability[place][component]
+            alone = np.zeros(frame.shape, dtype=bool)
+            alone[place] = component
             lesion = replace(
                 lesion,
                 mean_probability=float(inside.mean(dtype=np.float64)),
                 peak_probability=float(inside.max()),
-                uncertainty=lesion_uncertainty(probability, labels == number, threshold),
+                uncertainty=lesion_uncertainty(probability, alone, threshold),
             )
         lesions.append(lesion)
     lesions.sort(key=lambda lesion: (-lesion.pixels, lesion.box))
@@ -174,6 +176,19 @@ def _measure(
         share=float(mask.mean()),
         lesions=tuple(replace(lesion, number=number) for number, lesion in enumerate(lesions, start=1)),
     )
+
+
+def _components(mask: NDArray[np.bool_]) -> Iterator[tuple[NDArray[np.bool_], tuple[slice, slice]]]:
+    """Each lesion of a mask, cut to its box, bool (h, w), with the box' place in the mask."""
+    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+    if not len(rows):
+        return
+    # The box around all of them is much smaller than the picture, and all that needs labels.
+    top, left = int(rows[0]), int(columns[0])
+    labels, _ = ndimage.label(mask[top : rows[-1] + 1, left : columns[-1] + 1], structure=_EIGHT)
+    for number, (down, across) in enumerate(ndimage.find_objects(labels), start=1):
+        place = slice(down.start + top, down.stop + top), slice(across.start + left, across.stop + left)
+        yield labels[down, across] == number, place
 
 
 def _lesion(
