@@ -8,7 +8,7 @@ import highdicom
 import numpy as np
 import pydicom
 
-from sonoseg.outputs.dicom.lesions import lesion_masks
+from sonoseg.outputs.lesions import lesion_masks
 from sonoseg.outputs.dicom.seg import write_seg
 
 Case = tuple[Path, list, list]

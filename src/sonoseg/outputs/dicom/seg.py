@@ -28,7 +28,7 @@ from sonoseg.outputs.dicom.attributes import (
 )
 from sonoseg.outputs.dicom.codes import Category, Family, Finding, Side, Site
 from sonoseg.outputs.dicom.identity import PRODUCT, Algorithm, digest, model_name, uid
-from sonoseg.outputs.dicom.lesions import each_lesion
+from sonoseg.outputs.lesions import each_lesion
 
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset

@@ -42,8 +42,8 @@ from sonoseg.outputs.dicom.codes import (
     Unit,
 )
 from sonoseg.outputs.dicom.identity import PRODUCT, Algorithm, ModelName, digest, model_name, uid
-from sonoseg.outputs.dicom.lesions import lesion_masks
 from sonoseg.outputs.dicom.seg import tracking
+from sonoseg.outputs.lesions import lesion_masks
 
 if TYPE_CHECKING:
     from highdicom.sr import (
