@@ -34,10 +34,9 @@ def main() -> None:
             order = pictures.order(recipe.seed, epoch)
             for step, start in enumerate(range(0, len(pictures), batch)):
                 which = order[start : start + batch]
-                images, masks = pictures.take(which)
                 generator = torch.Generator().manual_seed(seed_for(recipe.seed, epoch, step, 1 << 20))
-                images, masks = apply(draw(recipe.augmentation, len(which), generator), images, masks)
-                total += float(images[0, 0, 0, 0]) + len(masks)
+                pairs = apply(draw(recipe.augmentation, len(which), generator), pictures.take(which))
+                total += float(pairs[0, 0, 0, 0]) + len(pairs)
             epoch += 1
         orders.done(pairs=wanted.amount * len(pictures), version=torch.__version__)
 

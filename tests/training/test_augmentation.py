@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from scipy.ndimage import gaussian_filter
 
 from sonoseg.training import augmentation
-from sonoseg.training.augmentation import Draw, apply, draw
+from sonoseg.training.augmentation import Draw, draw
 from sonoseg.training.recipe import AugmentationOptions, load_recipe
 
 NOTHING = AugmentationOptions()
@@ -32,6 +32,21 @@ def still(n: int, **changes: float) -> Draw:
             for name, value in vars(plain).items()
         }
     )
+
+
+def apply(change: Draw, images: torch.Tensor, masks: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """As the module's, with pictures and masks apart; what is given must not change."""
+    pairs = torch.cat([images, masks], dim=1)
+    kept = pairs.clone()
+    changed = augmentation.apply(change, pairs)
+    assert torch.equal(pairs, kept)
+    return changed[:, :1], changed[:, 1:]
+
+
+def speckled(images: torch.Tensor, deviation: torch.Tensor, seeds: torch.Tensor) -> torch.Tensor:
+    images = images.clone()
+    augmentation._speckle(images, deviation, seeds)
+    return images
 
 
 def centre(mask: torch.Tensor) -> tuple[float, float]:
@@ -95,17 +110,12 @@ def test_blur_keeps_the_mean_and_smooths() -> None:
 
 def test_places_are_those_of_affine_grid() -> None:
     change = draw(load_recipe("compact").augmentation, 3, torch.Generator().manual_seed(2))
-    cos, sin = change.angle.cos(), change.angle.sin()
-    across, down = 1 / (change.scale * change.stretch), change.stretch / change.scale
-    matrix = torch.stack(
-        [
-            torch.stack([change.flip * cos * across, -change.flip * sin * across, 2 * change.shift_x], dim=1),
-            torch.stack([sin * down, cos * down, 2 * change.shift_y], dim=1),
-        ],
-        dim=1,
+    theirs = torch.nn.functional.affine_grid(
+        augmentation._matrix(change), [3, 1, 24, 40], align_corners=False
     )
-    theirs = torch.nn.functional.affine_grid(matrix, [3, 1, 24, 40], align_corners=False)
-    torch.testing.assert_close(augmentation._places(change, torch.rand(3, 1, 24, 40)), theirs)
+    torch.testing.assert_close(
+        augmentation._places(augmentation._matrix(change), torch.rand(3, 1, 24, 40)), theirs
+    )
 
 
 def test_blur_is_a_gaussian_of_each_pictures_own_width() -> None:
@@ -120,13 +130,13 @@ def test_blur_is_a_gaussian_of_each_pictures_own_width() -> None:
 @pytest.mark.parametrize("shape", [(64, 64), (63, 50)])
 def test_speckle_multiplies_by_noise_of_its_own_spread(shape: tuple[int, int]) -> None:
     plain, deviation = torch.ones(60, 1, *shape), torch.full((60, 1, 1, 1), 0.1)
-    noise = (augmentation._speckle(plain, deviation, torch.arange(60).double()) - 1) / 0.1
+    noise = (speckled(plain, deviation, torch.arange(60).double()) - 1) / 0.1
     assert float(noise.mean()) == pytest.approx(0, abs=0.02)
     assert float(noise.std()) == pytest.approx(1, abs=0.02)
     # As wide at the borders as inside, and no two pictures alike.
     assert float(noise[..., [0, -1]].std()) == pytest.approx(1, abs=0.05)
     assert len({float(pattern.sum()) for pattern in noise}) == 60
-    assert torch.equal(augmentation._speckle(plain * 0, deviation, torch.arange(60).double()), plain * 0)
+    assert torch.equal(speckled(plain * 0, deviation, torch.arange(60).double()), plain * 0)
 
 
 @settings(max_examples=25, deadline=None)

@@ -73,58 +73,70 @@ def draw(options: AugmentationOptions, n: int, generator: torch.Generator) -> Dr
     )
 
 
-def apply(change: Draw, images: Tensor, masks: Tensor) -> tuple[Tensor, Tensor]:
+def apply(change: Draw, pairs: Tensor) -> Tensor:
     """Change pictures and masks alike.
 
-    images: float (N, 1, H, W) grey in 0..1; masks: float (N, 1, H, W), 0 or 1. Returns both, in the same
+    pairs: float (N, 2, H, W), a picture's grey in 0..1 and its mask of 0 or 1. Returns new pairs, in the same
     ranges. What lies outside a picture is black, and no lesion.
     """
-    moved = F.grid_sample(
-        torch.cat([images, masks], dim=1), _places(change, images), mode="bilinear", align_corners=False
-    )
+    moved = F.grid_sample(pairs, _places(_matrix(change), pairs), mode="bilinear", align_corners=False)
     # Both in one call, so the mask was interpolated too: half and more is lesion. Rounded in place, and not
     # by round(), which takes a half down.
-    return _look(change, moved[:, :1]), moved[:, 1:].add_(0.5).floor_()
+    moved[:, 1].add_(0.5).floor_()
+    _look(change, moved[:, :1])
+    return moved
 
 
-def _places(change: Draw, images: Tensor) -> Tensor:
+def _matrix(change: Draw) -> Tensor:
+    """For each picture the matrix (N, 2, 3) that takes a place of the result to a place of the source."""
+    cos, sin = change.angle.cos(), change.angle.sin()
+    across, down = 1 / (change.scale * change.stretch), change.stretch / change.scale
+    first = (change.flip * cos * across, -change.flip * sin * across, 2 * change.shift_x)
+    second = (sin * down, cos * down, 2 * change.shift_y)
+    return torch.stack([torch.stack(row, dim=1) for row in (first, second)], dim=1)
+
+
+def _places(matrix: Tensor, pairs: Tensor) -> Tensor:
     """For each place of the result its place in the source, (N, H, W, 2), x and y in -1..1.
 
     As F.affine_grid gives it, in a tenth of its time on a CPU.
     """
-    n, _, height, width = images.shape
-    cos, sin = change.angle.cos(), change.angle.sin()
-    across, down = 1 / (change.scale * change.stretch), change.stretch / change.scale
-    # Rows of the matrix that takes a place of the result to a place of the source.
-    first = (change.flip * cos * across, -change.flip * sin * across, 2 * change.shift_x)
-    second = (sin * down, cos * down, 2 * change.shift_y)
-    x = ((torch.arange(width) + 0.5) * (2 / width) - 1).to(images)
-    y = ((torch.arange(height) + 0.5) * (2 / height) - 1).to(images)
-    places = images.new_empty(n, height, width, 2)
-    for axis, row in enumerate((first, second)):
-        by_x, by_y, shift = (value.to(images)[:, None] for value in row)
+    n, _, height, width = pairs.shape
+    x, y = _middles(width).to(pairs), _middles(height).to(pairs)
+    places = pairs.new_empty(n, height, width, 2)
+    for axis, row in enumerate(matrix.to(pairs).unbind(1)):
+        by_x, by_y, shift = row.split(1, dim=1)
         torch.add((by_x * x + shift)[:, None, :], (by_y * y)[:, :, None], out=places[..., axis])
     return places
 
 
-def _look(change: Draw, images: Tensor) -> Tensor:
-    """Grey values: blur, speckle, gamma, contrast and brightness. Works in place where it can."""
+def _middles(count: int) -> Tensor:
+    """The middles of so many pixels, in -1..1."""
+    return (torch.arange(count) + 0.5) * (2 / count) - 1
+
+
+DARKEST = 1e-6
+"""What black counts as under gamma: the logarithm of 0 takes a processor four times as long."""
+
+
+def _look(change: Draw, images: Tensor) -> None:
+    """Grey values, in place: blur, speckle, gamma, contrast and brightness."""
 
     def each(values: Tensor) -> Tensor:
         return values.to(images)[:, None, None, None]
 
     if bool((change.blur > 0).any()):
-        images = _blur(images, change.blur)
+        images.copy_(_blur(images, change.blur))
     if bool((change.speckle > 0).any()):
-        images = _speckle(images, each(change.speckle), change.noise_seed)
+        _speckle(images, each(change.speckle), change.noise_seed)
     # x to the power of gamma: two thirds of the time of pow().
-    images = images.clamp(0, 1).log2_().mul_(each(change.gamma)).exp2_()
+    images.clamp_(DARKEST, 1).log2_().mul_(each(change.gamma)).exp2_()
     mean, contrast = images.mean((2, 3), keepdim=True), each(change.contrast)
-    return images.mul_(contrast).add_(mean * (1 - contrast) + each(change.brightness)).clamp_(0, 1)
+    images.mul_(contrast).add_(mean * (1 - contrast) + each(change.brightness)).clamp_(0, 1)
 
 
-def _speckle(images: Tensor, deviation: Tensor, seeds: Tensor) -> Tensor:
-    """Multiply with 1 + deviation × noise of mean 0 and unit spread, each picture's own by its seed.
+def _speckle(images: Tensor, deviation: Tensor, seeds: Tensor) -> None:
+    """Multiply in place with 1 + deviation × noise of mean 0 and unit spread, each picture's own by its seed.
 
     Grain is longer across the beam than along it: drawn at half the rows, and averaged over three columns.
     A sum of three even draws is nearly normal, and ends at three deviations; so a random byte a place does.
@@ -139,7 +151,8 @@ def _speckle(images: Tensor, deviation: Tensor, seeds: Tensor) -> Tensor:
     # A byte's variance is (256² - 1) / 12; three of them make three times that.
     total = (draws[..., :-2] + draws[..., 1:-1]).add_(draws[..., 2:]).sub_(1.5 * 255)
     factor = total.mul_(deviation * (12 / (3 * (256**2 - 1))) ** 0.5).add_(1)
-    return images * factor.repeat_interleave(2, dim=2)[:, :, :height]
+    images[:, :, 0::2].mul_(factor)
+    images[:, :, 1::2].mul_(factor[:, :, : height // 2])
 
 
 def _blur(images: Tensor, deviation: Tensor) -> Tensor:

@@ -55,8 +55,8 @@ class Pictures:
         """A fresh order of the pictures for an epoch, from the seed alone."""
         return np.random.default_rng([seed, epoch]).permutation(len(self)).astype(np.intp)
 
-    def take(self, which: NDArray[np.intp]) -> tuple[Tensor, Tensor]:
-        """Pixels in 0..1 and masks of 0 or 1, both float32 (n, 1, S, S). Raises TrainingError."""
+    def take(self, which: NDArray[np.intp]) -> Tensor:
+        """Pairs, float32 (n, 2, S, S): pixels in 0..1, and the mask of 0 or 1. Raises TrainingError."""
         rows = self.rows[which]
         try:
             pixels, masks = self.pixels[rows], self.masks[rows]
@@ -66,7 +66,7 @@ class Pictures:
                 where=", ".join(self.ids[i] for i in which[:4]),
                 remedy="Run sonoseg data prepare --overwrite, then go on with --resume",
             ) from error
-        return (
-            torch.from_numpy(pixels).float().div_(255)[:, None],
-            torch.from_numpy(masks).float()[:, None],
-        )
+        pairs = torch.empty(len(rows), 2, *pixels.shape[1:])
+        pairs[:, 0].copy_(torch.from_numpy(pixels)).div_(255)
+        pairs[:, 1].copy_(torch.from_numpy(masks))
+        return pairs

@@ -154,14 +154,13 @@ class Trainer:
 
     def _prepare(self, which: Any, share: slice, epoch: int, step: int) -> tuple[Tensor, Tensor]:
         """The pictures of this process's share, augmented and scaled for the network."""
-        images, masks = self.train_pictures.take(which[share])
-        images, masks = images.to(self.device), masks.to(self.device)
+        pairs = self.train_pictures.take(which[share]).to(self.device)
         options = self.recipe.augmentation
-        if options.active and len(images):
+        if options.active and len(pairs):
             # Drawn for the whole batch, so that the number of processes does not change what is drawn.
             generator = torch.Generator().manual_seed(seed_for(self.recipe.seed, epoch, step, 1 << 20))
-            images, masks = apply(draw(options, len(which), generator)[share].to(self.device), images, masks)
-        return self._scaled(images), masks
+            pairs = apply(draw(options, len(which), generator)[share].to(self.device), pairs)
+        return self._scaled(pairs[:, :1]), pairs[:, 1:]
 
     def _scaled(self, images: Tensor) -> Tensor:
         data = self.recipe.data
@@ -228,10 +227,10 @@ class Trainer:
         count = self.accelerator.num_processes
         mine = torch.arange(self.accelerator.process_index, len(pictures), count).numpy()
         for start in range(0, len(mine), self.recipe.batch):
-            images, masks = pictures.take(mine[start : start + self.recipe.batch])
+            pairs = pictures.take(mine[start : start + self.recipe.batch]).to(self.device)
             with self.accelerator.autocast():
-                logit = self.judged(self._scaled(images.to(self.device))).logit
-            yield logit.float(), masks.to(self.device)
+                logit = self.judged(self._scaled(pairs[:, :1])).logit
+            yield logit.float(), pairs[:, 1:]
 
     def save(self) -> None:
         """Write the checkpoint from which `resume` goes on."""
