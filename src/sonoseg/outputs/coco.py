@@ -58,7 +58,8 @@ def coco_picture(
 
 def coco(pictures: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
     """The whole data set: `pictures` as `coco_picture` gives them, numbered from 1 in their order."""
-    images, annotations = [], []
+    images: list[dict[str, Any]] = []
+    annotations: list[dict[str, Any]] = []
     for number, picture in enumerate(pictures, start=1):
         images.append({"id": number} | {key: picture[key] for key in picture if key != "annotations"})
         for one in picture["annotations"]:

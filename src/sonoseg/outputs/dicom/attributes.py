@@ -7,6 +7,7 @@ where the source has a valid one, blank where it has not. Anonymised files lack 
 
 from __future__ import annotations
 
+import io
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -270,6 +271,13 @@ def finish(dataset: Dataset, source: Source, description: str, when: datetime | 
             for name in (keyword, keyword.replace("Date", "Time")):
                 if name in dataset:
                     delattr(dataset, name)
+
+
+def encode(dataset: Dataset) -> bytes:
+    """The file that holds an object (PS3.10), as bytes."""
+    buffer = io.BytesIO()
+    dataset.save_as(buffer, enforce_file_format=True)
+    return buffer.getvalue()
 
 
 def need_dicom() -> None:

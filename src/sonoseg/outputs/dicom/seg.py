@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sonoseg.files import atomic_path
+from sonoseg.files import atomic_write_bytes
 from sonoseg.findings.lesions import Findings, Lesion
 from sonoseg.imaging.overlay import AMBER
 from sonoseg.inference.segmentation import Segmentation
@@ -19,6 +19,7 @@ from sonoseg.outputs.dicom.attributes import (
     NOTICE,
     Source,
     check_fit,
+    encode,
     equipment,
     finish,
     frame_number,
@@ -45,24 +46,51 @@ def write_seg(
     algorithm: Algorithm = "AUTOMATIC",
     when: datetime | None = None,
 ) -> str:
-    """Write the segmentation of one DICOM file.
+    """Write `make_seg` to a file, whole or not at all; returns its SOP Instance UID.
 
-    path: where to; whole or not at all. source: the file that was segmented, read again for its attributes.
+    Raises as `make_seg`, and OutputError.
+    """
+    dataset = make_seg(
+        source,
+        segmentations,
+        findings,
+        fractional=fractional,
+        anonymise=anonymise,
+        algorithm=algorithm,
+        when=when,
+    )
+    atomic_write_bytes(path, encode(dataset))
+    return str(dataset.SOPInstanceUID)
+
+
+def make_seg(
+    source: str | Path,
+    segmentations: Sequence[Segmentation],
+    findings: Sequence[Findings],
+    *,
+    fractional: bool = False,
+    anonymise: bool = False,
+    algorithm: Algorithm = "AUTOMATIC",
+    when: datetime | None = None,
+) -> Dataset:
+    """The segmentation of one DICOM file as an object; see `encode`.
+
+    source: the file that was segmented, read again for its attributes.
     segmentations: of one or more of its frames, each with its findings in `findings`.
-    fractional: instead of the masks write the probabilities, in steps of 1/255: a segment a frame.
-    anonymise: blank what belongs to the patient and the study (sonoseg.outputs.dicom.attributes).
+    fractional: instead of the masks the probabilities, in steps of 1/255: a segment a frame.
+    anonymise: blank what belongs to the patient and the study (see `finish`).
     algorithm: who drew the masks.
     when: it was made; now by default.
 
     One segment a lesion and frame, for nothing shows that lesions of two frames are the same; each carries
     the tracking UID that the report uses too. A file without a lesion gives an object too, of one segment
-    that says so and blank frames: an absent object could as well mean that nobody looked.
+    that says so and a blank frame: an absent object could as well mean that nobody looked.
 
-    Returns the SOP Instance UID: the same for the same source, model, settings and pixels, so that a repeated
-    run is not twice in an archive.
+    The SOP Instance UID follows from the source, the model, the settings and the pixels: a repeated run makes
+    the same object again, and is not twice in an archive.
 
     Raises InputError for a source that nothing can refer to, ShapeError where segmentations are not of its
-    grid, OutputError where `path` cannot be written, MissingExtra without the extra `dicom`.
+    grid, MissingExtra without the extra `dicom`.
     """
     header = read_source(Path(source), anonymise=anonymise)
     check_fit(header, segmentations)
@@ -73,9 +101,7 @@ def write_seg(
         segments = segments or [_nothing(one) for one in segmentations[:1]]
     dataset = _dataset(header, segmentations, segments, fractional=fractional, algorithm=algorithm)
     finish(dataset, header, "Lesion probability" if fractional else "Lesions, segmented", when)
-    with atomic_path(path) as temporary:
-        dataset.save_as(temporary, enforce_file_format=True)
-    return str(dataset.SOPInstanceUID)
+    return dataset
 
 
 @dataclass(frozen=True, eq=False)

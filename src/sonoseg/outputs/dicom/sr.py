@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sonoseg.errors import InputError, first_line
-from sonoseg.files import atomic_path
+from sonoseg.files import atomic_write_bytes
 from sonoseg.findings.lesions import Findings, Lesion
 from sonoseg.findings.outline import outline
 from sonoseg.inference.segmentation import Segmentation
@@ -19,6 +19,7 @@ from sonoseg.outputs.dicom.attributes import (
     NOTICE,
     Source,
     check_fit,
+    encode,
     equipment,
     finish,
     frame_number,
@@ -65,15 +66,36 @@ def write_sr(
     segmentations: Sequence[Segmentation],
     findings: Sequence[Findings],
     *,
-    seg: str | Path | None = None,
+    seg: str | Path | Dataset | None = None,
     anonymise: bool = False,
     algorithm: Algorithm = "AUTOMATIC",
     when: datetime | None = None,
 ) -> str:
-    """Write the structured report of one DICOM file: an Imaging Measurement Report, complete, not verified.
+    """Write `make_sr` to a file, whole or not at all; returns its SOP Instance UID.
 
-    path, source, segmentations, findings, anonymise, algorithm, when: as in `write_seg`.
-    seg: the segmentation object that was written of the same, to be listed in the evidence.
+    Raises as `make_sr`, and OutputError.
+    """
+    dataset = make_sr(
+        source, segmentations, findings, seg=seg, anonymise=anonymise, algorithm=algorithm, when=when
+    )
+    atomic_write_bytes(path, encode(dataset))
+    return str(dataset.SOPInstanceUID)
+
+
+def make_sr(
+    source: str | Path,
+    segmentations: Sequence[Segmentation],
+    findings: Sequence[Findings],
+    *,
+    seg: str | Path | Dataset | None = None,
+    anonymise: bool = False,
+    algorithm: Algorithm = "AUTOMATIC",
+    when: datetime | None = None,
+) -> Dataset:
+    """The structured report of one DICOM file: an Imaging Measurement Report, complete, not verified.
+
+    source, segmentations, findings, anonymise, algorithm, when: as in `make_seg`.
+    seg: the segmentation object that was made of the same, or its file, to be listed in the evidence.
 
     A lesion is a TID 1410 group: its outline as a closed polyline on the source image (the middles of its
     pixels' outer sides; column and row, 0.5 the middle of the first pixel: PS3.3, C.18.6), its sizes with
@@ -81,17 +103,17 @@ def write_sr(
     1501 group that says so. Short axis and perpendicular axis are one figure: readers look for one or the
     other.
 
-    Returns the SOP Instance UID, the same for the same input (see `write_seg`).
-    Raises as `write_seg`, and InputError where `seg` cannot be read.
+    The SOP Instance UID follows from the input, as that of `make_seg` does.
+    Raises as `make_seg`, and InputError where the file of `seg` cannot be read.
     """
     header = read_source(Path(source), anonymise=anonymise)
     check_fit(header, segmentations)
-    evidence = [header.still()] + ([] if seg is None else [_read_seg(Path(seg))])
+    evidence = [header.still()]
+    if seg is not None:
+        evidence.append(_read_seg(Path(seg)) if isinstance(seg, str | Path) else seg)
     dataset = _dataset(header, segmentations, findings, evidence, algorithm)
     finish(dataset, header, "Lesions, measured", when)
-    with atomic_path(path) as temporary:
-        dataset.save_as(temporary, enforce_file_format=True)
-    return str(dataset.SOPInstanceUID)
+    return dataset
 
 
 def _read_seg(path: Path) -> Dataset:
