@@ -27,6 +27,9 @@ EXTRAS = (
     "safetensors",
     "yaml",
     "openpyxl",
+    "pydicom",
+    "openjpeg",
+    "jpeg_ls",
 )
 NEVER = (
     "torchvision",

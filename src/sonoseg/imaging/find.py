@@ -9,19 +9,25 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from sonoseg.errors import InputError, SonosegWarning
+from sonoseg.imaging.dicom.detect import is_dicom
 
 SUFFIXES = frozenset(
     {".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".gif", ".webp", ".jp2", ".pgm", ".ppm", ".pnm"}
+    | {".dcm", ".dicom", ".ima"}
 )
 """The endings by which pictures in a folder are known. A file that is named itself may have any ending."""
+
+DICOMDIR = "DICOMDIR"
+"""The table of contents of a DICOM medium (PS3.10, 8.6): no picture, and it has no ending."""
 
 
 def find_pictures(paths: Iterable[str | Path], *, skip: Sequence[str | Path] = ()) -> list[Path]:
     """List the pictures meant by `paths`, sorted by path, each once.
 
     A file is taken whatever its ending (reading it tells whether it is a picture). A folder is searched with
-    all its sub-folders, a glob (`scans/**/*.png`) is expanded; both give files with a picture's ending and
-    pass over hidden ones. Links to folders are not followed, so a loop cannot catch us.
+    all its sub-folders, a glob (`scans/**/*.png`) is expanded; both give files with a picture's ending, and
+    those without an ending that are DICOM by their content; they pass over hidden ones. Links to folders are
+    not followed, so a loop cannot catch us.
 
     skip: folders to leave out, such as the one that results are written to.
     Warns (SonosegWarning) of a sub-folder that cannot be listed.
@@ -110,7 +116,16 @@ def _walk(folder: Path, skip: tuple[Path, ...]) -> Iterator[Path]:
 
 
 def _wanted(path: Path) -> bool:
-    return path.suffix.lower() in SUFFIXES and not path.name.startswith(".")
+    if path.name.startswith("."):
+        return False
+    return path.suffix.lower() in SUFFIXES or (_without_ending(path) and is_dicom(path))
+
+
+def _without_ending(path: Path) -> bool:
+    """Scanners and media name DICOM files by numbers: "IM0001", or UIDs with dots ("1.2.840.113619.2")."""
+    if path.name.upper() == DICOMDIR or not path.is_file():  # a pipe would hang whoever looks into it
+        return False
+    return not path.suffix or path.suffix[1:].isdigit()
 
 
 def _inside(path: Path, folders: tuple[Path, ...]) -> bool:

@@ -1,4 +1,4 @@
-"""Reading a raster picture into a Frame, and refusing in plain words what cannot be one."""
+"""Reading one picture, raster or DICOM, into a Frame, and refusing in plain words what cannot be one."""
 
 from __future__ import annotations
 
@@ -9,28 +9,31 @@ from pathlib import Path
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from sonoseg.errors import InputError, SonosegWarning
+from sonoseg.imaging.dicom import is_dicom, open_dicom
 from sonoseg.imaging.find import find_pictures as find_pictures
 from sonoseg.imaging.frame import Frame, Spacing
 from sonoseg.imaging.grey import grey_picture
-
-MIN_SIDE = 16
-"""Smallest side of a picture in pixels: below it no lesion could be told from a speck."""
-
-MAX_PIXELS = 64_000_000
-"""Most pixels of a picture (8,000 x 8,000), known from its header: nothing larger is decoded."""
+from sonoseg.imaging.limits import MAX_PIXELS as MAX_PIXELS
+from sonoseg.imaging.limits import MIN_SIDE as MIN_SIDE
+from sonoseg.imaging.limits import check_file, not_permitted, reason_of
 
 FORMATS = ("PNG", "JPEG", "TIFF", "BMP", "GIF", "WEBP", "JPEG2000", "PPM")
 """What is read. Not all that Pillow could: its EPS reader, for one, would start Ghostscript."""
 
 
-def read_frame(path: str | Path, *, spacing: Spacing | None = None) -> Frame:
+def read_frame(path: str | Path, *, spacing: Spacing | None = None, keep_burned_in: bool = False) -> Frame:
     """Read one still picture as a grey Frame, as a viewer would show it.
+
+    What is DICOM by its content is read by sonoseg.imaging.dicom: calibrated by its regions, blanked outside
+    of them unless `keep_burned_in`. A clip has several frames: see sonoseg.imaging.frames.
 
     Colour (palette, CMYK, Lab ...) becomes grey by ITU-R 601 weights; what is transparent lies on black;
     a rotation noted in EXIF is applied; pixels of more than 8 bits (integer or float) are scaled from their
     own least and greatest value to 0..255. Only PNG's 16-bit *colour* is cut to its upper 8 bits.
 
-    spacing: (row, column) millimetres per pixel of the picture as displayed, or None where unknown.
+    spacing: (row, column) millimetres per pixel of the picture as displayed, or None where unknown; it goes
+        before what a DICOM file says.
+    keep_burned_in: keep what lies outside a DICOM file's scan regions, text too.
 
     Raises InputError for a file that is missing, no regular file, not permitted, empty, truncated, damaged,
     of another kind, with a side below MIN_SIDE or more than MAX_PIXELS pixels (told by the header, before
@@ -38,7 +41,16 @@ def read_frame(path: str | Path, *, spacing: Spacing | None = None) -> Frame:
     the preview images of an MPO photograph do not count). Warns (SonosegWarning) of unreadable EXIF.
     """
     path = Path(path)
-    _check_file(path)
+    check_file(path)
+    if is_dicom(path):
+        with open_dicom(path, keep_burned_in=keep_burned_in, spacing=spacing) as clip:
+            if clip.count > 1:
+                raise InputError(
+                    f"a clip of {clip.count} frames, where one picture is needed",
+                    where=path,
+                    remedy="Say which: --frames, or sonoseg.imaging.frames in Python",
+                )
+            return clip.frame(0)
     try:
         # An open file, not a path: given a path Pillow maps raw TIFFs into memory, and then scrambles those
         # with EXIF orientations 5 to 8 (seen in 13.0; a file cut short while mapped would kill us besides).
@@ -58,32 +70,14 @@ def read_frame(path: str | Path, *, spacing: Spacing | None = None) -> Frame:
             "not enough memory to decode this picture", where=path, remedy="Make it smaller"
         ) from error
     except PermissionError as error:
-        raise _not_permitted(path) from error
+        raise not_permitted(path) from error
     except Exception as error:  # decoders meet damage with any exception (struct, zlib, Syntax, Index ...)
         raise InputError(
-            f"this picture is truncated or damaged ({_reason(error)})",
+            f"this picture is truncated or damaged ({reason_of(error)})",
             where=path,
             remedy="Export or copy it again",
         ) from error
     return Frame(pixels, spacing, path)
-
-
-def _check_file(path: Path) -> None:
-    try:
-        if path.is_dir():
-            raise InputError("a folder, where one picture is needed", where=path, remedy="Name a file in it")
-        if not path.exists():
-            raise InputError("no such file", where=path, remedy="Check the path")
-        if not path.is_file():  # a pipe would hang us, a device would never end
-            raise InputError("not a regular file", where=path, remedy="Copy the picture to a file")
-        if path.stat().st_size == 0:
-            raise InputError("this file is empty (0 bytes)", where=path, remedy="Export or copy it again")
-    except PermissionError as error:
-        raise _not_permitted(path) from error
-    except (OSError, ValueError) as error:  # a name too long for the system, or with a null byte
-        raise InputError(
-            f"cannot be opened ({_reason(error)})", where=path, remedy="Check the path"
-        ) from error
 
 
 def _check_header(picture: Image.Image, path: Path) -> None:
@@ -110,7 +104,7 @@ def _upright(picture: Image.Image, path: Path) -> Image.Image:
         return ImageOps.exif_transpose(picture)
     except Exception as error:  # EXIF is free-form bytes; the pixels are fine without it
         warnings.warn(
-            f"{path}: its EXIF block cannot be read ({_reason(error)}): no rotation applied",
+            f"{path}: its EXIF block cannot be read ({reason_of(error)}): no rotation applied",
             SonosegWarning,
             stacklevel=3,
         )
@@ -121,9 +115,7 @@ def _no_picture(path: Path) -> InputError:
     """Say what the file seems to be instead, from its first bytes."""
     with path.open("rb") as file:
         head = file.read(512)
-    if head[128:132] == b"DICM":
-        found, remedy = "a DICOM file, which this version does not read", "Export the picture as PNG"
-    elif head.startswith(b"%PDF"):
+    if head.startswith(b"%PDF"):
         found, remedy = "a PDF document, not a picture", "Export the picture as PNG"
     elif head.startswith((b"\x89PNG", b"\xff\xd8\xff", b"II*\0", b"MM\0*", b"BM", b"GIF8", b"RIFF")):
         found, remedy = "this picture is truncated or damaged (in its header)", "Export or copy it again"
@@ -151,11 +143,3 @@ def _too_large(path: Path, size: str) -> InputError:
         where=path,
         remedy="Crop it to the scan, or make it smaller",
     )
-
-
-def _not_permitted(path: Path) -> InputError:
-    return InputError("you may not read this file", where=path, remedy="Ask for permission to read it")
-
-
-def _reason(error: BaseException) -> str:
-    return (str(error) or type(error).__name__).splitlines()[0][:200].rstrip(". ")
