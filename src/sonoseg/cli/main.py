@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from sonoseg import RESEARCH_ONLY, __version__
-from sonoseg.cli import data, demo, evaluate, model, predict, train
+from sonoseg.cli import data, demo, evaluate, measure, model, predict, train
 from sonoseg.cli.common import err
 from sonoseg.errors import SonosegError
 
@@ -27,6 +27,7 @@ app.add_typer(model.app, name="model")
 app.command("train")(train.train)
 app.command("evaluate")(evaluate.evaluate)
 app.command("predict")(predict.predict)
+app.command("measure")(measure.measure)
 app.command("demo")(demo.demo)
 
 

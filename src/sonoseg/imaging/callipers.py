@@ -16,7 +16,7 @@ from sonoseg.imaging.calibration import Box
 
 WHITE = (255, 255, 255)
 SKY = (136, 204, 238)
-"""The perpendicular's colour, from the palette of Okabe and Ito (2008), told from white by all eyes. The
+"""The perpendicular's colour, from the muted palette of Paul Tol (2021), told from white by all eyes. The
 marks
 differ in form too: + ends the longest axis, × the perpendicular."""
 
