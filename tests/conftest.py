@@ -10,6 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import settings
+
+# A machine with other work on it is slow now and then; no test here asserts a time.
+settings.register_profile("sonoseg", deadline=None)
+settings.load_profile("sonoseg")
 
 REAL_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 

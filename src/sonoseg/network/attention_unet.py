@@ -11,6 +11,7 @@ from sonoseg.errors import ShapeError
 from sonoseg.network.blocks import ConvBlock, DecoderBlock, EncoderBlock, conv3, norm
 from sonoseg.network.gate import make_gate
 from sonoseg.network.options import NetworkOptions
+from sonoseg.network.presence import PresenceHead, both
 
 
 class Outputs(NamedTuple):
@@ -19,11 +20,14 @@ class Outputs(NamedTuple):
     logit: (N, 1, H, W), before the sigmoid.
     sides: with deep supervision in training, logits (N, 1, h, w) of the coarser decoder levels, finest first.
     attention: the gates' coefficients (N, 1, h, w) in 0..1, the gate nearest the bottleneck first.
+    presence: the logit (N,) of there being a lesion at all, where the network has that head; `logit` has it
+        in already.
     """
 
     logit: Tensor
     sides: list[Tensor]
     attention: list[Tensor]
+    presence: Tensor | None = None
 
 
 class AttentionUNet(nn.Module):
@@ -67,6 +71,7 @@ class AttentionUNet(nn.Module):
         self.head = nn.Conv2d(widths[0], 1, 1)
         sides = range(1, bottom) if o.deep_supervision else range(0)
         self.side_heads = nn.ModuleList(nn.Conv2d(widths[level], 1, 1) for level in sides)
+        self.presence = PresenceHead(widths[-1]) if o.presence else None
         self._start()
 
     def _start(self) -> None:
@@ -97,6 +102,7 @@ class AttentionUNet(nn.Module):
             x, skip = encode(x)
             skips.append(skip)
         x = self.bottleneck(x)
+        presence = None if self.presence is None else self.presence(x)
         attention: list[Tensor] = []
         coarser: list[Tensor] = []
         for step, decode in enumerate(self.decoder):
@@ -113,7 +119,9 @@ class AttentionUNet(nn.Module):
         if self.training and len(self.side_heads):
             finest_first = coarser[-2::-1]
             sides = [head(side) for head, side in zip(self.side_heads, finest_first, strict=True)]
-        return Outputs(logit, sides, attention)
+        if presence is not None:
+            logit = both(logit, presence[:, None, None, None])
+        return Outputs(logit, sides, attention, presence)
 
     def _check(self, x: Tensor) -> None:
         stride, channels = self.options.stride, self.options.channels

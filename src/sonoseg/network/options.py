@@ -34,6 +34,9 @@ class NetworkOptions(BaseModel):
     residual: bool = Field(False, description="a shortcut around each block")
     stem: Literal[1, 2] = Field(1, description="2 halves the picture first and doubles the logit last")
     deep_supervision: bool = Field(False, description="one more output at each decoder level, for the loss")
+    presence: bool = Field(
+        False, description="a head on the bottleneck that judges whether there is a lesion at all"
+    )
 
     @model_validator(mode="after")
     def _one_rate_a_level(self) -> NetworkOptions:

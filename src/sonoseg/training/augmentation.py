@@ -105,7 +105,7 @@ def _places(matrix: Tensor, pairs: Tensor) -> Tensor:
     x, y = _middles(width).to(pairs), _middles(height).to(pairs)
     places = pairs.new_empty(n, height, width, 2)
     for axis, row in enumerate(matrix.to(pairs).unbind(1)):
-        by_x, by_y, shift = row.split(1, dim=1)
+        by_x, by_y, shift = row[:, 0:1], row[:, 1:2], row[:, 2:3]
         torch.add((by_x * x + shift)[:, None, :], (by_y * y)[:, :, None], out=places[..., axis])
     return places
 

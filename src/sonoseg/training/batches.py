@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,6 +13,8 @@ from torch import Tensor
 from sonoseg.datasets.prepared import PreparedSet
 from sonoseg.errors import DatasetError, TrainingError
 from sonoseg.training.recipe import DataOptions
+
+Change = Callable[[NDArray[np.uint8], NDArray[np.uint8]], None]
 
 
 def seed_for(*numbers: int) -> int:
@@ -55,17 +58,22 @@ class Pictures:
         """A fresh order of the pictures for an epoch, from the seed alone."""
         return np.random.default_rng([seed, epoch]).permutation(len(self)).astype(np.intp)
 
-    def take(self, which: NDArray[np.intp]) -> Tensor:
-        """Pairs, float32 (n, 2, S, S): pixels in 0..1, and the mask of 0 or 1. Raises TrainingError."""
+    def take(self, which: NDArray[np.intp], change: Change | None = None) -> Tensor:
+        """Pairs, float32 (n, 2, S, S): pixels in 0..1, and the mask of 0 or 1.
+
+        change: works on the pixels and masks, uint8 (n, S, S), in place before. Raises TrainingError.
+        """
         rows = self.rows[which]
         try:
-            pixels, masks = self.pixels[rows], self.masks[rows]
+            pixels, masks = np.array(self.pixels[rows]), np.array(self.masks[rows])
         except (OSError, IndexError, ValueError) as error:
             raise TrainingError(
                 f"the pixels of this batch cannot be read ({error})",
                 where=", ".join(self.ids[i] for i in which[:4]),
                 remedy="Run sonoseg data prepare --overwrite, then go on with --resume",
             ) from error
+        if change is not None:
+            change(pixels, masks)
         pairs = torch.empty(len(rows), 2, *pixels.shape[1:])
         pairs[:, 0].copy_(torch.from_numpy(pixels)).div_(255)
         pairs[:, 1].copy_(torch.from_numpy(masks))

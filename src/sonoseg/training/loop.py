@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 import torch
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState
@@ -24,6 +25,7 @@ from sonoseg.network.presets import build
 from sonoseg.training.augmentation import apply, draw
 from sonoseg.training.batches import Pictures, seed_for
 from sonoseg.training.checkpoint import load_checkpoint, save_checkpoint
+from sonoseg.training.dress import dresser
 from sonoseg.training.losses import picture_losses
 from sonoseg.training.recipe import OptimiserOptions, Recipe
 from sonoseg.training.run import Run
@@ -154,11 +156,12 @@ class Trainer:
 
     def _prepare(self, which: Any, share: slice, epoch: int, step: int) -> tuple[Tensor, Tensor]:
         """The pictures of this process's share, augmented and scaled for the network."""
-        pairs = self.train_pictures.take(which[share]).to(self.device)
-        options = self.recipe.augmentation
+        options, seed = self.recipe.augmentation, (self.recipe.seed, epoch, step)
+        # Drawn for the whole batch, so that the number of processes does not change what is drawn.
+        places = np.arange(len(which))[share]
+        pairs = self.train_pictures.take(which[share], dresser(options, seed, places)).to(self.device)
         if options.active and len(pairs):
-            # Drawn for the whole batch, so that the number of processes does not change what is drawn.
-            generator = torch.Generator().manual_seed(seed_for(self.recipe.seed, epoch, step, 1 << 20))
+            generator = torch.Generator().manual_seed(seed_for(*seed, 1 << 20))
             pairs = apply(draw(options, len(which), generator)[share].to(self.device), pairs)
         return self._scaled(pairs[:, :1]), pairs[:, 1:]
 

@@ -55,6 +55,9 @@ class LossOptions(_Section):
     sides: Annotated[float, Field(ge=0)] = Field(
         0.5, description="deep supervision: each coarser output weighs so much less than the one before"
     )
+    presence: Annotated[float, Field(ge=0)] = Field(
+        0.25, description="weight of the presence head's own cross-entropy, where the network has one"
+    )
 
 
 class AugmentationOptions(_Section):
@@ -73,6 +76,11 @@ class AugmentationOptions(_Section):
     gamma: Annotated[float, Field(ge=0, lt=1)] = Field(0.0, description="exponent 1/(1+x)..1+x")
     speckle: Share = Field(0.0, description="largest standard deviation of multiplied noise")
     blur: Annotated[float, Field(ge=0)] = Field(0.0, description="largest standard deviation, pixels")
+    crop: Share = Field(0.0, description="chance of black outside a window that keeps the lesions")
+    erase: Share = Field(
+        0.0, description="chance of black outside a window without a lesion: the picture becomes a normal"
+    )
+    marks: Share = Field(0.0, description="chance of callipers, text, boxes or a pictogram drawn on")
 
     @property
     def active(self) -> bool:

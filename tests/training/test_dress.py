@@ -1,0 +1,116 @@
+"""Windows and marks: lesions kept whole or left out whole, and the same draws for any number of processes."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from sonoseg.training.dress import dresser
+from sonoseg.training.marks import draw_marks
+from sonoseg.training.recipe import AugmentationOptions
+from sonoseg.training.windows import LEAST, draw_window
+
+SIDE = 96
+SEEDS = st.integers(0, 2**31)
+
+
+def scene(top: int, left: int, height: int, width: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """A grey picture and a mask with one box, uint8 (SIDE, SIDE)."""
+    mask = np.zeros((SIDE, SIDE), dtype=np.uint8)
+    mask[top : top + height, left : left + width] = 1
+    return np.full((SIDE, SIDE), 90, dtype=np.uint8), mask
+
+
+BOXES = st.tuples(st.integers(0, 80), st.integers(0, 80), st.integers(1, 60), st.integers(1, 60))
+
+
+@given(BOXES, SEEDS)
+def test_an_erasing_window_holds_no_lesion_and_enough_tissue(
+    box: tuple[int, int, int, int], seed: int
+) -> None:
+    _, mask = scene(*box)
+    window = draw_window(mask, AugmentationOptions(erase=1), np.random.default_rng(seed))
+    if window is not None:
+        assert not mask[window].any()
+        assert mask[window].size >= LEAST * mask.size
+
+
+@given(BOXES, SEEDS)
+def test_a_cropping_window_keeps_the_lesion_whole(box: tuple[int, int, int, int], seed: int) -> None:
+    _, mask = scene(*box)
+    window = draw_window(mask, AugmentationOptions(crop=1), np.random.default_rng(seed))
+    assert window is not None
+    assert mask[window].sum() == mask.sum()
+    assert mask[window].size >= mask.size / 9 - 2 * SIDE
+
+
+def test_a_lesion_that_leaves_no_room_is_not_erased() -> None:
+    _, mask = scene(5, 5, 80, 80)
+    assert draw_window(mask, AugmentationOptions(erase=1), np.random.default_rng(0)) is None
+
+
+def test_a_normal_can_be_cropped_and_never_erased() -> None:
+    mask = np.zeros((SIDE, SIDE), dtype=np.uint8)
+    assert draw_window(mask, AugmentationOptions(erase=1), np.random.default_rng(0)) is None
+    window = draw_window(mask, AugmentationOptions(crop=1), np.random.default_rng(0))
+    assert window is not None
+    assert 0 < mask[window].size < mask.size
+
+
+def test_each_side_of_a_lesion_is_shown_as_often_as_it_is_large() -> None:
+    _, mask = scene(0, 30, 90, 10)
+    random = np.random.default_rng(3)
+    windows = [draw_window(mask, AugmentationOptions(erase=1), random) for _ in range(400)]
+    right = np.mean([window is not None and window[1].start > 30 for window in windows])
+    left_width, right_width = 30 - 2, SIDE - 40 - 2
+    assert right == pytest.approx(right_width / (left_width + right_width), abs=0.08)
+
+
+def test_marks_change_few_pixels_and_no_mask() -> None:
+    shares = []
+    for seed in range(60):
+        pixels, mask = scene(40, 30, 20, 30)
+        kept = mask.copy()
+        draw_marks(pixels, mask, np.random.default_rng(seed))
+        assert np.array_equal(mask, kept)
+        shares.append(float((pixels != 90).mean()))
+    assert min(shares) > 0
+    assert max(shares) < 0.25
+
+
+def test_marks_fall_on_lesions_and_beside_them() -> None:
+    _, mask = scene(40, 30, 20, 30)
+    on = off = 0
+    for seed in range(40):
+        pixels, _ = scene(40, 30, 20, 30)
+        draw_marks(pixels, mask, np.random.default_rng(seed))
+        changed = pixels != 90
+        on += bool(changed[38:62, 28:62].any())
+        off += not changed[38:62, 28:62].any()
+    assert on > 5
+    assert off > 5
+
+
+def test_nothing_asked_nothing_done() -> None:
+    assert dresser(AugmentationOptions(flip=0.5, blur=1), (0, 0, 0), range(4)) is None
+
+
+def test_a_share_of_the_batch_meets_the_same_draws() -> None:
+    options = AugmentationOptions(crop=0.6, erase=0.4, marks=0.7)
+    pairs = [scene(10 + 6 * n, 20, 20, 20) for n in range(6)]
+    pixels, masks = (np.stack(part) for part in zip(*pairs, strict=True))
+    before = pixels.copy()
+    own_pixels, own_masks = pixels[1::2].copy(), masks[1::2].copy()
+    whole = dresser(options, (7, 1, 2), range(6))
+    share = dresser(options, (7, 1, 2), range(1, 6, 2))
+    assert whole is not None
+    assert share is not None
+    whole(pixels, masks)
+    share(own_pixels, own_masks)
+    assert np.array_equal(own_pixels, pixels[1::2])
+    assert np.array_equal(own_masks, masks[1::2])
+    assert not np.array_equal(pixels, before)
+    assert set(np.unique(masks)) <= {0, 1}
