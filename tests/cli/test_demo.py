@@ -78,7 +78,7 @@ def test_broken_off_it_can_be_run_again(run: Run, tmp_path: Path, monkeypatch: p
     with monkeypatch.context() as patched:
         patched.setattr("sonoseg.outputs.folder.measure", stop)
         assert run("--out", out)[0] == 130
-    assert (out / "masks").is_dir()
+    assert (out / "journal.jsonl").is_file()
     assert run("--out", out)[0] == 0
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import json
 import subprocess
 import sys
@@ -63,7 +64,7 @@ def rows(out: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
-SUMMARIES = {"index.html", "results.csv", "results.json"}
+SUMMARIES = {"report.html", "report.json", "results.csv", "results.json", "journal.jsonl"}
 
 
 def test_one_picture(run: Run, tmp_path: Path) -> None:
@@ -78,7 +79,7 @@ def test_one_picture(run: Run, tmp_path: Path) -> None:
     assert set(np.unique(mask)) == {0, 255}
     assert mask[60, 80] == 255
     assert abs((mask > 0).sum() - 1600) < 200
-    for words in ("scan", "1 lesion in 1 picture.", f"Results: {out / 'index.html'}", RESEARCH_ONLY, "px²"):
+    for words in ("scan", "1 lesion in 1 picture.", f"Results: {out / 'report.html'}", RESEARCH_ONLY, "px²"):
         assert words in told
 
 
@@ -221,7 +222,7 @@ def test_a_batch_goes_on_past_bad_files_and_lists_them(run: Run, tmp_path: Path)
     assert "Traceback" not in warned
     assert {row["status"] for row in rows(out)} == {"lesion", "no lesion", "refused"}
     assert len(rows(out)) == 9
-    assert "clip of 3 frames" in (out / "index.html").read_text(encoding="utf-8")
+    assert "clip of 3 frames" in (out / "report.html").read_text(encoding="utf-8")
 
 
 def test_every_file_bad(run: Run, tmp_path: Path) -> None:
@@ -256,7 +257,8 @@ def test_nothing_to_do_is_an_error_before_any_work(
 def test_results_are_replaced_only_with_overwrite(run: Run, tmp_path: Path) -> None:
     picture, out = scan(tmp_path / "scan.png"), tmp_path / "out"
     assert run(picture, "--out", out)[0] == 0
-    before = {name: (out / name).read_bytes() for name in written(out)}
+    timed = {"journal.jsonl", "report.json"}
+    before = {name: (out / name).read_bytes() for name in written(out) - timed}
     (out / "masks" / "scan.png").write_text("edited by hand")
     code, told, warned = run(picture, "--out", out)
     assert code == 1
@@ -265,7 +267,7 @@ def test_results_are_replaced_only_with_overwrite(run: Run, tmp_path: Path) -> N
     assert told == ""
     assert (out / "masks" / "scan.png").read_text() == "edited by hand"
     assert run(picture, "--out", out, "--overwrite")[0] == 0
-    assert {name: (out / name).read_bytes() for name in written(out)} == before
+    assert {name: (out / name).read_bytes() for name in written(out) - timed} == before
 
 
 def test_results_below_the_searched_folder_are_not_searched(run: Run, tmp_path: Path) -> None:
@@ -351,3 +353,48 @@ def test_the_whole_process_imports_nothing_heavy_and_exits_3(dark_model: Path, t
     assert done.returncode == 3, done.stderr
     assert "loaded []" in done.stdout
     assert "Traceback" not in done.stderr
+
+
+def test_the_manifest_tells_what_went_in_and_what_came_out(run: Run, tmp_path: Path) -> None:
+    good, bad, out = scan(tmp_path / "in" / "good.png"), tmp_path / "in" / "bad.png", tmp_path / "out"
+    bad.touch()
+    assert run(tmp_path / "in", "--out", out, "--spacing", "0.1", "--attention", "-q")[0] == 3
+    value = json.loads((out / "report.json").read_text(encoding="utf-8"))
+    assert value["format"] == "sonoseg-report/1"
+    assert value["notice"] == RESEARCH_ONLY
+    assert value["started"] <= value["ended"]
+    assert value["options"]["spacing"] == [0.1, 0.1]
+    assert value["options"]["tta"] == "none"
+    assert value["model"]["name"] == "dark"
+    assert value["counts"] | {"pictures": 1, "lesions": 1, "refused": 1} == value["counts"]
+    assert value["versions"].keys() >= {"sonoseg", "python", "numpy", "onnxruntime"}
+    assert value["timings"]["segment"] > 0
+    used, refused = value["inputs"]
+    assert used == {"file": str(good), "sha256": digest(good), "bytes": good.stat().st_size, "used": True}
+    assert (refused["file"], refused["used"]) == (str(bad), False)
+    assert {one["path"] for one in value["outputs"]} == written(out) - {"report.json", "journal.jsonl"}
+    for one in value["outputs"]:
+        assert one["sha256"] == digest(out / one["path"])
+        assert one["bytes"] == (out / one["path"]).stat().st_size
+
+
+def test_warnings_are_in_the_manifest(run: Run, make_dark_model: Callable[..., Path], tmp_path: Path) -> None:
+    plain = make_dark_model(gates=0)
+    words = (scan(tmp_path / "scan.png"), "--out", tmp_path / "out", "--attention", "--model", plain)
+    run(*words, model=False)
+    value = json.loads((tmp_path / "out" / "report.json").read_text(encoding="utf-8"))
+    assert value["warnings"] == ["this model has no attention gates, so no maps are written"]
+
+
+def test_a_share_is_referred(run: Run, tmp_path: Path) -> None:
+    for k in range(4):
+        scan(tmp_path / "in" / f"{k}.png", dark=k != 2)
+    code, told, _ = run(tmp_path / "in", "--out", tmp_path / "out", "--refer", "0.25")
+    assert code == 0
+    assert "1 picture referred to a person" in told
+    assert [row["referred"] for row in rows(tmp_path / "out")].count("yes") == 1
+    assert run(tmp_path / "in", "--out", tmp_path / "x", "--refer", "1.5")[0] == 2
+
+
+def digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()

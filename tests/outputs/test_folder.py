@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +20,9 @@ from sonoseg.inference.predictor import Predictor
 from sonoseg.outputs import folder as folder_module
 from sonoseg.outputs.entries import About
 from sonoseg.outputs.folder import ResultsFolder
+from sonoseg.outputs.writers import picture_writers
 
+SUMMARIES = {"report.html", "report.json", "results.csv", "results.json", "journal.jsonl"}
 PICTURES = {Path("in/a.png"): "a", Path("in/sub/a.png"): "sub/a"}
 
 
@@ -44,15 +48,17 @@ def written(root: Path) -> set[str]:
 
 def test_everything_is_written_where_it_is_said(predictor: Predictor, about: About, tmp_path: Path) -> None:
     gates = predictor.model.card.attention
-    results = ResultsFolder(tmp_path / "out", PICTURES, about, probability=True, attention=True, gates=gates)
-    assert results.wants_attention
+    results = ResultsFolder(
+        tmp_path / "out", PICTURES, about, writers=picture_writers(probability=True, gates=gates)
+    )
     results.check()
     found = list(predictor.predict_many(frames(), attention=True))
     for one in found:
         assert len(results.add(one).lesions) == 1
     results.refuse("in/bad.png", "this file is empty.")
-    value = results.finish()
-    expected = {"index.html", "results.csv", "results.json"}
+    assert results.finish().counts.lesions == 2
+    value = json.loads(results.summary.read_text(encoding="utf-8"))
+    expected = set(SUMMARIES)
     for name in ("a", "sub/a"):
         expected |= {f"{kind}/{name}.png" for kind in ("masks", "overlays", "probability")}
         expected |= {f"attention/{name}_gate{k}.png" for k in (1, 2, 3, 4)}
@@ -60,7 +66,6 @@ def test_everything_is_written_where_it_is_said(predictor: Predictor, about: Abo
     for image in value["images"]:
         assert set(image["files"]) == {"overlay", "mask", "probability", *gates}
         assert set(image["files"].values()) <= expected
-    assert json.loads(results.summary.read_text(encoding="utf-8")) == value
     with Image.open(results.folder / "masks" / "sub" / "a.png") as mask:
         assert np.array_equal(np.asarray(mask) == 255, found[1].mask)
     rows = list(csv.DictReader((results.folder / "results.csv").open(encoding="utf-8")))
@@ -69,10 +74,10 @@ def test_everything_is_written_where_it_is_said(predictor: Predictor, about: Abo
 
 
 def test_only_what_is_asked_for_is_written(predictor: Predictor, about: About, tmp_path: Path) -> None:
-    results = ResultsFolder(tmp_path, PICTURES, about, gates=predictor.model.card.attention)
-    assert not results.wants_attention
+    results = ResultsFolder(tmp_path, PICTURES, about)
+    results.check()
     results.add(predictor.predict(frames()[0]))
-    assert written(tmp_path) == {"masks/a.png", "overlays/a.png"}
+    assert written(tmp_path) == {"masks/a.png", "overlays/a.png", "journal.jsonl"}
 
 
 def test_a_frame_without_a_file_goes_by_its_name(predictor: Predictor, about: About, tmp_path: Path) -> None:
@@ -80,12 +85,12 @@ def test_a_frame_without_a_file_goes_by_its_name(predictor: Predictor, about: Ab
     pixels = frames()[0].pixels
     results.add(predictor.predict(Frame(pixels, name="mine")))
     results.add(predictor.predict(Frame(pixels, name="../../escape")))
-    assert written(tmp_path) == {
+    assert written(tmp_path) == {"out/journal.jsonl"} | {
         f"out/{kind}/{n}.png" for kind in ("masks", "overlays") for n in ("mine", "escape")
     }
 
 
-@pytest.mark.parametrize("there", ["masks/sub/a.png", "overlays/a.png", "results.csv", "index.html"])
+@pytest.mark.parametrize("there", ["masks/sub/a.png", "overlays/a.png", "results.csv", "report.html"])
 def test_existing_results_are_not_replaced_unasked(about: About, tmp_path: Path, there: str) -> None:
     path = tmp_path / there
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -103,11 +108,11 @@ def test_other_files_in_the_folder_do_no_harm(about: About, tmp_path: Path) -> N
     (tmp_path / "masks" / "other.png").write_text("mine")
     (tmp_path / "notes.txt").write_text("mine")
     ResultsFolder(tmp_path, PICTURES, about).check()
-    assert written(tmp_path) == {"masks/other.png", "notes.txt"}
+    assert written(tmp_path) == {"masks/other.png", "notes.txt", "journal.jsonl"}
 
 
 def test_how_many_are_there_is_said(about: About, tmp_path: Path) -> None:
-    for name in ("results.csv", "results.json", "index.html"):
+    for name in ("results.csv", "results.json", "report.html"):
         (tmp_path / name).touch()
     with pytest.raises(OutputError, match=r"results\.csv and 2 more"):
         ResultsFolder(tmp_path, PICTURES, about).check()
@@ -144,12 +149,89 @@ def test_a_full_disk_is_said_and_leaves_no_half_file(
     predictor: Predictor, about: About, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     results = ResultsFolder(tmp_path, PICTURES, about)
+    results.check()
     found = predictor.predict(frames()[0])
 
     def full(path: Path, data: bytes) -> int:
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(Path, "write_bytes", full)
-    with pytest.raises(OutputError, match=r"masks/a\.png: cannot be written: No space left on device"):
+    with pytest.raises(OutputError, match=r"overlays/a\.png: cannot be written: No space left on device"):
         results.add(found)
-    assert written(tmp_path) == set()
+    assert written(tmp_path) == {"journal.jsonl"}
+
+
+def test_a_run_broken_off_is_said(predictor: Predictor, about: About, tmp_path: Path) -> None:
+    ResultsFolder(tmp_path, PICTURES, about).check()
+    with pytest.raises(OutputError, match=r"a run was broken off here.*--resume.*--overwrite"):
+        ResultsFolder(tmp_path, PICTURES, about).check()
+
+
+def real_frames(folder: Path) -> dict[Path, str]:
+    """The two pictures as files."""
+    names = {}
+    for number, frame in enumerate(frames()):
+        path = folder / f"in{number}.png"
+        Image.fromarray(frame.pixels).save(path)
+        names[path] = f"p{number}"
+    return names
+
+
+def test_what_is_done_is_known_again(predictor: Predictor, about: About, tmp_path: Path) -> None:
+    names = real_frames(tmp_path)
+    first, second = names
+    out = tmp_path / "out"
+    results = ResultsFolder(out, names, about)
+    results.check()
+    results.add(predictor.predict(first))
+    results.close()
+
+    results = ResultsFolder(out, names, about)
+    results.check(resume=True)
+    assert results.done(first)
+    assert not results.done(second)
+    results.add(predictor.predict(second))
+    assert [entry.name for entry in results.entries()] == ["p0", "p1"]
+
+    os.utime(first, (1, 1))  # touched, but the same bytes
+    assert results.done(first)
+    (out / "masks" / "p1.png").unlink()
+    assert not results.done(second)
+    assert [entry.name for entry in results.entries()] == ["p0"]
+    first.write_bytes(second.read_bytes() + b" ")
+    assert not results.done(first)
+
+
+def test_results_come_in_the_order_of_the_names(predictor: Predictor, about: About, tmp_path: Path) -> None:
+    results = ResultsFolder(tmp_path / "out", PICTURES, about)
+    results.check()
+    for frame in reversed(frames()):
+        results.add(predictor.predict(frame))
+    assert [entry.name for entry in results.entries()] == ["a", "sub/a"]
+    results.refuse("in/sub/a.png", "second.")
+    results.refuse("in/a.png", "first.")
+    results.refuse("elsewhere.png", "last.")
+    assert [one.reason for one in results.finish().refused] == ["first.", "second.", "last."]
+
+
+def test_overwriting_takes_old_summaries_away_first(about: About, tmp_path: Path) -> None:
+    for name in SUMMARIES:
+        (tmp_path / name).write_text("old")
+    results = ResultsFolder(tmp_path, PICTURES, about)
+    results.check(overwrite=True)
+    assert written(tmp_path) == {"journal.jsonl"}
+    results.finish()
+    assert written(tmp_path) == SUMMARIES
+
+
+def test_the_most_doubtful_are_referred(predictor: Predictor, about: About, tmp_path: Path) -> None:
+    results = ResultsFolder(tmp_path / "out", PICTURES, about)
+    results.check()
+    sure, other = (predictor.predict(frame) for frame in frames())
+    doubtful = replace(other, probability=np.where(other.mask, 0.51, 0.4).astype(np.float32))
+    results.add(sure)
+    results.add(doubtful)
+    assert results.finish(refer=0.5).referred == {"sub/a"}
+    value = json.loads(results.summary.read_text(encoding="utf-8"))
+    assert [image["referred"] for image in value["images"]] == [False, True]
+    assert json.loads((results.folder / "report.json").read_text())["counts"]["referred"] == 1

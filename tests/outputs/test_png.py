@@ -1,4 +1,4 @@
-"""Pictures written are read back: masks, probabilities, maps, thumbnails."""
+"""Pictures written are read back: masks, probabilities, maps."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from hypothesis.extra import numpy as hnp
 from PIL import Image
 
 from sonoseg.imaging.frame import Frame
-from sonoseg.imaging.overlay import AMBER, heatmap
+from sonoseg.imaging.overlay import heatmap
 from sonoseg.inference.segmentation import Segmentation
-from sonoseg.outputs.png import attention_png, colour_png, mask_png, probability_png, thumbnail_jpeg
+from sonoseg.outputs.png import attention_png, colour_png, mask_png, probability_png
 
 SIDES = hnp.array_shapes(min_dims=2, max_dims=2, min_side=1, max_side=30)
 
@@ -58,14 +58,3 @@ def test_an_attention_map_lies_over_the_picture(found: Segmentation) -> None:
     assert found.attention is not None
     shown = np.asarray(opened(attention_png(found, "attention_1")))
     assert np.array_equal(shown, heatmap(found.frame.pixels, found.attention["attention_1"]))
-
-
-def test_a_thumbnail_is_small_keeps_the_aspect_and_a_clear_outline(found: Segmentation) -> None:
-    data = thumbnail_jpeg(found, 300)
-    assert len(data) < 20_000
-    shown = np.asarray(opened(data, "JPEG")).astype(int)
-    assert shown.shape == (200, 300, 3)
-    # Somewhere near the left edge of the lesion (column 100) the outline's colour is nearly pure.
-    strip = shown[100, 97:104]
-    assert np.abs(strip - np.array(AMBER)).max(axis=1).min() < 90
-    assert np.abs(shown[10, 10] - 60).max() <= 3

@@ -5,47 +5,50 @@ from __future__ import annotations
 import csv
 import io
 import json
-from pathlib import Path
+import math
+from dataclasses import replace
+from types import SimpleNamespace
+from typing import Any
 
-import numpy as np
 import pytest
 
 from sonoseg import RESEARCH_ONLY, __version__
-from sonoseg.findings.lesions import measure
-from sonoseg.imaging.frame import Frame, Spacing
-from sonoseg.inference.predictor import Predictor
-from sonoseg.inference.segmentation import Segmentation
+from sonoseg.imaging.calibration import UNKNOWN
+from sonoseg.imaging.frame import Spacing
 from sonoseg.outputs.entries import About, Entry, Refused
-from sonoseg.outputs.tables import COLUMNS, results_csv, results_json
+from sonoseg.outputs.results import Results
+from sonoseg.outputs.tables import COLUMNS, write_csv, write_json
 
-
-def entry(name: str, *boxes: tuple[int, int, int, int], spacing: Spacing | None = None) -> Entry:
-    """A picture of 60 x 80 with lesions at top, left, height, width."""
-    mask = np.zeros((60, 80), dtype=bool)
-    for top, left, height, width in boxes:
-        mask[top : top + height, left : left + width] = True
-    frame = Frame(np.zeros((60, 80), dtype=np.uint8), spacing, Path(f"{name}.png"))
-    probability = mask.astype(np.float32) * np.float32(0.75)
-    findings = measure(Segmentation(frame, probability, mask, mask, 0.5, None, "m", "r"))
-    files = {"overlay": f"overlays/{name}.png", "mask": f"masks/{name}.png"}
-    return Entry(name, f"in/{name}.png", frame.shape, spacing, findings, files)
-
-
-ENTRIES = [
-    entry("two", (5, 5, 10, 20), (30, 40, 20, 30), spacing=Spacing(0.1, 0.2)),
-    entry("none"),
-    entry('odd, "name"\nü', (0, 0, 6, 6)),
-]
 REFUSED = [Refused("in/bad.png", "this file is empty (0 bytes). Copy it again.")]
 
 
 @pytest.fixture
-def about(dark_model: Path) -> About:
-    return About.of(Predictor(dark_model, threshold=0.4), "sonoseg predict")
+def entries(make: SimpleNamespace) -> list[Entry]:
+    return [
+        make.entry("two", (5, 5, 10, 20), (30, 40, 20, 30), spacing=Spacing(0.1, 0.2)),
+        make.entry("none"),
+        make.entry('odd, "name"\nü', (0, 0, 6, 6), frame=12),
+    ]
 
 
-def test_the_csv_has_a_row_a_lesion_a_picture_without_and_a_refusal(about: About) -> None:
-    rows = list(csv.DictReader(io.StringIO(results_csv(about, ENTRIES, REFUSED))))
+def read_csv(results: Results) -> list[dict[str, str]]:
+    text = io.StringIO()
+    write_csv(text, results)
+    return list(csv.DictReader(io.StringIO(text.getvalue())))
+
+
+def read_json(results: Results) -> dict[str, Any]:
+    text = io.StringIO()
+    write_json(text, results)
+    value: dict[str, Any] = json.loads(text.getvalue())
+    assert text.getvalue() == json.dumps(value, indent=2, ensure_ascii=False) + "\n"
+    return value
+
+
+def test_the_csv_has_a_row_a_lesion_a_picture_without_and_a_refusal(
+    about: About, entries: list[Entry], make: SimpleNamespace
+) -> None:
+    rows = read_csv(make.results(about, entries, REFUSED))
     assert tuple(rows[0]) == COLUMNS
     assert [(row["image"], row["status"], row["lesion"], row["lesions"]) for row in rows] == [
         ("two", "lesion", "1", "2"),
@@ -60,13 +63,19 @@ def test_the_csv_has_a_row_a_lesion_a_picture_without_and_a_refusal(about: About
     assert float(first["width"]) == pytest.approx(6.0)
     assert float(first["height"]) == pytest.approx(2.0)
     assert float(first["mean_probability"]) == 0.75
+    assert first["orientation"] == "parallel"
     assert [first[f"box_{side}"] for side in ("top", "left", "height", "width")] == ["30", "40", "20", "30"]
     assert (first["spacing_row"], first["spacing_column"]) == ("0.1", "0.2")
+    assert (first["scale_origin"], first["scale_reason"]) == ("given", "")
     assert first["mask"] == "masks/two.png"
+    assert 0 < float(first["image_uncertainty"]) < 1
     assert rows[2]["unit"] == "px"
     assert rows[2]["area"] == rows[2]["spacing_row"] == ""
+    assert (rows[3]["scale_origin"], rows[3]["scale_reason"]) == ("none", UNKNOWN)
+    assert [row["frame"] for row in rows] == ["", "", "", "12", ""]
     assert rows[4]["reason"].startswith("this file is empty")
     for row in rows:
+        assert row["referred"] == ""
         assert row["model"] == "dark"
         assert row["model_hash"] == about.model_hash
         assert row["threshold"] == "0.4"
@@ -74,9 +83,9 @@ def test_the_csv_has_a_row_a_lesion_a_picture_without_and_a_refusal(about: About
         assert row["notice"] == RESEARCH_ONLY
 
 
-def test_the_json_says_the_same_and_survives_json(about: About) -> None:
-    value = results_json(about, ENTRIES, REFUSED)
-    assert json.loads(json.dumps(value)) == value
+def test_the_json_says_the_same(about: About, entries: list[Entry], make: SimpleNamespace) -> None:
+    results = make.results(about, entries, REFUSED)
+    value = read_json(results)
     assert value["format"] == "sonoseg-results/1"
     assert value["made_by"] == "sonoseg predict"
     assert value["notice"] == RESEARCH_ONLY
@@ -86,15 +95,42 @@ def test_the_json_says_the_same_and_survives_json(about: About) -> None:
     assert [lesion["lesion"] for lesion in two["lesions"]] == [1, 2]
     assert two["lesions"][0]["box"] == {"top": 30, "left": 40, "height": 20, "width": 30}
     assert two["lesions"][0]["pixels"] == 600
+    assert two["lesions"][0]["scale"] == {"spacing": [0.1, 0.2], "origin": "given", "reason": ""}
     assert two["spacing"] == [0.1, 0.2]
     assert none["lesions"] == []
     assert none["spacing"] is None
+    assert none["scale_reason"] == UNKNOWN
     assert odd["unit"] == "px"
+    assert (odd["frame"], two["frame"]) == (12, None)
     assert value["refused"] == [{"file": "in/bad.png", "reason": REFUSED[0].reason}]
-    rows = list(csv.DictReader(io.StringIO(results_csv(about, ENTRIES, REFUSED))))
-    assert float(rows[0]["longest_axis"]) == two["lesions"][0]["longest_axis"]
+    for name, figure in two["lesions"][0].items():
+        if name in COLUMNS and isinstance(figure, float):
+            assert float(read_csv(results)[0][name]) == figure
 
 
-def test_nothing_at_all_is_still_a_table(about: About) -> None:
-    assert results_csv(about, [], []).splitlines() == [",".join(COLUMNS)]
-    assert results_json(about, [], [])["images"] == []
+def test_who_is_referred_is_said_only_where_it_was_asked(
+    about: About, entries: list[Entry], make: SimpleNamespace
+) -> None:
+    assert [image["referred"] for image in read_json(make.results(about, entries))["images"]] == [None] * 3
+    results = make.results(about, entries, referred=frozenset({"none"}))
+    assert [image["referred"] for image in read_json(results)["images"]] == [False, True, False]
+    assert [row["referred"] for row in read_csv(results)] == ["no", "no", "yes", "no"]
+
+
+def test_what_is_unknown_is_null_and_an_empty_cell(
+    about: About, entries: list[Entry], make: SimpleNamespace
+) -> None:
+    findings = entries[2].findings
+    lesion = replace(findings.lesions[0], mean_probability=math.nan, echo_level=None, echo_contrast=None)
+    results = make.results(about, [replace(entries[2], findings=replace(findings, lesions=(lesion,)))])
+    (image,) = read_json(results)["images"]
+    (row,) = read_csv(results)
+    for name in ("mean_probability", "echo_level", "echo_contrast"):
+        assert image["lesions"][0][name] is None
+        assert row[name] == ""
+
+
+def test_nothing_at_all_is_still_a_table(about: About, make: SimpleNamespace) -> None:
+    assert read_csv(make.results(about, [])) == []
+    value = read_json(make.results(about, []))
+    assert (value["images"], value["refused"]) == ([], [])

@@ -20,8 +20,12 @@ PATIENCE = 2.0
 
 
 @contextmanager
-def plain_warnings() -> Iterator[None]:
-    """Show our own warnings as one line each on stderr, and leave out Pillow's remarks on odd files."""
+def plain_warnings() -> Iterator[list[str]]:
+    """Show our own warnings as one line each on stderr, and leave out Pillow's remarks on odd files.
+
+    Gives the list of what was shown, which grows.
+    """
+    shown: list[str] = []
 
     def show(
         message: Warning | str,
@@ -31,13 +35,14 @@ def plain_warnings() -> Iterator[None]:
         file: TextIO | None = None,
         line: str | None = None,
     ) -> None:
+        shown.append(str(message))
         warn(str(message))
 
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", module="PIL")
         warnings.simplefilter("always", SonosegWarning)
         warnings.showwarning = show
-        yield
+        yield shown
 
 
 def warn(text: str) -> None:

@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import shutil
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from enum import StrEnum
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,8 +16,8 @@ import typer
 from rich.markup import escape
 
 from sonoseg import RESEARCH_ONLY
-from sonoseg.cli.common import err, out, print_json
-from sonoseg.errors import BatchError, SonosegError, UsageError
+from sonoseg.cli.common import err, out
+from sonoseg.errors import BatchError, OutputError, SonosegError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -19,6 +25,7 @@ if TYPE_CHECKING:
     from sonoseg.imaging.frame import Frame, Spacing
     from sonoseg.inference.predictor import Predictor
     from sonoseg.outputs.folder import ResultsFolder
+    from sonoseg.outputs.results import Results
 
 ROWS = 40
 """Lesions that the table on the terminal shows; results.csv has all."""
@@ -29,7 +36,26 @@ class RuntimeChoice(StrEnum):
 
     auto = "auto"
     onnx = "onnx"
+    openvino = "openvino"
     torch = "torch"
+
+
+class PrecisionChoice(StrEnum):
+    """What the engine computes in."""
+
+    auto = "auto"
+    fp32 = "fp32"
+    bf16 = "bf16"
+    int8 = "int8"
+
+
+class TtaChoice(StrEnum):
+    """Test-time augmentation."""
+
+    none = "none"
+    flip = "flip"
+    scales = "scales"
+    full = "full"
 
 
 def predict(
@@ -43,7 +69,20 @@ def predict(
         float | None,
         typer.Option(help="Lesion where the probability is this or more; the card's by default."),
     ] = None,
-    runtime: Annotated[RuntimeChoice, typer.Option(help="What runs the network.")] = RuntimeChoice.auto,
+    runtime: Annotated[
+        RuntimeChoice, typer.Option(help="What runs the network: the fastest installed one by default.")
+    ] = RuntimeChoice.auto,
+    precision: Annotated[
+        PrecisionChoice,
+        typer.Option(help="What it computes in: the fastest that the card allows by default."),
+    ] = PrecisionChoice.auto,
+    tta: Annotated[
+        TtaChoice, typer.Option(help="Show each picture mirrored, at other scales, or both; slower, surer.")
+    ] = TtaChoice.none,
+    refer: Annotated[
+        float | None,
+        typer.Option(min=0, max=1, help="Mark this share of the pictures, the most doubtful, for a person."),
+    ] = None,
     probability: Annotated[
         bool, typer.Option("--probability", help="Write probabilities too, as PNG of 16 bits.")
     ] = False,
@@ -52,52 +91,104 @@ def predict(
     ] = False,
     spacing: Annotated[
         str | None,
-        typer.Option(help="Millimetres per pixel, one number or ROW,COLUMN; sizes are in px without it."),
+        typer.Option(help="Millimetres per pixel, one number or ROW,COLUMN; in place of what a file says."),
     ] = None,
     batch: Annotated[int, typer.Option(min=1, help="Pictures a run of the network.")] = 8,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on where a run with the same options was broken off.")
+    ] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace results that are there.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Write results.json to stdout too.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Say only what went wrong.")] = False,
 ) -> None:
-    """Outline the lesions in pictures.
+    """Outline the lesions in pictures, and measure them.
 
-    Writes masks and overlays on each picture's own grid, results.csv, results.json and index.html. Goes on
-    past a file that cannot be read, lists it at the end and exits with 3.
+    Writes masks and overlays on each picture's own grid, results.csv, results.json, report.html and
+    report.json. Goes on past a file that cannot be read, lists it at the end and exits with 3. Broken off, it
+    goes on with --resume.
     """
     millimetres = None if spacing is None else parse_spacing(spacing)
+    if resume and overwrite:
+        raise UsageError("both --resume and --overwrite", remedy="Go on, or begin anew: give one of them")
     from sonoseg.cli.notices import plain_warnings, warn
     from sonoseg.imaging.find import find_pictures
     from sonoseg.inference.predictor import Predictor
     from sonoseg.outputs.entries import About
     from sonoseg.outputs.folder import SUBFOLDERS, ResultsFolder
+    from sonoseg.outputs.manifest import Notes
     from sonoseg.outputs.names import result_names
+    from sonoseg.outputs.writers import picture_writers
 
-    with plain_warnings():
+    with plain_warnings() as warned:
         # Results of a former run below a searched folder are no pictures to segment.
         pictures = find_pictures(paths, skip=[to / name for name in SUBFOLDERS])
-        predictor = Predictor(model, runtime=runtime.value, threshold=threshold)
+        start = time.monotonic()
+        predictor = Predictor(
+            model,
+            runtime=runtime.value,
+            precision=precision.value,
+            pictures=len(pictures),
+            threshold=threshold,
+            tta=tta.value,
+        )
+        loaded = time.monotonic()
         gates = predictor.model.card.attention
         if attention and not gates:
             warn("this model has no attention gates, so no maps are written")
+            warned.append("this model has no attention gates, so no maps are written")
+        options = {
+            "tta": tta.value,
+            "spacing": None if millimetres is None else list(millimetres),
+            "probability": probability,
+            "attention": attention,
+        }
         results = ResultsFolder(
             to,
             result_names(pictures, paths),
-            About.of(predictor, "sonoseg predict"),
-            probability=probability,
-            attention=attention,
-            gates=gates,
+            About.of(predictor, "sonoseg predict", options),
+            writers=picture_writers(probability=probability, gates=gates if attention else ()),
         )
-        results.check(overwrite=overwrite)
-        segment_all(predictor, results, pictures, spacing=millimetres, batch=batch, quiet=quiet)
-        summary = results.finish()
+        results.check(overwrite=overwrite, resume=resume)
+        with resumable():
+            todo = [picture for picture in pictures if not (resume and results.done(picture))]
+            if len(todo) < len(pictures) and not quiet:
+                err.print(f"{len(pictures) - len(todo):,} of {len(pictures):,} pictures are done already")
+            results.begin(len(todo))
+            segment_all(
+                predictor,
+                results,
+                todo,
+                spacing=millimetres,
+                batch=batch,
+                attention=attention and bool(gates),
+                quiet=quiet,
+            )
+            spent = time.monotonic() - loaded
+            timings = {"load": round(loaded - start, 3), "segment": round(spent, 3)}
+            found = results.finish(Notes(timings, warned, dict(predictor.model.card.sha256)), refer=refer)
+        results.close()
     if as_json:
-        print_json(summary)
+        with results.summary.open(encoding="utf-8") as file:
+            shutil.copyfileobj(file, sys.stdout)
     elif not quiet:
-        report(results)
-    if results.refused:
-        for one in results.refused:
+        report(results, found)
+    if found.refused:
+        for one in found.refused:
             err.print(f"[yellow]refused:[/] {escape(one.file)}: {escape(one.reason)}", soft_wrap=True)
-        raise BatchError(f"{len(results.refused)} of {len(pictures)} files gave no result")
+        raise BatchError(f"{len(found.refused)} of {len(pictures)} files gave no result")
+
+
+@contextmanager
+def resumable() -> Iterator[None]:
+    """Say, where the work within is broken off, that it can be gone on with."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        err.print("interrupted; what is done is kept: go on with the same command and --resume")
+        raise
+    except OutputError as error:
+        remedy = f"{error.remedy or 'See to it'}; then go on with the same command and --resume"
+        raise OutputError(error.found, where=error.where, remedy=remedy) from error
 
 
 def segment_all(
@@ -107,11 +198,19 @@ def segment_all(
     *,
     spacing: Spacing | None = None,
     batch: int = 8,
+    attention: bool = False,
     quiet: bool = False,
 ) -> None:
-    """Predict pictures into a results folder, noting those that cannot be used."""
-    from sonoseg.cli.notices import LateBar
+    """Predict pictures into a results folder, noting those that cannot be used.
 
+    Results are written in threads while the network works on the next pictures, and noted in order.
+    """
+    from concurrent.futures import ThreadPoolExecutor
+
+    from sonoseg.cli.notices import LateBar
+    from sonoseg.inference.pipeline import ahead
+
+    writing = ThreadPoolExecutor(2, "sonoseg-write")
     with LateBar("Segmenting", len(pictures), shown=not quiet) as bar:
 
         def refuse(picture: object, error: SonosegError) -> None:
@@ -119,41 +218,47 @@ def segment_all(
             results.refuse(str(picture), f"{reason}.")
             bar.advance()
 
-        for segmentation in predictor.predict_many(
-            pictures, batch=batch, attention=results.wants_attention, spacing=spacing, on_error=refuse
-        ):
-            results.add(segmentation)
-            bar.advance()
+        found = predictor.predict_many(
+            pictures, batch=batch, attention=attention, spacing=spacing, on_error=refuse
+        )
+        try:
+            for _, entry in ahead(writing, results.write, found, 4):
+                results.commit(entry.result())
+                bar.advance()
+        finally:
+            writing.shutdown(wait=True, cancel_futures=True)
 
 
-def report(results: ResultsFolder) -> None:
+def report(results: ResultsFolder, found: Results) -> None:
     """Print the lesions as a table, where the results are, and the research-only line."""
     from rich.box import SIMPLE
     from rich.table import Table
     from rich.text import Text
 
-    from sonoseg.outputs.index_page import area_text, count_text, size_text
+    from sonoseg.outputs.wording import area_text, count_text, scale_notes, size_text
 
     table = Table("Picture", box=SIMPLE, pad_edge=False)
     # Broken titles leave the names of pictures room on a terminal of 80 columns.
     for title in ("Lesion", "Longest\naxis", "Perpen-\ndicular", "Area", "Proba-\nbility"):
         table.add_column(title, justify="right", no_wrap=True)
-    rows = [(entry, lesion) for entry in results.entries for lesion in entry.findings.lesions]
-    for entry, lesion in rows[:ROWS]:
-        unit = entry.findings.unit
+    rows = ((entry, lesion) for entry in found.entries() for lesion in entry.findings.lesions)
+    for entry, lesion in islice(rows, ROWS):
         table.add_row(
             Text(entry.name, overflow="fold"),
             str(lesion.number),
-            size_text(lesion.longest_axis, unit),
-            size_text(lesion.perpendicular, unit),
-            area_text(lesion.area, unit),
+            size_text(lesion.longest_axis, lesion.unit),
+            size_text(lesion.perpendicular, lesion.unit),
+            area_text(lesion.area, lesion.unit),
             f"{lesion.mean_probability:.2f}",
         )
-    if rows:
+    if found.counts.lesions:
         out.print(table)
-    if len(rows) > ROWS:
-        out.print(f"and {len(rows) - ROWS:,} more in results.csv")
-    out.print(count_text(results.entries, results.refused))
+    if found.counts.lesions > ROWS:
+        out.print(f"and {found.counts.lesions - ROWS:,} more in results.csv")
+    out.print(count_text(found.counts, len(found.refused), len(found.referred or ())))
+    for note in scale_notes(found.counts):
+        out.print(escape(note), soft_wrap=True)
+    out.print(f"Model {escape(found.about.model)} ({found.about.model_hash}), {escape(found.about.runtime)}")
     out.print(f"Results: {escape(str(results.page))}", soft_wrap=True)
     out.print(RESEARCH_ONLY, style="bold")
 

@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from functools import cache
+from pathlib import Path
 from typing import Any
 
+from pydantic import ConfigDict, TypeAdapter
+
 from sonoseg import __version__
+from sonoseg.files import sha256_file
 from sonoseg.findings.lesions import Findings
-from sonoseg.imaging.frame import Spacing
+from sonoseg.imaging.calibration import Scale
 from sonoseg.inference.predictor import Predictor
 
 
 @dataclass(frozen=True)
 class About:
-    """Where results come from: the command, the versions, the model and how it was applied."""
+    """Where results come from: the command, the versions, the model and how it was applied.
+
+    options: what else the user asked for that shapes the results, by the option's name.
+    """
 
     command: str
     model: str
@@ -23,9 +33,10 @@ class About:
     postprocessing: dict[str, Any]
     runtime: str
     sonoseg: str = __version__
+    options: dict[str, Any] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, predictor: Predictor, command: str) -> About:
+    def of(cls, predictor: Predictor, command: str, options: Mapping[str, Any] | None = None) -> About:
         """What a predictor is, for `command` ("sonoseg predict")."""
         card = predictor.model.card
         return cls(
@@ -36,31 +47,123 @@ class About:
             temperature=card.temperature,
             postprocessing=predictor.postprocessing.model_dump(),
             runtime=predictor.runtime,
+            options=dict(options or {}),
         )
+
+    def fingerprint(self) -> dict[str, Any]:
+        """What must be equal for two runs to give equal results, flat: one value a name."""
+        flat: dict[str, Any] = {}
+        for name, value in asdict(self).items():
+            if isinstance(value, dict):
+                flat |= {f"{name}.{key}": each for key, each in value.items()}
+            else:
+                flat[name] = value
+        return flat
+
+
+@dataclass(frozen=True)
+class Source:
+    """A file as it was when it was read: its SHA-256, its size in bytes, its time of change."""
+
+    sha256: str
+    bytes: int
+    changed_ns: int
+
+    @classmethod
+    def of(cls, path: Path) -> Source:
+        """Look at a file and hash it. Raises OSError."""
+        seen = path.stat()
+        return cls(sha256_file(path), seen.st_size, seen.st_mtime_ns)
+
+    def still(self, path: Path) -> bool:
+        """Whether the file is the one it was; hashed again only where its size is and its time is not."""
+        try:
+            seen = path.stat()
+            if seen.st_size != self.bytes:
+                return False
+            return seen.st_mtime_ns == self.changed_ns or sha256_file(path) == self.sha256
+        except OSError:
+            return False
+
+
+@dataclass(frozen=True)
+class Written:
+    """One file that was written: its path relative to the results folder, with /; its SHA-256; its bytes."""
+
+    path: str
+    sha256: str
+    bytes: int
+
+
+@dataclass(frozen=True)
+class Preview:
+    """A small view for the page: the picture as JPEG, and over it what was found, as SVG path data.
+
+    width, height: of the JPEG in pixels. The paths' grid is twice as fine: see svg.svg_path.
+    outline: around each lesion, in their order. band: where the border is in doubt, "" where unknown.
+    scale: the JPEG's pixels per pixel of the picture, (down, right).
+    """
+
+    jpeg: bytes
+    width: int
+    height: int
+    outline: str = ""
+    band: str = ""
+    scale: tuple[float, float] = (1.0, 1.0)
 
 
 @dataclass(frozen=True)
 class Entry:
     """One picture's results.
 
-    name: as result_names gives it. file: the picture, as the user named it.
-    shape: (H, W) pixels. spacing: mm per pixel, or None.
-    files: paths of what was written for it, relative to the results folder, by kind ("mask", "overlay" ...).
-    thumbnail: JPEG bytes of the overlay, small.
+    name: as result_names gives it. file: the picture, as the user named it; frame: its number in a clip.
+    shape: (H, W) pixels. scale: the spacing of the whole picture, who says so, and why there is none; each
+    lesion has its own.
+    uncertainty: of the whole result, 0 sure .. 1 in doubt; NaN where unknown.
+    files: what was written for it, by kind ("mask", "overlay" ...).
+    preview: for the page. source: the file it came from, None where there is none.
     """
+
+    # How a journal keeps one: bytes as base64, and NaN as NaN.
+    __pydantic_config__ = ConfigDict(
+        ser_json_bytes="base64", val_json_bytes="base64", ser_json_inf_nan="constants"
+    )
 
     name: str
     file: str
     shape: tuple[int, int]
-    spacing: Spacing | None
+    scale: Scale
     findings: Findings
-    files: dict[str, str] = field(default_factory=dict)
-    thumbnail: bytes = b""
+    uncertainty: float = math.nan
+    files: dict[str, Written] = field(default_factory=dict)
+    preview: Preview | None = None
+    frame: int | None = None
+    source: Source | None = None
+
+    @property
+    def paths(self) -> dict[str, str]:
+        """The paths of its files by kind."""
+        return {kind: one.path for kind, one in self.files.items()}
+
+    def to_json(self) -> bytes:
+        """One line of JSON, from which `from_json` makes an equal entry."""
+        return _adapter().dump_json(self)
+
+    @classmethod
+    def from_json(cls, line: bytes) -> Entry:
+        """Raises ValueError for anything else than what `to_json` gives."""
+        return _adapter().validate_json(line)
 
 
 @dataclass(frozen=True)
 class Refused:
-    """One file that could not be used, and why."""
+    """One file that could not be used, and why. name: what its results would have been called."""
 
     file: str
     reason: str
+    name: str = ""
+
+
+@cache
+def _adapter() -> TypeAdapter[Entry]:
+    return TypeAdapter(Entry)

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from sonoseg.imaging.overlay import heatmap, overlay
+from sonoseg.imaging.overlay import heatmap
 from sonoseg.inference.segmentation import Segmentation
 
 _EFFORT = 3  # zlib's level: 6 takes 2.5 times as long for 5 % of an overlay's bytes
@@ -36,21 +36,6 @@ def attention_png(segmentation: Segmentation, gate: str) -> bytes:
     gate: a key of segmentation.attention, such as "attention_1".
     """
     return _png(heatmap(segmentation.frame.pixels, (segmentation.attention or {})[gate]))
-
-
-def thumbnail_jpeg(segmentation: Segmentation, side: int = 360) -> bytes:
-    """A small JPEG of the overlay, its longer side at most `side` pixels.
-
-    The outline is drawn at the small size: a shrunk one would fade.
-    """
-    small = Image.fromarray(segmentation.frame.pixels)
-    small.thumbnail((side, side), Image.Resampling.BILINEAR, reducing_gap=2.0)
-    mask = Image.fromarray(segmentation.mask.astype(np.uint8) * np.uint8(255)).resize(small.size)
-    buffer = io.BytesIO()
-    shown = overlay(np.asarray(small), np.asarray(mask) > 127)
-    # Colour is not subsampled: the outline is a pixel wide.
-    Image.fromarray(shown).save(buffer, format="JPEG", quality=82, subsampling=0)
-    return buffer.getvalue()
 
 
 def _png(values: NDArray[Any]) -> bytes:

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from sonoseg.imaging.calibration import Calibration
 from sonoseg.imaging.frame import Frame, Spacing
 
 FOLDER = Path(__file__).parent
@@ -34,5 +35,6 @@ def frames() -> list[Frame]:
     for row, path in zip(table(), paths(), strict=True):
         with Image.open(path) as picture:
             pixels = np.asarray(picture.convert("L"))
-        read.append(Frame(pixels, Spacing(float(row["spacing_row"]), float(row["spacing_column"])), path))
+        spacing = Spacing(float(row["spacing_row"]), float(row["spacing_column"]))
+        read.append(Frame(pixels, source=path, calibration=Calibration.of(spacing, "table")))
     return read

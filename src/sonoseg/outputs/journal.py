@@ -1,0 +1,206 @@
+"""The journal of a results folder: what is done, a line each, so that a broken run goes on where it stopped.
+
+A line is written, and handed to the system, when all files of a picture are in place. A process killed at
+any moment leaves whole lines and at most one torn one at the end, which is dropped. The journal also spares
+memory: the tables and the page are made from it, one line at a time, however many pictures there are.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import Any, BinaryIO
+
+from sonoseg.errors import OutputError
+from sonoseg.outputs.entries import Entry
+
+FORMAT = "sonoseg-journal/1"
+
+_HEAD, _ENTRY, _SESSION = b'{"journal":', b'{"entry":', b'{"session":'
+
+
+class Journal:
+    """A file of lines: first what the run is, then each picture done, and each session of work.
+
+    path: the file. fingerprint: what must be equal for results to belong together, one value a name.
+
+    Open it with `start` or `resume`, and close it, or use it as a context.
+    """
+
+    def __init__(self, path: Path, file: BinaryIO, places: dict[str, int], sessions: list[dict[str, Any]]):
+        self.path = path
+        self.sessions = sessions
+        self._file = file
+        self._places = places
+
+    @classmethod
+    def start(cls, path: Path, fingerprint: dict[str, Any]) -> Journal:
+        """Begin a new journal, in place of one that is there. Raises OutputError."""
+        head = {"format": FORMAT, "fingerprint": fingerprint}
+        try:
+            file = path.open("w+b", buffering=0)
+        except OSError as error:
+            raise _cannot_write(path, error) from error
+        journal = cls(path, file, {}, [])
+        journal._append(_HEAD + _plain(head))
+        return journal
+
+    @classmethod
+    def resume(cls, path: Path, fingerprint: dict[str, Any]) -> Journal:
+        """Go on with a journal that is there, or start one. A torn last line is dropped.
+
+        Raises OutputError where it cannot be read, is no journal, or belongs to a run of another model or
+        with other options; the message says which.
+        """
+        try:
+            file = path.open("r+b", buffering=0)
+            head = file.read(len(_HEAD))
+        except FileNotFoundError:
+            return cls.start(path, fingerprint)
+        except OSError as error:
+            raise OutputError(f"this journal cannot be opened: {error.strerror}", where=path) from error
+        if len(head) < len(_HEAD) and _HEAD.startswith(head):  # killed in its very first write
+            file.close()
+            return cls.start(path, fingerprint)
+        try:
+            places, sessions, end = _read(path, fingerprint)
+            file.truncate(end)
+            file.seek(end)
+        except BaseException:
+            file.close()
+            raise
+        return cls(path, file, places, sessions)
+
+    def __enter__(self) -> Journal:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the file; what is in the journal can still be read."""
+        self._file.close()
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._places
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+    def add(self, entry: Entry) -> None:
+        """Note a picture whose files are in place, in place of one of its name. Raises OutputError."""
+        self._places[entry.name] = self._append(_ENTRY + entry.to_json())
+
+    def session(self, value: dict[str, Any]) -> None:
+        """Note what is known of one stretch of work: when, how many pictures. Raises OutputError."""
+        self.sessions.append(value)
+        self._append(_SESSION + _plain(value))
+
+    def forget(self, name: str) -> None:
+        """Leave a picture out: its results are to be made again."""
+        self._places.pop(name, None)
+
+    def get(self, name: str) -> Entry:
+        """The entry of that name. Raises KeyError."""
+        with self.path.open("rb") as file:
+            return self._at(file, self._places[name])
+
+    def entries(self, names: Iterable[str]) -> Iterator[Entry]:
+        """The entries of those names that are in the journal, in that order, read one at a time."""
+        with self.path.open("rb") as file:
+            for name in names:
+                if name in self._places:
+                    yield self._at(file, self._places[name])
+
+    @staticmethod
+    def _at(file: BinaryIO, place: int) -> Entry:
+        file.seek(place)
+        return Entry.from_json(file.readline()[len(_ENTRY) : -2])
+
+    def _append(self, line: bytes) -> int:
+        """Write one line, and return where it starts."""
+        try:
+            place = self._file.tell()
+            left = memoryview(line + b"}\n")
+            while left:  # without a buffer, a write may take a part
+                left = left[self._file.write(left) :]
+        except OSError as error:
+            raise _cannot_write(self.path, error) from error
+        return place
+
+
+def made_by(path: Path) -> str | None:
+    """The command whose journal this is; None where it is none."""
+    try:
+        with path.open("rb") as file:
+            command = json.loads(file.readline())["journal"]["fingerprint"]["command"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return str(command)
+
+
+def _read(path: Path, fingerprint: dict[str, Any]) -> tuple[dict[str, int], list[dict[str, Any]], int]:
+    """Where each entry's line starts, the sessions, and where the last whole line ends."""
+    places: dict[str, int] = {}
+    sessions: list[dict[str, Any]] = []
+    end = 0
+    with path.open("rb") as file:
+        for number, line in enumerate(file):
+            if not line.endswith(b"}\n"):
+                break
+            try:
+                if number == 0:
+                    _same(path, json.loads(line)["journal"], fingerprint)
+                elif line.startswith(_ENTRY):
+                    places[Entry.from_json(line[len(_ENTRY) : -2]).name] = end
+                elif line.startswith(_SESSION):
+                    sessions.append(json.loads(line)["session"])
+            except (ValueError, KeyError, TypeError) as error:
+                if number == 0:
+                    raise _not_ours(path) from error
+                break  # damaged: what follows is made again
+            end += len(line)
+    if end == 0:
+        raise _not_ours(path)
+    return places, sessions, end
+
+
+def _same(path: Path, head: dict[str, Any], fingerprint: dict[str, Any]) -> None:
+    if head["format"] != FORMAT:
+        raise ValueError(head["format"])
+    then, now = head["fingerprint"], json.loads(_plain(fingerprint))
+    differing = [
+        f"{name} was {then.get(name)!r} and is {now.get(name)!r}"
+        for name in sorted(then.keys() | now.keys())
+        if then.get(name) != now.get(name)
+    ]
+    if differing:
+        raise OutputError(
+            f"these results were begun otherwise: {'; '.join(differing)}",
+            where=path.parent,
+            remedy="Go on with the same model and options, or begin anew with --overwrite or another --out",
+        )
+
+
+def _plain(value: dict[str, Any]) -> bytes:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), sort_keys=True).encode()
+
+
+def _not_ours(path: Path) -> OutputError:
+    return OutputError(
+        "this is not a journal of sonoseg, or its first line is damaged",
+        where=path,
+        remedy="Choose another --out, or begin anew with --overwrite",
+    )
+
+
+def _cannot_write(path: Path, error: OSError) -> OutputError:
+    return OutputError(
+        f"cannot be written: {error.strerror or error}",
+        where=path,
+        remedy="Free some space, or choose a folder you may write to",
+    )

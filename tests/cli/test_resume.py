@@ -1,0 +1,199 @@
+"""`sonoseg predict --resume`: killed at any moment, it goes on and ends as if nothing had happened."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from sonoseg.cli.main import main
+
+Run = Callable[..., tuple[int, str, str]]
+
+TIMED = {"journal.jsonl", "report.json"}
+"""What holds times, and so differs from run to run."""
+
+
+@pytest.fixture
+def run(dark_model: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+    """Run `sonoseg predict` in process: exit code, stdout, stderr."""
+
+    def call(*words: object) -> tuple[int, str, str]:
+        argv = ["sonoseg", "predict", *map(str, words), "--model", str(dark_model)]
+        monkeypatch.setattr(sys, "argv", argv)
+        code = 0
+        try:
+            main()
+        except SystemExit as end:
+            code = int(end.code or 0)
+        told = capsys.readouterr()
+        return code, told.out, told.err
+
+    monkeypatch.setenv("COLUMNS", "120")
+    return call
+
+
+@pytest.fixture
+def scans(tmp_path: Path) -> Path:
+    """Sixty pictures with a dark square each, no two alike, and one that is none."""
+    folder = tmp_path / "scans"
+    folder.mkdir()
+    draw = np.random.default_rng(3)
+    for number in range(60):
+        pixels = draw.integers(120, 180, (90, 120), dtype=np.uint8)
+        top, left, side = (int(value) for value in draw.integers(10, 40, 3))
+        pixels[top : top + side, left : left + side] = 5
+        Image.fromarray(pixels).save(folder / f"{number:02d}.png")
+    (folder / "31.png").write_text("no picture")
+    return folder
+
+
+def contents(out: Path) -> dict[str, str]:
+    """The hash of every file, those that hold times left out."""
+    return {
+        path.relative_to(out).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in out.rglob("*")
+        if path.is_file() and path.name not in TIMED
+    }
+
+
+def lines(out: Path) -> int:
+    journal = out / "journal.jsonl"
+    return journal.read_bytes().count(b'\n{"entry":') if journal.exists() else 0
+
+
+def killed(words: list[str], out: Path, after: int) -> int:
+    """Run the command, kill it once so many pictures are done, and return how many were."""
+    # One picture a batch and a slow pen, so that there is a moment to kill it in.
+    program = (
+        "import time\n"
+        "from sonoseg.outputs.folder import ResultsFolder as R\n"
+        "write = R.write\n"
+        "R.write = lambda self, found: (time.sleep(0.02), write(self, found))[1]\n"
+        "from sonoseg.cli.main import main\n"
+        "main()\n"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", program, *words], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    try:
+        end = time.monotonic() + 120
+        while lines(out) < after and process.poll() is None and time.monotonic() < end:
+            time.sleep(0.005)
+        process.send_signal(signal.SIGKILL)
+    finally:
+        process.kill()
+        process.wait()
+    assert process.returncode == -signal.SIGKILL
+    return lines(out)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="SIGKILL")
+def test_killed_twice_it_ends_as_an_unbroken_run(
+    run: Run, dark_model: Path, scans: Path, tmp_path: Path
+) -> None:
+    whole, broken = tmp_path / "whole", tmp_path / "broken"
+    assert run(scans, "--out", whole, "-q", "--batch", 1)[0] == 3
+    words = ["predict", str(scans), "--out", str(broken), "--model", str(dark_model), "-q", "--batch", "1"]
+    first = killed(words, broken, 7)
+    assert 7 <= first < 59
+    assert not (broken / "results.csv").exists()
+    second = killed([*words, "--resume"], broken, first + 9)
+    assert first < second < 59
+    times = {path: path.stat().st_mtime_ns for path in (broken / "masks").iterdir()}
+    code, _, warned = run(scans, "--out", broken, "--batch", 1, "--resume")
+    assert code == 3
+    assert f"{second} of 60 pictures are done already" in warned
+    assert contents(broken) == contents(whole)
+    kept = sum(path.stat().st_mtime_ns == before for path, before in times.items())
+    assert kept >= second  # what was done was left as it was
+    manifest = json.loads((broken / "report.json").read_text(encoding="utf-8"))
+    assert len(manifest["sessions"]) == 3
+    unbroken = json.loads((whole / "report.json").read_text(encoding="utf-8"))
+    assert manifest["inputs"] == unbroken["inputs"]
+    assert manifest["counts"] == unbroken["counts"]
+
+
+def test_a_finished_run_has_nothing_left_to_do(
+    run: Run, scans: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "out"
+    for number in range(5, 60):
+        (scans / f"{number:02d}.png").unlink()
+    assert run(scans, "--out", out, "-q")[0] == 0
+    before = contents(out)
+    code, _, warned = run(scans, "--out", out, "--resume")
+    assert (code, contents(out)) == (0, before)
+    assert "5 of 5 pictures are done already" in warned
+    # A picture more: only that one is segmented.
+    (scans / "05.png").write_bytes((scans / "04.png").read_bytes())
+    code, told, warned = run(scans, "--out", out, "--resume")
+    assert code == 0
+    assert "5 of 6 pictures are done already" in warned
+    assert "in 6 pictures" in told
+
+
+def test_other_options_or_pictures_are_told(run: Run, scans: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    picture = scans / "00.png"
+    assert run(picture, "--out", out, "-q")[0] == 0
+    code, _, warned = run(picture, "--out", out, "--resume", "--threshold", "0.3", "--spacing", "0.1")
+    assert code == 1
+    assert "options.spacing was None and is [0.1, 0.1]" in warned
+    assert "threshold was 0.5 and is 0.3" in warned
+    picture.write_bytes((scans / "01.png").read_bytes())
+    code, _, warned = run(picture, "--out", out, "--resume")
+    assert code == 0
+    assert "done already" not in warned  # another picture under its name: segmented anew
+    code, _, warned = run(picture, "--out", out, "--resume", "--overwrite")
+    assert code == 2
+    assert "both --resume and --overwrite" in warned
+
+
+def test_a_full_disk_and_an_interrupt_leave_what_can_be_gone_on_with(
+    run: Run, scans: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "out"
+    real = Path.write_bytes
+    done = 0
+
+    def full(path: Path, data: bytes) -> int:
+        nonlocal done
+        done += 1
+        if done > 12:
+            raise OSError(28, "No space left on device")
+        return real(path, data)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "write_bytes", full)
+        code, _, warned = run(scans, "--out", out, "-q")
+    assert code == 1
+    assert "No space left on device" in warned
+    assert "then go on with the same command and --resume" in warned
+    assert "Traceback" not in warned
+    kept = lines(out)
+    assert 1 <= kept <= 6
+    code, _, warned = run(scans, "--out", out, "-q")
+    assert code == 1
+    assert "a run was broken off here" in warned
+
+    def stop(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr("sonoseg.outputs.folder.ResultsFolder.commit", stop)
+        code, _, warned = run(scans, "--out", out, "-q", "--resume")
+    assert code == 130
+    assert "interrupted; what is done is kept" in warned
+    assert run(scans, "--out", out, "-q", "--resume")[0] == 3
+    assert lines(out) == 59
