@@ -2,7 +2,8 @@
 
 `python docs/make_results.py add NAME STUDY` keeps a study's summary and rows in docs/results/studies/;
 `python docs/make_results.py ship RUN NAME ...` puts a run's Model into the package, with the kept studies'
-figures on its card; `python docs/make_results.py` writes every table anew, between the markers of the pages:
+figures on its card; `curves NAME RUN` keeps a run's log and draws its curves to docs/images/curves-NAME.png;
+`python docs/make_results.py` writes every table and curve anew, the tables between the markers of the pages:
 
     <!-- table: NAME NAME ... -->
     <!-- end of table -->
@@ -27,6 +28,7 @@ from sonoseg.outputs.evaluation_tables import Kind, interval
 DOCS = Path(__file__).resolve().parent
 STUDIES = DOCS / "results" / "studies"
 PAGES = (DOCS.parent / "README.md", *sorted(DOCS.rglob("*.md")))
+LOGS = DOCS / "results" / "logs"
 BLOCK = re.compile(r"(<!-- table: (?P<names>[^>]+?) -->\n).*?(<!-- end of table -->)", re.DOTALL)
 
 SHIPPED = re.compile(r"(<!-- shipped:begin -->\n).*?(<!-- shipped:end -->)", re.DOTALL)
@@ -147,14 +149,35 @@ def add(name: str, study: Path) -> None:
     shutil.copyfile(study / "images.csv", STUDIES / f"{name}.csv")
 
 
+def keep_log(name: str, run: Path) -> None:
+    """Keep a run's log: a line an epoch and part, the last where an epoch was repeated."""
+    LOGS.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(run / "log.jsonl", LOGS / f"{name}.jsonl")
+
+
+def draw_curves() -> None:
+    """Draw the kept logs' curves. They show no picture of any set."""
+    import pandas as pd
+
+    from sonoseg.figures.style import save
+    from sonoseg.figures.training import curves
+
+    for log in sorted(LOGS.glob("*.jsonl")):
+        save(curves(pd.read_json(log, lines=True)), DOCS / "images" / f"curves-{log.stem}.png")
+
+
 def main() -> None:
     """See the module's docstring."""
+    if sys.argv[1:2] == ["curves"]:
+        keep_log(sys.argv[2], Path(sys.argv[3]))
+        return
     if sys.argv[1:2] == ["add"]:
         add(sys.argv[2], Path(sys.argv[3]))
         return
     if sys.argv[1:2] == ["ship"]:
         ship(Path(sys.argv[2]), sys.argv[3:])
         return
+    draw_curves()
     for page in PAGES:
         before = page.read_text("utf-8")
         after = refresh(before)
