@@ -239,7 +239,7 @@ def _report(measures: list[Measures], pair: Pair | None) -> None:
                 f"{lesion.height_width_ratio:.2f}",
                 area_text(lesion.area, lesion.unit),
                 size_text(lesion.depth, lesion.unit),
-                ", ".join(word for word in words if word),
+                "\n".join(word for word in words if word),
             )
         if not one.findings.lesions:
             table.add_row(name, "none")

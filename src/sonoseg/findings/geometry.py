@@ -75,14 +75,14 @@ def longest_axis(hull: Points) -> tuple[Points, float]:
 
 
 def perpendicular(hull: Points, ends: Points) -> tuple[Points, float]:
-    """The hull's longest chord at right angles to the axis between `ends`: its two ends and its length.
+    """The longest chord of a hull at right angles to the axis between `ends`: its two ends and its length.
 
     This is where a person puts the second pair of callipers (WHO, 1979: the greatest perpendicular diameter).
     The chord's length is concave along the axis, so the longest passes through a corner; of several equal
     ones (parallel sides) the middle one is taken.
 
-    hull: float (K, 2) as convex_hull gives it. ends: float (2, 2) as longest_axis gives them. Returns the
-    ends, float (2, 2), and the length; of a mere point or line, zero.
+    hull: float (K, 2) as convex_hull gives it. ends: float (2, 2), of any axis. Returns the ends, float (2,
+    2), and the length; zero across an axis without a length.
     """
     along = ends[1] - ends[0]
     length = float(np.hypot(*along))
@@ -90,21 +90,28 @@ def perpendicular(hull: Points, ends: Points) -> tuple[Points, float]:
         return ends.copy(), 0.0
     along = along / length
     across = np.array([-along[1], along[0]])
-    places, offsets = (hull - ends[0]) @ along, (hull - ends[0]) @ across
-    # Both chains run from one end of the axis to the other; none but its ends lies as far out along it.
-    inner = (places > 0) & (places < length)
-    chains = []
-    for side in (offsets > 0, offsets < 0):
-        order = np.flatnonzero(inner & side)
-        order = order[np.argsort(places[order], kind="stable")]
-        chains.append((np.r_[0.0, places[order], length], np.r_[0.0, offsets[order], 0.0]))
-    upper, lower = (np.interp(places, *chain) for chain in chains)
-    chords = upper - lower
-    best = float(chords.max())
-    equal = places[chords >= best * (1 - 1e-9)]
+    corners = np.stack([(hull - ends[0]) @ along, (hull - ends[0]) @ across], axis=1)
+    low, high = _chords(corners, corners[:, 0])
+    best = float((high - low).max())
+    equal = corners[high - low >= best * (1 - 1e-9), 0]
     at = (float(equal.min()) + float(equal.max())) / 2
-    low, high = (float(np.interp(at, *chain)) for chain in chains[::-1])
-    return ends[0] + at * along + np.outer([low, high], across), high - low
+    low, high = _chords(corners, np.array([at]))
+    both = np.array([low[0], high[0]])
+    return ends[0] + at * along + np.outer(both, across), float(high[0] - low[0])
+
+
+def _chords(corners: Points, places: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Where lines at `places` (N,) of the first axis enter and leave a polygon, on the second: (N,) each."""
+    start, stop = corners, np.roll(corners, -1, axis=0)
+    run = stop[:, 0] - start[:, 0]
+    share = (places[:, None] - start[None, :, 0]) / np.where(run == 0, 1, run)[None, :]
+    met = (share >= -1e-12) & (share <= 1 + 1e-12) & (run != 0)[None, :]
+    second = start[None, :, 1] + share * (stop[:, 1] - start[:, 1])[None, :]
+    # Corners themselves are always met: those of sides along the line, and all of a mere point.
+    on = np.isclose(places[:, None], start[None, :, 0], rtol=0, atol=1e-12)
+    second = np.where(met, second, start[None, :, 1])
+    low, high = np.where(met | on, second, np.inf), np.where(met | on, second, -np.inf)
+    return low.min(axis=1), high.max(axis=1)
 
 
 def polygon_length(corners: Points) -> float:

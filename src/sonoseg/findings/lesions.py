@@ -44,7 +44,7 @@ class Lesion:
     unit: of its lengths, "mm" or "px"; areas are in its square. scale: the spacing that holds at its place,
         who says so, and the reason where there is none.
     longest_axis: the greatest distance between two points of its outline.
-    perpendicular: the longest chord of its hull at right angles to that.
+    perpendicular: the longest chord at right angles to that, of the hull of the outline without stairs.
     width, height: of the upright box around it, along columns and rows.
     height_width_ratio: height / width.
     angle: of the longest axis to the skin line (the picture's rows), degrees, 0..90.
@@ -202,11 +202,12 @@ def _lesion(
     box = Box(top, left, *mask.shape)
     scale = frame.calibration.at(box)
     spacing = down, right = scale.spacing or (1.0, 1.0)
-    hull = convex_hull(edge_points(mask) * spacing)
-    ends, longest = longest_axis(hull)
-    across, short = perpendicular(hull, ends)
+    border = outline(mask)
+    ends, longest = longest_axis(convex_hull(edge_points(mask) * spacing))
+    # Smoothed once: the stairs of the pixels would add to every chord, as they do not to height and width.
+    across, short = perpendicular(convex_hull(smooth_outline(border, 1) * spacing), ends)
     width, height, angle = box.width * right, box.height * down, angle_to_skin(ends)
-    shape = shape_of(smooth_outline(outline(mask)) * spacing)
+    shape = shape_of(smooth_outline(border) * spacing)
     pixels = int(mask.sum())
     area = pixels * down * right
     diameter = 2 * math.sqrt(area / math.pi)
