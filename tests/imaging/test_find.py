@@ -7,6 +7,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from sonoseg.errors import InputError, SonosegWarning
@@ -166,3 +167,19 @@ def test_folders_that_cannot_be_listed_for_real(
 def test_the_root_of_a_search(tree: Path, monkeypatch: pytest.MonkeyPatch, path: str, root: str) -> None:
     monkeypatch.chdir(tree)
     assert search_root(path) == (tree / root if root != "." else tree)
+
+
+def test_dicom_with_and_without_an_ending(tmp_path: Path, make_dicom: Callable[..., Path]) -> None:
+    pixels = np.zeros((20, 20), dtype=np.uint8)
+    for name in ("a.dcm", "b.DICOM", "c.ima", "IM0001", "1.2.840.113619.2.5", "d.txt", ".IM0002"):
+        make_dicom(tmp_path / name, pixels)
+    make_dicom(tmp_path / "DICOMDIR", pixels)
+    (tmp_path / "README").write_text("words " * 100)
+    (tmp_path / "notes.2").write_text("words")
+    assert names(find_pictures([tmp_path]), tmp_path) == [
+        "1.2.840.113619.2.5",
+        "IM0001",
+        "a.dcm",
+        "b.DICOM",
+        "c.ima",
+    ]

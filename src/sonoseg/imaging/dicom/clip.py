@@ -11,9 +11,10 @@ from typing import BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from sonoseg.errors import InputError, SonosegError, SonosegWarning
+from sonoseg.errors import InputError, MissingExtra, SonosegError, SonosegWarning
 from sonoseg.imaging.calibration import Box, Calibration, Origin, Spacing
 from sonoseg.imaging.dicom.codecs import Samples, check_codec, decode, frame_bytes, native
+from sonoseg.imaging.dicom.detect import looks_like_dicom
 from sonoseg.imaging.dicom.fragments import Damaged, Fragments, index_fragments
 from sonoseg.imaging.dicom.header import Header, read_header
 from sonoseg.imaging.dicom.privacy import blank_outside
@@ -65,6 +66,8 @@ class Clip:
     def _open(self, keep_burned_in: bool, spacing: Spacing | None, origin: Origin) -> None:
         file = self.path.open("rb")
         self._files.append(file)
+        if not looks_like_dicom(file.read(512)):
+            raise InputError("not a DICOM file", where=self.path, remedy="Check whether it is the right file")
         header, source = read_header(file, self.path)
         if source is not file:
             self._files.append(source)
@@ -290,6 +293,8 @@ def _check(header: Header, path: Path) -> None:
 
 def _worded(error: BaseException, path: Path, place: str) -> BaseException | None:
     """Our error for one of any kind; None for what is no matter of the file (an interrupt)."""
+    if isinstance(error, MissingExtra) and error.where is None:
+        return MissingExtra(error.found, where=path, remedy=error.remedy)
     if isinstance(error, SonosegError):
         return error
     if isinstance(error, Damaged):

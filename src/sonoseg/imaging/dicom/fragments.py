@@ -6,12 +6,13 @@ Source: PS3.5 A.4 (encapsulation, offset tables) and PS3.3 C.7.6.3.1.8 (Extended
 from __future__ import annotations
 
 from array import array
+from bisect import bisect_left
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import BinaryIO, Literal, NamedTuple
+from typing import BinaryIO, NamedTuple
 
+# Encapsulated data are little endian in every transfer syntax.
 ITEM, END = b"\xfe\xff\x00\xe0", b"\xfe\xff\xdd\xe0"
-ITEM_BIG, END_BIG = b"\xff\xfe\xe0\x00", b"\xff\xfe\xe0\xdd"
 
 MAX_FRAGMENTS = 2_000_000
 """More than any clip has; an endless row of empty fragments stops here."""
@@ -59,12 +60,11 @@ def index_fragments(
     basic, starts, lengths = _items(file, offset, size, frames)
     if not len(starts):
         raise Damaged("its pixel data hold no fragment")
-    items = {start - 8: number for number, start in enumerate(starts)}
-    origin = starts[0] - 8
     for table in (extended, basic):
-        first = [items.get(origin + distance, -1) for distance in table[:frames]]
+        first = [_number_at(starts, starts[0] + distance) for distance in table[:frames]]
         if len(first) == frames and first[0] == 0 and all(a < b for a, b in pairwise(first)):
-            after = items.get(origin + table[frames], len(starts)) if len(table) > frames else len(starts)
+            after = _number_at(starts, starts[0] + table[frames]) if len(table) > frames else -1
+            after = after if after > first[-1] else len(starts)
             return Fragments(starts, lengths, array("L", [*first, after]))
     if len(starts) == frames:
         return Fragments(starts, lengths, array("L", range(frames + 1)))
@@ -81,6 +81,12 @@ def index_fragments(
     return Fragments(starts, lengths, array("L", [*first[:frames], after]))
 
 
+def _number_at(starts: array[int], start: int) -> int:
+    """The number of the fragment that starts there, or -1."""
+    number = bisect_left(starts, start)
+    return number if number < len(starts) and starts[number] == start else -1
+
+
 def _items(
     file: BinaryIO, offset: int, size: int, frames: int
 ) -> tuple[Sequence[int], array[int], array[int]]:
@@ -92,22 +98,19 @@ def _items(
     while at + 8 <= size:
         file.seek(at)
         head = file.read(8)
-        big = head[:4] in (ITEM_BIG, END_BIG)
-        tag = head[:4]
-        if tag in (END, END_BIG):
+        if head.startswith(END):
             break
-        if tag not in (ITEM, ITEM_BIG):
+        if not head.startswith(ITEM):
             if not table_seen:
                 raise Damaged("its pixel data are not compressed as its header says")
             raise Damaged("the row of its fragments is broken")
-        length = int.from_bytes(head[4:], "big" if big else "little")
+        length = int.from_bytes(head[4:], "little")
         if at + 8 + length > size:
             raise Damaged("it is truncated: a fragment is longer than the file")
         if not table_seen:
             table_seen = True
             value = file.read(min(length, 4 * (frames + 1)))
-            order: Literal["big", "little"] = "big" if big else "little"
-            basic = [int.from_bytes(value[k : k + 4], order) for k in range(0, len(value) - 3, 4)]
+            basic = [int.from_bytes(value[k : k + 4], "little") for k in range(0, len(value) - 3, 4)]
         else:
             if len(starts) >= MAX_FRAGMENTS:
                 raise Damaged("it has an absurd count of fragments")

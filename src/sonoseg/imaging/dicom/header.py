@@ -243,8 +243,8 @@ def _inflated(file: BinaryIO, path: Path) -> BinaryIO:
     try:
         inflater = zlib.decompressobj(-zlib.MAX_WBITS)
         total = 0
-        while not inflater.eof and (part := inflater.unconsumed_tail or file.read(1 << 20)):
-            data = inflater.decompress(part, 1 << 22)
+        while not inflater.eof and (part := inflater.unconsumed_tail or file.read(1 << 16)):
+            data = inflater.decompress(part, 1 << 18)
             total += len(data)
             if total > MAX_INFLATED:
                 raise InputError(

@@ -68,9 +68,13 @@ def _unfolded(data: NDArray[np.int64], bits: int) -> NDArray[np.int64]:
     entries: list[int] = data.tolist()  # lists: the segments are many and short
     table: list[int] = []
 
+    left = MAX_ENTRIES  # segments; those that copy others could go on for hours
+
     def read(at: int, segments: int | None, nested: bool) -> None:
+        nonlocal left
         done = 0
-        while at + 2 < len(entries) and len(table) < MAX_ENTRIES and done != segments:
+        while at + 2 < len(entries) and len(table) < MAX_ENTRIES and done != segments and left:
+            left -= 1
             kind, length = entries[at : at + 2]
             at += 2
             if kind == 0:
