@@ -127,9 +127,11 @@ def test_each_thread_has_its_own(clip: Path) -> None:
     wrong: list[int] = []
 
     def work() -> None:
-        for number in list(range(12)) * 5:
-            if not np.array_equal(read(FrameRef(clip, number)).pixels, GREY + number):
-                wrong.append(number)
+        wrong.extend(
+            number
+            for number in list(range(12)) * 5
+            if not np.array_equal(read(FrameRef(clip, number)).pixels, GREY + number)
+        )
 
     threads = [threading.Thread(target=work) for _ in range(4)]
     for thread in threads:

@@ -52,16 +52,18 @@ def test_mutations_never_end_in_anything_but_our_errors(
         for k, syntax in enumerate(("1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.4.50"))
     ]
     path = tmp_path / "mutated.dcm"
-    for _ in range(150):
+    for _ in range(80):
         data = bytearray(originals[rng.integers(len(originals))])
         for place in rng.integers(0, len(data), rng.integers(1, 8)):
             data[place] = rng.integers(256)
         path.write_bytes(data[: rng.integers(1, len(data) + 1)] if rng.random() < 0.2 else data)
+        said = ""
         try:
             with Clip(path) as clip:
                 clip.frame(clip.count - 1)
         except SonosegError as error:
-            assert "Secretname" not in str(error)
+            said = str(error)
+        assert "Secretname" not in said
 
 
 @pytest.mark.parametrize("keyword", ["Rows", "SamplesPerPixel"])

@@ -74,7 +74,7 @@ def test_windows_agree_with_pydicom(function: str) -> None:
 
 @pytest.mark.parametrize(
     "window",
-    [(2000.0, 0.0), (2000.0, -5.0), (float("nan"), 100.0), (1e9, 100.0), (-1e9, 10.0), (4090.0, 2.0)],
+    [(2000.0, 0.0), (2000.0, -5.0), (np.nan, 100.0), (1e9, 100.0), (-1e9, 10.0), (4090.0, 2.0)],
 )
 def test_a_window_that_shows_nothing_is_no_window(window: tuple[float, float]) -> None:
     assert shown(windows=(window,)) == [0, 64, 128, 191, 255]
@@ -85,7 +85,8 @@ def test_the_first_sensible_window_is_taken() -> None:
 
 
 def test_rescaled_before_the_window() -> None:
-    assert shown(windows=((1000.5, 2001.0),), slope=0.5) == shown(windows=((2001.0, 4002.0),))
+    assert shown(windows=((1000.5, 2001.0),), slope=0.5) == [0, 64, 128, 191, 255]
+    assert shown(windows=((1000.5, 2001.0),)) == [0, 128, 255, 255, 255]
     assert shown(slope=-1.0) == [255, 191, 128, 64, 0]
 
 
