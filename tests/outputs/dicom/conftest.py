@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import (
     ExplicitVRLittleEndian,
@@ -129,6 +128,18 @@ def clip(tmp_path: Path) -> Case:
 
 
 @pytest.fixture
+def make_case() -> Callable[..., Case]:
+    """A file with attributes of one's own in a folder, and one lesion."""
+
+    def make(folder: Path, *, shape: tuple[int, int] = (60, 83), **values: Any) -> Case:
+        path = write_ultrasound(folder / "own.dcm", shape=shape, **values)
+        segmentation, findings = segment(path, TWO[:1], shape=shape)
+        return path, [segmentation], [findings]
+
+    return make
+
+
+@pytest.fixture
 def anonymous(tmp_path: Path) -> Case:
     """A file without anything of a patient, one lesion, no spacing."""
     path = write_ultrasound(tmp_path / "anonymous.dcm", patient=False)
@@ -158,12 +169,3 @@ def dciodvfy() -> Callable[[Path], list[str]]:
         return [line for line in lines if line.startswith("Error")]
 
     return errors
-
-
-def texts(dataset: Dataset) -> str:
-    """Every value of a data set and its sequences as one text."""
-    return "\n".join(str(element.value) for element in dataset.iterall() if element.keyword != "PixelData")
-
-
-def mask_of(segmentation: Segmentation) -> NDArray[np.bool_]:
-    return segmentation.mask

@@ -264,6 +264,8 @@ def finish(dataset: Dataset, source: Source, description: str, when: datetime | 
         if keyword in dataset or keyword == "ContentDate":
             setattr(dataset, keyword, day)
             setattr(dataset, keyword.replace("Date", "Time"), time)
+    for item in dataset.get("ContributingEquipmentSequence", []):  # highdicom names itself in it
+        item.ContributionDateTime = day + time
     if source.anonymised:
         dataset.PatientIdentityRemoved = "YES"
         dataset.DeidentificationMethod = ANONYMISED
@@ -271,6 +273,8 @@ def finish(dataset: Dataset, source: Source, description: str, when: datetime | 
             for name in (keyword, keyword.replace("Date", "Time")):
                 if name in dataset:
                     delattr(dataset, name)
+        if "ContributingEquipmentSequence" in dataset:
+            del dataset.ContributingEquipmentSequence
 
 
 def encode(dataset: Dataset) -> bytes:

@@ -66,8 +66,8 @@ class Site(CodedEnum):
 class Side(CodedEnum):
     """Laterality, stated only where the source file states it."""
 
-    RIGHT = Coded("24028007", "SCT", "Right", "PS3.16 CID 244")
-    LEFT = Coded("7771000", "SCT", "Left", "PS3.16 CID 244")
+    RIGHT = Coded("24028007", "SCT", "Right", "PS3.16 CID 2, CID 244")
+    LEFT = Coded("7771000", "SCT", "Left", "PS3.16 CID 2, CID 244")
 
 
 class Measure(CodedEnum):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from copy import deepcopy
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -167,7 +168,7 @@ def _dataset(
     )
     region = Site.BREAST.concept
     if source.side:
-        region.LateralityCodeSequence = [(Side.RIGHT if source.side == "R" else Side.LEFT).item]
+        region.AnatomicRegionModifierSequence = [(Side.RIGHT if source.side == "R" else Side.LEFT).item]
     descriptions = [
         SegmentDescription(
             segment_number=number,
@@ -227,6 +228,8 @@ def _refer(dataset: Dataset, source: Source, segments: Sequence[_Segment]) -> No
         segment = segments[int(identified[0].ReferencedSegmentNumber) - 1]
         number = frame_number(source, segment.segmentation)
         for derivation in group.DerivationImageSequence:
+            # highdicom lets all frames share one item: each needs its own, for its own frame number.
+            derivation.SourceImageSequence = deepcopy(list(derivation.SourceImageSequence))
             for item in derivation.SourceImageSequence:
                 item.ReferencedSOPClassUID = source.sop_class
                 if number is not None:
