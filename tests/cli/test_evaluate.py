@@ -16,7 +16,10 @@ from sonoseg.datasets.prepared import PreparedSet
 from sonoseg.datasets.splits import Split
 from sonoseg.errors import DatasetError, MissingExtra, ModelError, OutputError, SonosegError, UsageError
 
-FILES = {"images.csv", "summary.json", "froc.csv", "reliability.csv", "index.html", "figures"}
+FILES = {
+    *("images.csv", "summary.json", "froc.csv", "reliability.csv", "risk_coverage.csv"),
+    *("index.html", "figures"),
+}
 
 
 def run(*words: object) -> str:
@@ -39,6 +42,16 @@ def study(given: tuple[object, ...], tmp_path_factory: pytest.TempPathFactory) -
     return folder, run(*given, "--out", folder)
 
 
+@pytest.mark.usefixtures("no_figures")
+def test_passes_are_averaged_on_request(
+    given: tuple[object, ...], study: tuple[Path, str], tmp_path: Path
+) -> None:
+    run(*given, "--tta", "flip", "--out", tmp_path / "flip")
+    flip, plain = (json.loads((f / "summary.json").read_text("utf-8")) for f in (tmp_path / "flip", study[0]))
+    assert (flip["model"]["tta"], plain["model"]["tta"]) == ("flip", "none")
+    assert flip["calibration"]["whole"] != plain["calibration"]["whole"]
+
+
 @pytest.fixture
 def no_figures(monkeypatch: pytest.MonkeyPatch) -> None:
     """For tests of everything but the figures, which take most of the time."""
@@ -51,6 +64,7 @@ def test_it_leaves_tables_summary_figures_and_page(study: tuple[Path, str], phan
     rows = pd.read_csv(folder / "images.csv")
     assert set(rows["id"]) == set(Split.load(phantom_split).part(0).test)
     assert {"dice", "hd95_mm", "size_stratum", "marks_stratum", "raw_dice", "max_probability"} <= set(rows)
+    assert rows["uncertainty"].between(0, 1).all()
     summary = json.loads((folder / "summary.json").read_text("utf-8"))
     assert summary["part"] == "test"
     assert summary["counts"]["images"] == len(rows)

@@ -136,13 +136,32 @@ def test_the_froc_ends_where_all_candidates_count(study: Study) -> None:
 def test_saved_and_loaded_it_is_the_same(study: Study, tmp_path: Path) -> None:
     study.save(tmp_path)
     assert sorted(path.name for path in tmp_path.iterdir()) == [
-        *("froc.csv", "images.csv", "reliability.csv", "summary.json")
+        *("froc.csv", "images.csv", "reliability.csv", "risk_coverage.csv", "summary.json")
     ]
     again = Study.load(tmp_path)
+    pd.testing.assert_frame_equal(again.risk_coverage, study.risk_coverage, rtol=1e-6)
     pd.testing.assert_frame_equal(again.rows, study.rows, check_dtype=False, rtol=1e-6)
     assert again.summary == json.loads(json.dumps(study.summary))
     pd.testing.assert_frame_equal(again.reliability, study.reliability, rtol=1e-6)
     assert again.rows["marks"].tolist() == study.rows["marks"].tolist()
+
+
+def test_doubt_is_a_column_and_a_part_of_the_summary(study: Study) -> None:
+    assert study.rows["uncertainty"].between(0, 1).all()
+    own = study.summary["doubt"]
+    assert own["dice_left"]["0"]["mean"] == pytest.approx(study.rows["dice"].mean())
+    assert own["aurc"]["n"] == 12
+    assert own["false_alarm_auroc"]["n"] == 4
+
+
+def test_a_study_of_an_earlier_version_is_read_without_its_doubt(study: Study, tmp_path: Path) -> None:
+    study.save(tmp_path)
+    (tmp_path / "risk_coverage.csv").unlink()
+    table = pd.read_csv(tmp_path / "images.csv", keep_default_na=False)
+    table.drop(columns="uncertainty").to_csv(tmp_path / "images.csv", index=False)
+    again = Study.load(tmp_path)
+    assert again.risk_coverage.empty
+    assert "uncertainty" not in again.rows
 
 
 def test_the_same_study_twice_gives_the_same_files(mixed: Any, shifted: Any, tmp_path: Path) -> None:

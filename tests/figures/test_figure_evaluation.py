@@ -36,6 +36,35 @@ def curve() -> pd.DataFrame:
     )
 
 
+@pytest.fixture
+def referred() -> pd.DataFrame:
+    share = np.arange(0, 0.96, 0.05)
+    dice = 0.8 + 0.1 * share
+    return pd.DataFrame(
+        {"share_referred": share, "dice": dice, "low": dice - 0.03, "high": dice + 0.03}
+        | {"oracle": 0.8 + 0.2 * share, "random": 0.8}
+    )
+
+
+def test_risk_coverage_draws_the_curve_between_chance_and_the_best_order(referred, legible) -> None:
+    figure = figures.risk_coverage(referred.sample(frac=1, random_state=0))
+    (axes,) = figure.axes
+    drawn = {line.get_label(): line for line in axes.lines}
+    np.testing.assert_allclose(drawn["most doubtful first"].get_xdata(), 100 * referred["share_referred"])
+    np.testing.assert_allclose(drawn["most doubtful first"].get_ydata(), referred["dice"])
+    np.testing.assert_allclose(drawn["best order there could be"].get_ydata(), referred["oracle"])
+    np.testing.assert_allclose(drawn["by chance"].get_ydata(), 0.8)
+    assert [text.get_text() for text in axes.texts] == ["0.810", "0.820", "0.850"]
+    assert "%" in axes.get_xlabel()
+    legible(figure)
+
+
+def test_risk_coverage_without_an_interval(referred, legible) -> None:
+    legible(figures.risk_coverage(referred.assign(low=np.nan, high=np.nan)))
+    with pytest.raises(FigureError, match="risk-coverage"):
+        figures.risk_coverage(referred.iloc[:0])
+
+
 def test_reliability_draws_the_bins_that_hold_pixels(bins, legible) -> None:
     figure = figures.reliability(bins)
     diagram, counts = figure.axes

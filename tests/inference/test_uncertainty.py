@@ -13,7 +13,6 @@ from sonoseg.imaging.frame import Frame
 from sonoseg.inference.segmentation import Segmentation
 from sonoseg.inference.uncertainty import (
     doubt_band,
-    expected_dice,
     image_uncertainty,
     lesion_uncertainty,
     refer,
@@ -37,26 +36,20 @@ def slope(
 def test_doubt_is_between_0_and_1(probability: np.ndarray, threshold: float) -> None:
     mask = probability >= threshold
     for value in (
-        expected_dice(probability, mask),
         image_uncertainty(probability, mask, threshold),
         lesion_uncertainty(probability, mask, threshold),
     ):
         assert 0 <= value <= 1
 
 
-def test_expected_dice_is_the_dice_where_the_probabilities_are_certain() -> None:
-    true, mask = slope(30, 40, 10, 1e-3) > 0.5, slope(30, 44, 10, 1e-3) > 0.5
-    dice = 2 * (true & mask).sum() / (true.sum() + mask.sum())
-    assert expected_dice(true.astype(np.float32), mask) == pytest.approx(dice)
-
-
-def test_expected_dice_is_near_the_mean_dice_of_draws() -> None:
-    """What it promises: the mean Dice where each pixel is lesion with its probability."""
+def test_doubt_is_one_minus_the_dice_of_the_quartile_masks() -> None:
     probability = slope(30, 40, 12, 3)
-    mask = probability >= 0.4
-    draws = np.random.default_rng(0).random((400, *mask.shape)) < probability
-    dice = [2 * (draw & mask).sum() / (draw.sum() + mask.sum()) for draw in draws]
-    assert expected_dice(probability, mask) == pytest.approx(np.mean(dice), abs=0.002)
+    inner, outer = probability >= 0.75, probability >= 0.25
+    wanted = 1 - 2 * inner.sum() / (inner.sum() + outer.sum())
+    for threshold in (0.3, 0.5, 0.7):  # whichever mask lies between them
+        assert image_uncertainty(probability, probability >= threshold, threshold) == pytest.approx(wanted)
+    wide = image_uncertainty(probability, probability >= 0.05, 0.05)  # a threshold below the quartile
+    assert wide > wanted + 0.05
 
 
 def test_a_blurred_outline_is_in_more_doubt_than_a_sharp_one() -> None:
@@ -65,7 +58,7 @@ def test_a_blurred_outline_is_in_more_doubt_than_a_sharp_one() -> None:
     ]
     assert doubts == sorted(doubts)
     assert doubts[0] < 0.05
-    assert doubts[-1] > 0.25
+    assert doubts[-1] > 0.4
 
 
 def test_without_a_lesion_the_doubt_is_about_one_that_was_missed() -> None:
@@ -73,7 +66,7 @@ def test_without_a_lesion_the_doubt_is_about_one_that_was_missed() -> None:
     doubts = [
         image_uncertainty(np.full((40, 50), p, np.float32), nothing, 0.4) for p in (0.0, 0.1, 0.2, 0.4, 0.9)
     ]
-    assert doubts == pytest.approx([0, 0.25, 0.5, 1, 1])
+    assert doubts == pytest.approx([0.5, 0.625, 0.75, 1, 1])
 
 
 def test_a_lesion_answers_for_its_own_surroundings_only() -> None:
@@ -155,4 +148,4 @@ def test_of_equal_doubts_the_first_is_referred() -> None:
 
 def test_shapes_must_fit() -> None:
     with pytest.raises(ShapeError, match="one grid"):
-        expected_dice(np.zeros((3, 4)), np.zeros((4, 3), bool))
+        image_uncertainty(np.zeros((3, 4)), np.zeros((4, 3), bool), 0.5)

@@ -86,7 +86,7 @@ def test_several_classes_and_a_comparison_draw_more(tmp_path: Path) -> None:
         *(study.froc, study.reliability),
     )
     _, drawn, page = written(ids, tmp_path, other=other, comparison=compare(study, other, QUICK))
-    assert {"best_median_worst", "comparison"} <= drawn <= NAMES
+    assert {"best_median_worst", "comparison", "risk_coverage"} <= drawn <= NAMES
     assert (tmp_path / "compared" / "summary.json").is_file()
     assert "Compared with other (1)" in page
 

@@ -16,6 +16,7 @@ from sonoseg.outputs.evaluation_figures import Shown
 from sonoseg.outputs.evaluation_page import render, write_page
 from sonoseg.outputs.evaluation_tables import (
     comparison_table,
+    doubt_table,
     interval,
     number,
     p_value,
@@ -28,6 +29,19 @@ NONE: dict[str, Any] = {"mean": None, "low": None, "high": None, "n": 0, "groups
 
 def one(mean: float, low: float | None = None, high: float | None = None, n: int = 40) -> dict[str, Any]:
     return {"mean": mean, "low": low, "high": high, "n": n, "groups": 30}
+
+
+def test_the_doubt_is_told_where_it_was_measured(summary: dict[str, Any]) -> None:
+    assert doubt_table(summary) == ""  # a study of an earlier version
+    names = ("spearman", "aurc", "aurc_oracle", "aurc_random", "gain")
+    doubt = {name: one(-0.61 if name == "spearman" else 0.1, -0.7, 0.2) for name in names}
+    doubt |= {"dice_left": {"0": one(0.7), "0.2": one(0.812, 0.8, 0.83, n=32)}, "false_alarm_auroc": NONE}
+    table = doubt_table(summary | {"doubt": doubt})
+    assert "-0.610 [-0.700, 0.200]" in table
+    assert "20% referred" in table.replace(" %", "%")
+    assert "0.812 [0.800, 0.830]" in table
+    assert "AUROC" not in table  # no normals
+    assert "How sure it is" in render(summary | {"doubt": doubt}, [])
 
 
 @pytest.fixture

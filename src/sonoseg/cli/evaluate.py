@@ -33,6 +33,15 @@ class RuntimeChoice(StrEnum):
     torch = "torch"
 
 
+class TtaChoice(StrEnum):
+    """Test-time augmentation: see sonoseg.inference.tta."""
+
+    none = "none"
+    flip = "flip"
+    scales = "scales"
+    full = "full"
+
+
 def evaluate(
     data: Annotated[Path, typer.Option("--data", help="The prepared set.")],
     to: Annotated[Path, typer.Option("--out", "-o", help="The folder to write the study to.")],
@@ -56,6 +65,9 @@ def evaluate(
         float | None, typer.Option(min=0.001, max=0.999, help="In place of the one on the model's card.")
     ] = None,
     runtime: Annotated[RuntimeChoice, typer.Option(help="What computes the network.")] = RuntimeChoice.auto,
+    tta: Annotated[
+        TtaChoice, typer.Option(help="Passes averaged: 1 (none), 2 (flip), 3 (scales) or 6 (full).")
+    ] = TtaChoice.none,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a study that is there.")] = False,
     as_json: Annotated[
         bool, typer.Option("--json", help="Write the summary to stdout for a program to read.")
@@ -63,7 +75,7 @@ def evaluate(
 ) -> None:
     """Measure a model on the images of a split's part, by the policy of docs/evaluation.md.
 
-    Writes images.csv (a row an image), summary.json, froc.csv, reliability.csv, figures and index.html.
+    Writes images.csv (a row an image), summary.json, the curves as CSV files, figures and index.html.
     """
     need("data", "pandas", "matplotlib")
     from sonoseg.datasets.prepared import PreparedSet
@@ -90,12 +102,12 @@ def evaluate(
         return run(predictor, prepared, ids, about=about, sweep=sweep, track=progress)
 
     # Both are loaded before either is measured: a wrong path should not cost a quarter of an hour.
-    predictor = Predictor(model, runtime=runtime.value, threshold=threshold)
+    predictor = Predictor(model, runtime=runtime.value, threshold=threshold, tta=tta.value)
     rival: Study | Predictor | None = None
     if compare is not None and (compare / SUMMARY).is_file():
         rival = Study.load(compare)
     elif compare is not None:
-        rival = Predictor(compare, runtime=runtime.value)
+        rival = Predictor(compare, runtime=runtime.value, tta=tta.value)
     study = measure(predictor, threshold)
     other = measure(rival, None) if isinstance(rival, Predictor) else rival
     comparison = None if other is None else compare_studies(study, other)
@@ -151,4 +163,6 @@ def _headline(summary: dict[str, Any]) -> list[tuple[str, Kind, dict[str, Any]]]
         ("false positives per image", "rate", lesions["false_positives_per_image"]),
         ("normals with a false alarm", "share", normals["false_alarm"]),
         ("ECE, foreground", "score", summary["calibration"]["foreground"]["ece"]),
+        ("correlation of doubt and Dice", "score", summary["doubt"]["spearman"]),
+        ("Dice with a fifth referred", "score", summary["doubt"]["dice_left"]["0.2"]),
     ]

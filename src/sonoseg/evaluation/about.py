@@ -35,6 +35,7 @@ def describe_run(predictor: Predictor) -> dict[str, Any]:
             "fit": card.preprocessing.fit,
             "threshold": predictor.threshold,
             "temperature": card.temperature,
+            "tta": predictor.tta,
             "postprocessing": predictor.postprocessing.model_dump(),
             "runtime": predictor.runtime,
             "trained_on": [one.name for one in card.data],

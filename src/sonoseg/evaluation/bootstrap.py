@@ -154,6 +154,18 @@ def bootstrap_ratio(
     )
 
 
+def resampled(
+    groups: Sequence[Any] | NDArray[Any], *, resamples: int = 2000, seed: int = 0
+) -> Iterator[Floats]:
+    """How often each image counts in each resample, (r, N) a chunk: for figures that are no sums.
+
+    groups: (N,), the group of each image; whole groups are drawn, the same ones as in `bootstrap`.
+    """
+    known, place = np.unique(np.asarray(groups), return_inverse=True)
+    for weights in _weights(known.size, resamples, seed, max(known.size, place.size)):
+        yield weights[:, place]
+
+
 def at_the_ends(one: Interval, level: float = 0.95) -> Interval:
     """The interval of a share that came out as 0 or 1, else `one` as it is.
 
@@ -174,10 +186,13 @@ def _group_sums(table: Floats, names: NDArray[Any]) -> tuple[int, Floats]:
     return known.size, sums
 
 
-def _weights(n_groups: int, resamples: int, seed: int) -> Iterator[Floats]:
-    """How often each group is drawn in each resample, (r, G) a chunk, so that memory stays flat."""
+def _weights(n_groups: int, resamples: int, seed: int, cells: int = 0) -> Iterator[Floats]:
+    """How often each group is drawn in each resample, (r, G) a chunk, so that memory stays flat.
+
+    cells: what a resample takes up, where that is more than its groups.
+    """
     rng = np.random.default_rng(seed)
-    chunk = max(1, _CHUNK // n_groups)
+    chunk = max(1, _CHUNK // max(n_groups, cells))
     for start in range(0, resamples, chunk):
         count = min(chunk, resamples - start)
         drawn = rng.integers(0, n_groups, size=(count, n_groups))

@@ -32,6 +32,8 @@ class Segmented(Protocol):
     def raw_mask(self) -> NDArray[np.bool_]: ...
     @property
     def mask(self) -> NDArray[np.bool_]: ...
+    @property
+    def uncertainty(self) -> float: ...
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,6 +98,7 @@ def measure(true: NDArray[np.bool_], label: str, found: Segmented, policy: Polic
             float(false_alarm(found.raw_mask, policy.false_alarm_share)) if is_normal else math.nan
         ),
         "max_probability": float(found.probability.max()),
+        "uncertainty": found.uncertainty,
         "tp": counts.tp,
         "fp": counts.fp,
         "fn": counts.fn,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -13,6 +13,7 @@ import pandas as pd
 
 from sonoseg.errors import DatasetError
 from sonoseg.evaluation.policy import POLICY, Policy
+from sonoseg.evaluation.risk_coverage import COLUMNS, risk_coverage_table, summarise_doubt
 from sonoseg.evaluation.rows import Measured, Segmented, measure
 from sonoseg.evaluation.strata import marks_strata, size_edges, size_stratum
 from sonoseg.evaluation.summary import OF_NORMALS, PER_IMAGE, froc_table, reliability_table, summarise
@@ -25,12 +26,13 @@ if TYPE_CHECKING:
 
 FORMAT = "sonoseg-study/1"
 ROWS, SUMMARY, FROC, RELIABILITY = "images.csv", "summary.json", "froc.csv", "reliability.csv"
+RISK_COVERAGE = "risk_coverage.csv"
 Track = Callable[[Iterable[str], str, int | None], Iterator[str]]
 
 _FACTS = ("set", "label", "group", "marks", "objection")
 _TEXT = ("id", *_FACTS, "kind", "size_stratum", "marks_stratum", "callipers")
 
-_NUMBERS = ("spacing_row", "spacing_column", "raw_false_alarm", *PER_IMAGE, *OF_NORMALS)
+_NUMBERS = ("spacing_row", "spacing_column", "raw_false_alarm", "uncertainty", *PER_IMAGE, *OF_NORMALS)
 """Columns in which an empty cell is NaN; in the text columns it is an empty text."""
 
 
@@ -48,12 +50,14 @@ class Study:
     summary: every mean as {"mean", "low", "high", "n", "groups"}, counts, policy, where it all comes from.
     froc: columns threshold, sensitivity, fp_per_image, from the strictest threshold on.
     reliability: columns region, low, high, confidence, frequency, count.
+    risk_coverage: columns share_referred, dice, low, high, oracle, random; empty in a study of before 0.2.
     """
 
     rows: pd.DataFrame
     summary: dict[str, Any]
     froc: pd.DataFrame
     reliability: pd.DataFrame
+    risk_coverage: pd.DataFrame = field(default_factory=lambda: pd.DataFrame({name: [] for name in COLUMNS}))
 
     @property
     def name(self) -> str:
@@ -61,11 +65,12 @@ class Study:
         return str(self.summary.get("model", {}).get("name", "model"))
 
     def save(self, folder: Path) -> None:
-        """Write images.csv, froc.csv, reliability.csv and summary.json, each atomically, the summary last.
+        """Write images.csv, the three curves' CSV files and summary.json, each atomically, the summary last.
 
         Raises OutputError.
         """
-        tables = ((ROWS, self.rows), (FROC, self.froc), (RELIABILITY, self.reliability))
+        curves = ((FROC, self.froc), (RELIABILITY, self.reliability), (RISK_COVERAGE, self.risk_coverage))
+        tables = ((ROWS, self.rows), *curves)
         for name, table in tables:
             atomic_write_text(folder / name, table.to_csv(index=False, float_format="%.7g"))
         text = json.dumps(self.summary, indent=2, ensure_ascii=False, allow_nan=False)
@@ -85,7 +90,10 @@ class Study:
                 keep_default_na=False,
                 na_values={name: [""] for name in _NUMBERS},
             )
-            return cls(rows, summary, pd.read_csv(folder / FROC), pd.read_csv(folder / RELIABILITY))
+            study = cls(rows, summary, pd.read_csv(folder / FROC), pd.read_csv(folder / RELIABILITY))
+            if (folder / RISK_COVERAGE).exists():
+                study.risk_coverage = pd.read_csv(folder / RISK_COVERAGE)
+            return study
         except (OSError, ValueError, AttributeError) as error:
             reason = getattr(error, "strerror", None) or error
             raise DatasetError(
@@ -168,6 +176,7 @@ def evaluate(
         "policy": policy.as_dict(),
         "size_edges": list(edges),
         **summarise(data, measured, froc, policy),
+        "doubt": summarise_doubt(data, policy),
     }
     if sweep is not None and sweep.n:
         summary["threshold_sweep"] = {
@@ -176,4 +185,5 @@ def evaluate(
             "best": sweep.best,
             "n": sweep.n,
         }
-    return Study(data, summary, froc, reliability_table([one.bins for one in measured], policy.bins))
+    reliability = reliability_table([one.bins for one in measured], policy.bins)
+    return Study(data, summary, froc, reliability, risk_coverage_table(data, policy))

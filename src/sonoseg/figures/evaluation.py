@@ -18,6 +18,7 @@ from sonoseg.figures.data import labels_of
 from sonoseg.figures.style import (
     BLUE,
     CLASSES,
+    GREEN,
     GREY,
     INK,
     SERIES,
@@ -144,6 +145,48 @@ def froc(curve: pd.DataFrame, operating: tuple[float, float] | None = None) -> F
         axes.set_xlabel("false positives per image (count)")
         axes.set_ylabel("lesions found (sensitivity, share of lesions)")
         axes.set_title("Free-response ROC")
+        axes.legend(loc="lower right")
+        grid(axes)
+    return figure
+
+
+def risk_coverage(table: pd.DataFrame, shares: Sequence[float] = (0.1, 0.2, 0.5)) -> Figure:
+    """Draw the mean Dice of the images that are left against the share of images referred.
+
+    table: a row a share: `share_referred`, `dice`, `low` and `high` (its interval; may be nan), `oracle` (the
+    worst referred first), `random` (chance). shares: named on the curve.
+    Raises FigureError for no rows or a missing column.
+    """
+    need_columns(table, "risk-coverage curve", "share_referred", "dice", "low", "high", "oracle", "random")
+    known = table.sort_values("share_referred")
+    share = 100 * known["share_referred"].to_numpy(dtype=float)
+    dice = known["dice"].to_numpy(dtype=float)
+    with look():
+        figure = blank(WIDTH, 4.6)
+        axes = figure.subplots()
+        axes.fill_between(
+            share, known["low"], known["high"], color=BLUE, alpha=0.18, linewidth=0, label="95 % interval"
+        )
+        axes.plot(share, known["oracle"], color=GREEN, linestyle="--", label="best order there could be")
+        axes.plot(share, dice, color=BLUE, linewidth=2.2, label="most doubtful first")
+        axes.plot(share, known["random"], color=GREY, linestyle=":", label="by chance")
+        for wanted in shares:
+            place = int(np.abs(share - 100 * wanted).argmin())
+            axes.plot(share[place], dice[place], marker="o", color=BLUE)
+            axes.annotate(
+                f"{dice[place]:.3f}",
+                (share[place], dice[place]),
+                xytext=(0, -14),
+                textcoords="offset points",
+                ha="center",
+                fontsize=SMALL,
+            )
+        lowest = float(np.nanmin(np.concatenate([known["low"].to_numpy(dtype=float), known["random"]])))
+        share_axis(axes, "y", low=max(0.0, np.floor(10 * lowest - 0.5) / 10))
+        axes.set_xlim(-1, max(float(share.max()), 1.0) + 1)
+        axes.set_xlabel("images referred to a person (%)")
+        axes.set_ylabel("mean Dice of the images left (0–1)")
+        axes.set_title("Risk and coverage: what is left when the most doubtful are referred")
         axes.legend(loc="lower right")
         grid(axes)
     return figure

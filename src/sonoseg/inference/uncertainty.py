@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,50 +16,40 @@ from scipy import ndimage
 from sonoseg.errors import ShapeError, UsageError
 
 LOW, HIGH = 0.1, 0.9
-"""The probabilities between which the contour may lie: see `doubt_band`."""
+"""The levels of the band that is drawn: see `doubt_band`."""
+
+LOWER, UPPER = 0.25, 0.75
+"""The levels of the measure: the quartiles of where the contour may lie."""
+
+NOTHING_FOUND: Final = 0.5
+"""The least doubt of a picture without a finding. On validation images the lesions that were missed
+altogether showed no more of themselves than normals did (docs/uncertainty.md): no probability can vouch for
+"nothing"."""
 
 _EIGHT = np.ones((3, 3), dtype=bool)
-
-
-def expected_dice(probability: NDArray[Any], mask: NDArray[np.bool_]) -> float:
-    """The Dice that the probabilities promise a mask, 0..1.
-
-    2 * sum of p over the mask / (pixels of the mask + sum of p over the picture): the ratio of the expected
-    numerator to the expected denominator, where each pixel is lesion with its probability. Borges, Pacheco
-    and Silva call it soft Dice confidence (arXiv 2402.10665, 2024) and show that it is tightly bounded to the
-    best possible estimate where pixels are independent.
-
-    probability: float (H, W), 0..1, calibrated. mask: bool (H, W). An empty mask is promised 0.
-    Raises ShapeError.
-    """
-    _same_shape(probability, mask)
-    pixels = int(mask.sum())
-    if not pixels:
-        return 0.0
-    promised = 2.0 * float(probability[mask].sum(dtype=np.float64))
-    return min(promised / (pixels + float(probability.sum(dtype=np.float64))), 1.0)
 
 
 def image_uncertainty(probability: NDArray[Any], mask: NDArray[np.bool_], threshold: float) -> float:
     """How much the result for a whole picture is to be doubted: 0 sure, 1 in doubt.
 
-    With a lesion found: 1 - expected_dice. Without one the doubt is about a lesion that was missed: the
-    picture's highest probability as a share of the threshold, at most 1. The two speak of different risks (a
-    wrong outline, a missed lesion), on one scale so that pictures can be put in one order.
+    With lesions found: 1 - Dice of the two quartile masks, which are the band of `doubt_band` at 0.25 and
+    0.75: what the probabilities hold for sure against all that they hold for possible. On validation images
+    one minus it lies near the true Dice. Without a lesion the doubt is about one that was missed: from 0.5,
+    where nothing in the picture looks like one, to 1, where the highest probability reaches the threshold.
 
     probability: float (H, W), 0..1, calibrated. mask: bool (H, W), what was found. threshold: 0..1.
     Raises ShapeError.
     """
     _same_shape(probability, mask)
-    if mask.any():
-        return 1.0 - expected_dice(probability, mask)
-    return min(float(probability.max()) / threshold, 1.0)
+    if not mask.any():
+        return NOTHING_FOUND + (1 - NOTHING_FOUND) * min(float(probability.max()) / threshold, 1.0)
+    return _disagreement(*doubt_band(probability, mask, threshold, low=LOWER, high=UPPER))
 
 
 def lesion_uncertainty(probability: NDArray[Any], lesion_mask: NDArray[np.bool_], threshold: float) -> float:
     """How much the outline of one lesion is to be doubted: 0 sure, 1 in doubt.
 
-    1 - expected_dice within the lesion's surroundings: the box around it, wider on all sides by half its
+    As `image_uncertainty`, within the lesion's surroundings: the box around it, wider on all sides by its
     longer side. What lies nearer to another place that reaches the threshold belongs to that place.
 
     probability: float (H, W), 0..1, calibrated, of the whole picture. lesion_mask: bool (H, W), one lesion.
@@ -69,7 +59,7 @@ def lesion_uncertainty(probability: NDArray[Any], lesion_mask: NDArray[np.bool_]
     rows, columns = np.flatnonzero(lesion_mask.any(axis=1)), np.flatnonzero(lesion_mask.any(axis=0))
     if not rows.size:
         return 1.0
-    reach = math.ceil(max(rows[-1] - rows[0], columns[-1] - columns[0], 1) / 2)
+    reach = int(max(rows[-1] - rows[0], columns[-1] - columns[0])) + 1
     box = np.s_[
         max(rows[0] - reach, 0) : rows[-1] + 1 + reach, max(columns[0] - reach, 0) : columns[-1] + 1 + reach
     ]
@@ -78,7 +68,7 @@ def lesion_uncertainty(probability: NDArray[Any], lesion_mask: NDArray[np.bool_]
     if others.any():
         distance = ndimage.distance_transform_edt
         near = np.where(distance(~lesion) <= distance(~others), near, 0)
-    return 1.0 - expected_dice(near, lesion)
+    return _disagreement(*doubt_band(near, lesion, threshold, low=LOWER, high=UPPER))
 
 
 def doubt_band(
@@ -126,6 +116,11 @@ def refer(uncertainties: Sequence[float] | NDArray[Any], share: float) -> list[i
     count = math.ceil(share * doubts.size - 1e-9)
     order = np.argsort(-np.where(np.isnan(doubts), np.inf, doubts), kind="stable")
     return [int(place) for place in order[:count]]
+
+
+def _disagreement(inner: NDArray[np.bool_], outer: NDArray[np.bool_]) -> float:
+    """1 - Dice of a mask and one around it: 0 where they are the same, 1 where the inner one is empty."""
+    return 1.0 - 2.0 * int(inner.sum()) / (int(inner.sum()) + int(outer.sum()))
 
 
 def _same_shape(probability: NDArray[Any], mask: NDArray[np.bool_]) -> None:

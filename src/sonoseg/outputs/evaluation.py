@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from sonoseg.errors import OutputError
 from sonoseg.evaluation import cases
-from sonoseg.evaluation.study import FROC, RELIABILITY, ROWS, SUMMARY, Study
+from sonoseg.evaluation.study import FROC, RELIABILITY, RISK_COVERAGE, ROWS, SUMMARY, Study
 from sonoseg.outputs.evaluation_figures import FOLDER, NAMES, draw_figures
 from sonoseg.outputs.evaluation_page import PAGE, write_page
 
@@ -25,7 +25,9 @@ def free_folder(folder: Path, *, overwrite: bool) -> None:
     """
     if folder.exists() and not folder.is_dir():
         raise OutputError("this is a file, not a folder", where=folder, remedy="Choose another --out")
-    there = [name for name in (ROWS, SUMMARY, FROC, RELIABILITY, PAGE) if (folder / name).exists()]
+    there = [
+        name for name in (ROWS, SUMMARY, FROC, RELIABILITY, RISK_COVERAGE, PAGE) if (folder / name).exists()
+    ]
     if there and not overwrite:
         raise OutputError(
             f"a study is here already ({', '.join(there)})",
@@ -43,7 +45,7 @@ def write_study(
     other: Study | None = None,
     comparison: dict[str, Any] | None = None,
 ) -> Path:
-    """Write images.csv, summary.json, froc.csv, reliability.csv, figures/ and index.html. Returns the page.
+    """Write the tables (CSV), summary.json, figures/ and index.html. Returns the page.
 
     predictor, prepared: what the study was made of; the few images that the page shows are predicted again.
     other, comparison: the study compared with and what `compare` returned; the study goes to compared/.
@@ -67,6 +69,7 @@ def write_study(
         {heading: [shown[name] for name in names] for heading, names in extremes.items()},
         None if other is None else (other.name, other.rows),
         comparison,
+        study.risk_coverage,
     )
     drawn = {one.path.stem for one in figures}
     for name in NAMES - drawn:

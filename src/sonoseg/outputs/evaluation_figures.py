@@ -21,6 +21,7 @@ NAMES = frozenset(
         "dice_against_size",
         "froc",
         "reliability",
+        "risk_coverage",
     }
     | {"threshold", "pictures", "best_median_worst", "comparison"}
 )
@@ -47,10 +48,11 @@ def draw_figures(
     extremes: Mapping[str, Sequence[Mapping[str, Any]]] | None = None,
     other: tuple[str, pd.DataFrame] | None = None,
     comparison: Mapping[str, Any] | None = None,
+    risk_coverage: pd.DataFrame | None = None,
 ) -> list[Shown]:
     """Draw what there is something to draw of, into folder/figures.
 
-    rows, summary, froc, reliability: of a Study. table: cases for the table of pictures.
+    rows, summary, froc, reliability, risk_coverage: of a Study. table: cases for the table of pictures.
     extremes: cases by "best", "median", "worst". other: name and rows of the study compared with.
     comparison: what `compare` returned. Raises OutputError where a file cannot be written.
     """
@@ -113,6 +115,15 @@ def draw_figures(
             "picture, over the box around each lesion, and over a band around the true boundary. On the "
             "diagonal the probability means what it says.",
             "Reliability diagram",
+        )
+    if risk_coverage is not None and len(risk_coverage) and len(lesions) > 1:
+        add(
+            "doubt",
+            "risk_coverage",
+            draw.risk_coverage(risk_coverage),
+            "Mean Dice of the images with a lesion that are left when the most doubtful share goes to a "
+            "person. The best order would refer the worst Dice first; chance is a level line.",
+            "Risk-coverage curve",
         )
     sweep = summary.get("threshold_sweep")
     if sweep:

@@ -15,6 +15,7 @@ from sonoseg.outputs.evaluation_figures import Shown
 from sonoseg.outputs.evaluation_tables import (
     Kind,
     comparison_table,
+    doubt_table,
     froc_table,
     number,
     results_table,
@@ -55,6 +56,7 @@ def render(
         ),
         ("Lesions found against false positives", froc_table(summary) + _figures(figures, "froc")),
         ("Calibration", _figures(figures, "calibration")),
+        ("How sure it is", doubt_table(summary) + _figures(figures, "doubt")),
         ("Choice of the threshold", _figures(figures, "threshold")),
         ("Cases", _figures(figures, "cases")),
         ("How it was measured", _policy(summary["policy"])),
@@ -174,6 +176,8 @@ def _policy(policy: Mapping[str, Any]) -> str:
         f"Calibration has {p['bins']} equal bins. Its foreground is the box around each lesion, "
         f"{p['foreground_percent']:g} % of the diagonal wider all round; its boundary band reaches "
         f"{p['band_percent']:g} % of the diagonal to either side of the true boundary.",
+        "Doubt runs from 0 to 1 and is made from the probabilities alone. Images of equal doubt are referred "
+        "together, each with their mean Dice; the curve's interval resamples whole groups.",
         "A share of 0 or 100 % has the exact binomial interval of its groups: a bootstrap would give none.",
         f"Intervals are {100 * p['level']:g} % percentile intervals of {p['resamples']} bootstrap resamples "
         f"of whole groups (seed {p['seed']}).",
@@ -190,6 +194,8 @@ def _footer(summary: Mapping[str, Any]) -> str:
     entries = [
         ("Model", f"{model.get('name', 'not stated')}, ONNX SHA-256 {model.get('sha256', 'not stated')}"),
         ("Threshold", model.get("threshold", "not stated")),
+        ("Temperature", model.get("temperature", "not stated")),
+        ("Test-time augmentation", model.get("tta", "none")),
         ("Post-processing", steps or "not stated"),
         ("Runtime", model.get("runtime", "not stated")),
         ("Prepared set", f"fingerprint {data.get('fingerprint', 'not stated')}"),

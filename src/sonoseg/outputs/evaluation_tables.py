@@ -177,6 +177,36 @@ def froc_table(summary: Mapping[str, Any]) -> str:
     )
 
 
+def doubt_table(summary: Mapping[str, Any]) -> str:
+    """What the doubt is worth; "" for a study without it."""
+    doubt = summary.get("doubt", {})
+    if not doubt:
+        return ""
+    left = doubt["dice_left"]
+    lines: list[tuple[str, Figure]] = [
+        ("Spearman's correlation of doubt and Dice (-1 is best)", doubt["spearman"]),
+        ("Area under the risk-coverage curve (lower is better)", doubt["aurc"]),
+        ("The same by the best order there could be", doubt["aurc_oracle"]),
+        ("The same by chance", doubt["aurc_random"]),
+        ("Share of the way from chance to the best order", doubt["gain"]),
+        *(
+            (f"Mean Dice of those left with {100 * float(share):g} % referred", one)
+            for share, one in left.items()
+        ),
+        ("Normals: a false alarm is in more doubt than none (AUROC)", doubt["false_alarm_auroc"]),
+    ]
+    return _table(
+        "What the doubt is worth, over the images with a lesion (the last line: over the normals).",
+        ("Measure", "Figure [95 % interval]"),
+        ("n", "groups"),
+        [
+            _row(name, interval(one), numbers=(one["n"], one["groups"]))
+            for name, one in lines
+            if one["mean"] is not None
+        ],
+    )
+
+
 _COMPARED: dict[str, tuple[str, Kind]] = {
     "dice": ("Dice", "score"),
     "iou": ("IoU", "score"),

@@ -1,0 +1,245 @@
+"""Is the doubt worth anything? What is left when the most doubtful images go to a person.
+
+The risk-coverage curve (El-Yaniv and Wiener, JMLR 11, 2010; Geifman and El-Yaniv, NeurIPS 2017): refer a
+share of the images, the most doubtful first, and see how well the rest were segmented. Beside it stand the
+best order there could be (worst Dice first) and no order at all (chance, a level line).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from sonoseg.errors import ShapeError
+from sonoseg.evaluation.bootstrap import Floats, Interval, resampled
+from sonoseg.evaluation.policy import POLICY, Policy
+
+SHARES: Final[Floats] = np.round(np.arange(0, 0.951, 0.01), 2)
+"""The shares referred at which the curve is drawn; beyond 0.95 too few images are left."""
+
+NAMED: Final = (0.05, 0.1, 0.2, 0.3, 0.5)
+"""The shares referred that the summary names."""
+
+COLUMNS: Final = ("share_referred", "dice", "low", "high", "oracle", "random")
+
+Json = dict[str, Any]
+
+
+def curve(
+    dice: NDArray[Any],
+    uncertainty: NDArray[Any],
+    shares: NDArray[Any] = SHARES,
+    weights: NDArray[Any] | None = None,
+) -> Floats:
+    """Mean Dice of the images that are left when the most doubtful share is referred.
+
+    dice, uncertainty: (N,), no NaN. shares: (S,), 0..1, below 1. weights: (R, N), how often each image counts
+    in each of R resamples; once by default. Returns (S,), or (R, S) with weights; NaN for a resample without
+    an image. A share that falls within an image takes that part of it; images of equal doubt are taken
+    together, each with their mean, so that their order says nothing. Raises ShapeError.
+    """
+    once = weights is None
+    counts, scores = _ordered(dice, uncertainty, weights)
+    kept = np.concatenate([np.zeros((len(counts), 1)), counts.cumsum(axis=1)], axis=1)
+    sums = np.concatenate([np.zeros((len(counts), 1)), (counts * scores).cumsum(axis=1)], axis=1)
+    left = (1 - np.asarray(shares, dtype=np.float64)) * kept[:, -1:]
+    with np.errstate(invalid="ignore"):
+        means = np.stack([np.interp(*row) for row in zip(left, kept, sums, strict=True)]) / left
+    return np.asarray(means[0] if once else means)
+
+
+def aurc(dice: NDArray[Any], uncertainty: NDArray[Any], weights: NDArray[Any] | None = None) -> Floats:
+    """Area under the risk-coverage curve, the risk being 1 - Dice: lower is better.
+
+    Returns (1,), or (R,) with weights: the mean, over the N images, of the mean risk of those no more
+    doubtful (Geifman, Uziel and El-Yaniv, ICLR 2019). Chance gives 1 - mean Dice. Arguments as in `curve`.
+    Raises ShapeError.
+    """
+    counts, scores = _ordered(dice, uncertainty, weights)
+    kept = counts.cumsum(axis=1)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        risk = 1 - (counts * scores).cumsum(axis=1) / kept
+        return np.asarray(np.where(counts > 0, counts * risk, 0).sum(axis=1) / kept[:, -1])
+
+
+def spearman(first: NDArray[Any], second: NDArray[Any], weights: NDArray[Any] | None = None) -> Floats:
+    """Spearman's rank correlation of two columns (N,), -1..1; (1,), or (R,) with weights as in `curve`.
+
+    Ranks of equal values are their mean, as in SciPy. NaN where one column has but one value.
+    Raises ShapeError.
+    """
+    counts = _counts(first, second, weights)
+    a, b = _ranks(np.asarray(first), counts), _ranks(np.asarray(second), counts)
+    total = counts.sum(axis=1, keepdims=True)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        a = a - (counts * a).sum(axis=1, keepdims=True) / total
+        b = b - (counts * b).sum(axis=1, keepdims=True) / total
+        spread = (counts * a * a).sum(axis=1) * (counts * b * b).sum(axis=1)
+        return np.asarray((counts * a * b).sum(axis=1) / np.sqrt(spread))
+
+
+def auroc(positive: NDArray[Any], score: NDArray[Any], weights: NDArray[Any] | None = None) -> Floats:
+    """How often a positive image has the higher score than a negative one, ties half: 0..1, chance 0.5.
+
+    positive: bool (N,). score: (N,). Returns (1,), or (R,) with weights as in `curve`; NaN unless there are
+    images of both kinds. By ranks: Hanley and McNeil, Radiology 143, 1982. Raises ShapeError.
+    """
+    counts = _counts(positive, score, weights)
+    ranks = _ranks(np.asarray(score, dtype=np.float64), counts)
+    yes = counts * np.asarray(positive, dtype=bool)
+    n_yes = yes.sum(axis=1)
+    n_no = counts.sum(axis=1) - n_yes
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.asarray(((yes * ranks).sum(axis=1) - n_yes * (n_yes + 1) / 2) / (n_yes * n_no))
+
+
+def risk_coverage_table(rows: pd.DataFrame, policy: Policy = POLICY) -> pd.DataFrame:
+    """The curve of a study's images with a lesion, a row a share referred: see COLUMNS.
+
+    dice: mean of those left; low, high: its interval over groups; oracle: with the worst Dice referred first;
+    random: by chance. Empty where no row has a lesion and a doubt.
+    """
+    dice, doubt, groups = _of_lesions(rows)
+    if not dice.size:
+        return pd.DataFrame({name: [] for name in COLUMNS}, dtype=np.float64)
+    low, high = _bounds(lambda weights: curve(dice, doubt, SHARES, weights), groups, policy)
+    values = (SHARES, curve(dice, doubt), low, high, curve(dice, -dice), np.full(SHARES.size, dice.mean()))
+    return pd.DataFrame(dict(zip(COLUMNS, values, strict=True)))
+
+
+def summarise_doubt(rows: pd.DataFrame, policy: Policy = POLICY) -> Json:
+    """The summary's entry `doubt`: every figure as {"mean", "low", "high", "n", "groups"}.
+
+    Of the images with a lesion: spearman (of doubt and Dice: -1 is best), aurc, aurc_oracle, aurc_random,
+    gain (how far the order goes on the way from chance to the oracle: 1 is best, 0 is chance), dice_left (the
+    mean Dice of those left, by the share referred). Of the normals: false_alarm_auroc, how often a false
+    alarm is in more doubt than a normal without one. {} for rows without the column uncertainty.
+    """
+    if "uncertainty" not in rows:
+        return {}
+    dice, doubt, groups = _of_lesions(rows)
+
+    def gain(weights: Floats | None = None) -> Floats:
+        mean = np.atleast_1d(curve(dice, doubt, np.zeros(1), weights)).reshape(-1)
+        reached, best = (1 - mean - aurc(dice, by, weights) for by in (doubt, -dice))
+        with np.errstate(invalid="ignore", divide="ignore"):
+            return np.asarray(np.where(best > 1e-12, reached / best, np.nan))
+
+    def of_lesions(figure: Any) -> Json:
+        return _interval(figure, groups, policy) if dice.size else _nothing()
+
+    normals = rows[(rows["kind"] == "normal") & rows["uncertainty"].notna()]
+    alarm, score = normals["false_alarm"].to_numpy() > 0, normals["uncertainty"].to_numpy(np.float64)
+    left = _left(dice, doubt, groups, policy)
+    return {
+        "spearman": of_lesions(lambda weights=None: spearman(doubt, dice, weights)),
+        "aurc": of_lesions(lambda weights=None: aurc(dice, doubt, weights)),
+        "aurc_oracle": of_lesions(lambda weights=None: aurc(dice, -dice, weights)),
+        "aurc_random": of_lesions(lambda weights=None: 1 - _flat(curve(dice, doubt, np.zeros(1), weights))),
+        "gain": of_lesions(gain),
+        "dice_left": {f"{share:g}": one for share, one in zip((0.0, *NAMED), left, strict=True)},
+        "false_alarm_auroc": _interval(
+            lambda weights=None: auroc(alarm, score, weights), normals["group"].to_numpy(), policy
+        )
+        if len(normals)
+        else _nothing(),
+    }
+
+
+def _left(dice: Floats, doubt: Floats, groups: NDArray[Any], policy: Policy) -> list[Json]:
+    """Mean Dice of those left at 0 and at the named shares."""
+    shares = np.array((0.0, *NAMED))
+    if not dice.size:
+        return [_nothing() for _ in shares]
+    means = curve(dice, doubt, shares)
+    low, high = _bounds(lambda weights: curve(dice, doubt, shares, weights), groups, policy)
+    n_groups = int(np.unique(groups).size)
+    counts = [round(dice.size * (1 - share)) for share in shares.tolist()]
+    return [
+        Interval(float(m), float(a), float(b), n, n_groups).as_dict()
+        for m, a, b, n in zip(means, low, high, counts, strict=True)
+    ]
+
+
+def _interval(figure: Any, groups: NDArray[Any], policy: Policy) -> Json:
+    """A figure of all images with its interval; figure() gives (1,), figure(weights) (R,)."""
+    value = float(figure()[0])
+    low, high = _bounds(lambda weights: figure(weights)[:, None], groups, policy)
+    n_groups = int(np.unique(groups).size)
+    return Interval(value, float(low[0]), float(high[0]), len(groups), n_groups).as_dict()
+
+
+def _bounds(figures: Any, groups: NDArray[Any], policy: Policy) -> tuple[Floats, Floats]:
+    """Percentiles over resamples of figures(weights (R, N)) -> (R, M), NaN with fewer than two groups."""
+    tail = (1 - policy.level) / 2
+    if np.unique(groups).size < 2:
+        empty = np.full(figures(np.ones((1, len(groups)))).shape[1], np.nan)
+        return empty, empty.copy()
+    drawn = np.concatenate(
+        [figures(weights) for weights in resampled(groups, resamples=policy.resamples, seed=policy.seed)]
+    )
+    low, high = np.full(drawn.shape[1], np.nan), np.full(drawn.shape[1], np.nan)
+    known = ~np.isnan(drawn).all(axis=0)
+    if known.any():
+        low[known], high[known] = np.nanquantile(drawn[:, known], [tail, 1 - tail], axis=0)
+    return low, high
+
+
+def _of_lesions(rows: pd.DataFrame) -> tuple[Floats, Floats, NDArray[Any]]:
+    """Dice, doubt and group of the images with a lesion."""
+    if "uncertainty" not in rows:
+        return np.zeros(0), np.zeros(0), np.zeros(0)
+    own = rows[(rows["kind"] == "lesion") & rows["uncertainty"].notna()]
+    columns: Sequence[Floats] = [own[name].to_numpy(np.float64) for name in ("dice", "uncertainty")]
+    return columns[0], columns[1], own["group"].to_numpy()
+
+
+def _counts(first: NDArray[Any], second: NDArray[Any], weights: NDArray[Any] | None) -> Floats:
+    """The weights as (R, N), ones by default. Raises ShapeError unless all have N images."""
+    a, b = np.asarray(first), np.asarray(second)
+    counts = np.ones((1, a.size)) if weights is None else np.asarray(weights, dtype=np.float64)
+    if a.ndim != 1 or a.shape != b.shape or counts.ndim != 2 or counts.shape[1] != a.size or not a.size:
+        raise ShapeError(
+            f"columns {a.shape} and {b.shape} with weights {counts.shape}",
+            remedy="Give two columns (N,) of at least one image, and weights (R, N)",
+        )
+    return counts
+
+
+def _ordered(
+    dice: NDArray[Any], uncertainty: NDArray[Any], weights: NDArray[Any] | None
+) -> tuple[Floats, Floats]:
+    """Weights and scores (R, N) from the least to the most doubtful, equal doubts with their mean score."""
+    counts = _counts(dice, uncertainty, weights)
+    doubts = np.asarray(uncertainty, dtype=np.float64)
+    order = np.argsort(doubts, kind="stable")
+    counts, scores = counts[:, order], np.asarray(dice, dtype=np.float64)[order]
+    _, first, block = np.unique(doubts[order], return_index=True, return_inverse=True)
+    if first.size == doubts.size:
+        return counts, np.broadcast_to(scores, counts.shape)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        means = np.add.reduceat(counts * scores, first, axis=1) / np.add.reduceat(counts, first, axis=1)
+    return counts, np.nan_to_num(means)[:, block]
+
+
+def _ranks(values: NDArray[Any], counts: Floats) -> Floats:
+    """The mean rank (R, N) of each value among all, each counted so often."""
+    _, first, block = np.unique(np.sort(values), return_index=True, return_inverse=True)
+    order = np.argsort(values, kind="stable")
+    of_block = np.add.reduceat(counts[:, order], first, axis=1)
+    ranks = of_block.cumsum(axis=1) - (of_block - 1) / 2
+    result = np.empty_like(counts)
+    result[:, order] = ranks[:, block]
+    return result
+
+
+def _flat(values: Floats) -> Floats:
+    return np.asarray(values).reshape(-1)
+
+
+def _nothing() -> Json:
+    return Interval(np.nan, np.nan, np.nan, 0, 0).as_dict()
