@@ -170,6 +170,10 @@ def _read(file: BinaryIO, path: Path) -> tuple[Header, BinaryIO]:
         dataset = read_partial(file, at_pixels, force=True, specific_tags=tags)
         big_endian = dataset.original_encoding[1] is False
     kind = _kind(dataset, meta)
+    if not stopped and "Image" in kind:
+        raise InputError(
+            f"a DICOM image without its pixels ({kind})", where=path, remedy="Export or copy it again"
+        )
     if not stopped:
         raise InputError(
             f"a DICOM file that holds no picture ({kind})", where=path, remedy="Give files with images"
