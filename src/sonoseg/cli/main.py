@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from sonoseg import RESEARCH_ONLY, __version__
-from sonoseg.cli import data, demo, evaluate, measure, model, predict, train
+from sonoseg.cli import data, demo, evaluate, export, measure, model, predict, train
 from sonoseg.cli.common import err
 from sonoseg.errors import SonosegError
 
@@ -26,6 +26,7 @@ app.add_typer(data.app, name="data")
 app.add_typer(model.app, name="model")
 app.command("train")(train.train)
 app.command("evaluate")(evaluate.evaluate)
+app.command("export")(export.export)
 app.command("predict")(predict.predict)
 app.command("measure")(measure.measure)
 app.command("demo")(demo.demo)

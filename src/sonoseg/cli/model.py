@@ -7,10 +7,13 @@ from typing import Annotated
 
 import typer
 
+from sonoseg.cli import calibrate, precisions
 from sonoseg.cli.common import need, out, print_json
 from sonoseg.errors import OutputError
 
-app = typer.Typer(help="Networks and models: list, show, card.")
+app = typer.Typer(help="Networks and models: list, show, card, calibrate, precisions.")
+app.command("precisions")(precisions.precisions)
+app.command("calibrate")(calibrate.calibrate)
 
 JsonOption = Annotated[bool, typer.Option("--json", help="Write JSON for a program to read.")]
 

@@ -33,7 +33,7 @@ LIMITS = (
 )
 
 
-class _Exported(nn.Module):
+class Exported(nn.Module):
     """The network with its outputs as a flat tuple: the logit, then the attention coefficients."""
 
     def __init__(self, network: AttentionUNet) -> None:
@@ -55,7 +55,7 @@ def write_onnx(network: AttentionUNet, path: Path, size: int) -> list[str]:
     attention = [f"attention_{k + 1}" for k in range(len(network.gates))]
     plain = AttentionUNet(network.options)
     plain.load_state_dict({name: value.detach().cpu() for name, value in network.state_dict().items()})
-    wrapped = _Exported(plain).eval()
+    wrapped = Exported(plain).eval()
     generator = torch.Generator().manual_seed(0)
     example = torch.rand(2, network.options.channels, size, size, generator=generator)
     with atomic_path(path) as temporary:
