@@ -105,7 +105,7 @@ def draw_callipers(
             (lesion.perpendicular_ends, SKY, math.pi / 4),
             (lesion.longest_axis_ends, WHITE, 0.0),
         ):
-            _axis(draw, ends, colour, turn, width, letters)
+            _axis(draw, picture.shape[:2], ends, colour, turn, width, letters)
     for lesion in findings.lesions:
         _label(draw, lesion, taken, letters)
     return np.array(canvas)
@@ -128,13 +128,14 @@ def _take(taken: NDArray[np.uint8], lesion: Calliper, whole: bool, arm: int) -> 
 
 def _axis(
     draw: ImageDraw.ImageDraw,
+    shape: tuple[int, ...],
     ends: _Ends,
     colour: tuple[int, int, int],
     turn: float,
     width: int,
     letters: int,
 ) -> None:
-    """One axis: dashes between its ends, and a cross at each, turned by `turn` radians."""
+    """One axis: dashes between its ends, and a cross at each inside the picture, turned by `turn` radians."""
     (y0, x0), (y1, x1) = ends
     length = math.hypot(y1 - y0, x1 - x0)
     arm = max(2.0, letters * 0.35)
@@ -142,8 +143,8 @@ def _axis(
     away = arm + 2 if length < 6 * arm else 0.0
     dy, dx = ((y1 - y0) / length, (x1 - x0) / length) if length else (1.0, 0.0)
     strokes = [] if away else list(_dashes(ends, 4 * width + 1, 3 * width + 2, skip=arm + width))
-    strokes += _cross(y0 - away * dy, x0 - away * dx, arm, turn)
-    strokes += _cross(y1 + away * dy, x1 + away * dx, arm, turn)
+    for y, x in ((y0 - away * dy, x0 - away * dx), (y1 + away * dy, x1 + away * dx)):
+        strokes += _cross(min(max(y, 0), shape[0] - 1), min(max(x, 0), shape[1] - 1), arm, turn)
     _strokes(draw, strokes, colour, width)
 
 
