@@ -33,10 +33,10 @@ def test_load_from_the_folder_or_the_run(phantom_run: Path) -> None:
 
 def test_the_shipped_model_is_whole_and_small() -> None:
     model = Model.load()
-    assert set(model.card.sha256) == {"model.onnx", "weights.safetensors"}
+    assert set(model.card.sha256) == {"model.onnx", "model.int8.onnx", "weights.safetensors"}
     assert model.card.data
     assert all(part.licence and part.citation for part in model.card.data)
-    assert sum(path.stat().st_size for path in model.folder.iterdir()) <= 15_000_000
+    assert sum(path.stat().st_size for path in model.folder.iterdir()) <= 17_000_000  # as docs/runtimes.md says
 
 
 def test_a_changed_file_is_refused(folder: Path) -> None:

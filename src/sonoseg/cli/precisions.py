@@ -83,7 +83,7 @@ def precisions(
 
 
 def _write_card(model: Model, losses: list[Loss], on: str, command: str) -> None:
-    from sonoseg.model.card import LowerPrecision
+    from sonoseg.model.card import LowerPrecision, ModelCard
     from sonoseg.model.model import CARD
 
     entries = [
@@ -100,7 +100,9 @@ def _write_card(model: Model, losses: list[Loss], on: str, command: str) -> None
         for one in losses
         if one.precision != "fp32"
     ]
-    model.card.model_copy(update={"precisions": entries}).write(model.folder / CARD)
+    # Read again: measuring takes minutes, and the card may have been written to meanwhile.
+    card = ModelCard.read(model.folder / CARD)
+    card.model_copy(update={"precisions": entries}).write(model.folder / CARD)
 
 
 def _show(reference: float, losses: list[Loss]) -> None:
