@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
 from sonoseg.errors import ShapeError
-from sonoseg.findings.lesions import Findings, Lesion
+from sonoseg.findings.lesions import Lesion
 from sonoseg.inference.postprocess import EIGHT
-from sonoseg.inference.segmentation import Segmentation
 
 
 def lesion_masks(mask: NDArray[np.bool_], lesions: Sequence[Lesion]) -> list[NDArray[np.bool_]]:
@@ -37,18 +36,3 @@ def lesion_masks(mask: NDArray[np.bool_], lesions: Sequence[Lesion]) -> list[NDA
             )
         found.append(labels == numbers.pop(0))
     return found
-
-
-def each_lesion(
-    segmentations: Sequence[Segmentation], findings: Sequence[Findings]
-) -> Iterator[tuple[Segmentation, Lesion, NDArray[np.bool_]]]:
-    """Every lesion of every frame with its mask, in the order of frames and then of numbers.
-
-    Raises ShapeError where the two do not belong together.
-    """
-    if len(segmentations) != len(findings):
-        raise ShapeError(f"{len(segmentations)} segmentations and {len(findings)} findings")
-    for segmentation, found in zip(segmentations, findings, strict=True):
-        masks = lesion_masks(segmentation.mask, found.lesions)
-        for lesion, mask in zip(found.lesions, masks, strict=True):
-            yield segmentation, lesion, mask

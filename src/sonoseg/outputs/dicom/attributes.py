@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from importlib.util import find_spec
@@ -17,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from sonoseg import RESEARCH_ONLY, __version__
-from sonoseg.errors import InputError, ShapeError, first_line, missing_extra
+from sonoseg.errors import InputError, first_line, missing_extra
 from sonoseg.inference.segmentation import Segmentation
 from sonoseg.outputs.dicom.identity import MANUFACTURER, PRODUCT, Kind, ModelName, uid
 
@@ -182,27 +181,6 @@ def read_source(path: Path, *, anonymise: bool = False) -> Source:
             if header.get(keyword)
         },
     )
-
-
-def check_fit(source: Source, segmentations: Sequence[Segmentation]) -> None:
-    """Raise ShapeError unless each segmentation lies on the source's grid, each on a frame of its own."""
-    seen: set[int | None] = set()
-    for one in segmentations:
-        frame = one.frame
-        if one.mask.shape != source.shape:
-            raise ShapeError(
-                f"a mask of shape {one.mask.shape} for an image of {source.shape}",
-                where=source.path,
-                remedy="Segment the frame as it is read from this file, whole",
-            )
-        last = source.frames or 1
-        if not 0 <= (frame.index or 0) < last:
-            raise ShapeError(f"frame {frame.index} of a file of {last}", where=source.path)
-        if frame.index in seen:
-            raise ShapeError(f"frame {frame.index} is given twice", where=source.path)
-        seen.add(frame.index)
-    if not segmentations:
-        raise ShapeError("no segmentation to write", where=source.path)
 
 
 def frame_number(source: Source, segmentation: Segmentation) -> int | None:

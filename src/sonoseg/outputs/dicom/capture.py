@@ -19,7 +19,6 @@ from sonoseg.inference.segmentation import Segmentation
 from sonoseg.outputs.dicom.attributes import (
     NOTICE,
     Source,
-    check_fit,
     encode,
     equipment,
     finish,
@@ -29,6 +28,7 @@ from sonoseg.outputs.dicom.attributes import (
     series,
 )
 from sonoseg.outputs.dicom.codes import Purpose
+from sonoseg.outputs.dicom.frames import Found, each_frame, labelled
 from sonoseg.outputs.dicom.identity import PRODUCT, Algorithm, digest, model_name, uid
 
 if TYPE_CHECKING:
@@ -78,8 +78,8 @@ def make_capture(
     Raises as `make_seg`.
     """
     header = read_source(Path(source), anonymise=anonymise)
-    check_fit(header, [segmentation])
-    picture = captured(header, segmentation, findings)
+    (frame,) = each_frame(header, [segmentation], [findings])
+    picture = captured(frame)
     dataset = _dataset(header, segmentation, picture, algorithm)
     finish(dataset, header, "Lesions, drawn over the image", when)
     blanked = _blanked(segmentation.frame)
@@ -90,14 +90,15 @@ def make_capture(
     return dataset
 
 
-def captured(source: Source, segmentation: Segmentation, findings: Findings) -> NDArray[np.uint8]:
+def captured(frame: Found) -> NDArray[np.uint8]:
     """The picture: overlay, callipers, and below them the strip of text. uint8 (H + strip, W, 3)."""
-    drawn = draw_callipers(segmentation.overlay(), findings, mask=segmentation.mask)
-    model = model_name(segmentation.model)
-    number = frame_number(source, segmentation)
-    where = "" if number is None else f", frame {number}"
+    found = frame.segmentation
+    drawn = draw_callipers(found.overlay(), frame.findings, mask=found.mask)
+    model = model_name(found.model)
     maker = f"{PRODUCT} {__version__}, model {model.name}" + (f" ({model.digits})" if model.digits else "")
-    return np.concatenate([drawn, _strip([NOTICE, maker + where], drawn.shape[1], max(drawn.shape[:2]))])
+    return np.concatenate(
+        [drawn, _strip([NOTICE, labelled(maker, frame.number)], drawn.shape[1], max(drawn.shape[:2]))]
+    )
 
 
 def _strip(texts: list[str], width: int, side: int) -> NDArray[np.uint8]:

@@ -2,38 +2,40 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from copy import deepcopy
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from sonoseg.files import atomic_write_bytes
-from sonoseg.findings.lesions import Findings, Lesion
+from sonoseg.findings.lesions import Findings
 from sonoseg.imaging.overlay import AMBER
 from sonoseg.inference.segmentation import Segmentation
 from sonoseg.outputs.dicom.attributes import (
     NOTICE,
     Source,
-    check_fit,
     encode,
     equipment,
     finish,
-    frame_number,
     instance_number,
     read_source,
     series,
 )
 from sonoseg.outputs.dicom.codes import Category, Family, Finding, Side, Site
-from sonoseg.outputs.dicom.identity import PRODUCT, Algorithm, digest, model_name, uid
-from sonoseg.outputs.lesions import each_lesion
+from sonoseg.outputs.dicom.frames import each_frame, labelled, tracking
+from sonoseg.outputs.dicom.identity import PRODUCT, Algorithm, model_name, uid
+from sonoseg.outputs.dicom.packing import BitPacker
 
 if TYPE_CHECKING:
+    from highdicom.seg import SegmentDescription
     from pydicom.dataset import Dataset
+
+STEPS = 255
+"""What a probability of 1 is in a fractional object (MaximumFractionalValue)."""
 
 
 def write_seg(
@@ -77,7 +79,8 @@ def make_seg(
     """The segmentation of one DICOM file as an object; see `encode`.
 
     source: the file that was segmented, read again for its attributes.
-    segmentations: of one or more of its frames, each with its findings in `findings`.
+    segmentations: of one or more of its frames, each with its findings in `findings`; each is asked for once
+        or twice and not kept.
     fractional: instead of the masks the probabilities, in steps of 1/255: a segment a frame.
     anonymise: blank what belongs to the patient and the study (see `finish`).
     algorithm: who drew the masks.
@@ -94,70 +97,118 @@ def make_seg(
     grid, MissingExtra without the extra `dicom`.
     """
     header = read_source(Path(source), anonymise=anonymise)
-    check_fit(header, segmentations)
     if fractional:
-        segments = [_of_probability(header, one) for one in segmentations]
+        segments, pixels = _probabilities(header, segmentations, findings)
     else:
-        segments = [_of_lesion(header, *one) for one in each_lesion(segmentations, findings)]
-        segments = segments or [_nothing(one) for one in segmentations[:1]]
-    dataset = _dataset(header, segmentations, segments, fractional=fractional, algorithm=algorithm)
+        segments, pixels = _lesions(header, segmentations, findings)
+    dataset = _dataset(header, segmentations[0], segments, pixels, fractional=fractional, algorithm=algorithm)
     finish(dataset, header, "Lesion probability" if fractional else "Lesions, segmented", when)
     return dataset
 
 
-@dataclass(frozen=True, eq=False)
-class _Segment:
-    """One segment: its label, its pixels (bool or float (H, W)), the frame it lies on, how it is tracked."""
+class _Segment(NamedTuple):
+    """One segment: its label, the number of the frame it lies on, its tracking identifier and UID."""
 
     label: str
-    pixels: NDArray[Any]
-    segmentation: Segmentation
+    frame: int | None
     tracking: tuple[str, str] | None = None
 
 
-def tracking(
-    source: Source, segmentation: Segmentation, lesion: Lesion, mask: NDArray[np.bool_]
-) -> tuple[str, str]:
-    """A lesion's tracking identifier and tracking UID, shared by segmentation and report.
-
-    The UID follows from the source, the frame, the model and the lesion's pixels.
-    """
-    number = frame_number(source, segmentation)
-    label = f"Lesion {lesion.number}" + ("" if number is None else f", frame {number}")
-    return label, uid("lesion", source.sop_instance, number, segmentation.model, digest(mask))
-
-
-def _of_lesion(
-    source: Source, segmentation: Segmentation, lesion: Lesion, mask: NDArray[np.bool_]
-) -> _Segment:
-    tracked = tracking(source, segmentation, lesion, mask)
-    return _Segment(tracked[0], mask, segmentation, tracked)
+def _lesions(
+    source: Source, segmentations: Sequence[Segmentation], findings: Sequence[Findings]
+) -> tuple[list[_Segment], bytes]:
+    """A segment a lesion, and their pixels, packed; where there is none, one that says so."""
+    segments, pixels, number = [], BitPacker(), None
+    for frame in each_frame(source, segmentations, findings):
+        for lesion, mask in zip(frame.findings.lesions, frame.masks, strict=True):
+            tracked = tracking(source, frame, lesion, mask)
+            segments.append(_Segment(tracked[0], frame.number, tracked))
+            pixels.add(mask)
+        number = number or frame.number
+    if not segments:
+        segments.append(_Segment("No lesion found", number))
+        pixels.add(np.zeros(source.shape, dtype=bool))
+    return segments, pixels.packed()
 
 
-def _of_probability(source: Source, segmentation: Segmentation) -> _Segment:
-    number = frame_number(source, segmentation)
-    label = "Lesion probability" + ("" if number is None else f", frame {number}")
-    return _Segment(label, np.clip(segmentation.probability, 0, 1), segmentation)
-
-
-def _nothing(segmentation: Segmentation) -> _Segment:
-    return _Segment("No lesion found", np.zeros(segmentation.mask.shape, dtype=bool), segmentation)
+def _probabilities(
+    source: Source, segmentations: Sequence[Segmentation], findings: Sequence[Findings]
+) -> tuple[list[_Segment], bytes]:
+    """A segment a frame, and their pixels, a byte each."""
+    segments, pixels = [], bytearray()
+    for frame in each_frame(source, segmentations, findings):
+        segments.append(_Segment(labelled("Lesion probability", frame.number), frame.number))
+        steps = np.rint(np.clip(frame.segmentation.probability, 0, 1) * STEPS)
+        pixels += steps.astype(np.uint8).tobytes()
+    return segments, bytes(pixels) + b"\0" * (len(pixels) % 2)
 
 
 def _dataset(
     source: Source,
-    segmentations: Sequence[Segmentation],
+    first: Segmentation,
     segments: Sequence[_Segment],
+    pixels: bytes,
     *,
     fractional: bool,
     algorithm: Algorithm,
 ) -> Dataset:
+    """The object, with what is not taken from the source.
+
+    highdicom makes it, blank and of two segments at most, and so with everything that such an object needs;
+    then it gets all its segments, frames and pixels. Given thousands of frames itself, it would hold them
+    all, a byte a pixel, several times.
+    """
+    from highdicom.seg import Segmentation as Seg
+
+    model = model_name(first.model)
+    descriptions = _descriptions(source, first, segments, algorithm)
+    few = descriptions[:2]
+    instance = uid(
+        "seg",
+        source.sop_instance,
+        first.model,
+        first.runtime,
+        first.threshold,
+        algorithm,
+        fractional,
+        source.anonymised,
+        hashlib.sha256(pixels).hexdigest(),
+        *(segment.frame for segment in segments),
+        equipment(model)["software_versions"],
+    )
+    dataset = Seg(
+        source_images=[source.still()],
+        pixel_array=np.zeros((1, *source.shape, len(few)), dtype=np.uint8),
+        segmentation_type="FRACTIONAL" if fractional else "BINARY",
+        max_fractional_value=STEPS,
+        segment_descriptions=few,
+        **series(source, "seg", model),
+        **equipment(model),
+        sop_instance_uid=instance,
+        instance_number=instance_number(source, first),
+        content_label="PROBABILITY" if fractional else "LESIONS",
+        content_description=NOTICE.split(":")[0],
+        omit_empty_frames=False,
+    )
+    dataset.PatientOrientation = ""  # of Type 2C, and nobody says how the probe was held
+    # Lesions of one frame never overlap; of several frames it is not asked.
+    dataset.SegmentsOverlap = "NO" if len({segment.frame for segment in segments}) == 1 else "UNDEFINED"
+    dataset.SegmentSequence = descriptions
+    dataset.NumberOfFrames = len(segments)
+    dataset.PixelData = pixels
+    _place_frames(dataset, segments)
+    _refer(dataset, source, segments)
+    _settle_dimensions(dataset, instance)
+    return dataset
+
+
+def _descriptions(
+    source: Source, first: Segmentation, segments: Sequence[_Segment], algorithm: Algorithm
+) -> list[SegmentDescription]:
     from highdicom.color import CIELabColor
     from highdicom.content import AlgorithmIdentificationSequence
-    from highdicom.seg import Segmentation as Seg
     from highdicom.seg import SegmentDescription
 
-    first = segmentations[0]
     model = model_name(first.model)
     made_by = AlgorithmIdentificationSequence(
         name=f"{PRODUCT} {model.name}",
@@ -169,7 +220,7 @@ def _dataset(
     region = Site.BREAST.concept
     if source.side:
         region.AnatomicRegionModifierSequence = [(Side.RIGHT if source.side == "R" else Side.LEFT).item]
-    descriptions = [
+    return [
         SegmentDescription(
             segment_number=number,
             segment_label=segment.label,
@@ -184,37 +235,20 @@ def _dataset(
         )
         for number, segment in enumerate(segments, start=1)
     ]
-    pixels = np.stack([segment.pixels for segment in segments], axis=-1)[None]
-    instance = uid(
-        "seg",
-        source.sop_instance,
-        first.model,
-        first.runtime,
-        first.threshold,
-        algorithm,
-        fractional,
-        source.anonymised,
-        digest(pixels),
-        *(frame_number(source, one) for one in segmentations),
-        equipment(model)["software_versions"],
-    )
-    dataset = Seg(
-        source_images=[source.still()],
-        pixel_array=pixels if fractional else pixels.astype(np.uint8),
-        segmentation_type="FRACTIONAL" if fractional else "BINARY",
-        segment_descriptions=descriptions,
-        **series(source, "seg", model),
-        **equipment(model),
-        sop_instance_uid=instance,
-        instance_number=instance_number(source, first),
-        content_label="PROBABILITY" if fractional else "LESIONS",
-        content_description=NOTICE.split(":")[0],
-        omit_empty_frames=False,
-    )
-    dataset.PatientOrientation = ""  # of Type 2C, and nobody says how the probe was held
-    _refer(dataset, source, segments)
-    _settle_dimensions(dataset, instance)
-    return dataset
+
+
+def _place_frames(dataset: Dataset, segments: Sequence[_Segment]) -> None:
+    """Give every segment its frame, as highdicom gave the first ones theirs."""
+    pattern = dataset.PerFrameFunctionalGroupsSequence[0]
+    groups = []
+    for number in range(1, len(segments) + 1):
+        group = deepcopy(pattern)
+        group.FrameContentSequence[0].DimensionIndexValues = [number]
+        # Where there is but one segment, the shared groups name it.
+        if "SegmentIdentificationSequence" in group:
+            group.SegmentIdentificationSequence[0].ReferencedSegmentNumber = number
+        groups.append(group)
+    dataset.PerFrameFunctionalGroupsSequence = groups
 
 
 def _refer(dataset: Dataset, source: Source, segments: Sequence[_Segment]) -> None:
@@ -222,18 +256,11 @@ def _refer(dataset: Dataset, source: Source, segments: Sequence[_Segment]) -> No
     instances = [item for one in dataset.ReferencedSeriesSequence for item in one.ReferencedInstanceSequence]
     for item in [*instances, *dataset.SourceImageSequence]:
         item.ReferencedSOPClassUID = source.sop_class
-    shared = dataset.SharedFunctionalGroupsSequence[0]
-    for group in dataset.PerFrameFunctionalGroupsSequence:
-        identified = group.get("SegmentIdentificationSequence") or shared.SegmentIdentificationSequence
-        segment = segments[int(identified[0].ReferencedSegmentNumber) - 1]
-        number = frame_number(source, segment.segmentation)
-        for derivation in group.DerivationImageSequence:
-            # highdicom lets all frames share one item: each needs its own, for its own frame number.
-            derivation.SourceImageSequence = deepcopy(list(derivation.SourceImageSequence))
-            for item in derivation.SourceImageSequence:
-                item.ReferencedSOPClassUID = source.sop_class
-                if number is not None:
-                    item.ReferencedFrameNumber = number
+    for group, segment in zip(dataset.PerFrameFunctionalGroupsSequence, segments, strict=True):
+        for item in group.DerivationImageSequence[0].SourceImageSequence:
+            item.ReferencedSOPClassUID = source.sop_class
+            if segment.frame is not None:
+                item.ReferencedFrameNumber = segment.frame
 
 
 def _settle_dimensions(dataset: Dataset, instance: str) -> None:

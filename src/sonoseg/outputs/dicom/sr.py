@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
@@ -18,11 +19,9 @@ from sonoseg.inference.segmentation import Segmentation
 from sonoseg.outputs.dicom.attributes import (
     NOTICE,
     Source,
-    check_fit,
     encode,
     equipment,
     finish,
-    frame_number,
     instance_number,
     read_source,
     series,
@@ -42,9 +41,8 @@ from sonoseg.outputs.dicom.codes import (
     Summary,
     Unit,
 )
+from sonoseg.outputs.dicom.frames import Found, each_frame, labelled, tracking
 from sonoseg.outputs.dicom.identity import PRODUCT, Algorithm, ModelName, digest, model_name, uid
-from sonoseg.outputs.dicom.seg import tracking
-from sonoseg.outputs.lesions import lesion_masks
 
 if TYPE_CHECKING:
     from highdicom.sr import (
@@ -58,6 +56,8 @@ if TYPE_CHECKING:
         SourceImageForRegion,
     )
     from pydicom.dataset import Dataset
+
+    Group = PlanarROIMeasurementsAndQualitativeEvaluations | MeasurementsAndQualitativeEvaluations
 
 
 def write_sr(
@@ -107,7 +107,6 @@ def make_sr(
     Raises as `make_seg`, and InputError where the file of `seg` cannot be read.
     """
     header = read_source(Path(source), anonymise=anonymise)
-    check_fit(header, segmentations)
     evidence = [header.still()]
     if seg is not None:
         evidence.append(_read_seg(Path(seg)) if isinstance(seg, str | Path) else seg)
@@ -143,26 +142,32 @@ def _dataset(
 
     first = segmentations[0]
     model = model_name(first.model)
-    groups = list(_groups(source, segmentations, findings))
-    instance = uid(
-        "sr",
-        source.sop_instance,
-        source.anonymised,
-        algorithm,
-        equipment(model)["software_versions"],
-        *(one.SOPInstanceUID for one in evidence),
-        *(
-            (one.model, one.runtime, one.threshold, frame_number(source, one), digest(one.mask))
-            for one in segmentations
-        ),
-        *findings,
-    )
+    groups: list[Group] = []
+    remarks: dict[str, None] = {}
+    content = hashlib.sha256()
+    for frame in each_frame(source, segmentations, findings):
+        made = frame.segmentation
+        for lesion, mask in zip(frame.findings.lesions, frame.masks, strict=True):
+            groups.append(_lesion(source, frame, lesion, mask))
+        if not frame.masks:
+            groups.append(_nothing(source, frame))
+        remarks |= dict.fromkeys(_remarks(frame.findings))
+        said = (made.model, made.runtime, made.threshold, frame.number, digest(made.mask), frame.findings)
+        content.update(repr(said).encode())
     dataset = ComprehensiveSR(
         evidence=evidence,
-        content=_report(source, model, groups, _comments(findings, algorithm)),
+        content=_report(source, model, groups, [NOTICE, *remarks, *_persons_part(algorithm)]),
         **series(source, "sr", model),
         **equipment(model),
-        sop_instance_uid=instance,
+        sop_instance_uid=uid(
+            "sr",
+            source.sop_instance,
+            source.anonymised,
+            algorithm,
+            equipment(model)["software_versions"],
+            content.hexdigest(),
+            *(one.SOPInstanceUID for one in evidence),
+        ),
         instance_number=instance_number(source, first),
         is_complete=True,
         is_final=False,
@@ -175,7 +180,7 @@ def _dataset(
 def _report(
     source: Source,
     model: ModelName,
-    groups: Sequence[PlanarROIMeasurementsAndQualitativeEvaluations | MeasurementsAndQualitativeEvaluations],
+    groups: Sequence[Group],
     comments: Sequence[str],
 ) -> MeasurementReport:
     from highdicom.sr import (
@@ -213,33 +218,25 @@ def _report(
     return report
 
 
-def _comments(findings: Sequence[Findings], algorithm: Algorithm) -> list[str]:
-    comments = [NOTICE, findings[0].plane_note]
-    comments += [
-        f"Sizes in pixels: {reason}." for reason in dict.fromkeys(one for f in findings for one in f.reasons)
-    ]
-    if any(lesion.scale.origin in ("given", "table") for found in findings for lesion in found.lesions):
-        comments.append("The spacing was given by a person, not by the image.")
-    if algorithm == "SEMIAUTOMATIC":
-        comments.append("Outlines made by the software and edited by a person.")
-    if algorithm == "MANUAL":
-        comments.append("Outlines drawn by a person; measured by the software.")
-    return comments
+def _remarks(findings: Findings) -> Iterator[str]:
+    """What a reader must know of a frame's sizes."""
+    yield findings.plane_note
+    for reason in findings.reasons:
+        yield f"Sizes in pixels: {reason}."
+    if any(lesion.scale.origin in ("given", "table") for lesion in findings.lesions):
+        yield "The spacing was given by a person, not by the image."
 
 
-def _groups(
-    source: Source, segmentations: Sequence[Segmentation], findings: Sequence[Findings]
-) -> Iterator[PlanarROIMeasurementsAndQualitativeEvaluations | MeasurementsAndQualitativeEvaluations]:
-    for segmentation, found in zip(segmentations, findings, strict=True):
-        if not found.lesions:
-            yield _nothing(source, segmentation)
-        masks = lesion_masks(segmentation.mask, found.lesions)
-        for lesion, mask in zip(found.lesions, masks, strict=True):
-            yield _lesion(source, segmentation, lesion, mask)
+def _persons_part(algorithm: Algorithm) -> list[str]:
+    return {
+        "AUTOMATIC": [],
+        "SEMIAUTOMATIC": ["Outlines made by the software and edited by a person."],
+        "MANUAL": ["Outlines drawn by a person; measured by the software."],
+    }[algorithm]
 
 
 def _lesion(
-    source: Source, segmentation: Segmentation, lesion: Lesion, mask: NDArray[np.bool_]
+    source: Source, frame: Found, lesion: Lesion, mask: NDArray[np.bool_]
 ) -> PlanarROIMeasurementsAndQualitativeEvaluations:
     from highdicom.sr import (
         ImageRegion,
@@ -247,20 +244,20 @@ def _lesion(
         TrackingIdentifier,
     )
 
-    label, tracked = tracking(source, segmentation, lesion, mask)
+    label, tracked = tracking(source, frame, lesion, mask)
     return PlanarROIMeasurementsAndQualitativeEvaluations(
         tracking_identifier=TrackingIdentifier(uid=tracked, identifier=label),
-        referenced_region=ImageRegion("POLYLINE", _polyline(mask), _image(source, segmentation)),
+        referenced_region=ImageRegion("POLYLINE", _polyline(mask), _image(source, frame.number)),
         finding_category=Category.ABNORMAL_STRUCTURE.concept,
         finding_type=Finding.LESION.concept,
         finding_sites=_sites(source),
-        algorithm_id=_algorithm(segmentation),
+        algorithm_id=_algorithm(frame.segmentation),
         measurements=list(_measurements(lesion)),
         qualitative_evaluations=list(_words(lesion)),
     )
 
 
-def _nothing(source: Source, segmentation: Segmentation) -> MeasurementsAndQualitativeEvaluations:
+def _nothing(source: Source, frame: Found) -> MeasurementsAndQualitativeEvaluations:
     from highdicom.sr import (
         MeasurementsAndQualitativeEvaluations,
         QualitativeEvaluation,
@@ -268,11 +265,11 @@ def _nothing(source: Source, segmentation: Segmentation) -> MeasurementsAndQuali
         TrackingIdentifier,
     )
 
-    number = frame_number(source, segmentation)
+    number = frame.number
     return MeasurementsAndQualitativeEvaluations(
         tracking_identifier=TrackingIdentifier(
-            uid=uid("no lesion", source.sop_instance, number, segmentation.model),
-            identifier="No lesion found" + ("" if number is None else f", frame {number}"),
+            uid=uid("no lesion", source.sop_instance, number, frame.segmentation.model),
+            identifier=labelled("No lesion found", number),
         ),
         source_images=[
             SourceImageForMeasurementGroup(
@@ -280,7 +277,7 @@ def _nothing(source: Source, segmentation: Segmentation) -> MeasurementsAndQuali
             )
         ],
         finding_sites=_sites(source),
-        algorithm_id=_algorithm(segmentation),
+        algorithm_id=_algorithm(frame.segmentation),
         qualitative_evaluations=[QualitativeEvaluation(Summary.CONCEPT.concept, Summary.NOTHING.concept)],
     )
 
@@ -291,11 +288,10 @@ def _polyline(mask: NDArray[np.bool_]) -> NDArray[np.float64]:
     return np.concatenate([points, points[:1]])
 
 
-def _image(source: Source, segmentation: Segmentation) -> SourceImageForRegion:
+def _image(source: Source, number: int | None) -> SourceImageForRegion:
     from highdicom.sr import SourceImageForRegion
     from pydicom.uid import UltrasoundImageStorage
 
-    number = frame_number(source, segmentation)
     return SourceImageForRegion(
         UltrasoundImageStorage, source.sop_instance, None if number is None else [number]
     )
