@@ -232,12 +232,13 @@ def judge(path: Path, sample: Sample, keep: bool) -> tuple[str, str]:
             outcome, said = "refused", error.found
         except Exception as error:
             return f"FOUND {type(error).__name__}", str(error)[:200]
+    spoken = said
     for one in caught:
         if not issubclass(one.category, SonosegWarning) and not one.filename.count("PIL"):
             return f"FOUND {one.category.__name__}", str(one.message)[:200]
-        said += str(one.message)
-    if any(secret in said for secret in sample.secrets):
-        return "FOUND a name", said
+        spoken += str(one.message)
+    if any(secret in spoken for secret in sample.secrets):
+        return "FOUND a name", spoken
     return outcome, said
 
 

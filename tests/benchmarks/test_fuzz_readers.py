@@ -1,0 +1,84 @@
+"""The fuzzer of the readers sees what it is there to see."""
+
+from __future__ import annotations
+
+import sys
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from sonoseg.errors import InputError
+
+ROOT = Path(__file__).resolve().parents[2]
+if sys.platform == "win32":
+    pytest.skip("the fuzzer limits memory and time as Unix does", allow_module_level=True)
+
+
+@pytest.fixture
+def fuzz(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
+    import fuzz_readers
+
+    return fuzz_readers
+
+
+@pytest.fixture
+def picture(tmp_path: Path) -> Path:
+    path = tmp_path / "scan.png"
+    Image.fromarray(np.zeros((20, 20), dtype=np.uint8)).save(path)
+    return path
+
+
+def test_the_same_seed_gives_the_same_mutants(fuzz: ModuleType, picture: Path) -> None:
+    sample = fuzz.Sample("scan", picture.read_bytes())
+
+    def mutants() -> list[bytes]:
+        rng = np.random.default_rng(5)
+        return [fuzz.mutate(sample, sample, rng) for _ in range(30)]
+
+    assert mutants() == mutants()
+    assert len(set(mutants())) > 20
+
+
+def test_a_sound_picture_is_read_and_a_bad_one_refused(fuzz: ModuleType, picture: Path) -> None:
+    sample = fuzz.Sample("scan", b"")
+    assert fuzz.judge(picture, sample, keep=False)[0] == "read"
+    picture.write_bytes(b"words")
+    assert fuzz.judge(picture, sample, keep=False)[0] == "refused"
+
+
+def shout(path: Path) -> None:
+    raise InputError("of Secretname", where=path)
+
+
+def remark(path: Path) -> None:
+    warnings.warn("as another library would", UserWarning, stacklevel=2)
+
+
+def stumble(path: Path) -> None:
+    raise ValueError(path)
+
+
+@pytest.mark.parametrize(
+    ("bad", "outcome"),
+    [(shout, "FOUND a name"), (remark, "FOUND UserWarning"), (stumble, "FOUND ValueError")],
+)
+def test_what_must_not_be_is_found(
+    fuzz: ModuleType,
+    picture: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    bad: Callable[[Path], Any],
+    outcome: str,
+) -> None:
+    from sonoseg.imaging import frames
+
+    monkeypatch.setattr(frames, "check_file", bad)
+    sample = fuzz.Sample("scan", b"")
+    sample.secrets = {"Secretname"}
+    assert fuzz.judge(picture, sample, keep=False)[0] == outcome
