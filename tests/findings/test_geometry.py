@@ -1,4 +1,4 @@
-"""Hull, callipers and breadth against brute force and shapes of known size."""
+"""Hull, callipers and perpendicular against brute force and shapes of known size."""
 
 from __future__ import annotations
 
@@ -10,7 +10,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from sonoseg.findings.geometry import convex_hull, edge_points, longest_axis, perpendicular
+from sonoseg.findings.geometry import (
+    convex_hull,
+    edge_points,
+    longest_axis,
+    perpendicular,
+    polygon_area,
+    polygon_length,
+)
 
 MASKS = hnp.arrays(np.bool_, hnp.array_shapes(min_dims=2, max_dims=2, min_side=1, max_side=15)).filter(np.any)
 WHOLE = st.lists(st.tuples(st.integers(-9, 9), st.integers(-9, 9)), min_size=1, max_size=25)
@@ -35,7 +42,7 @@ def test_the_hull_turns_one_way_and_holds_every_point(places: list[tuple[int, in
         assert (side[0] * (points - a)[:, 1] - side[1] * (points - a)[:, 0] >= -1e-9).all()
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(WHOLE, st.floats(0.05, 3), st.floats(0.05, 3))
 def test_callipers_find_what_brute_force_finds(
     places: list[tuple[int, int]], down: float, right: float
@@ -101,3 +108,48 @@ def test_an_ellipse_at_any_angle(major: float, aspect: float, angle: float) -> N
     turned = math.atan2(*(ends[1] - ends[0])) - angle
     if aspect < 0.8:
         assert abs(math.sin(turned)) < 0.35
+
+
+@settings(max_examples=80, deadline=None)
+@given(WHOLE, st.floats(0.05, 3), st.floats(0.05, 3))
+def test_the_perpendicular_is_the_longest_chord_across(
+    places: list[tuple[int, int]], down: float, right: float
+) -> None:
+    hull = convex_hull(np.array(places, dtype=float) * (down, right))
+    ends, longest = longest_axis(hull)
+    chord, length = perpendicular(hull, ends)
+    assert math.dist(*chord.tolist()) == pytest.approx(length, abs=1e-9)
+    assert length <= longest + 1e-9
+    if len(hull) < 3:
+        assert length == pytest.approx(0, abs=1e-9)
+        return
+    along = (ends[1] - ends[0]) / longest
+    assert (chord[1] - chord[0]) @ along == pytest.approx(0, abs=1e-9)  # at right angles
+    # By brute force: the chord at each of many places along the axis, from the polygon's sides.
+    across, best = np.array([-along[1], along[0]]), 0.0
+    for place in np.linspace(0, longest, 41):
+        met = []
+        for a, b in zip(hull - ends[0], np.roll(hull - ends[0], -1, axis=0), strict=True):
+            if (
+                min(a @ along, b @ along) <= place <= max(a @ along, b @ along)
+                and abs((b - a) @ along) > 1e-12
+            ):
+                met.append(((place - a @ along) / ((b - a) @ along) * (b - a) + a) @ across)
+        best = max(best, max(met, default=0) - min(met, default=0))
+    assert best <= length + 1e-9
+    assert length >= polygon_area(hull) / longest - 1e-9  # no strip of that height is smaller than the hull
+
+
+def test_a_plateau_of_equal_chords_gives_the_middle_one() -> None:
+    hull = convex_hull(np.array([[0.0, 0.0], [-2.0, 3.0], [-2.0, 7.0], [0.0, 10.0], [2.0, 7.0], [2.0, 3.0]]))
+    ends, length = longest_axis(hull)
+    chord, across = perpendicular(hull, ends)
+    assert (length, across) == (10, 4)
+    assert sorted(chord.tolist()) == [[-2, 5], [2, 5]]
+
+
+def test_length_and_area_of_a_polygon() -> None:
+    corners = np.array([[0.0, 0.0], [0.0, 4.0], [3.0, 4.0]])
+    assert polygon_length(corners) == 12
+    assert polygon_area(corners) == polygon_area(corners[::-1] + 1e6) == 6
+    assert polygon_area(corners[:1]) == polygon_length(corners[:1]) == 0

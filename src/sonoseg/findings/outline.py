@@ -57,8 +57,8 @@ def smooth_outline(points: Points, passes: int = 2) -> Points:
     At most one pass below 48 points and none below 24, so that a small lesion does not shrink. Straight sides
     stay where they are. After two passes the length is that of the true curve (ellipses of any angle and
     place, the shorter axis at least 0.35 of the longer) within 2 % from 40 pixels of length on, within 6 %
-    from 16 and within 12 % below (tests/findings/test_outline.py); with its stairs it is 5 % too long however
-    fine the grid.
+    from 16 and within 25 % from 6 (tests/findings/test_outline.py), where one pixel more or less in the mask
+    weighs as much; with its stairs it would be 5 % too long however fine the grid.
 
     points: float (N, 2) as outline gives them, in any units. Returns float (N, 2).
     """

@@ -1,0 +1,181 @@
+"""`sonoseg measure`, as a user calls it."""
+
+from __future__ import annotations
+
+import csv
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from sonoseg import RESEARCH_ONLY
+from sonoseg.cli.main import main
+from sonoseg.findings.lesions import PLANE_NOTE
+from sonoseg.imaging.callipers import WHITE
+
+Run = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+    """Run `sonoseg measure` in process: exit code, stdout, stderr."""
+
+    def call(*words: object) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["sonoseg", "measure", *map(str, words)])
+        code = 0
+        try:
+            main()
+        except SystemExit as end:
+            code = int(end.code or 0)
+        told = capsys.readouterr()
+        return code, told.out, told.err
+
+    monkeypatch.setenv("COLUMNS", "100")
+    return call
+
+
+def save(path: Path, pixels: np.ndarray) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(pixels.astype(np.uint8)).save(path)
+    return path
+
+
+def mask_file(path: Path, *, high: int = 20, wide: int = 40) -> Path:
+    mask = np.zeros((120, 160))
+    mask[30 : 30 + high, 50 : 50 + wide] = 255
+    return save(path, mask)
+
+
+def scan_file(path: Path) -> Path:
+    pixels = np.full((120, 160), 100)
+    pixels[30:50, 50:90] = 10
+    pixels[51:, 50:90] = 150
+    return save(path, pixels + np.indices(pixels.shape).sum(axis=0) % 2)
+
+
+def test_one_mask_in_pixels(run: Run, tmp_path: Path) -> None:
+    code, told, errors = run(mask_file(tmp_path / "a.png"))
+    assert (code, errors) == (0, "")
+    assert "44 × " in told  # the diagonal of 40 by 20, between the middles of pixel sides
+    assert "800 px²" in told
+    assert "no spacing was given" in told
+    assert PLANE_NOTE in told
+    assert RESEARCH_ONLY in told
+
+
+def test_with_picture_and_spacing_as_json(run: Run, tmp_path: Path) -> None:
+    mask, scan = mask_file(tmp_path / "a_mask.png"), scan_file(tmp_path / "a.png")
+    code, told, _ = run(mask, "--image", scan, "--spacing", "0.1,0.2", "--json")
+    assert code == 0
+    value = json.loads(told)
+    assert value["format"] == "sonoseg-measures/1"
+    assert value["notice"] == RESEARCH_ONLY
+    assert value["plane_note"] == PLANE_NOTE
+    (one,) = value["masks"]
+    assert (one["mask"], one["picture"], one["unit"]) == (str(mask), str(scan), "mm")
+    (lesion,) = one["lesions"]
+    assert (lesion["width"], lesion["height"], lesion["depth"]) == (8, 2, 3)
+    assert (lesion["echo_level"], lesion["posterior"]) == ("anechoic", "enhancement")
+    assert lesion["scale"] == {"spacing": [0.1, 0.2], "origin": "given", "reason": ""}
+    assert len(lesion["perpendicular_ends"]) == 2
+    assert "mean_probability" not in lesion
+    assert "uncertainty" not in lesion
+
+
+def test_a_folder_with_its_pictures_writes_everything(run: Run, tmp_path: Path) -> None:
+    folder, to = tmp_path / "set", tmp_path / "out"
+    mask_file(folder / "a_mask.png")
+    mask_file(folder / "b_mask.png", high=0)
+    scan_file(folder / "a.png")
+    code, told, errors = run(folder, "--image", folder, "--out", to, "--spacing", "0.1")
+    assert (code, errors) == (0, "")
+    assert str(to) in told.replace("\n", "")
+    written = {path.relative_to(to).as_posix() for path in to.rglob("*") if path.is_file()}
+    assert written == {"measures.csv", "measures.json", "overlays/a_mask.png", "overlays/b_mask.png"}
+    with (to / "measures.csv").open(newline="") as file:
+        rows = {Path(row["mask"]).name: row for row in csv.DictReader(file)}
+    assert rows["a_mask.png"]["status"] == "lesion"
+    assert rows["a_mask.png"]["echo_level"] == "anechoic"
+    assert float(rows["a_mask.png"]["width"]) == 4
+    assert rows["a_mask.png"]["notice"] == RESEARCH_ONLY
+    assert rows["b_mask.png"]["status"] == "no lesion"
+    assert json.loads((to / "measures.json").read_text())["masks"][0]["lesions"][0]["width"] == 4
+    drawn = np.asarray(Image.open(to / "overlays" / "a_mask.png"))
+    assert (drawn == WHITE).all(axis=2).any()  # the callipers
+
+    code, _, errors = run(folder, "--out", to)
+    assert code == 1
+    assert "results are here already" in errors
+    assert run(folder, "--out", to, "--overwrite")[0] == 0
+
+
+def test_two_views_make_three_dimensions(run: Run, tmp_path: Path) -> None:
+    one, other = mask_file(tmp_path / "1.png", wide=40), mask_file(tmp_path / "2.png", wide=30)
+    code, told, errors = run("--pair", one, other, "--spacing", "0.1")
+    assert (code, errors) == (0, "")
+    assert "Three dimensions: 4.4 × " in told
+    assert "× 3.0 mm" in told
+    assert "share the height" in told
+    assert PLANE_NOTE not in told
+    code, told, _ = run("--pair", one, other, "--spacing", "0.1", "--json")
+    pair = json.loads(told)["pair"]
+    assert pair["unit"] == "mm"
+    assert pair["volume"] == pytest.approx(np.pi / 6 * np.prod(pair["dimensions"]), rel=1e-4)
+    assert (pair["shared"], pair["heights"], pair["doubts"]) == ("height", [2, 2], [])
+
+    flat = mask_file(tmp_path / "3.png", high=8)
+    code, _, errors = run("--pair", one, flat, "--spacing", "0.1")
+    assert code == 0
+    assert "doubt: the heights" in errors
+    code, _, errors = run("--pair", one, mask_file(tmp_path / "4.png", high=0))
+    assert code == 1
+    assert "no lesion in this view" in errors
+    assert "Traceback" not in errors
+
+
+def test_a_batch_goes_on_past_what_is_no_mask(run: Run, tmp_path: Path) -> None:
+    good = mask_file(tmp_path / "good.png")
+    noise = np.random.default_rng(0).integers(30, 200, (60, 60))
+    picture = save(tmp_path / "picture.png", noise)
+    broken = tmp_path / "broken.png"
+    broken.write_bytes(good.read_bytes()[:60])
+    code, told, errors = run(good, picture, broken)
+    assert code == 3
+    assert "800 px²" in told
+    assert "picture.png: a picture, not a mask" in errors
+    assert "broken.png: this mask cannot be read" in errors
+    assert "2 of 3 masks" in errors
+    assert "Traceback" not in errors
+
+
+def test_a_picture_of_another_size_is_refused(run: Run, tmp_path: Path) -> None:
+    mask = mask_file(tmp_path / "m.png")
+    code, _, errors = run(mask, "--image", save(tmp_path / "p.png", np.full((60, 60), 90)))
+    assert code == 3
+    assert "Give the mask of this picture" in errors
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ((), "no mask was named"),
+        (("nowhere.png",), "no such file or folder"),
+        (("a.png", "--spacing", "much"), "'much' is no spacing"),
+        (("a.png", "b.png", "--image", "a.png"), "one picture for 2 masks"),
+        (("--pair", "a.png", "gone.png"), "gone.png: no such file"),
+    ],
+)
+def test_wrong_words(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...], said: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    mask_file(tmp_path / "a.png")
+    mask_file(tmp_path / "b.png")
+    code, _, errors = run(*words)
+    assert code in (1, 2)
+    assert said in errors
+    assert "Traceback" not in errors
