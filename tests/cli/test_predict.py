@@ -383,7 +383,7 @@ def test_warnings_are_in_the_manifest(run: Run, make_dark_model: Callable[..., P
     words = (scan(tmp_path / "scan.png"), "--out", tmp_path / "out", "--attention", "--model", plain)
     run(*words, model=False)
     value = json.loads((tmp_path / "out" / "report.json").read_text(encoding="utf-8"))
-    assert value["warnings"] == ["this model has no attention gates, so no maps are written"]
+    assert value["warnings"] == ["this model has no attention gates: no maps are written"]
 
 
 def test_a_share_is_referred(run: Run, tmp_path: Path) -> None:

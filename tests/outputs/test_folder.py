@@ -16,10 +16,11 @@ from PIL import Image
 
 from sonoseg.errors import OutputError
 from sonoseg.imaging.frame import Frame
+from sonoseg.imaging.frames import FrameRef
 from sonoseg.inference.predictor import Predictor
 from sonoseg.outputs import folder as folder_module
 from sonoseg.outputs.entries import About
-from sonoseg.outputs.folder import ResultsFolder
+from sonoseg.outputs.folder import Asked, ResultsFolder
 from sonoseg.outputs.writers import picture_writers
 
 SUMMARIES = {"report.html", "report.json", "results.csv", "results.json", "journal.jsonl"}
@@ -49,7 +50,7 @@ def written(root: Path) -> set[str]:
 def test_everything_is_written_where_it_is_said(predictor: Predictor, about: About, tmp_path: Path) -> None:
     gates = predictor.model.card.attention
     results = ResultsFolder(
-        tmp_path / "out", PICTURES, about, writers=picture_writers(probability=True, gates=gates)
+        tmp_path / "out", PICTURES, about, asked=Asked(picture_writers(probability=True, gates=gates))
     )
     results.check()
     found = list(predictor.predict_many(frames(), attention=True))
@@ -181,25 +182,46 @@ def test_what_is_done_is_known_again(predictor: Predictor, about: About, tmp_pat
     names = real_frames(tmp_path)
     first, second = names
     out = tmp_path / "out"
-    results = ResultsFolder(out, names, about)
-    results.check()
-    results.add(predictor.predict(first))
-    results.close()
+
+    def left(resume: bool = True) -> list[Path]:
+        nonlocal results
+        results.close()
+        results = ResultsFolder(out, names, about)
+        results.check(resume=resume)
+        return [frame.path for frame in results.begin()]
 
     results = ResultsFolder(out, names, about)
-    results.check(resume=True)
-    assert results.done(first)
-    assert not results.done(second)
+    assert left(resume=False) == [first, second]
+    results.add(predictor.predict(first))
+    assert left() == [second]
     results.add(predictor.predict(second))
     assert [entry.name for entry in results.entries()] == ["p0", "p1"]
 
     os.utime(first, (1, 1))  # touched, but the same bytes
-    assert results.done(first)
+    assert left() == []
     (out / "masks" / "p1.png").unlink()
-    assert not results.done(second)
+    assert left() == [second]
     assert [entry.name for entry in results.entries()] == ["p0"]
     first.write_bytes(second.read_bytes() + b" ")
-    assert not results.done(first)
+    assert left() == [first, second]
+
+
+def test_a_clips_frames_have_results_of_their_own(predictor: Predictor, about: About, tmp_path: Path) -> None:
+    clip = Path("in/a.dcm")
+    refs = [FrameRef(clip, 7), FrameRef(clip, 8)]
+    results = ResultsFolder(tmp_path / "out", {clip: "a"}, about, frames=refs)
+    results.check()
+    assert results.begin() == refs
+    pixels = frames()[0].pixels
+    for ref in refs:
+        results.add(predictor.predict(Frame(pixels, source=clip, index=ref.index, kind="dicom")))
+    results.refuse(FrameRef(clip, 9), "torn.")
+    assert written(tmp_path / "out") - {"journal.jsonl"} == {
+        f"{kind}/a_f{number:04}.png" for kind in ("masks", "overlays") for number in (7, 8)
+    }
+    found = results.finish()
+    assert [(entry.name, entry.frame) for entry in found.entries()] == [("a_f0007", 7), ("a_f0008", 8)]
+    assert [one.file for one in found.refused] == [f"{clip} (frame 9)"]
 
 
 def test_results_come_in_the_order_of_the_names(predictor: Predictor, about: About, tmp_path: Path) -> None:

@@ -11,8 +11,8 @@ import pytest
 
 from sonoseg.errors import OutputError
 from sonoseg.imaging.frame import Spacing
-from sonoseg.outputs.entries import Entry
-from sonoseg.outputs.journal import Journal, made_by
+from sonoseg.outputs.entries import Entry, Objects, Written
+from sonoseg.outputs.journal import Journal, begun_with
 
 PRINT = {"command": "sonoseg predict", "threshold": 0.4, "postprocessing.min_area": 0.001}
 
@@ -119,13 +119,21 @@ def test_what_is_no_journal_is_left_alone(path: Path, content: bytes) -> None:
     with pytest.raises(OutputError, match="not a journal of sonoseg"):
         Journal.resume(path, PRINT)
     assert path.read_bytes() == content
-    assert made_by(path) is None
+    assert begun_with(path) == {}
 
 
 def test_none_there_is_begun(path: Path) -> None:
-    assert made_by(path) is None
+    assert begun_with(path) == {}
     Journal.resume(path, PRINT).close()
-    assert made_by(path) == "sonoseg predict"
+    assert begun_with(path) == PRINT
+
+
+def test_what_belongs_to_a_clip_comes_back(path: Path) -> None:
+    objects = Objects("in/clip.dcm", {"seg": Written("dicom/clip_seg.dcm", "0" * 64, 7)}, ("no sr.",))
+    with Journal.start(path, PRINT) as journal:
+        journal.add_objects(objects)
+    with Journal.resume(path, PRINT) as journal:
+        assert journal.objects == {"in/clip.dcm": objects}
 
 
 def test_a_full_disk_is_said(path: Path, entries: list[Entry], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sonoseg.outputs.names import result_names
+from sonoseg.imaging.frames import FrameRef
+from sonoseg.outputs.names import frame_names, result_names
 
 
 @pytest.fixture
@@ -91,3 +92,12 @@ def test_names_are_always_apart_and_inside(found: list[tuple[list[str], str, str
         assert not place.is_absolute()
         assert ".." not in place.parts
         assert place.parent == PurePosixPath(picture.relative_to(root).parent.as_posix())
+
+
+def test_frames_of_a_clip_are_numbered_and_never_take_a_files_name() -> None:
+    clip, still, odd = Path("clip.dcm"), Path("still.dcm"), Path("clip_f0002.png")
+    names = {clip: "clip", still: "still", odd: "clip_f0002"}
+    refs = [FrameRef(clip, 1), FrameRef(clip, 2), FrameRef(clip, 12345), FrameRef(still), FrameRef(odd)]
+    found = frame_names(refs, names)
+    assert list(found) == refs
+    assert list(found.values()) == ["clip_f0001", "clip_f0002-2", "clip_f12345", "still", "clip_f0002"]

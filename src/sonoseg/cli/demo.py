@@ -24,12 +24,13 @@ def demo(
     files anew.
     """
     from sonoseg import samples
+    from sonoseg.cli.batch import segment_all
     from sonoseg.cli.notices import plain_warnings
-    from sonoseg.cli.predict import report, segment_all
+    from sonoseg.cli.predict import report
     from sonoseg.inference.predictor import Predictor
     from sonoseg.outputs.entries import About
     from sonoseg.outputs.folder import JOURNAL, ResultsFolder
-    from sonoseg.outputs.journal import made_by
+    from sonoseg.outputs.journal import begun_with
 
     with plain_warnings():
         frames = samples.frames()
@@ -37,8 +38,8 @@ def demo(
         names = {frame.source: frame.name for frame in frames if frame.source}
         results = ResultsFolder(to, names, About.of(predictor, COMMAND), page=PAGE)
         # Its own results, whole or broken off, it makes anew.
-        results.check(overwrite=made_by(to / JOURNAL) == COMMAND)
-        results.begin(len(frames))
+        results.check(overwrite=begun_with(to / JOURNAL).get("command") == COMMAND)
+        results.begin()
         segment_all(predictor, results, frames)
         found = results.finish()
         results.close()

@@ -21,7 +21,7 @@ PATIENCE = 2.0
 
 @contextmanager
 def plain_warnings() -> Iterator[list[str]]:
-    """Show our own warnings as one line each on stderr, and leave out Pillow's remarks on odd files.
+    """Show our own warnings as one line each on stderr, and leave out other libraries' remarks on odd files.
 
     Gives the list of what was shown, which grows.
     """
@@ -39,7 +39,9 @@ def plain_warnings() -> Iterator[list[str]]:
         warn(str(message))
 
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", module="PIL")
+        # Pillow's are of no use to the user; those of the others may quote a file's text, names included.
+        for package in ("PIL", "pydicom", "highdicom"):
+            warnings.filterwarnings("ignore", module=package)
         warnings.simplefilter("always", SonosegWarning)
         warnings.showwarning = show
         yield shown

@@ -5,25 +5,26 @@ from __future__ import annotations
 import shutil
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+import warnings
 from enum import StrEnum
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.markup import escape
 
 from sonoseg import RESEARCH_ONLY
-from sonoseg.cli.common import err, out
-from sonoseg.errors import BatchError, OutputError, SonosegError, UsageError
+from sonoseg.cli.batch import Job, engine, list_all, resumable, segment_all, worded
+from sonoseg.cli.common import err, need, out
+from sonoseg.errors import (
+    BatchError,
+    SonosegWarning,
+    UsageError,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from sonoseg.imaging.frame import Frame, Spacing
-    from sonoseg.inference.predictor import Predictor
+    from sonoseg.imaging.frame import Spacing
     from sonoseg.outputs.folder import ResultsFolder
     from sonoseg.outputs.results import Results
 
@@ -83,16 +84,44 @@ def predict(
         float | None,
         typer.Option(min=0, max=1, help="Mark this share of the pictures, the most doubtful, for a person."),
     ] = None,
+    spacing: Annotated[
+        str | None,
+        typer.Option(help="Millimetres per pixel, one number or ROW,COLUMN; before what a file says."),
+    ] = None,
+    spacings: Annotated[
+        Path | None,
+        typer.Option(help="A CSV of spacings (file, row, column); before --spacing and what a file says."),
+    ] = None,
+    frames: Annotated[
+        str, typer.Option(help="Which frames of a DICOM clip: all, key, a number from 0, or START:STOP:STEP.")
+    ] = "all",
+    keep_burned_in: Annotated[
+        bool,
+        typer.Option(
+            "--keep-burned-in", help="Keep what lies outside a DICOM file's scan regions: names, too."
+        ),
+    ] = False,
     probability: Annotated[
         bool, typer.Option("--probability", help="Write probabilities too, as PNG of 16 bits.")
     ] = False,
     attention: Annotated[
         bool, typer.Option("--attention", help="Write each gate's attention map too, over the picture.")
     ] = False,
-    spacing: Annotated[
-        str | None,
-        typer.Option(help="Millimetres per pixel, one number or ROW,COLUMN; in place of what a file says."),
-    ] = None,
+    coco: Annotated[bool, typer.Option("--coco", help="Write the outlines as COCO annotations.")] = False,
+    labelme: Annotated[bool, typer.Option("--labelme", help="Write the outlines for LabelMe.")] = False,
+    nrrd: Annotated[bool, typer.Option("--nrrd", help="Write masks that 3D Slicer opens.")] = False,
+    seg: Annotated[bool, typer.Option("--seg", help="Write DICOM SEG, for DICOM sources.")] = False,
+    sr: Annotated[bool, typer.Option("--sr", help="Write DICOM structured reports.")] = False,
+    capture: Annotated[
+        bool, typer.Option("--capture", help="Write DICOM Secondary Captures of the overlays.")
+    ] = False,
+    dicom: Annotated[bool, typer.Option("--dicom", help="The same as --seg --sr --capture.")] = False,
+    fractional: Annotated[
+        bool, typer.Option("--fractional", help="DICOM SEG of probabilities, not masks; with --probability.")
+    ] = False,
+    anonymise: Annotated[
+        bool, typer.Option("--anonymise", help="Leave the patient and the study out of DICOM objects.")
+    ] = False,
     batch: Annotated[int, typer.Option(min=1, help="Pictures a run of the network.")] = 8,
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on where a run with the same options was broken off.")
@@ -110,62 +139,111 @@ def predict(
     millimetres = None if spacing is None else parse_spacing(spacing)
     if resume and overwrite:
         raise UsageError("both --resume and --overwrite", remedy="Go on, or begin anew: give one of them")
-    from sonoseg.cli.notices import plain_warnings, warn
+    seg, sr, capture = seg or dicom or fractional, sr or dicom, capture or dicom
+    if anonymise and not (seg or sr or capture):
+        raise UsageError(
+            "--anonymise without a DICOM object to write", remedy="Give --dicom too, or leave it out"
+        )
+    if seg or sr or capture:
+        need("dicom", "pydicom", "highdicom")
+    from sonoseg.cli.notices import plain_warnings
+    from sonoseg.files import sha256_file
+    from sonoseg.imaging.dicom import is_dicom
     from sonoseg.imaging.find import find_pictures
+    from sonoseg.imaging.frames import parse_choice
+    from sonoseg.imaging.spacings import read_spacings
     from sonoseg.inference.predictor import Predictor
     from sonoseg.outputs.entries import About
-    from sonoseg.outputs.folder import SUBFOLDERS, ResultsFolder
+    from sonoseg.outputs.folder import Asked, ResultsFolder
     from sonoseg.outputs.manifest import Notes
     from sonoseg.outputs.names import result_names
-    from sonoseg.outputs.writers import picture_writers
+    from sonoseg.outputs.writers import FOLDERS, object_writers, picture_writers
 
+    parse_choice(frames)
+    table = None if spacings is None else read_spacings(spacings)
     with plain_warnings() as warned:
         # Results of a former run below a searched folder are no pictures to segment.
-        pictures = find_pictures(paths, skip=[to / name for name in SUBFOLDERS])
+        pictures = find_pictures(paths, skip=[to / name for name in FOLDERS])
+        wanted, bad = list_all(pictures, frames, keep_burned_in=keep_burned_in, quiet=quiet)
+        engine_name, computed_in = engine(to, resume, runtime.value, precision.value)
         start = time.monotonic()
         predictor = Predictor(
             model,
-            runtime=runtime.value,
-            precision=precision.value,
-            pictures=len(pictures),
+            runtime=engine_name,
+            precision=computed_in,
+            pictures=len(wanted),
             threshold=threshold,
             tta=tta.value,
         )
         loaded = time.monotonic()
-        gates = predictor.model.card.attention
+        gates = predictor.model.card.attention if attention else []
         if attention and not gates:
-            warn("this model has no attention gates, so no maps are written")
-            warned.append("this model has no attention gates, so no maps are written")
-        options = {
+            warnings.warn(
+                "this model has no attention gates: no maps are written", SonosegWarning, stacklevel=1
+            )
+        if seg or sr or capture:
+            others = sum(not is_dicom(picture) for picture in pictures)
+            if others:
+                warnings.warn(
+                    f"{others:,} of {len(pictures):,} files are not DICOM: no SEG, SR or capture is written "
+                    "for them, as these belong to a DICOM source",
+                    SonosegWarning,
+                    stacklevel=1,
+                )
+        shape: dict[str, Any] = {
             "tta": tta.value,
             "spacing": None if millimetres is None else list(millimetres),
-            "probability": probability,
-            "attention": attention,
+            "spacings": None if spacings is None else sha256_file(spacings),
+            "frames": frames,
+            "keep_burned_in": keep_burned_in,
+            "files": [
+                name
+                for name, given in {
+                    "probability": probability or fractional,
+                    "attention": bool(gates),
+                    "coco": coco,
+                    "labelme": labelme,
+                    "nrrd": nrrd,
+                    "seg": seg,
+                    "sr": sr,
+                    "capture": capture,
+                }.items()
+                if given
+            ],
+            "fractional": fractional,
+            "anonymise": anonymise,
         }
         results = ResultsFolder(
             to,
             result_names(pictures, paths),
-            About.of(predictor, "sonoseg predict", options),
-            writers=picture_writers(probability=probability, gates=gates if attention else ()),
+            About.of(predictor, "sonoseg predict", shape),
+            frames=wanted,
+            asked=Asked(
+                picture_writers(
+                    probability=probability or fractional,
+                    gates=gates,
+                    capture=capture,
+                    anonymise=anonymise,
+                    labelme=labelme,
+                    nrrd=nrrd,
+                ),
+                object_writers(seg=seg, sr=sr, fractional=fractional, anonymise=anonymise),
+                coco,
+            ),
         )
         results.check(overwrite=overwrite, resume=resume)
         with resumable():
-            todo = [picture for picture in pictures if not (resume and results.done(picture))]
-            if len(todo) < len(pictures) and not quiet:
-                err.print(f"{len(pictures) - len(todo):,} of {len(pictures):,} pictures are done already")
-            results.begin(len(todo))
-            segment_all(
-                predictor,
-                results,
-                todo,
-                spacing=millimetres,
-                batch=batch,
-                attention=attention and bool(gates),
-                quiet=quiet,
-            )
+            todo = results.begin()
+            if len(todo) < len(wanted) and not quiet:
+                err.print(f"{len(wanted) - len(todo):,} of {len(wanted):,} pictures are done already")
+            for picture, error in bad:
+                results.refuse(picture, worded(error))
+            jobs = [Job.of(frame, millimetres, table, keep_burned_in) for frame in todo]
+            segment_all(predictor, results, jobs, batch=batch, attention=bool(gates), quiet=quiet)
             spent = time.monotonic() - loaded
             timings = {"load": round(loaded - start, 3), "segment": round(spent, 3)}
-            found = results.finish(Notes(timings, warned, dict(predictor.model.card.sha256)), refer=refer)
+            notes = Notes(timings, warned, dict(predictor.model.card.sha256))
+            found = results.finish(notes, refer=refer)
         results.close()
     if as_json:
         with results.summary.open(encoding="utf-8") as file:
@@ -175,58 +253,8 @@ def predict(
     if found.refused:
         for one in found.refused:
             err.print(f"[yellow]refused:[/] {escape(one.file)}: {escape(one.reason)}", soft_wrap=True)
-        raise BatchError(f"{len(found.refused)} of {len(pictures)} files gave no result")
-
-
-@contextmanager
-def resumable() -> Iterator[None]:
-    """Say, where the work within is broken off, that it can be gone on with."""
-    try:
-        yield
-    except KeyboardInterrupt:
-        err.print("interrupted; what is done is kept: go on with the same command and --resume")
-        raise
-    except OutputError as error:
-        remedy = f"{error.remedy or 'See to it'}; then go on with the same command and --resume"
-        raise OutputError(error.found, where=error.where, remedy=remedy) from error
-
-
-def segment_all(
-    predictor: Predictor,
-    results: ResultsFolder,
-    pictures: Sequence[Path] | Sequence[Frame],
-    *,
-    spacing: Spacing | None = None,
-    batch: int = 8,
-    attention: bool = False,
-    quiet: bool = False,
-) -> None:
-    """Predict pictures into a results folder, noting those that cannot be used.
-
-    Results are written in threads while the network works on the next pictures, and noted in order.
-    """
-    from concurrent.futures import ThreadPoolExecutor
-
-    from sonoseg.cli.notices import LateBar
-    from sonoseg.inference.pipeline import ahead
-
-    writing = ThreadPoolExecutor(2, "sonoseg-write")
-    with LateBar("Segmenting", len(pictures), shown=not quiet) as bar:
-
-        def refuse(picture: object, error: SonosegError) -> None:
-            reason = ". ".join(part for part in (error.found, error.remedy) if part)
-            results.refuse(str(picture), f"{reason}.")
-            bar.advance()
-
-        found = predictor.predict_many(
-            pictures, batch=batch, attention=attention, spacing=spacing, on_error=refuse
-        )
-        try:
-            for _, entry in ahead(writing, results.write, found, 4):
-                results.commit(entry.result())
-                bar.advance()
-        finally:
-            writing.shutdown(wait=True, cancel_futures=True)
+        files = len({one.file for one in found.refused})
+        raise BatchError(f"{files} of {len(pictures)} files gave no result, or not all of it")
 
 
 def report(results: ResultsFolder, found: Results) -> None:

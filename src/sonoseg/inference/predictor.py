@@ -25,8 +25,9 @@ from sonoseg.inference.tta import average, show, views_of
 from sonoseg.model.card import Postprocessing
 from sonoseg.model.model import Model
 
-Picture = Frame | str | Path | NDArray[Any] | Image.Image
-"""What can be predicted: a Frame, a file, an array (see grey_array), or a Pillow image as it lies."""
+Picture = Frame | str | Path | NDArray[Any] | Image.Image | Callable[[], Frame]
+"""What can be predicted: a Frame, a file, an array (see grey_array), a Pillow image as it lies, or what gives
+a Frame when it is called: that is done in the threads that read, when its turn comes."""
 
 
 @dataclass(frozen=True)
@@ -93,6 +94,16 @@ class Predictor:
     def runtime(self) -> str:
         """The engine, its version, its device and its precision."""
         return self._runtime.name
+
+    @property
+    def engine(self) -> str:
+        """What load_runtime calls the engine."""
+        return self._runtime.engine
+
+    @property
+    def precision(self) -> str:
+        """What the engine computes in."""
+        return self._runtime.precision
 
     def predict(
         self, image: Picture, *, attention: bool = False, spacing: Spacing | None = None
@@ -164,17 +175,21 @@ class Predictor:
         pixels: uint8 (N, S, S), S the card's size. Returns float32 (N, S, S), 0..1.
         Raises ShapeError for another shape, ModelError where the network fails.
         """
+        return _sigmoid(self.logit_grid(pixels, batch=batch), self.model.card.temperature)
+
+    def logit_grid(self, pixels: NDArray[np.uint8], *, batch: int = 8) -> NDArray[np.float32]:
+        """As `predict_grid`, the network's own logits, before the temperature: float32 (N, S, S)."""
         size = self._preprocessing.size
         if pixels.ndim != 3 or pixels.shape[1:] != (size, size) or pixels.dtype != np.uint8:
             raise ShapeError(
                 f"this model takes uint8 (N, {size}, {size}), got {pixels.dtype} {pixels.shape}",
                 remedy=f"Prepare the set at size {size}, or use predict, which resizes",
             )
-        probability = np.empty(pixels.shape, dtype=np.float32)
+        logit = np.empty(pixels.shape, dtype=np.float32)
         for start in range(0, len(pixels), batch):
             part = slice(start, start + batch)
-            probability[part] = self._probability(pixels[part], attention=False)[0]
-        return probability
+            logit[part] = self._logit(pixels[part], attention=False)[0]
+        return logit
 
     def _read(self, image: Picture, spacing: Spacing | None) -> _Ready:
         frame = as_frame(image, spacing=spacing)
@@ -201,6 +216,13 @@ class Predictor:
         self, pixels: NDArray[np.uint8], attention: bool
     ) -> tuple[NDArray[np.float32], dict[str, NDArray[np.float32]]]:
         """Probabilities (N, S, S) and attention maps (N, 1, h, w) for pixels uint8 (N, S, S)."""
+        logit, maps = self._logit(pixels, attention)
+        return _sigmoid(logit, self.model.card.temperature), maps
+
+    def _logit(
+        self, pixels: NDArray[np.uint8], attention: bool
+    ) -> tuple[NDArray[np.float32], dict[str, NDArray[np.float32]]]:
+        """The network's logits (N, S, S) and attention maps (N, 1, h, w) for pixels uint8 (N, S, S)."""
         card = self._preprocessing
         scaled = (pixels.astype(np.float32) / np.float32(255) - np.float32(card.mean)) / np.float32(card.std)
         logit, maps = self._runtime.run(np.repeat(scaled[:, None], card.channels, axis=1), attention)
@@ -210,9 +232,7 @@ class Predictor:
                 where=self.model.folder,
                 remedy="Train it again, or use another model",
             )
-        # The sigmoid by way of tanh: no overflow at either end.
-        half = logit[:, 0] / np.float32(2 * self.model.card.temperature)
-        return np.float32(0.5) * (np.tanh(half) + np.float32(1)), maps
+        return logit[:, 0], maps
 
     def _finish(self, found: _Found) -> Segmentation:
         grid = found.ready.grid
@@ -240,11 +260,18 @@ def as_frame(image: Picture, *, spacing: Spacing | None = None) -> Frame:
     """
     if isinstance(image, Frame):
         return image
+    if callable(image):
+        return image()
     if isinstance(image, str | Path):
         return read_frame(image, spacing=spacing)
     if isinstance(image, Image.Image):
         return Frame(grey_picture(image), spacing)
     return Frame(grey_array(np.asarray(image)), spacing)
+
+
+def _sigmoid(logit: NDArray[np.float32], temperature: float) -> NDArray[np.float32]:
+    """The probability of a logit, by way of tanh: no overflow at either end."""
+    return np.float32(0.5) * (np.tanh(logit / np.float32(2 * temperature)) + np.float32(1))
 
 
 def _to_frame(grid: Grid, values: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -32,6 +32,8 @@ class About:
     temperature: float
     postprocessing: dict[str, Any]
     runtime: str
+    engine: str = ""
+    precision: str = ""
     sonoseg: str = __version__
     options: dict[str, Any] = field(default_factory=dict)
 
@@ -47,6 +49,8 @@ class About:
             temperature=card.temperature,
             postprocessing=predictor.postprocessing.model_dump(),
             runtime=predictor.runtime,
+            engine=predictor.engine,
+            precision=predictor.precision,
             options=dict(options or {}),
         )
 
@@ -116,12 +120,14 @@ class Preview:
 class Entry:
     """One picture's results.
 
-    name: as result_names gives it. file: the picture, as the user named it; frame: its number in a clip.
+    name: as result_names gives it. file: the picture, as the user named it. frame: its number in a clip.
+    kind: "dicom" or "raster".
     shape: (H, W) pixels. scale: the spacing of the whole picture, who says so, and why there is none; each
     lesion has its own.
     uncertainty: of the whole result, 0 sure .. 1 in doubt; NaN where unknown.
     files: what was written for it, by kind ("mask", "overlay" ...).
     preview: for the page. source: the file it came from, None where there is none.
+    coco: its annotations, where they were asked for. faults: what could not be written for it, and why.
     """
 
     # How a journal keeps one: bytes as base64, and NaN as NaN.
@@ -139,6 +145,9 @@ class Entry:
     preview: Preview | None = None
     frame: int | None = None
     source: Source | None = None
+    kind: str = "raster"
+    coco: dict[str, Any] | None = None
+    faults: tuple[str, ...] = ()
 
     @property
     def paths(self) -> dict[str, str]:
@@ -156,8 +165,17 @@ class Entry:
 
 
 @dataclass(frozen=True)
+class Objects:
+    """What was written for all frames of one clip together. file, files, faults: as an Entry's."""
+
+    file: str
+    files: dict[str, Written] = field(default_factory=dict)
+    faults: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class Refused:
-    """One file that could not be used, and why. name: what its results would have been called."""
+    """One file that could not be used, or not for all that was asked, and why. name: of its results."""
 
     file: str
     reason: str

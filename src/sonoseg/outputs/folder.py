@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import tempfile
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path, PurePath
@@ -14,26 +16,37 @@ from sonoseg.errors import OutputError
 from sonoseg.files import atomic_path
 from sonoseg.findings.lesions import Findings, measure
 from sonoseg.imaging.calibration import Scale
+from sonoseg.imaging.frames import FrameRef
 from sonoseg.inference.segmentation import Segmentation
 from sonoseg.inference.uncertainty import refer as choose
-from sonoseg.outputs.entries import About, Entry, Refused, Source, Written
+from sonoseg.outputs.coco import coco_picture
+from sonoseg.outputs.entries import About, Entry, Objects, Refused, Source, Written
 from sonoseg.outputs.journal import Journal
+from sonoseg.outputs.kept import KeptFindings, KeptSegmentations
 from sonoseg.outputs.manifest import Notes, write_manifest
+from sonoseg.outputs.names import frame_names
 from sonoseg.outputs.preview import preview
 from sonoseg.outputs.report_page import write_page
 from sonoseg.outputs.results import Results
-from sonoseg.outputs.tables import write_csv, write_json
-from sonoseg.outputs.writers import Writer, picture_writers
+from sonoseg.outputs.tables import write_coco, write_csv, write_json
+from sonoseg.outputs.writers import NotWritten, ObjectWriter, Writer, picture_writers, seen_from
 
-CSV, JSON, MANIFEST, JOURNAL, PAGE = (
-    "results.csv",
-    "results.json",
-    "report.json",
-    "journal.jsonl",
-    "report.html",
-)
+CSV, JSON, COCO, PAGE = "results.csv", "results.json", "coco.json", "report.html"
+MANIFEST, JOURNAL = "report.json", "journal.jsonl"
 
-SUBFOLDERS = ("masks", "overlays", "probability", "attention")
+
+@dataclass(frozen=True)
+class Asked:
+    """What files of results are wanted beside the tables and the page.
+
+    writers: the kinds for each picture; masks and overlays by default.
+    objects: the kinds for each DICOM source.
+    coco: whether annotations are gathered in one file.
+    """
+
+    writers: Sequence[Writer] = field(default_factory=picture_writers)
+    objects: Sequence[ObjectWriter] = ()
+    coco: bool = False
 
 
 class ResultsFolder:
@@ -41,10 +54,11 @@ class ResultsFolder:
 
     folder: where to. names: what each file's results are called (see result_names); a frame that comes from
         none of them is called by its own name.
-    writers: the kinds of file for each picture; masks and overlays by default. page: the page's name.
+    frames: which frames of those files, in the order of the results; a still of each by default.
+    asked: which kinds of file. page: the page's name.
 
-    Call `check` before the work, `add` or `refuse` for each picture, `finish` at the end. To overlap writing
-    with other work, `write` in any thread and `commit` what it gives, in one.
+    Call `check` and `begin` before the work, `add` or `refuse` for each picture, `finish` at the end. To
+    overlap writing with other work, `write` in any thread and `commit` what it gives, in one.
     """
 
     def __init__(
@@ -53,7 +67,8 @@ class ResultsFolder:
         names: Mapping[Path, str],
         about: About,
         *,
-        writers: Sequence[Writer] | None = None,
+        frames: Sequence[FrameRef] | None = None,
+        asked: Asked | None = None,
         page: str = PAGE,
     ) -> None:
         self.folder = Path(folder)
@@ -61,10 +76,14 @@ class ResultsFolder:
         self.refused: list[Refused] = []
         self.page = self.folder / page
         self.summary = self.folder / JSON
-        self._names = dict(names)
-        self._writers = list(picture_writers() if writers is None else writers)
+        self._files = dict(names)
+        self._frames = [FrameRef(path) for path in names] if frames is None else list(frames)
+        self._names = frame_names(self._frames, names)
+        self._asked = asked or Asked()
         self._journal: Journal | None = None
         self._order = dict.fromkeys(self._names.values())
+        self._of_file = Counter(frame.path for frame in self._frames)
+        self._left = Counter(self._of_file)
         # A clip's frames come one after the other: its file is hashed once.
         self._source = lru_cache(maxsize=64)(Source.of)
 
@@ -91,38 +110,57 @@ class ResultsFolder:
             self._journal = Journal.resume(journal, fingerprint)
             return
         if overwrite:
-            for name in (CSV, JSON, MANIFEST, self.page.name):  # they would tell of what is no more
+            for name in (CSV, JSON, COCO, MANIFEST, self.page.name):  # they would tell of what is no more
                 with suppress(OSError):
                     (self.folder / name).unlink()
         else:
             self._leave_alone()
         self._journal = Journal.start(journal, fingerprint)
 
-    def begin(self, count: int) -> None:
-        """Note in the journal that work on so many pictures begins. Raises OutputError."""
-        self._open().session({"started": datetime.now(UTC).isoformat(timespec="seconds"), "pictures": count})
+    def begin(self) -> list[FrameRef]:
+        """What is left to do: frames whose results are not in the journal, not in place, or of another file.
 
-    def done(self, file: Path) -> bool:
-        """Whether a file's results are in the journal and in place, and the file is the one they are of."""
-        journal, name = self._open(), self._names[file]
-        if name not in journal:
-            return False
-        entry = journal.get(name)
-        whole = entry.file == str(file) and entry.source is not None and entry.source.still(file)
-        whole = whole and all(_there(self.folder / one.path, one.bytes) for one in entry.files.values())
-        if not whole:
-            journal.forget(name)
-        return whole
+        Notes in the journal that work on them begins. Raises OutputError.
+        """
+        todo = []
+        for frame in self._frames:
+            if self._done(frame):
+                self._left[frame.path] -= 1
+            else:
+                todo.append(frame)
+        started = datetime.now(UTC).isoformat(timespec="seconds")
+        self._open().session({"started": started, "pictures": len(todo)})
+        for path in self._of_file:  # killed between the last frame of a clip and its objects
+            recorded = self._open().objects.get(str(path))
+            there = recorded and all(
+                _there(self.folder / one.path, one.bytes) for one in recorded.files.values()
+            )
+            if not there:
+                self._write_objects(path)
+        return todo
 
     def write(self, segmentation: Segmentation) -> Entry:
-        """Measure a segmentation and write its pictures, in any thread. Raises OutputError."""
+        """Measure a segmentation and write its files, in any thread. Raises OutputError."""
         frame = segmentation.frame
-        name = self._names[frame.source] if frame.source in self._names else PurePath(frame.name).name
+        path = frame.source
+        name = PurePath(frame.name).name
+        if path is not None:
+            name = self._names.get(FrameRef(path, frame.index), name)
         findings = measure(segmentation)
-        files = {one.kind: one.write(self.folder, name, segmentation, findings) for one in self._writers}
+        files, faults = {}, []
+        for writer in self._asked.writers:
+            if frame.kind == "dicom" or not writer.dicom:
+                try:
+                    files[writer.kind] = writer.write(self.folder, name, segmentation, findings)
+                except NotWritten as fault:
+                    faults.append(str(fault))
+        if path is not None and frame.kind == "dicom" and self._of_file[path] == 1:
+            objects = self._objects(path, [segmentation], [findings])
+            files |= objects.files
+            faults += objects.faults
         return Entry(
             name=name,
-            file=str(frame.source or ""),
+            file=str(path or ""),
             shape=frame.shape,
             scale=Scale(frame.calibration.spacing, frame.calibration.origin, frame.calibration.reason),
             findings=findings,
@@ -130,13 +168,21 @@ class ResultsFolder:
             files=files,
             preview=preview(segmentation),
             frame=frame.index,
-            source=self._source_of(frame.source),
+            kind=frame.kind,
+            source=self._source_of(path),
+            coco=coco_picture(segmentation, findings, self._seen(path)) if self._asked.coco else None,
+            faults=tuple(faults),
         )
 
     def commit(self, entry: Entry) -> None:
-        """Note in the journal that a picture's files are in place. Raises OutputError."""
+        """Note in the journal that a picture's files are in place; after a clip's last, write its objects.
+
+        Raises OutputError.
+        """
         self._order.setdefault(entry.name)
         self._open().add(entry)
+        if entry.file:
+            self._one_less(Path(entry.file))
 
     def add(self, segmentation: Segmentation) -> Findings:
         """Write and commit. Raises OutputError."""
@@ -144,13 +190,19 @@ class ResultsFolder:
         self.commit(entry)
         return entry.findings
 
-    def refuse(self, file: str | Path, reason: str) -> None:
-        """Note a file that could not be used."""
-        self.refused.append(Refused(str(file), reason, self._names.get(Path(file), "")))
+    def refuse(self, frame: FrameRef | str | Path, reason: str) -> None:
+        """Note a file, or a frame of one, that could not be used."""
+        ref = frame if isinstance(frame, FrameRef) else FrameRef(Path(frame))
+        self.refused.append(Refused(str(frame), reason, self._names.get(ref, self._files.get(ref.path, ""))))
+        if ref in self._names:
+            self._one_less(ref.path)
 
     def entries(self) -> Iterator[Entry]:
         """What is done, in the order of the names, read from the journal one at a time."""
-        return self._open().entries(self._order)
+        objects = self._open().objects
+        for entry in self._open().entries(self._order):
+            shared = objects.get(entry.file)
+            yield entry if shared is None else replace(entry, files=entry.files | shared.files)
 
     def finish(self, notes: Notes | None = None, *, refer: float | None = None) -> Results:
         """Write the tables, the page and the manifest.
@@ -158,10 +210,8 @@ class ResultsFolder:
         refer: the share of the pictures, the most doubtful, that are marked for a person; None marks none.
         Raises OutputError.
         """
-        place = {name: number for number, name in enumerate(self._order)}
-        refused = sorted(self.refused, key=lambda one: place.get(one.name, len(place)))
         referred = None if refer is None else self._doubtful(refer)
-        results = Results(self.about, self.entries, refused, referred)
+        results = Results(self.about, self.entries, self._all_refused(), referred)
         summaries: list[Written] = []
 
         def write(path: Path, writer: Callable[[TextIO, Results], None]) -> None:
@@ -171,6 +221,8 @@ class ResultsFolder:
 
         write(self.folder / CSV, write_csv)
         write(self.summary, write_json)
+        if self._asked.coco:
+            write(self.folder / COCO, write_coco)
         write(self.page, write_page)
         sessions, notes = self._open().sessions, notes or Notes()
         write(
@@ -178,6 +230,19 @@ class ResultsFolder:
             lambda file, results: write_manifest(file, results, notes, sessions, list(summaries)),
         )
         return results
+
+    def _all_refused(self) -> list[Refused]:
+        """What was refused and what could not be written, in the order of the names."""
+        faults = [
+            Refused(entry.file, fault, entry.name)
+            for entry in self._open().entries(self._order)
+            for fault in entry.faults
+        ]
+        for objects in self._open().objects.values():
+            name = self._files.get(Path(objects.file), "")
+            faults += [Refused(objects.file, fault, name) for fault in objects.faults]
+        place = {name: number for number, name in enumerate(self._order)}
+        return sorted([*self.refused, *faults], key=lambda one: place.get(one.name, len(place)))
 
     def close(self) -> None:
         """Close the journal."""
@@ -189,6 +254,49 @@ class ResultsFolder:
             self.check()
         assert self._journal is not None
         return self._journal
+
+    def _done(self, frame: FrameRef) -> bool:
+        """Whether results are in the journal and in place, and the file is the one they are of."""
+        journal, name = self._open(), self._names[frame]
+        if name not in journal:
+            return False
+        entry = journal.get(name)
+        whole = entry.file == str(frame.path) and entry.frame == frame.index
+        whole = whole and entry.source is not None and entry.source.still(frame.path)
+        whole = whole and all(_there(self.folder / one.path, one.bytes) for one in entry.files.values())
+        if not whole:
+            journal.forget(name)
+        return whole
+
+    def _one_less(self, path: Path) -> None:
+        """One frame fewer to wait for."""
+        self._left[path] -= 1
+        if self._left[path] == 0:
+            self._write_objects(path)
+
+    def _write_objects(self, path: Path) -> None:
+        """Write what belongs to a whole clip, once all its frames are done."""
+        if not self._asked.objects or self._of_file[path] < 2 or self._left[path] > 0:
+            return
+        journal = self._open()
+        names = [self._names[frame] for frame in self._frames if frame.path == path]
+        names = [name for name in names if name in journal]
+        if not names or journal.get(names[0]).kind != "dicom":
+            return
+        found = KeptSegmentations(journal.get, names, self.folder, self.about)
+        journal.add_objects(self._objects(path, found, KeptFindings(journal.get, names)))
+
+    def _objects(self, path: Path, found: Sequence[Segmentation], findings: Sequence[Findings]) -> Objects:
+        files, faults = {}, []
+        for writer in self._asked.objects:
+            try:
+                files[writer.kind] = writer.write(self.folder, self._files[path], path, found, findings)
+            except NotWritten as fault:
+                faults.append(str(fault))
+        return Objects(str(path), files, tuple(faults))
+
+    def _seen(self, path: Path | None) -> str:
+        return "" if path is None else seen_from(self.folder, path)
 
     def _source_of(self, path: Path | None) -> Source | None:
         if path is None:
@@ -211,9 +319,11 @@ class ResultsFolder:
                 where=self.folder,
                 remedy="Go on with --resume, begin anew with --overwrite, or choose another --out",
             )
-        wanted = [self.folder / name for name in (CSV, JSON, MANIFEST, JOURNAL, self.page.name)]
+        wanted = [self.folder / name for name in (CSV, JSON, COCO, MANIFEST, JOURNAL, self.page.name)]
         for name in self._names.values():
-            wanted += [self.folder / one.place(name) for one in self._writers]
+            wanted += [self.folder / one.place(name) for one in self._asked.writers]
+        for name in self._files.values():
+            wanted += [self.folder / one.place(name) for one in self._asked.objects]
         there = [path for path in wanted if path.exists()]
         if there:
             more = f" and {len(there) - 1} more" if len(there) > 1 else ""

@@ -9,16 +9,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO
 
 from sonoseg.errors import OutputError
-from sonoseg.outputs.entries import Entry
+from sonoseg.outputs.entries import Entry, Objects, Written
 
 FORMAT = "sonoseg-journal/1"
 
-_HEAD, _ENTRY, _SESSION = b'{"journal":', b'{"entry":', b'{"session":'
+_HEAD, _ENTRY, _OBJECTS, _SESSION = b'{"journal":', b'{"entry":', b'{"objects":', b'{"session":'
 
 
 class Journal:
@@ -29,11 +30,12 @@ class Journal:
     Open it with `start` or `resume`, and close it, or use it as a context.
     """
 
-    def __init__(self, path: Path, file: BinaryIO, places: dict[str, int], sessions: list[dict[str, Any]]):
+    def __init__(self, path: Path, file: BinaryIO, known: _Known) -> None:
         self.path = path
-        self.sessions = sessions
+        self.sessions = known.sessions
+        self.objects = known.objects
         self._file = file
-        self._places = places
+        self._places = known.places
 
     @classmethod
     def start(cls, path: Path, fingerprint: dict[str, Any]) -> Journal:
@@ -43,7 +45,7 @@ class Journal:
             file = path.open("w+b", buffering=0)
         except OSError as error:
             raise _cannot_write(path, error) from error
-        journal = cls(path, file, {}, [])
+        journal = cls(path, file, _Known())
         journal._append(_HEAD + _plain(head))
         return journal
 
@@ -65,13 +67,13 @@ class Journal:
             file.close()
             return cls.start(path, fingerprint)
         try:
-            places, sessions, end = _read(path, fingerprint)
-            file.truncate(end)
-            file.seek(end)
+            known = _read(path, fingerprint)
+            file.truncate(known.end)
+            file.seek(known.end)
         except BaseException:
             file.close()
             raise
-        return cls(path, file, places, sessions)
+        return cls(path, file, known)
 
     def __enter__(self) -> Journal:
         return self
@@ -95,6 +97,11 @@ class Journal:
         """Note a picture whose files are in place, in place of one of its name. Raises OutputError."""
         self._places[entry.name] = self._append(_ENTRY + entry.to_json())
 
+    def add_objects(self, objects: Objects) -> None:
+        """Note that what belongs to a whole clip is in place. Raises OutputError."""
+        self.objects[objects.file] = objects
+        self._append(_OBJECTS + _plain(asdict(objects)))
+
     def session(self, value: dict[str, Any]) -> None:
         """Note what is known of one stretch of work: when, how many pictures. Raises OutputError."""
         self.sessions.append(value)
@@ -107,7 +114,8 @@ class Journal:
     def get(self, name: str) -> Entry:
         """The entry of that name. Raises KeyError."""
         with self.path.open("rb") as file:
-            return self._at(file, self._places[name])
+            entry: Entry = self._at(file, self._places[name])
+        return entry
 
     def entries(self, names: Iterable[str]) -> Iterator[Entry]:
         """The entries of those names that are in the journal, in that order, read one at a time."""
@@ -133,21 +141,27 @@ class Journal:
         return place
 
 
-def made_by(path: Path) -> str | None:
-    """The command whose journal this is; None where it is none."""
+def begun_with(path: Path) -> dict[str, Any]:
+    """The fingerprint that a journal was begun with; empty where there is no journal."""
     try:
         with path.open("rb") as file:
-            command = json.loads(file.readline())["journal"]["fingerprint"]["command"]
+            return dict(json.loads(file.readline())["journal"]["fingerprint"])
     except (OSError, ValueError, KeyError, TypeError):
-        return None
-    return str(command)
+        return {}
 
 
-def _read(path: Path, fingerprint: dict[str, Any]) -> tuple[dict[str, int], list[dict[str, Any]], int]:
-    """Where each entry's line starts, the sessions, and where the last whole line ends."""
-    places: dict[str, int] = {}
-    sessions: list[dict[str, Any]] = []
-    end = 0
+@dataclass
+class _Known:
+    """What a journal holds: where each entry's line starts, the rest, and where the last whole line ends."""
+
+    places: dict[str, int] = field(default_factory=dict)
+    objects: dict[str, Objects] = field(default_factory=dict)
+    sessions: list[dict[str, Any]] = field(default_factory=list)
+    end: int = 0
+
+
+def _read(path: Path, fingerprint: dict[str, Any]) -> _Known:
+    known = _Known()
     with path.open("rb") as file:
         for number, line in enumerate(file):
             if not line.endswith(b"}\n"):
@@ -156,17 +170,25 @@ def _read(path: Path, fingerprint: dict[str, Any]) -> tuple[dict[str, int], list
                 if number == 0:
                     _same(path, json.loads(line)["journal"], fingerprint)
                 elif line.startswith(_ENTRY):
-                    places[Entry.from_json(line[len(_ENTRY) : -2]).name] = end
+                    known.places[Entry.from_json(line[len(_ENTRY) : -2]).name] = known.end
+                elif line.startswith(_OBJECTS):
+                    objects = _objects(json.loads(line)["objects"])
+                    known.objects[objects.file] = objects
                 elif line.startswith(_SESSION):
-                    sessions.append(json.loads(line)["session"])
+                    known.sessions.append(json.loads(line)["session"])
             except (ValueError, KeyError, TypeError) as error:
                 if number == 0:
                     raise _not_ours(path) from error
                 break  # damaged: what follows is made again
-            end += len(line)
-    if end == 0:
+            known.end += len(line)
+    if known.end == 0:
         raise _not_ours(path)
-    return places, sessions, end
+    return known
+
+
+def _objects(value: dict[str, Any]) -> Objects:
+    files = {kind: Written(**one) for kind, one in value["files"].items()}
+    return Objects(value["file"], files, tuple(value["faults"]))
 
 
 def _same(path: Path, head: dict[str, Any], fingerprint: dict[str, Any]) -> None:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 import unicodedata
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
 from sonoseg.imaging.find import search_root
+from sonoseg.imaging.frames import FrameRef
 
 
 def result_names(pictures: Sequence[Path], asked: Iterable[str | Path]) -> dict[Path, str]:
@@ -42,6 +43,25 @@ def result_names(pictures: Sequence[Path], asked: Iterable[str | Path]) -> dict[
         taken.add(_key(free))
         names[picture] = str(free)
     return names
+
+
+def frame_names(frames: Iterable[FrameRef], names: Mapping[Path, str]) -> dict[FrameRef, str]:
+    """Name the results of each frame: as its file, and one of a clip with its number from 0 ("clip_f0012").
+
+    names: of the files, as result_names gives them. Where a file has such a name already, "-2" stands behind.
+    """
+    taken = {_key(PurePosixPath(name)) for name in names.values()}
+    found: dict[FrameRef, str] = {}
+    for frame in frames:
+        name = names[frame.path]
+        if frame.index is not None:
+            wanted = name = f"{name}_f{frame.index:04}"
+            number = 2
+            while _key(PurePosixPath(name)) in taken:
+                name, number = f"{wanted}-{number}", number + 1
+            taken.add(_key(PurePosixPath(name)))
+        found[frame] = name
+    return found
 
 
 def _below(path: Path, base: Path) -> PurePosixPath:

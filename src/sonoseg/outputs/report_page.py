@@ -10,7 +10,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from html import escape
 from importlib.resources import files
 from typing import TextIO
@@ -40,6 +40,9 @@ _LINKS = {
     "labelme": "LabelMe",
     "nrrd": "NRRD",
 }
+
+_HIDDEN = {"labelme_picture"}
+"""Files that other files need, and nobody opens."""
 
 _COLUMNS = (
     ("Picture", "", ""),
@@ -132,7 +135,11 @@ hold <kbd>P</kbd> for the plain picture.</p>
 
 def _card(number: int, entry: Entry, referred: frozenset[str]) -> str:
     found = found_text(entry.findings)
-    links = [f'<a href="{_link(path)}">{_kind(kind)}</a>' for kind, path in entry.paths.items()]
+    links = [
+        f'<a href="{_link(path)}">{_kind(kind)}</a>'
+        for kind, path in entry.paths.items()
+        if kind not in _HIDDEN
+    ]
     picture = _picture(entry, f"{escape(entry.name)}: {found.lower()}")
     if "overlay" in entry.files:
         picture = f'<a class="picture" href="{_link(entry.files["overlay"].path)}">{picture}</a>'
@@ -173,9 +180,8 @@ def _picture(entry: Entry, text: str) -> str:
     )
     if not view.outline:
         return image
-    lesions = entry.findings.lesions
     band = f'<path class="band" d="{view.band}"/>' if view.band else ""
-    sizes = "".join(_callipers(lesion, view, len(lesions) > 1) for lesion in lesions)
+    sizes = _callipers(entry.findings.lesions, view)
     return (
         f'{image}<svg viewBox="0 0 {2 * view.width} {2 * view.height}" aria-hidden="true">'
         f'<path class="halo" d="{view.outline}"/><path class="line" d="{view.outline}"/>'
@@ -183,21 +189,35 @@ def _picture(entry: Entry, text: str) -> str:
     )
 
 
-def _callipers(lesion: Lesion, view: Preview, numbered: bool) -> str:
-    """The two axes with a cross at each end, and their lengths, on the preview's grid of half pixels."""
-    lines = ""
-    for ends in (lesion.longest_axis_ends, lesion.perpendicular_ends):
-        (y0, x0), (y1, x1) = _on_preview(ends, view)
-        lines += f"M{x0} {y0}L{x1} {y1}"
-        lines += "".join(f"M{x - 9} {y}h18M{x} {y - 9}v18" for x, y in ((x0, y0), (x1, y1)))
-    # The label stands below the lesion, or above where there is no room, and inside the picture.
+def _callipers(lesions: Sequence[Lesion], view: Preview) -> str:
+    """Each lesion's axes with crosses at the ends, and their lengths, on the grid of half pixels."""
+    lines, texts = "", ""
+    taken: list[tuple[int, int]] = []
+    for lesion in lesions:
+        for ends in (lesion.longest_axis_ends, lesion.perpendicular_ends):
+            (y0, x0), (y1, x1) = _on_preview(ends, view)
+            lines += f"M{x0} {y0}L{x1} {y1}"
+            lines += "".join(f"M{x - 9} {y}h18M{x} {y - 9}v18" for x, y in ((x0, y0), (x1, y1)))
+        text = f"{lesion.number}: {axes_text(lesion)}" if len(lesions) > 1 else axes_text(lesion)
+        x, y = _label(lesion, view, 8 * len(text) + 4, taken)
+        taken.append((x, y))
+        texts += f'<text x="{x}" y="{y}">{text}</text>'
+    return f'<path class="axis" d="{lines}"/>{texts}'
+
+
+def _label(lesion: Lesion, view: Preview, room: int, taken: Sequence[tuple[int, int]]) -> tuple[int, int]:
+    """The middle of a label's foot: below the lesion, or above where there is no room, inside the picture.
+
+    room: half its width. taken: the places of labels that it must not cover, where there is a way.
+    """
     top, left, height, width = lesion.box
     (y0, x0), (y1, x1) = _on_preview(((top, left), (top + height, left + width)), view)
-    room = 95 if lesion.unit == "mm" else 80
     x = min(max((x0 + x1) // 2, room), 2 * view.width - room)
-    y = y1 + 34 if y1 + 44 < 2 * view.height else max(y0 - 12, 30)
-    text = f"{lesion.number}: {axes_text(lesion)}" if numbered else axes_text(lesion)
-    return f'<path class="axis" d="{lines}"/><text x="{x}" y="{y}">{text}</text>'
+    below, above = range(y1 + 34, 2 * view.height - 8, 34), range(y0 - 12, 30, -34)
+    for y in (*below, *above):
+        if all(abs(x - other[0]) > 2 * room or abs(y - other[1]) >= 32 for other in taken):
+            return x, y
+    return x, min(max(y1, 30), 2 * view.height - 8)
 
 
 def _on_preview(ends: Ends, view: Preview) -> tuple[tuple[int, int], ...]:

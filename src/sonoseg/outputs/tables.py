@@ -10,6 +10,7 @@ from typing import Any, TextIO
 
 from sonoseg import RESEARCH_ONLY
 from sonoseg.findings.lesions import Ends, Lesion
+from sonoseg.outputs.coco import coco
 from sonoseg.outputs.entries import About, Entry
 from sonoseg.outputs.results import Results
 
@@ -112,6 +113,12 @@ def write_json(file: TextIO, results: Results) -> None:
     file.write("],\n" if between == "\n" else "\n  ],\n")
     refused = [{"file": one.file, "reason": one.reason} for one in results.refused]
     file.write('  "refused": ' + indent(_text(refused), "  ").lstrip() + "\n}\n")
+
+
+def write_coco(file: TextIO, results: Results) -> None:
+    """The annotations of all pictures in the format of COCO, of those that have any gathered."""
+    value = coco(entry.coco for entry in results.entries() if entry.coco is not None)
+    file.write(json.dumps(value, ensure_ascii=False) + "\n")
 
 
 def _text(value: Any) -> str:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from sonoseg.findings.lesions import Findings, Lesion
 from sonoseg.imaging.calibration import Scale
-from sonoseg.outputs.entries import Refused
 from sonoseg.outputs.results import Counts
+
+REASONS = 4
+"""How many different reasons for sizes in pixels are told at the top; the table has each lesion's own."""
 
 _ORIGINS = {"file": "from the file", "given": "given by a person", "table": "from a table"}
 
@@ -58,20 +60,18 @@ def count_text(counts: Counts, refused: int, referred: int = 0) -> str:
 
 def scale_notes(counts: Counts) -> list[str]:
     """What must be said of the sizes: those in pixels and why, those that stand on a person's word."""
+    common = sorted(counts.reasons.items(), key=lambda item: -item[1])
     notes = [
-        f"{several(count, 'lesion')} measured in pixels: {reason}."
-        for reason, count in counts.reasons.items()
+        f"{several(count, 'lesion')} measured in pixels: {reason}." for reason, count in common[:REASONS]
     ]
+    if len(common) > REASONS:
+        rest = several(sum(count for _, count in common[REASONS:]), "lesion")
+        notes.append(f"{rest} measured in pixels for other reasons: each has its own in the table.")
     if counts.given:
         notes.append(f"{several(counts.given, 'lesion')} measured with a spacing that a person gave.")
     if counts.tabled:
         notes.append(f"{several(counts.tabled, 'lesion')} measured with spacings from a table.")
     return notes
-
-
-def refused_text(one: Refused) -> str:
-    """A refused file in one line."""
-    return f"{one.file}: {one.reason}"
 
 
 def several(count: int, thing: str) -> str:
