@@ -40,9 +40,18 @@ def test_a_probability_comes_back_to_16_bits(probability: np.ndarray) -> None:
     assert np.abs(values / 65535 - probability).max() <= 0.5 / 65535 + 1e-7
 
 
-def test_colours_come_back() -> None:
-    colours = np.random.default_rng(0).integers(0, 256, (20, 30, 3), dtype=np.uint8)
+@given(hnp.arrays(np.uint8, SIDES.map(lambda sides: (*sides, 3))))
+@settings(deadline=None)
+def test_colours_come_back(colours: np.ndarray) -> None:
+    picture = opened(colour_png(colours))
+    picture.verify()  # the sums of its chunks
     assert np.array_equal(np.asarray(opened(colour_png(colours))), colours)
+
+
+def test_a_picture_that_lies_apart_in_memory_comes_back() -> None:
+    colours = np.random.default_rng(0).integers(0, 256, (20, 30, 3), dtype=np.uint8)
+    for seen in (colours[::2, ::-1], colours.transpose(1, 0, 2), colours[..., ::-1]):
+        assert np.array_equal(np.asarray(opened(colour_png(seen))), seen)
 
 
 @pytest.fixture
