@@ -13,7 +13,7 @@ import pydicom
 import pytest
 from pydicom.dataset import Dataset
 
-from sonoseg.errors import MissingExtra
+from sonoseg.errors import InputError, MissingExtra
 from sonoseg.outputs.dicom.attributes import NEEDED, encode, need_dicom, read_source
 from sonoseg.outputs.dicom.capture import make_capture
 from sonoseg.outputs.dicom.seg import make_seg
@@ -107,6 +107,7 @@ def test_a_file_that_was_anonymised_stays_so(tmp_path: Path, make_case: Callable
     for one in objects(case):
         assert one.PatientName == "Anonymized2"
         assert one.PatientIdentityRemoved == "YES"
+        assert one.DeidentificationMethod  # of Type 1C, though the source has forgotten it
         for keyword in NEEDED:
             assert keyword in one
 
@@ -136,6 +137,36 @@ def test_a_name_reaches_no_log_and_no_warning(
     assert [one.PatientName for one in objects(case)] == ["Musterfrau"] * 4
     out, err = capfd.readouterr()
     assert "Musterfrau" not in out + err + caplog.text
+
+
+def test_what_is_odd_in_a_file_is_quoted_nowhere(
+    tmp_path: Path, make_case: Callable[..., Case], recwarn: pytest.WarningsRecorder
+) -> None:
+    with pydicom.config.disable_value_validation():
+        odd = make_case(tmp_path, PatientID="Musterfrau" * 9, SpecificCharacterSet="ISO-IR 100")
+    recwarn.clear()
+    for _ in objects(odd):
+        pass
+    assert not [one for one in recwarn if "Musterfrau" in str(one.message) or "charset" in one.filename]
+
+
+def test_garbled_numbers_do_no_harm(tmp_path: Path, make_case: Callable[..., Case]) -> None:
+    with pydicom.config.disable_value_validation():
+        case = make_case(tmp_path)
+        content = case[0].read_bytes()
+    tag = b"\x20\x00\x11\x00IS\x02\x00"  # SeriesNumber, explicit VR
+    assert content.count(tag) == 1
+    place = content.index(tag) + len(tag)
+    case[0].write_bytes(content[:place] + b"x!" + content[place + 2 :])
+    assert [one.SeriesNumber for one in objects(case)] == [1901, 1901, 1902, 1903]
+
+
+@pytest.mark.parametrize("keyword", ["SOPInstanceUID", "SeriesInstanceUID"])
+def test_what_is_no_uid_is_refused(keyword: str, tmp_path: Path, make_case: Callable[..., Case]) -> None:
+    with pydicom.config.disable_value_validation():
+        case = make_case(tmp_path, **{keyword: "1.2.x"})
+    with pytest.raises(InputError, match=f"no usable {keyword}"):
+        read_source(case[0])
 
 
 def test_letters_of_every_script_survive(tmp_path: Path, make_case: Callable[..., Case]) -> None:

@@ -240,7 +240,7 @@ def test_a_source_to_which_nothing_can_refer_is_refused(
     tmp_path: Path, make_case: Callable[..., Case]
 ) -> None:
     source, segmentations, findings = make_case(tmp_path, StudyInstanceUID=None)
-    with pytest.raises(InputError, match="no StudyInstanceUID"):
+    with pytest.raises(InputError, match="no usable StudyInstanceUID"):
         make_seg(source, segmentations, findings)
     with pytest.raises(InputError, match="cannot be read"):
         make_seg(tmp_path / "absent.dcm", segmentations, findings)

@@ -9,6 +9,9 @@ from __future__ import annotations
 
 import io
 import re
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from importlib.util import find_spec
@@ -16,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from sonoseg import RESEARCH_ONLY, __version__
-from sonoseg.errors import InputError, first_line, missing_extra
+from sonoseg.errors import InputError, missing_extra
 from sonoseg.inference.segmentation import Segmentation
 from sonoseg.outputs.dicom.identity import MANUFACTURER, PRODUCT, Kind, ModelName, uid
 
@@ -45,19 +48,24 @@ ANONYMISED = "Patient and study attributes blanked by sonoseg, UIDs kept"
 """DeidentificationMethod. Not a claim of PS3.15's whole profile: UIDs must stay, or nothing would refer to
 the source any more (the profile's Retain UIDs option)."""
 
+UNSAID = "By the source's maker, who does not say how"
+"""DeidentificationMethod where the source says that the identity was removed, and no more."""
+
 DUMMY = datetime(1900, 1, 1)
 """ContentDate where `anonymise` is given: of Type 1, and D (a dummy) in PS3.15 Table E.1-1."""
 
 UTF8 = "ISO_IR 192"
 
+_REFERRED = ("SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID")
+
+_LOSSY = ("LossyImageCompression", "LossyImageCompressionRatio", "LossyImageCompressionMethod")
+
 _READ = (
     *NEEDED,
     *WELCOME,
+    *_REFERRED,
+    *_LOSSY,
     "SpecificCharacterSet",
-    "SOPClassUID",
-    "SOPInstanceUID",
-    "StudyInstanceUID",
-    "SeriesInstanceUID",
     "SeriesNumber",
     "InstanceNumber",
     "Rows",
@@ -66,9 +74,6 @@ _READ = (
     "Laterality",
     "ImageLaterality",
     "BodyPartExamined",
-    "LossyImageCompression",
-    "LossyImageCompressionRatio",
-    "LossyImageCompressionMethod",
 )
 
 
@@ -130,57 +135,71 @@ def read_source(path: Path, *, anonymise: bool = False) -> Source:
     where pydicom or highdicom is not installed.
     """
     need_dicom()
-    import pydicom
-    from pydicom.errors import InvalidDicomError
-
-    try:
-        header = pydicom.dcmread(path, stop_before_pixels=True, specific_tags=list(_READ), force=True)
-        header.decode()
-    except (OSError, InvalidDicomError, ValueError, KeyError, NotImplementedError) as error:
-        raise InputError(
-            f"cannot be read as DICOM ({first_line(error)})", where=path, remedy="Export or copy it again"
-        ) from error
-    for keyword in (
-        "SOPClassUID",
-        "SOPInstanceUID",
-        "StudyInstanceUID",
-        "SeriesInstanceUID",
-        "Rows",
-        "Columns",
-    ):
-        if not header.get(keyword):
+    with _quiet():
+        header = _read_header(path)
+        missing = [keyword for keyword in _REFERRED if not _text(header, keyword)]
+        rows, columns = (_count(_value(header, keyword), least=0) for keyword in ("Rows", "Columns"))
+        if missing or not rows or not columns:
             raise InputError(
-                f"this DICOM file has no {keyword}: nothing could refer to it",
+                f"this DICOM file has no usable {(missing or ['size'])[0]}: nothing could refer to it",
                 where=path,
                 remedy="Write DICOM objects only for images from an archive",
             )
-    frames = header.get("NumberOfFrames")
-    side = str(header.get("ImageLaterality") or header.get("Laterality") or "")
-    part = str(header.get("BodyPartExamined") or "").strip().upper()
-    return Source(
-        path=path,
-        sop_class=str(header.SOPClassUID),
-        sop_instance=str(header.SOPInstanceUID),
-        study=str(header.StudyInstanceUID),
-        series=str(header.SeriesInstanceUID),
-        series_number=_count(header.get("SeriesNumber")),
-        instance_number=_count(header.get("InstanceNumber")),
-        shape=(int(header.Rows), int(header.Columns)),
-        frames=None if frames is None else max(1, int(frames)),
-        side="R" if side == "R" else "L" if side == "L" else None,
-        of_breast=part in ("", "BREAST"),
-        anonymised=anonymise,
-        values=_blank() if anonymise else _taken(header),
-        lossy={
-            keyword: header.get(keyword)
-            for keyword in (
-                "LossyImageCompression",
-                "LossyImageCompressionRatio",
-                "LossyImageCompressionMethod",
-            )
-            if header.get(keyword)
-        },
-    )
+        frames = _value(header, "NumberOfFrames")
+        side = _text(header, "ImageLaterality") or _text(header, "Laterality")
+        return Source(
+            path=path,
+            sop_class=_text(header, "SOPClassUID"),
+            sop_instance=_text(header, "SOPInstanceUID"),
+            study=_text(header, "StudyInstanceUID"),
+            series=_text(header, "SeriesInstanceUID"),
+            series_number=_count(_value(header, "SeriesNumber")),
+            instance_number=_count(_value(header, "InstanceNumber")),
+            shape=(rows, columns),
+            frames=None if frames is None else _count(frames),
+            side="R" if side == "R" else "L" if side == "L" else None,
+            of_breast=_text(header, "BodyPartExamined").upper() in ("", "BREAST"),
+            anonymised=anonymise,
+            values=_blank() if anonymise else _taken(header),
+            lossy={keyword: _value(header, keyword) for keyword in _LOSSY if _value(header, keyword)},
+        )
+
+
+def _read_header(path: Path) -> Dataset:
+    import pydicom
+
+    try:
+        return pydicom.dcmread(path, stop_before_pixels=True, specific_tags=list(_READ), force=True)
+    except Exception as error:  # pydicom meets damage with any exception, which may quote the file: not said
+        raise InputError("cannot be read as DICOM", where=path, remedy="Export or copy it again") from error
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep pydicom's warnings from the user: they quote what the file holds, names too."""
+    from sonoseg.imaging.dicom.header import quiet_pydicom
+
+    with quiet_pydicom():
+        warnings.simplefilter("ignore")
+        yield
+
+
+def _value(header: Dataset, keyword: str) -> Any:
+    """An attribute's value; None where it is absent, or garbled so that pydicom cannot take it."""
+    try:
+        return header.get(keyword)
+    except Exception:
+        return None
+
+
+def _text(header: Dataset, keyword: str) -> str:
+    """An attribute as text, "" where it has none or no valid one."""
+    value = _value(header, keyword)
+    try:
+        text = "" if value is None else str(value).strip()
+    except Exception:
+        return ""
+    return text if _valid(keyword, text) else ""
 
 
 def frame_number(source: Source, segmentation: Segmentation) -> int | None:
@@ -232,8 +251,9 @@ def finish(dataset: Dataset, source: Source, description: str, when: datetime | 
     creation are absent, as PS3.15 Table E.1-1 asks.
     """
     dataset.SpecificCharacterSet = UTF8
-    for keyword, value in source.values.items():
-        setattr(dataset, keyword, value)
+    with _quiet():
+        for keyword, value in source.values.items():
+            setattr(dataset, keyword, value)
     dataset.SeriesDescription = description
     dataset.ContentQualification = "RESEARCH"  # SOP Common module, PS3.3 C.12.1
     made = DUMMY if source.anonymised else when or datetime.now()
@@ -279,16 +299,16 @@ def _blank() -> dict[str, str]:
 
 def _taken(header: Dataset) -> dict[str, str]:
     values = _blank()
-    for keyword in (*NEEDED, *WELCOME):
-        value = header.get(keyword)
-        text = "" if value is None else str(value).strip()
-        if text and _valid(keyword, text):
-            values[keyword] = text
+    values |= {keyword: text for keyword in (*NEEDED, *WELCOME) if (text := _text(header, keyword))}
+    if values.get("PatientIdentityRemoved") == "YES":  # then the method is of Type 1C, and often forgotten
+        values.setdefault("DeidentificationMethod", UNSAID)
     return values
 
 
 def _valid(keyword: str, text: str) -> bool:
     """Whether a value may be written: old and broken files hold dates and codes that no archive takes."""
+    if keyword.endswith("UID"):
+        return len(text) <= 64 and re.fullmatch(r"\d+(\.\d+)+", text) is not None
     if keyword.endswith("Date"):
         try:
             datetime.strptime(text, "%Y%m%d")
@@ -301,8 +321,8 @@ def _valid(keyword: str, text: str) -> bool:
     return True
 
 
-def _count(value: object) -> int:
+def _count(value: object, *, least: int = 1) -> int:
     try:
-        return max(1, int(str(value)))
+        return max(least, int(str(value)))
     except ValueError:
-        return 1
+        return least
