@@ -277,6 +277,8 @@ def test_pictures_on_the_grid_already(predictor: Predictor) -> None:
     for k in range(5):
         assert np.allclose(probability[k], predictor.predict(stack[k]).probability, atol=1e-6)
     assert predictor.predict_grid(stack[:0]).shape == (0, 64, 64)
+    logit = predictor.logit_grid(stack, batch=2)
+    assert np.allclose(1 / (1 + np.exp(-logit / predictor.model.card.temperature)), probability, atol=1e-6)
 
 
 @pytest.mark.parametrize(

@@ -271,7 +271,7 @@ def as_frame(image: Picture, *, spacing: Spacing | None = None) -> Frame:
 
 def _sigmoid(logit: NDArray[np.float32], temperature: float) -> NDArray[np.float32]:
     """The probability of a logit, by way of tanh: no overflow at either end."""
-    return np.float32(0.5) * (np.tanh(logit / np.float32(2 * temperature)) + np.float32(1))
+    return np.asarray(np.float32(0.5) * (np.tanh(logit / np.float32(2 * temperature)) + np.float32(1)))
 
 
 def _to_frame(grid: Grid, values: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -1,0 +1,142 @@
+"""`sonoseg model calibrate`: a temperature fitted on validation images, and its threshold."""
+
+from __future__ import annotations
+
+import shlex
+import shutil
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from sonoseg.cli.common import need, out, print_json, progress
+from sonoseg.errors import OutputError
+
+if TYPE_CHECKING:
+    from sonoseg.evaluation.calibrate import Calibrated
+    from sonoseg.model.card import ModelCard
+    from sonoseg.model.model import Model
+
+
+def calibrate(
+    data: Annotated[Path, typer.Option("--data", help="The prepared set.")],
+    split: Annotated[Path, typer.Option("--split", help="The split file made for it.")],
+    to: Annotated[Path, typer.Option("--out", "-o", help="The folder to write the new model to.")],
+    model: Annotated[
+        Path | None, typer.Argument(help="A model folder or training run; the shipped model by default.")
+    ] = None,
+    fold: Annotated[int, typer.Option(min=0, help="The fold whose validation part is used.")] = 0,
+    keep_masks: Annotated[
+        bool, typer.Option("--keep-masks", help="Move the threshold so that no mask changes.")
+    ] = False,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace a model that is there, be it this one.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Write what was found as JSON.")] = False,
+) -> None:
+    """Make probabilities mean what they say: fit a temperature on validation images.
+
+    Writes a new model folder: the same networks, a card with temperature and threshold. The network runs
+    twice over the validation images; the test part is not touched.
+    """
+    need("data", "pandas")
+    from sonoseg.datasets.prepared import PreparedSet
+    from sonoseg.datasets.splits import Split
+    from sonoseg.evaluation.calibrate import calibrate as fit
+    from sonoseg.evaluation.scope import choose_ids
+    from sonoseg.inference.predictor import Predictor
+    from sonoseg.model.model import CARD, Model
+
+    if to.exists() and not to.is_dir():
+        raise OutputError("this is a file, not a folder", where=to, remedy="Choose another --out")
+    if (to / CARD).exists() and not overwrite:
+        raise OutputError(
+            "a model is here already", where=to, remedy="Replace it with --overwrite, or choose another --out"
+        )
+    prepared = PreparedSet.open(data)
+    ids = choose_ids(prepared, Split.load(split), fold, "validation")
+    # In full precision, on the runtime that every installation has: what is fitted does not depend on more.
+    predictor = Predictor(Model.load(model), runtime="onnx", precision="fp32")
+    found = fit(predictor, prepared, ids, keep_masks=keep_masks, track=progress)
+    _write(predictor.model, to, found, fold)
+    if as_json:
+        print_json({"folder": str(to), **found.as_dict()})
+    else:
+        _show(found, to)
+
+
+def _write(model: Model, to: Path, found: Calibrated, fold: int) -> None:
+    """The model with its new card: the files first, the card that names them last."""
+    from sonoseg.files import atomic_path
+    from sonoseg.model.model import CARD, INT8, ONNX, WEIGHTS
+
+    there = [name for name in (ONNX, INT8, WEIGHTS) if (model.folder / name).is_file()]
+    for name in dict.fromkeys((*model.card.sha256, *there)):
+        if not (to / name).exists() or not (to / name).samefile(model.folder / name):
+            with atomic_path(to / name) as temporary:
+                shutil.copyfile(model.folder / name, temporary)
+    _card(model.card, found, fold).write(to / CARD)
+
+
+def _card(card: ModelCard, found: Calibrated, fold: int) -> ModelCard:
+    """The card with what was found; figures that no longer hold are left out."""
+    from sonoseg.model.card import Result
+
+    command = shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])
+    kept = [
+        one
+        for one in card.results
+        if found.sweep is None and not one.measure.startswith(("ECE", "Brier", "Expected calibration"))
+    ]
+    added = [
+        Result(
+            measure=f"ECE, {name}, on the network's grid (before: {found.before[name].ece:.4f})",
+            value=round(found.after[name].ece, 4),
+            n=found.images,
+            on="validation",
+            command=command,
+        )
+        for name in found.regions
+    ]
+    if found.sweep is not None:
+        added.insert(
+            0,
+            Result(
+                measure="mean lesion Dice on the network's grid, threshold chosen here",
+                value=round(float(found.sweep.dice.max()), 4),
+                n=found.sweep.n,
+                on="validation",
+                command=command,
+            ),
+        )
+    return card.model_copy(
+        update={
+            "temperature": found.temperature,
+            "threshold": found.threshold,
+            "results": [*kept, *added],
+            "training": {**card.training, "calibration": {**found.as_dict(), "fold": fold}},
+        }
+    )
+
+
+def _show(found: Calibrated, to: Path) -> None:
+    from rich.table import Table
+
+    from sonoseg import RESEARCH_ONLY
+
+    table = Table(
+        title=f"temperature {found.temperature:g} (was {found.old_temperature:g}), "
+        f"threshold {found.threshold:g} (was {found.old_threshold:g}); {found.images} validation images",
+        title_justify="left",
+    )
+    for column in ("on the network's grid", "before", "after"):
+        table.add_column(column, justify="left" if column.startswith("on") else "right")
+    table.add_row("negative log-likelihood, foreground", *(f"{value:.4f}" for value in found.nll))
+    for measure in ("ece", "brier"):
+        for name, pair in found.as_dict()[measure].items():
+            title = {"ece": "ECE", "brier": "Brier score"}[measure]
+            table.add_row(f"{title}, {name}", *(f"{value:.4f}" for value in pair))
+    out.print(table)
+    out.print(f"model: {to}", markup=False, soft_wrap=True)
+    out.print(RESEARCH_ONLY)
