@@ -8,9 +8,11 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from sonoseg import Predictor, samples
+from sonoseg.datasets.phantoms import draw_spec, render
 from sonoseg.figures.network import architecture
 from sonoseg.figures.style import save
-from sonoseg.findings.lesions import measure
+from sonoseg.findings.lesions import measure, measure_mask
+from sonoseg.imaging.callipers import draw_callipers
 from sonoseg.imaging.overlay import overlay
 from sonoseg.network import build
 from sonoseg.network.summary import summary
@@ -42,6 +44,30 @@ def demo() -> Image.Image:
     return picture
 
 
+def measured() -> Image.Image:
+    """Phantoms with their exact masks and callipers: parallel, not parallel, and one of a few millimetres."""
+    tiles = []
+    for kind, seed in MEASURED:
+        phantom = render(draw_spec(seed, kind=kind))
+        findings = measure_mask(phantom.frame, phantom.mask)
+        drawn = overlay(phantom.frame.pixels, phantom.mask, fill=0.12)
+        tile = Image.fromarray(draw_callipers(drawn, findings, mask=phantom.mask))
+        tile.thumbnail((520, 400), Image.Resampling.LANCZOS)
+        (lesion,) = findings.lesions
+        page = Image.new("RGB", (520, 434), "white")
+        page.paste(tile, ((520 - tile.width) // 2, 0))
+        words = ", ".join(str(word) for word in (lesion.orientation, lesion.echo_level, lesion.posterior))
+        at = (260, tile.height + 17)
+        ImageDraw.Draw(page).text(at, words, "black", ImageFont.load_default(size=17), "mm")
+        tiles.append(page)
+    picture = Image.new("RGB", (1048, 876), "white")
+    for k, tile in enumerate(tiles):
+        picture.paste(tile, (k % 2 * 528, k // 2 * 442))
+    return picture
+
+
+MEASURED = (("cyst", 1), ("oval", 8), ("spiculated", 2), ("oval", 20))
+
 SHOWN = ("cyst-9mm", "oval-16mm", "spiculated-15mm", "oval-4mm")
 
 
@@ -49,6 +75,7 @@ def main() -> None:
     """Write them all."""
     IMAGES.mkdir(exist_ok=True)
     demo().save(IMAGES / "demo.png", optimize=True)
+    measured().save(IMAGES / "measuring.png", optimize=True)
     layers = [row._asdict() for row in summary(build("seed"))]
     save(architecture(layers), IMAGES / "seed-network.png", dpi=100)
     sheet(IMAGES / "phantoms.png")
