@@ -59,7 +59,7 @@ def test_a_clip_in_any_order(tmp_path: Path, make_dicom: Make, syntax: str) -> N
         for number in (6, 0, 3, 3):
             frame = clip.frame(number)
             assert np.abs(frame.pixels.astype(int) - CLIP[number]).max() <= (8 if syntax == JPEG else 0)
-            assert (frame.index, frame.name) == (number, f"clip-{number:04}")
+            assert (frame.index, frame.name) == (number, f"clip_f{number:04}")
 
 
 @pytest.mark.parametrize("syntax", LOSSLESS)

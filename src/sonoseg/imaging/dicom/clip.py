@@ -167,7 +167,7 @@ class Clip:
         return Frame(
             np.ascontiguousarray(pixels),
             source=self.path,
-            name=self.path.stem if self.count == 1 else f"{self.path.stem}-{number:04}",
+            name=self.path.stem if self.count == 1 else f"{self.path.stem}_f{number:04}",
             index=None if self.count == 1 else number,
             calibration=self.calibration,
             kind="dicom",
