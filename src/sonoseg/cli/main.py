@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from sonoseg import RESEARCH_ONLY, __version__
-from sonoseg.cli import data, demo, evaluate, export, measure, model, predict, train
+from sonoseg.cli import data, demo, doctor, evaluate, export, info, measure, model, predict, train
 from sonoseg.cli.common import err
 from sonoseg.errors import SonosegError
 
@@ -30,6 +30,8 @@ app.command("export")(export.export)
 app.command("predict")(predict.predict)
 app.command("measure")(measure.measure)
 app.command("demo")(demo.demo)
+app.command("doctor")(doctor.doctor)
+app.command("info")(info.info)
 
 
 def _version(wanted: bool) -> None:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from sonoseg.errors import UsageError
-from sonoseg.network.attention_unet import AttentionUNet
 from sonoseg.network.options import NetworkOptions
+
+if TYPE_CHECKING:
+    from sonoseg.network.attention_unet import AttentionUNet
 
 PRESETS: dict[str, NetworkOptions] = {
     # The network of the system this project started from, as its figure gives it: 10.2 M parameters.
@@ -44,4 +48,6 @@ def options_for(preset: str) -> NetworkOptions:
 
 def build(preset: str | NetworkOptions) -> AttentionUNet:
     """The network of a preset's name or of options. Raises UsageError for an unknown name."""
+    from sonoseg.network.attention_unet import AttentionUNet
+
     return AttentionUNet(options_for(preset) if isinstance(preset, str) else preset)
