@@ -12,7 +12,7 @@ from hypothesis.extra.numpy import array_shapes, arrays
 
 from sonoseg.errors import ShapeError
 from sonoseg.metrics import overlap
-from sonoseg.metrics.overlap import Counts, confusion, dice_at_thresholds, pooled
+from sonoseg.metrics.overlap import Counts, best_threshold, confusion, dice_at_thresholds, pooled
 
 
 @st.composite
@@ -135,3 +135,9 @@ def test_thresholds_must_rise_and_probabilities_be_probabilities() -> None:
         dice_at_thresholds(TRUE, np.full((2, 4), np.nan), np.array([0.5]))
     with pytest.raises(ShapeError, match="own grid"):
         dice_at_thresholds(TRUE, np.zeros((4, 4)), np.array([0.5]))
+
+
+def test_the_best_threshold_is_the_nearest_to_one_half_of_equals() -> None:
+    thresholds = np.array([0.2, 0.4, 0.7, 0.9])
+    assert best_threshold(thresholds, np.array([0.8, 0.7, 0.8, 0.1])) == 0.7
+    assert best_threshold(thresholds, np.array([0.8, 0.8 - 1e-9, 0.3, 0.1])) == 0.4  # equal but for rounding

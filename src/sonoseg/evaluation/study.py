@@ -50,7 +50,8 @@ class Study:
     summary: every mean as {"mean", "low", "high", "n", "groups"}, counts, policy, where it all comes from.
     froc: columns threshold, sensitivity, fp_per_image, from the strictest threshold on.
     reliability: columns region, low, high, confidence, frequency, count.
-    risk_coverage: columns share_referred, dice, low, high, oracle, random; empty in a study of before 0.2.
+    risk_coverage: columns share_referred, dice, low, high, oracle, random; empty in a study of
+        an earlier version.
     """
 
     rows: pd.DataFrame

@@ -10,13 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sonoseg.errors import DatasetError
-from sonoseg.metrics.overlap import dice_at_thresholds
+from sonoseg.metrics.overlap import THRESHOLDS, best_threshold, dice_at_thresholds
 
 if TYPE_CHECKING:
     from sonoseg.datasets.prepared import PreparedSet
     from sonoseg.evaluation.study import PredictsMany
-
-THRESHOLDS: NDArray[np.float64] = np.round(np.arange(0.1, 0.91, 0.05), 2)
 
 BATCH = 1
 """Pictures a run of the network: on a CPU more are no faster, and eight of the seed take 1.3 GiB more."""
@@ -57,8 +55,7 @@ class ThresholdSweep:
     @property
     def best(self) -> float:
         """The threshold of the highest mean Dice; of equal ones the nearest to 0.5."""
-        dice = np.round(self.dice, 9)
-        return float(min(self.thresholds[dice == dice.max()], key=lambda t: abs(t - 0.5)))
+        return best_threshold(self.thresholds, self.dice)
 
 
 def choose_threshold(

@@ -25,6 +25,9 @@ from numpy.typing import NDArray
 from sonoseg.errors import ShapeError
 from sonoseg.metrics._check import as_mask, as_pair, as_probability
 
+THRESHOLDS: NDArray[np.float64] = np.round(np.arange(0.1, 0.91, 0.05), 2)
+"""The thresholds on a probability that one is chosen from."""
+
 
 @dataclass(frozen=True)
 class Counts:
@@ -118,6 +121,12 @@ def recall(true: NDArray[Any], predicted: NDArray[Any]) -> float:
 def pixel_accuracy(true: NDArray[Any], predicted: NDArray[Any]) -> float:
     """Share of all pixels that is right, 0..1. Defined for empty masks too. Raises ShapeError."""
     return confusion(true, predicted).pixel_accuracy
+
+
+def best_threshold(thresholds: NDArray[np.float64], scores: NDArray[np.float64]) -> float:
+    """The threshold of the highest score, both (T,); of equal ones, to six decimals, the nearest to 0.5."""
+    rounded = np.round(scores, 6)
+    return float(min(thresholds[rounded == rounded.max()], key=lambda threshold: abs(threshold - 0.5)))
 
 
 def dice_at_thresholds(

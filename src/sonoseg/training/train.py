@@ -12,6 +12,7 @@ from sonoseg.datasets.prepared import PreparedSet
 from sonoseg.datasets.splits import Parts, Split
 from sonoseg.errors import TrainingError, UsageError
 from sonoseg.files import sha256_file
+from sonoseg.metrics.overlap import THRESHOLDS, best_threshold
 from sonoseg.model.card import Result, TrainingSet
 from sonoseg.model.model import Model
 from sonoseg.network.attention_unet import AttentionUNet
@@ -20,8 +21,6 @@ from sonoseg.training.export import export_model
 from sonoseg.training.loop import Progress, Report, Trainer
 from sonoseg.training.recipe import Recipe, load_recipe
 from sonoseg.training.run import Run
-
-THRESHOLDS = np.round(np.arange(0.1, 0.91, 0.05), 2)
 
 
 def train(
@@ -118,8 +117,7 @@ def choose_threshold(trainer: Trainer, recipe: Recipe) -> tuple[float, float]:
         packed = torch.as_tensor(trainer.accelerator.reduce(packed, reduction="sum")).double().cpu()
         sums, lesions = packed[:-1], float(packed[-1])
     dice = np.round(sums.numpy() / lesions, 6)
-    best = min(np.flatnonzero(dice == dice.max()), key=lambda k: abs(wanted[k] - 0.5))
-    return float(wanted[best]), float(dice[best])
+    return best_threshold(wanted, dice), float(dice.max())
 
 
 def draw_curves(run: Run, progress: Progress) -> None:
