@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 
 from sonoseg.findings.field import Surroundings
 from sonoseg.findings.words import EchoLevel
 from sonoseg.imaging.calibration import Box
+from sonoseg.imaging.components import grow_box
 
 ANECHOIC, ISOECHOIC = 0.2, 0.15
 """Lesion's grey over the ring's: anechoic up to the first; isoechoic within the second of 1. Our choice;
@@ -36,9 +36,9 @@ def echo_of(
     top, left = max(0, box.top - steps[0]), max(0, box.left - steps[1])
     bottom, right = box.top + box.height, min(width, box.left + box.width + steps[1])
     window = np.s_[top:bottom, left:right]
-    lesion = np.zeros((bottom - top, right - left), dtype=np.uint8)
+    lesion = np.zeros((bottom - top, right - left), dtype=bool)
     lesion[box.top - top :, box.left - left : box.left - left + box.width] = mask
-    ring = _grown(lesion, steps) & ~_grown(lesion, gaps) & around.tissue[window]
+    ring = grow_box(lesion, *steps) & ~grow_box(lesion, *gaps) & around.tissue[window]
     outside = around.pixels[window][ring]
     pixels = int(mask.sum())
     if len(outside) < max(8, pixels / 4):
@@ -57,9 +57,3 @@ def _word(lesion_grey: float, ring_grey: float) -> EchoLevel | None:
     if ratio < 1 - ISOECHOIC:
         return EchoLevel.HYPOECHOIC
     return EchoLevel.ISOECHOIC if ratio <= 1 + ISOECHOIC else EchoLevel.HYPERECHOIC
-
-
-def _grown(mask: NDArray[np.uint8], steps: list[int]) -> NDArray[np.bool_]:
-    for axis, count in enumerate(steps):
-        mask = ndimage.maximum_filter1d(mask, 2 * count + 1, axis=axis, mode="constant")
-    return mask.astype(bool)

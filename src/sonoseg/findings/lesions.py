@@ -9,7 +9,6 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 
 from sonoseg.errors import ShapeError
 from sonoseg.findings.echo import echo_of
@@ -21,6 +20,7 @@ from sonoseg.findings.posterior import posterior_of
 from sonoseg.findings.shape import shape_of
 from sonoseg.findings.words import EchoLevel, Orientation, Posterior
 from sonoseg.imaging.calibration import Box, Scale
+from sonoseg.imaging.components import boxes, label
 from sonoseg.imaging.frame import Frame
 from sonoseg.inference.segmentation import Segmentation
 from sonoseg.inference.uncertainty import lesion_uncertainty
@@ -31,8 +31,6 @@ Ends = tuple[tuple[float, float], tuple[float, float]]
 PLANE_NOTE = (
     "One image shows two of a lesion's three dimensions; the third needs a view at right angles to it."
 )
-
-_EIGHT = np.ones((3, 3), dtype=bool)
 
 
 @dataclass(frozen=True)
@@ -185,8 +183,8 @@ def _components(mask: NDArray[np.bool_]) -> Iterator[tuple[NDArray[np.bool_], tu
         return
     # The box around all of them is much smaller than the picture, and all that needs labels.
     top, left = int(rows[0]), int(columns[0])
-    labels, _ = ndimage.label(mask[top : rows[-1] + 1, left : columns[-1] + 1], structure=_EIGHT)
-    for number, (down, across) in enumerate(ndimage.find_objects(labels), start=1):
+    labels, count = label(mask[top : rows[-1] + 1, left : columns[-1] + 1])
+    for number, (down, across) in enumerate(boxes(labels, count), start=1):
         place = slice(down.start + top, down.stop + top), slice(across.start + left, across.stop + left)
         yield labels[down, across] == number, place
 

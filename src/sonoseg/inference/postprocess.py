@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 
+from sonoseg.imaging.components import fill_holes, label
 from sonoseg.model.card import Postprocessing
-
-EIGHT = np.ones((3, 3), dtype=bool)
-"""Pixels that touch at a corner belong to one lesion, as in sonoseg.metrics."""
 
 
 def postprocess(mask: NDArray[np.bool_], options: Postprocessing) -> NDArray[np.bool_]:
@@ -29,8 +26,8 @@ def postprocess(mask: NDArray[np.bool_], options: Postprocessing) -> NDArray[np.
     box = slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
     inside = mask[box].astype(bool)
     if options.fill_holes:
-        inside = ndimage.binary_fill_holes(inside)
-    labels, count = ndimage.label(inside, structure=EIGHT)
+        inside = fill_holes(inside)
+    labels, count = label(inside)
     areas = np.bincount(labels.ravel(), minlength=count + 1)
     kept = areas >= options.min_area * mask.size
     kept[0] = False

@@ -11,9 +11,9 @@ from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 
 from sonoseg.errors import ShapeError, UsageError
+from sonoseg.imaging.components import label
 
 LOW, HIGH = 0.1, 0.9
 """The levels of the band that is drawn: see `doubt_band`."""
@@ -25,8 +25,6 @@ NOTHING_FOUND: Final = 0.5
 """The least doubt of a picture without a finding. On validation images the lesions that were missed
 altogether showed no more of themselves than normals did (docs/uncertainty.md): no probability can vouch for
 "nothing"."""
-
-_EIGHT = np.ones((3, 3), dtype=bool)
 
 
 def image_uncertainty(probability: NDArray[Any], mask: NDArray[np.bool_], threshold: float) -> float:
@@ -66,7 +64,8 @@ def lesion_uncertainty(probability: NDArray[Any], lesion_mask: NDArray[np.bool_]
     near, lesion = probability[box], lesion_mask[box]
     others = (near >= threshold) & ~lesion
     if others.any():
-        distance = ndimage.distance_transform_edt
+        from scipy.ndimage import distance_transform_edt as distance  # slow to import, seldom needed
+
         near = np.where(distance(~lesion) <= distance(~others), near, 0)
     return _disagreement(*doubt_band(near, lesion, threshold, low=LOWER, high=UPPER))
 
@@ -97,7 +96,7 @@ def doubt_band(
     if not mask.any():
         return inner, inner.copy()
     possible = mask | (probability >= min(low, threshold))
-    labels, count = ndimage.label(possible, structure=_EIGHT)
+    labels, count = label(possible)
     joined = np.zeros(count + 1, dtype=bool)
     joined[labels[mask]] = True
     return inner, np.asarray(joined[labels])

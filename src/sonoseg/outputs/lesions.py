@@ -6,11 +6,10 @@ from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 
 from sonoseg.errors import ShapeError
 from sonoseg.findings.lesions import Lesion
-from sonoseg.inference.postprocess import EIGHT
+from sonoseg.imaging.components import boxes, label
 
 
 def lesion_masks(mask: NDArray[np.bool_], lesions: Sequence[Lesion]) -> list[NDArray[np.bool_]]:
@@ -19,9 +18,9 @@ def lesion_masks(mask: NDArray[np.bool_], lesions: Sequence[Lesion]) -> list[NDA
     mask: bool (H, W), the one that was measured. Returns bool (H, W) each.
     Raises ShapeError where a lesion is none of the mask's components.
     """
-    labels, _ = ndimage.label(mask, structure=EIGHT)
+    labels, count = label(mask)
     free: dict[tuple[int, ...], list[int]] = {}
-    for number, box in enumerate(ndimage.find_objects(labels), start=1):
+    for number, box in enumerate(boxes(labels, count), start=1):
         top, left = box[0].start, box[1].start
         pixels = int((labels[box] == number).sum())
         key = (top, left, box[0].stop - top, box[1].stop - left, pixels)
