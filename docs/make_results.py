@@ -47,6 +47,10 @@ MEASURES: tuple[tuple[str, Kind, tuple[str, ...]], ...] = (
     ("Dice, images without marks", "score", ("strata", "marks", "no", "dice")),
     ("normals with a false alarm", "share", ("normals", "false_alarm")),
     ("ECE, foreground", "score", ("calibration", "foreground", "ece")),
+    ("ECE, boundary band", "score", ("calibration", "band", "ece")),
+    ("correlation of doubt and Dice (-1 is best)", "score", ("doubt", "spearman")),
+    ("gain of the doubt's order (0 chance, 1 best)", "score", ("doubt", "gain")),
+    ("Dice, the most doubtful fifth referred", "score", ("doubt", "dice_left", "0.2")),
 )
 
 
