@@ -1,14 +1,17 @@
-"""What this machine can do: the best rate of large products, in GFLOP/s.
+"""What this machine can do: the best rate of large products, in GFLOP/s (int8: billions of operations).
 
 python benchmarks/limits.py
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import time
 from collections.abc import Callable
+from typing import Any
 
+import numpy as np
 import torch
 
 SIDES = (1024, 2048)
@@ -45,13 +48,44 @@ def convolution(dtype: torch.dtype, seconds: float) -> float:
         return best(lambda: torch.conv2d(picture, kernel, padding=1), flop, seconds)
 
 
+def int8_product(side: int, seconds: float) -> float:
+    """Two square matrices of int8, summed in int32, by oneDNN."""
+    first, second = (torch.randint(-9, 9, (side, side), dtype=torch.int8) for _ in range(2))
+    out = torch.empty(side, side, dtype=torch.int32)
+    return best(lambda: torch._int_mm(first, second, out=out), 2 * side**3, seconds)
+
+
+def int8_chain(side: int, seconds: float, length: int = 6) -> float:
+    """Products of int8 matrices one after the other, each rounded to uint8 for the next, by OpenVINO."""
+    import openvino
+    from openvino import opset13 as op
+
+    def rounded(x: Any, low: float, high: float) -> Any:
+        ends = [op.constant(np.float32(end)) for end in (low, high)]
+        return op.fake_quantize(x, *ends, *ends, 256)
+
+    given = op.parameter([side, side], np.float32)
+    weights = np.random.default_rng(0).integers(-9, 9, (side, side)).astype(np.float32) / 100
+    x = rounded(given, 0, 2.55)
+    for _ in range(length):
+        x = rounded(op.relu(op.matmul(x, rounded(op.constant(weights), -1.28, 1.27), False, True)), 0, 2.55)
+    least = op.reduce_max(x, op.constant(np.array([0, 1])), False)  # one number: no copying of results
+    compiled = openvino.Core().compile_model(openvino.Model([least], [given]), "CPU")
+    request, picture = compiled.create_infer_request(), np.ones((side, side), np.float32)
+    return best(lambda: request.infer({0: picture}, share_inputs=True), length * 2 * side**3, seconds)
+
+
 def measure(seconds: float = 1.0) -> dict[str, float]:
-    """Limits of float32 and bfloat16: the best of all, for none is the best everywhere."""
+    """Limits of each precision: the best of all, for none is the best everywhere."""
     kinds = {"fp32": torch.float32, "bf16": torch.bfloat16}
-    return {
+    found = {
         name: max(convolution(dtype, seconds), *(product(dtype, side, seconds) for side in SIDES))
         for name, dtype in kinds.items()
     }
+    rates = [int8_product(side, seconds) for side in SIDES]
+    with contextlib.suppress(ImportError):
+        rates += [int8_chain(side, seconds) for side in SIDES]
+    return found | {"int8": max(rates)}
 
 
 if __name__ == "__main__":
