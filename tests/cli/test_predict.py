@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import json
+import os
 import subprocess
 import sys
 import zlib
@@ -394,6 +395,24 @@ def test_a_share_is_referred(run: Run, tmp_path: Path) -> None:
     assert "1 picture referred to a person" in told
     assert [row["referred"] for row in rows(tmp_path / "out")].count("yes") == 1
     assert run(tmp_path / "in", "--out", tmp_path / "x", "--refer", "1.5")[0] == 2
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="file names are text here")
+def test_a_name_that_is_no_utf8(run: Run, tmp_path: Path) -> None:
+    folder = tmp_path / "in"
+    picture = scan(folder / "plain.png")
+    for name in (b"caf\xe9.png", b"caf\xe8.png"):
+        (folder / os.fsdecode(name)).write_bytes(picture.read_bytes())
+    (folder / os.fsdecode(b"b\xff.png")).touch()
+    out = tmp_path / "out"
+    code, told, warned = run(folder, "--out", out, "--coco", "--labelme")
+    assert code == 3
+    assert "in 3 pictures; 1 file refused" in told
+    assert "Traceback" not in warned
+    names = {image["image"] for image in json.loads((out / "results.json").read_text("utf-8"))["images"]}
+    assert len(names) == 3
+    assert "caf\ufffd-png" in names
+    assert run(folder, "--out", out, "--coco", "--labelme", "--resume", "-q")[0] == 3
 
 
 def digest(path: Path) -> str:

@@ -79,7 +79,7 @@ def killed(words: list[str], out: Path, after: int) -> int:
         "import time\n"
         "from sonoseg.outputs.folder import ResultsFolder as R\n"
         "write = R.write\n"
-        "R.write = lambda self, found: (time.sleep(0.02), write(self, found))[1]\n"
+        "R.write = lambda self, found: (time.sleep(0.1), write(self, found))[1]\n"
         "from sonoseg.cli.main import main\n"
         "main()\n"
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -138,7 +139,7 @@ def test_what_belongs_to_a_clip_comes_back(path: Path) -> None:
 
 def test_a_full_disk_is_said(path: Path, entries: list[Entry], monkeypatch: pytest.MonkeyPatch) -> None:
     class Full:
-        def tell(self) -> int:
+        def seek(self, place: int, whence: int) -> int:
             return 0
 
         def write(self, data: bytes) -> int:
@@ -152,6 +153,17 @@ def test_a_full_disk_is_said(path: Path, entries: list[Entry], monkeypatch: pyte
         with pytest.raises(OutputError, match=r"journal\.jsonl: cannot be written: No space left"):
             journal.add(entries[0])
         assert "a" not in journal
+
+
+@pytest.mark.skipif(os.name != "posix", reason="locks of files are another matter here")
+def test_two_runs_do_not_write_into_one_journal(path: Path) -> None:
+    with Journal.start(path, PRINT):
+        before = path.read_bytes()
+        for open_it in (Journal.start, Journal.resume):
+            with pytest.raises(OutputError, match="another run is writing here"):
+                open_it(path, PRINT)
+        assert path.read_bytes() == before
+    Journal.resume(path, PRINT).close()
 
 
 def test_lines_are_json_for_other_programs(path: Path, entries: list[Entry]) -> None:

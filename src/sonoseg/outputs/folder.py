@@ -24,7 +24,7 @@ from sonoseg.outputs.entries import About, Entry, Objects, Refused, Source, Writ
 from sonoseg.outputs.journal import Journal
 from sonoseg.outputs.kept import KeptFindings, KeptSegmentations
 from sonoseg.outputs.manifest import Notes, write_manifest
-from sonoseg.outputs.names import frame_names
+from sonoseg.outputs.names import frame_names, printable
 from sonoseg.outputs.preview import preview
 from sonoseg.outputs.report_page import write_page
 from sonoseg.outputs.results import Results
@@ -77,6 +77,7 @@ class ResultsFolder:
         self.page = self.folder / page
         self.summary = self.folder / JSON
         self._files = dict(names)
+        self._paths = {printable(path): path for path in names}
         self._frames = [FrameRef(path) for path in names] if frames is None else list(frames)
         self._names = frame_names(self._frames, names)
         self._asked = asked or Asked()
@@ -131,7 +132,7 @@ class ResultsFolder:
         started = datetime.now(UTC).isoformat(timespec="seconds")
         self._open().session({"started": started, "pictures": len(todo)})
         for path in self._of_file:  # killed between the last frame of a clip and its objects
-            recorded = self._open().objects.get(str(path))
+            recorded = self._open().objects.get(printable(path))
             there = recorded and all(
                 _there(self.folder / one.path, one.bytes) for one in recorded.files.values()
             )
@@ -147,6 +148,7 @@ class ResultsFolder:
         if path is not None:
             name = self._names.get(FrameRef(path, frame.index), name)
         findings = measure(segmentation)
+        findings = replace(findings, name=printable(findings.name))
         files, faults = {}, []
         for writer in self._asked.writers:
             if frame.kind == "dicom" or not writer.dicom:
@@ -160,7 +162,7 @@ class ResultsFolder:
             faults += objects.faults
         return Entry(
             name=name,
-            file=str(path or ""),
+            file="" if path is None else printable(path),
             shape=frame.shape,
             scale=Scale(frame.calibration.spacing, frame.calibration.origin, frame.calibration.reason),
             findings=findings,
@@ -181,8 +183,8 @@ class ResultsFolder:
         """
         self._order.setdefault(entry.name)
         self._open().add(entry)
-        if entry.file:
-            self._one_less(Path(entry.file))
+        if entry.file in self._paths:
+            self._one_less(self._paths[entry.file])
 
     def add(self, segmentation: Segmentation) -> Findings:
         """Write and commit. Raises OutputError."""
@@ -193,7 +195,8 @@ class ResultsFolder:
     def refuse(self, frame: FrameRef | str | Path, reason: str) -> None:
         """Note a file, or a frame of one, that could not be used."""
         ref = frame if isinstance(frame, FrameRef) else FrameRef(Path(frame))
-        self.refused.append(Refused(str(frame), reason, self._names.get(ref, self._files.get(ref.path, ""))))
+        name = self._names.get(ref, self._files.get(ref.path, ""))
+        self.refused.append(Refused(printable(str(frame)), printable(reason), name))
         if ref in self._names:
             self._one_less(ref.path)
 
@@ -239,7 +242,7 @@ class ResultsFolder:
             for fault in entry.faults
         ]
         for objects in self._open().objects.values():
-            name = self._files.get(Path(objects.file), "")
+            name = self._files.get(self._paths.get(objects.file, Path()), "")
             faults += [Refused(objects.file, fault, name) for fault in objects.faults]
         place = {name: number for number, name in enumerate(self._order)}
         return sorted([*self.refused, *faults], key=lambda one: place.get(one.name, len(place)))
@@ -261,7 +264,7 @@ class ResultsFolder:
         if name not in journal:
             return False
         entry = journal.get(name)
-        whole = entry.file == str(frame.path) and entry.frame == frame.index
+        whole = entry.file == printable(frame.path) and entry.frame == frame.index
         whole = whole and entry.source is not None and entry.source.still(frame.path)
         whole = whole and all(_there(self.folder / one.path, one.bytes) for one in entry.files.values())
         if not whole:
@@ -293,7 +296,7 @@ class ResultsFolder:
                 files[writer.kind] = writer.write(self.folder, self._files[path], path, found, findings)
             except NotWritten as fault:
                 faults.append(str(fault))
-        return Objects(str(path), files, tuple(faults))
+        return Objects(printable(path), files, tuple(faults))
 
     def _seen(self, path: Path | None) -> str:
         return "" if path is None else seen_from(self.folder, path)

@@ -8,6 +8,7 @@ memory: the tables and the page are made from it, one line at a time, however ma
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -16,6 +17,11 @@ from typing import Any, BinaryIO
 
 from sonoseg.errors import OutputError
 from sonoseg.outputs.entries import Entry, Objects, Written
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
 
 FORMAT = "sonoseg-journal/1"
 
@@ -27,7 +33,7 @@ class Journal:
 
     path: the file. fingerprint: what must be equal for results to belong together, one value a name.
 
-    Open it with `start` or `resume`, and close it, or use it as a context.
+    Open it with `start` or `resume`, and close it, or use it as a context. Only one process at a time may.
     """
 
     def __init__(self, path: Path, file: BinaryIO, known: _Known) -> None:
@@ -42,7 +48,9 @@ class Journal:
         """Begin a new journal, in place of one that is there. Raises OutputError."""
         head = {"format": FORMAT, "fingerprint": fingerprint}
         try:
-            file = path.open("w+b", buffering=0)
+            file = path.open("a+b", buffering=0)
+            _lock(file, path)
+            file.truncate(0)
         except OSError as error:
             raise _cannot_write(path, error) from error
         journal = cls(path, file, _Known())
@@ -57,7 +65,10 @@ class Journal:
         with other options; the message says which.
         """
         try:
-            file = path.open("r+b", buffering=0)
+            path.stat()
+            file = path.open("a+b", buffering=0)
+            _lock(file, path)
+            file.seek(0)
             head = file.read(len(_HEAD))
         except FileNotFoundError:
             return cls.start(path, fingerprint)
@@ -69,7 +80,6 @@ class Journal:
         try:
             known = _read(path, fingerprint)
             file.truncate(known.end)
-            file.seek(known.end)
         except BaseException:
             file.close()
             raise
@@ -132,13 +142,30 @@ class Journal:
     def _append(self, line: bytes) -> int:
         """Write one line, and return where it starts."""
         try:
-            place = self._file.tell()
+            place = self._file.seek(0, os.SEEK_END)
             left = memoryview(line + b"}\n")
             while left:  # without a buffer, a write may take a part
                 left = left[self._file.write(left) :]
         except OSError as error:
             raise _cannot_write(self.path, error) from error
         return place
+
+
+def _lock(file: BinaryIO, path: Path) -> None:
+    """Keep other processes out until the file is closed. Raises OutputError where one is in."""
+    if fcntl is None:
+        return
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        file.close()
+        raise OutputError(
+            "another run is writing here",
+            where=path.parent,
+            remedy="Wait until it ends, or choose another folder with --out",
+        ) from error
+    except OSError:  # a file system without locks
+        pass
 
 
 def begun_with(path: Path) -> dict[str, Any]:

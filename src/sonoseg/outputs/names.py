@@ -64,9 +64,14 @@ def frame_names(frames: Iterable[FrameRef], names: Mapping[Path, str]) -> dict[F
     return found
 
 
+def printable(text: str | Path) -> str:
+    """A path as text that can be written as UTF-8: what is none in a file's name becomes U+FFFD."""
+    return os.fsencode(str(text)).decode("utf-8", "replace")
+
+
 def _below(path: Path, base: Path) -> PurePosixPath:
     inside = path.relative_to(base) if path.is_relative_to(base) else path.relative_to(path.anchor)
-    return PurePosixPath(*inside.parts)
+    return PurePosixPath(*(printable(part) for part in inside.parts))
 
 
 def _key(place: PurePosixPath) -> str:

@@ -14,7 +14,7 @@ from sonoseg.outputs.entries import Preview
 from sonoseg.outputs.svg import svg_path
 
 SIDE = 400
-"""The longer side of a preview in pixels: sharp on a card, and 500 of them make a page of some 10 MB."""
+"""The longer side of a preview in pixels: sharp on a card, and 500 of them make a page of some 13 MB."""
 
 
 def preview(segmentation: Segmentation, side: int = SIDE) -> Preview:
@@ -27,7 +27,7 @@ def preview(segmentation: Segmentation, side: int = SIDE) -> Preview:
     small = picture.copy()
     small.thumbnail((side, side), Image.Resampling.BILINEAR, reducing_gap=2.0)
     buffer = io.BytesIO()
-    small.save(buffer, format="JPEG", quality=80)
+    small.save(buffer, format="JPEG", quality=75)
     mask = np.asarray(_resized(segmentation.mask.astype(np.float32), small.size)) >= 0.5
     band = ""
     if mask.any():

@@ -18,6 +18,7 @@ from sonoseg.imaging.callipers import draw_callipers
 from sonoseg.inference.segmentation import Segmentation
 from sonoseg.outputs.entries import Written
 from sonoseg.outputs.labelme import labelme as polygons
+from sonoseg.outputs.names import printable
 from sonoseg.outputs.nrrd import ENDING
 from sonoseg.outputs.nrrd import nrrd as label_map
 from sonoseg.outputs.png import attention_png, colour_png, grey_png, mask_png, probability_png
@@ -200,9 +201,10 @@ def _sr(seg: bool, anonymise: bool) -> MakeObject:
 def seen_from(folder: Path, path: Path) -> str:
     """A path as seen from a folder, with /."""
     try:
-        return Path(os.path.relpath(path, folder)).as_posix()
+        seen = Path(os.path.relpath(path, folder))
     except ValueError:  # Windows: on another drive
-        return path.absolute().as_posix()
+        seen = path.absolute()
+    return printable(seen.as_posix())
 
 
 def _json(value: dict[str, Any]) -> bytes:
