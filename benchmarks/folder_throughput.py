@@ -2,11 +2,11 @@
 
     python benchmarks/folder_throughput.py [--pictures 500] [--rounds 3] [--model FOLDER ...] [--json FILE]
 
-The bare network is the same runtime in a process of its own, one picture a call, from network input to logits,
-with nothing else to do. The folder is PNG files (copies of the samples); its time is that of the whole command
-in a fresh process, Python's start, the model's loading, masks, overlays, tables and the page included. Peak
-memory of a tenth of the pictures and of all of them shows whether it is flat. `--profile` also says how much
-processor time a picture's reading, network, finishing and writing take.
+The bare network is the same runtime in a process of its own, one picture a call, from network input to
+logits, with nothing else to do. The folder is PNG files (copies of the samples); its time is that of the
+whole command in a fresh process, Python's start, the model's loading, masks, overlays, tables and the page
+included. Peak memory of a tenth of the pictures and of all of them shows whether it is flat. `--profile` also
+says how much processor time a picture's reading, network, finishing and writing take.
 """
 
 from __future__ import annotations

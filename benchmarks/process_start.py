@@ -3,9 +3,9 @@
     python benchmarks/process_start.py [--rounds 9] [--json FILE]
 
 Ours is the command itself with the model that ships, in each runtime and as `--runtime auto` has it: besides
-mask and overlay it measures the lesions and writes tables and a page. The peer is the least script that loads
-the seed network in Keras and writes mask and overlay (start_keras.py). Processes are started in turns, and each
-has the machine to itself. The time is the wall clock's, and the processor's of the process and its threads.
+mask and overlay it measures the lesions and writes tables and a page. The peer is the least script that
+loads the seed network in Keras and writes mask and overlay (start_keras.py). Processes are started in turns,
+one at a time. The time is the wall clock's, and the processor's of the process and its threads.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ def main() -> None:
             commands[label] = ([*command, *words], dict(os.environ))
         wall: dict[str, list[float]] = {label: [] for label in commands}
         cpu: dict[str, list[float]] = {label: [] for label in commands}
-        for label, (command, variables) in commands.items():
+        for command, variables in commands.values():
             run(command, variables)  # fills the file cache
         for number in range(wish.rounds):
             for label, (command, variables) in commands.items():

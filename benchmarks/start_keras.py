@@ -12,23 +12,21 @@ import sys
 from pathlib import Path
 
 import keras
-import numpy as np
-from PIL import Image
+import tensorflow as tf
 
 
 def predict(model: str, picture: str, folder: str) -> None:
     """Write FOLDER/mask.png and FOLDER/overlay.png, on the picture's own grid."""
     network = keras.models.load_model(model)
-    with Image.open(picture) as opened:
-        grey = opened.convert("L")
-    small = np.asarray(grey.resize(network.input_shape[1:3], Image.Resampling.BILINEAR), dtype=np.float32)
-    probability = network.predict(np.repeat(small[None, ..., None] / 255, 3, axis=3), verbose=0)[0, ..., 0]
-    mask = np.asarray(Image.fromarray(probability).resize(grey.size, Image.Resampling.BILINEAR)) >= 0.5
-    overlay = np.repeat(np.asarray(grey)[..., None], 3, axis=2)
-    overlay[mask] = (0.75 * overlay[mask] + 0.25 * np.array([255, 176, 0])).astype(np.uint8)
+    grey = tf.image.decode_png(tf.io.read_file(picture), channels=1)
+    small = tf.image.grayscale_to_rgb(tf.image.resize(grey, network.input_shape[1:3]) / 255)
+    probability = network.predict(small[None], verbose=0)
+    mask = tf.image.resize(probability[0], grey.shape[:2]) >= 0.5
+    shown = tf.cast(tf.image.grayscale_to_rgb(grey), tf.float32)
+    overlay = tf.where(mask, 0.75 * shown + 0.25 * tf.constant([255.0, 176.0, 0.0]), shown)
     Path(folder).mkdir(exist_ok=True)
-    Image.fromarray(mask.astype(np.uint8) * 255).save(Path(folder) / "mask.png")
-    Image.fromarray(overlay).save(Path(folder) / "overlay.png")
+    for name, pixels in (("mask", tf.cast(mask, tf.uint8) * 255), ("overlay", tf.cast(overlay, tf.uint8))):
+        tf.io.write_file(f"{folder}/{name}.png", tf.image.encode_png(pixels))
 
 
 if __name__ == "__main__":
