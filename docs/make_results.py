@@ -23,13 +23,24 @@ from typing import Any
 from sonoseg.files import atomic_write_text
 from sonoseg.model.card import Result
 from sonoseg.model.model import CARD, Model, shipped
-from sonoseg.outputs.evaluation_tables import Kind, interval
+from sonoseg.outputs.evaluation_tables import Kind, interval, p_value
 
 DOCS = Path(__file__).resolve().parent
 STUDIES = DOCS / "results" / "studies"
 PAGES = (DOCS.parent / "README.md", *sorted(DOCS.rglob("*.md")))
 LOGS = DOCS / "results" / "logs"
 BLOCK = re.compile(r"(<!-- table: (?P<names>[^>]+?) -->\n).*?(<!-- end of table -->)", re.DOTALL)
+
+COMPARED = re.compile(
+    r"(<!-- compared: (?P<first>\S+) (?P<second>\S+) -->\n).*?(<!-- end of comparison -->)", re.DOTALL
+)
+
+DIFFERENCES: tuple[tuple[str, Kind, tuple[str, ...]], ...] = (
+    ("Dice, all lesions", "score", ("metrics", "dice")),
+    ("Dice, smallest quarter", "score", ("strata", "size", "Q1 smallest", "dice")),
+    ("missed (Dice < 0.1)", "share", ("metrics", "missed")),
+    ("normals with a false alarm", "share", ("metrics", "false_alarm")),
+)
 
 SHIPPED = re.compile(r"(<!-- shipped:begin -->\n).*?(<!-- shipped:end -->)", re.DOTALL)
 
@@ -83,13 +94,29 @@ def table(names: list[str]) -> str:
     return "\n".join(lines) + "\n"
 
 
+def differences(first: str, second: str) -> str:
+    """A Markdown table of the paired comparison that the study `first` holds."""
+    comparison = json.loads((STUDIES / f"{first}.json").read_text("utf-8"))["comparison"]
+    lines = [f"| {first} minus {second} | difference [95 % interval] | p (permutation) |", "|---|---|---|"]
+    for title, kind, keys in DIFFERENCES:
+        one: Any = comparison
+        for key in keys:
+            one = one[key]
+        lines.append(f"| {title} | {cell(one['difference'], kind)} | {p_value(one['p_permutation'])} |")
+    return "\n".join(lines) + "\n"
+
+
 def refresh(text: str) -> str:
     """A page with its tables written anew."""
 
     def block(found: re.Match[str]) -> str:
         return f"{found[1]}\n{table(found['names'].split())}\n{found[3]}"
 
-    return SHIPPED.sub(lambda found: f"{found[1]}\n{card_text()}\n{found[2]}", BLOCK.sub(block, text))
+    text = COMPARED.sub(
+        lambda found: f"{found[1]}\n{differences(found['first'], found['second'])}\n{found[4]}",
+        BLOCK.sub(block, text),
+    )
+    return SHIPPED.sub(lambda found: f"{found[1]}\n{card_text()}\n{found[2]}", text)
 
 
 def card_text() -> str:
