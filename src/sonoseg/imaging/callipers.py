@@ -251,9 +251,9 @@ def _place(
 def _sums(
     cells: NDArray[np.bool_], tops: NDArray[np.intp], sides: NDArray[np.intp], height: int, width: int
 ) -> NDArray[np.int64]:
-    """How many cells are set in each window of a grid, by a summed-area table."""
-    table = np.zeros((cells.shape[0] + 1, cells.shape[1] + 1), dtype=np.int64)
-    cells.cumsum(axis=0, dtype=np.int64).cumsum(axis=1, out=table[1:, 1:])
-    up, down = tops[:, None], tops[:, None] + height
-    first, last = sides[None, :], sides[None, :] + width
-    return table[down, last] - table[up, last] - table[down, first] + table[up, first]
+    """How many cells are set in each window of a grid: sums down, of which few rows are summed across."""
+    down = np.zeros((cells.shape[0] + 1, cells.shape[1]), dtype=np.int32)
+    np.cumsum(cells, axis=0, dtype=np.int32, out=down[1:])
+    across = np.zeros((len(tops), cells.shape[1] + 1), dtype=np.int64)
+    np.cumsum(down[tops + height] - down[tops], axis=1, out=across[:, 1:])
+    return np.asarray(across[:, sides + width] - across[:, sides])
