@@ -6,7 +6,6 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Annotated, Any
 
-import click
 import typer
 
 from sonoseg import RESEARCH_ONLY, __version__
@@ -40,9 +39,9 @@ def info(
         _print(value)
 
 
-def _verbs(command: click.Command, words: str = "") -> dict[str, str]:
-    """Every verb with the first line of its help."""
-    found = {}
+def _verbs(command: Any, words: str = "") -> dict[str, str]:
+    """Every verb of a click command with the first line of its help."""
+    found: dict[str, str] = {}
     for name, inner in getattr(command, "commands", {}).items():
         full = f"{words} {name}".strip()
         if getattr(inner, "commands", None):

@@ -6,7 +6,9 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
-_MASK = re.compile(r"(?:^mask(?![a-z])[_-]?)|(?:[_ -]?(?:mask|tumou?r|other\d*)(?:[_ -]?\d+)?$)", re.IGNORECASE)
+_MASK = re.compile(
+    r"(?:^mask(?![a-z])[_-]?)|(?:[_ -]?(?:mask|tumou?r|other\d*)(?:[_ -]?\d+)?$)", re.IGNORECASE
+)
 _SCAN = re.compile(r"(?:^(?:bus|image|img|scan)[_-])|(?:[_ -](?:image|img|scan)$)", re.IGNORECASE)
 
 
