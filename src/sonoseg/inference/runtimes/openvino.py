@@ -53,6 +53,9 @@ class OpenVinoRuntime:
                 remedy="Copy the folder again, or export the model again from its training run",
             ) from error
         try:
+            told = network.input(IMAGE).get_partial_shape()
+            if not told.compatible(openvino.PartialShape(list(self._shape))):
+                raise ValueError(f"the file takes {told}")  # reshaping would bend it to anything
             network.reshape({IMAGE: list(self._shape)})
             outputs = {name for output in network.outputs for name in output.get_names()}
             missing = {LOGIT, *self._attention} - outputs
