@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from sonoseg.errors import OutputError
+
+# As mkstemp names them below: a dot, the file's own name, eight letters, its ending.
+_TEMPORARY = re.compile(r"\..{1,60}\.[a-z0-9_]{8}(\.[^.]*)?")
 
 
 @contextmanager
@@ -45,6 +49,19 @@ def atomic_write_bytes(path: str | Path, data: bytes) -> None:
 def atomic_write_text(path: str | Path, text: str) -> None:
     """Write `text` to `path` as UTF-8, atomically. Raises OutputError."""
     atomic_write_bytes(path, text.encode())
+
+
+def remove_leftovers(folder: str | Path) -> None:
+    """Remove what `atomic_path` left behind in a folder, not below it, where its process was killed.
+
+    Only while nobody writes there. What cannot be removed is left: it does no harm.
+    """
+    folder = Path(folder)
+    if folder.is_dir():
+        for path in folder.iterdir():
+            if _TEMPORARY.fullmatch(path.name) and path.is_file():
+                with suppress(OSError):
+                    path.unlink()
 
 
 def sha256_file(path: str | Path) -> str:

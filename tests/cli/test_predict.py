@@ -326,7 +326,7 @@ def test_brackets_in_names_are_printed_as_they_are(run: Run, tmp_path: Path) -> 
 def test_a_long_table_is_cut_on_the_terminal_only(
     run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("sonoseg.cli.predict.ROWS", 2)
+    monkeypatch.setattr("sonoseg.cli.told.ROWS", 2)
     for k in range(5):
         scan(tmp_path / "in" / f"{k}.png")
     _, told, _ = run(tmp_path / "in", "--out", tmp_path / "out")

@@ -236,6 +236,18 @@ def test_results_come_in_the_order_of_the_names(predictor: Predictor, about: Abo
     assert [one.reason for one in results.finish().refused] == ["first.", "second.", "last."]
 
 
+def test_what_a_killed_run_left_half_written_is_swept(about: About, tmp_path: Path) -> None:
+    ResultsFolder(tmp_path, PICTURES, about).check()
+    left = tmp_path / "masks" / "sub" / ".a.png.ab12_xyz.png"
+    mine = tmp_path / "masks" / ".hidden.png"
+    left.parent.mkdir(parents=True)
+    for path in (left, mine, tmp_path / ".results.csv.q1w2e3r4.csv"):
+        path.write_text("x")
+    with ResultsFolder(tmp_path, PICTURES, about) as results:
+        results.check(resume=True)
+    assert written(tmp_path) == {"journal.jsonl", "masks/.hidden.png"}
+
+
 def test_overwriting_takes_old_summaries_away_first(about: About, tmp_path: Path) -> None:
     for name in SUMMARIES:
         (tmp_path / name).write_text("old")

@@ -26,7 +26,7 @@ def demo(
     from sonoseg import samples
     from sonoseg.cli.batch import segment_all
     from sonoseg.cli.notices import plain_warnings
-    from sonoseg.cli.predict import report
+    from sonoseg.cli.told import report
     from sonoseg.inference.predictor import Predictor
     from sonoseg.outputs.entries import About
     from sonoseg.outputs.folder import JOURNAL, ResultsFolder
@@ -39,9 +39,9 @@ def demo(
         results = ResultsFolder(to, names, About.of(predictor, COMMAND), page=PAGE)
         # Its own results, whole or broken off, it makes anew.
         results.check(overwrite=begun_with(to / JOURNAL).get("command") == COMMAND)
-        results.begin()
-        segment_all(predictor, results, frames)
-        found = results.finish()
-        results.close()
+        with results:
+            results.begin()
+            segment_all(predictor, results, frames)
+            found = results.finish()
     out.print("Synthetic scans made by sonoseg, of no patient:")
     report(results, found)

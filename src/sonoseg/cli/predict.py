@@ -7,16 +7,15 @@ import sys
 import time
 import warnings
 from enum import StrEnum
-from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.markup import escape
 
-from sonoseg import RESEARCH_ONLY
 from sonoseg.cli.batch import Job, engine, list_all, resumable, segment_all, worded
-from sonoseg.cli.common import err, need, out
+from sonoseg.cli.common import err, need
+from sonoseg.cli.told import report
 from sonoseg.errors import (
     BatchError,
     SonosegWarning,
@@ -25,11 +24,6 @@ from sonoseg.errors import (
 
 if TYPE_CHECKING:
     from sonoseg.imaging.frame import Spacing
-    from sonoseg.outputs.folder import ResultsFolder
-    from sonoseg.outputs.results import Results
-
-ROWS = 40
-"""Lesions that the table on the terminal shows; results.csv has all."""
 
 
 class RuntimeChoice(StrEnum):
@@ -232,7 +226,7 @@ def predict(
             ),
         )
         results.check(overwrite=overwrite, resume=resume)
-        with resumable():
+        with resumable(), results:
             todo = results.begin()
             if len(todo) < len(wanted) and not quiet:
                 err.print(f"{len(wanted) - len(todo):,} of {len(wanted):,} pictures are done already")
@@ -244,7 +238,6 @@ def predict(
             timings = {"load": round(loaded - start, 3), "segment": round(spent, 3)}
             notes = Notes(timings, warned, dict(predictor.model.card.sha256))
             found = results.finish(notes, refer=refer)
-        results.close()
     if as_json:
         with results.summary.open(encoding="utf-8") as file:
             shutil.copyfileobj(file, sys.stdout)
@@ -255,40 +248,6 @@ def predict(
             err.print(f"[yellow]refused:[/] {escape(one.file)}: {escape(one.reason)}", soft_wrap=True)
         files = len({one.file for one in found.refused})
         raise BatchError(f"{files} of {len(pictures)} files gave no result, or not all of it")
-
-
-def report(results: ResultsFolder, found: Results) -> None:
-    """Print the lesions as a table, where the results are, and the research-only line."""
-    from rich.box import SIMPLE
-    from rich.table import Table
-    from rich.text import Text
-
-    from sonoseg.outputs.wording import area_text, count_text, scale_notes, size_text
-
-    table = Table("Picture", box=SIMPLE, pad_edge=False)
-    # Broken titles leave the names of pictures room on a terminal of 80 columns.
-    for title in ("Lesion", "Longest\naxis", "Perpen-\ndicular", "Area", "Proba-\nbility"):
-        table.add_column(title, justify="right", no_wrap=True)
-    rows = ((entry, lesion) for entry in found.entries() for lesion in entry.findings.lesions)
-    for entry, lesion in islice(rows, ROWS):
-        table.add_row(
-            Text(entry.name, overflow="fold"),
-            str(lesion.number),
-            size_text(lesion.longest_axis, lesion.unit),
-            size_text(lesion.perpendicular, lesion.unit),
-            area_text(lesion.area, lesion.unit),
-            f"{lesion.mean_probability:.2f}",
-        )
-    if found.counts.lesions:
-        out.print(table)
-    if found.counts.lesions > ROWS:
-        out.print(f"and {found.counts.lesions - ROWS:,} more in results.csv")
-    out.print(count_text(found.counts, len(found.refused), len(found.referred or ())))
-    for note in scale_notes(found.counts):
-        out.print(escape(note), soft_wrap=True)
-    out.print(f"Model {escape(found.about.model)} ({found.about.model_hash}), {escape(found.about.runtime)}")
-    out.print(f"Results: {escape(str(results.page))}", soft_wrap=True)
-    out.print(RESEARCH_ONLY, style="bold")
 
 
 def parse_spacing(text: str) -> Spacing:

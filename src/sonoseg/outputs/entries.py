@@ -98,6 +98,13 @@ class Written:
     sha256: str
     bytes: int
 
+    def there(self, folder: Path) -> bool:
+        """Whether the file is in this results folder, with its size."""
+        try:
+            return (folder / self.path).stat().st_size == self.bytes
+        except OSError:
+            return False
+
 
 @dataclass(frozen=True)
 class Preview:

@@ -2,34 +2,35 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
-from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path, PurePath
+from types import TracebackType
 from typing import TextIO
 
 from sonoseg.errors import OutputError
-from sonoseg.files import atomic_path
+from sonoseg.files import atomic_path, remove_leftovers
 from sonoseg.findings.lesions import Findings, measure
 from sonoseg.imaging.calibration import Scale
 from sonoseg.imaging.frames import FrameRef
 from sonoseg.inference.segmentation import Segmentation
 from sonoseg.inference.uncertainty import refer as choose
 from sonoseg.outputs.coco import coco_picture
-from sonoseg.outputs.entries import About, Entry, Objects, Refused, Source, Written
+from sonoseg.outputs.entries import About, Entry, Refused, Source, Written
 from sonoseg.outputs.journal import Journal
-from sonoseg.outputs.kept import KeptFindings, KeptSegmentations
 from sonoseg.outputs.manifest import Notes, write_manifest
 from sonoseg.outputs.names import frame_names, printable
 from sonoseg.outputs.preview import preview
 from sonoseg.outputs.report_page import write_page
 from sonoseg.outputs.results import Results
+from sonoseg.outputs.sources import Sources
 from sonoseg.outputs.tables import write_coco, write_csv, write_json
-from sonoseg.outputs.writers import NotWritten, ObjectWriter, Writer, picture_writers, seen_from
+from sonoseg.outputs.writers import FOLDERS, NotWritten, ObjectWriter, Writer, picture_writers, seen_from
 
 CSV, JSON, COCO, PAGE = "results.csv", "results.json", "coco.json", "report.html"
 MANIFEST, JOURNAL = "report.json", "journal.jsonl"
@@ -57,8 +58,9 @@ class ResultsFolder:
     frames: which frames of those files, in the order of the results; a still of each by default.
     asked: which kinds of file. page: the page's name.
 
-    Call `check` and `begin` before the work, `add` or `refuse` for each picture, `finish` at the end. To
-    overlap writing with other work, `write` in any thread and `commit` what it gives, in one.
+    Call `check` and `begin` before the work, `add` or `refuse` for each picture, `finish` at the end, and
+    `close`, or use it as a context. To overlap writing with other work, `write` in any thread and `commit`
+    what it gives, in one.
     """
 
     def __init__(
@@ -77,14 +79,12 @@ class ResultsFolder:
         self.page = self.folder / page
         self.summary = self.folder / JSON
         self._files = dict(names)
-        self._paths = {printable(path): path for path in names}
         self._frames = [FrameRef(path) for path in names] if frames is None else list(frames)
         self._names = frame_names(self._frames, names)
         self._asked = asked or Asked()
         self._journal: Journal | None = None
         self._order = dict.fromkeys(self._names.values())
-        self._of_file = Counter(frame.path for frame in self._frames)
-        self._left = Counter(self._of_file)
+        self._sources = Sources(self.folder, about, self._files, self._names, self._asked.objects)
         # A clip's frames come one after the other: its file is hashed once.
         self._source = lru_cache(maxsize=64)(Source.of)
 
@@ -109,6 +109,7 @@ class ResultsFolder:
         journal, fingerprint = self.folder / JOURNAL, self.about.fingerprint()
         if resume and journal.exists():
             self._journal = Journal.resume(journal, fingerprint)
+            self._sweep()
             return
         if overwrite:
             for name in (CSV, JSON, COCO, MANIFEST, self.page.name):  # they would tell of what is no more
@@ -117,27 +118,22 @@ class ResultsFolder:
         else:
             self._leave_alone()
         self._journal = Journal.start(journal, fingerprint)
+        if overwrite:
+            self._sweep()
 
     def begin(self) -> list[FrameRef]:
         """What is left to do: frames whose results are not in the journal, not in place, or of another file.
 
         Notes in the journal that work on them begins. Raises OutputError.
         """
-        todo = []
+        journal = self._open()
+        todo: list[FrameRef] = []
+        done: list[FrameRef] = []
         for frame in self._frames:
-            if self._done(frame):
-                self._left[frame.path] -= 1
-            else:
-                todo.append(frame)
+            (done if self._done(frame) else todo).append(frame)
         started = datetime.now(UTC).isoformat(timespec="seconds")
-        self._open().session({"started": started, "pictures": len(todo)})
-        for path in self._of_file:  # killed between the last frame of a clip and its objects
-            recorded = self._open().objects.get(printable(path))
-            there = recorded and all(
-                _there(self.folder / one.path, one.bytes) for one in recorded.files.values()
-            )
-            if not there:
-                self._write_objects(path)
+        journal.session({"started": started, "pictures": len(todo)})
+        self._sources.catch_up(journal, done)
         return todo
 
     def write(self, segmentation: Segmentation) -> Entry:
@@ -156,8 +152,8 @@ class ResultsFolder:
                     files[writer.kind] = writer.write(self.folder, name, segmentation, findings)
                 except NotWritten as fault:
                     faults.append(str(fault))
-        if path is not None and frame.kind == "dicom" and self._of_file[path] == 1:
-            objects = self._objects(path, [segmentation], [findings])
+        objects = self._sources.of_still(segmentation, findings)
+        if objects is not None:
             files |= objects.files
             faults += objects.faults
         return Entry(
@@ -183,8 +179,7 @@ class ResultsFolder:
         """
         self._order.setdefault(entry.name)
         self._open().add(entry)
-        if entry.file in self._paths:
-            self._one_less(self._paths[entry.file])
+        self._sources.one_less(entry.file, self._open())
 
     def add(self, segmentation: Segmentation) -> Findings:
         """Write and commit. Raises OutputError."""
@@ -198,7 +193,7 @@ class ResultsFolder:
         name = self._names.get(ref, self._files.get(ref.path, ""))
         self.refused.append(Refused(printable(str(frame)), printable(reason), name))
         if ref in self._names:
-            self._one_less(ref.path)
+            self._sources.one_less(printable(ref.path), self._open())
 
     def entries(self) -> Iterator[Entry]:
         """What is done, in the order of the names, read from the journal one at a time."""
@@ -242,13 +237,21 @@ class ResultsFolder:
             for fault in entry.faults
         ]
         for objects in self._open().objects.values():
-            name = self._files.get(self._paths.get(objects.file, Path()), "")
+            name = self._sources.name(objects.file)
             faults += [Refused(objects.file, fault, name) for fault in objects.faults]
         place = {name: number for number, name in enumerate(self._order)}
         return sorted([*self.refused, *faults], key=lambda one: place.get(one.name, len(place)))
 
+    def __enter__(self) -> ResultsFolder:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
     def close(self) -> None:
-        """Close the journal."""
+        """Close the journal, so that another run may go on."""
         if self._journal is not None:
             self._journal.close()
 
@@ -266,37 +269,10 @@ class ResultsFolder:
         entry = journal.get(name)
         whole = entry.file == printable(frame.path) and entry.frame == frame.index
         whole = whole and entry.source is not None and entry.source.still(frame.path)
-        whole = whole and all(_there(self.folder / one.path, one.bytes) for one in entry.files.values())
+        whole = whole and all(one.there(self.folder) for one in entry.files.values())
         if not whole:
             journal.forget(name)
         return whole
-
-    def _one_less(self, path: Path) -> None:
-        """One frame fewer to wait for."""
-        self._left[path] -= 1
-        if self._left[path] == 0:
-            self._write_objects(path)
-
-    def _write_objects(self, path: Path) -> None:
-        """Write what belongs to a whole clip, once all its frames are done."""
-        if not self._asked.objects or self._of_file[path] < 2 or self._left[path] > 0:
-            return
-        journal = self._open()
-        names = [self._names[frame] for frame in self._frames if frame.path == path]
-        names = [name for name in names if name in journal]
-        if not names or journal.get(names[0]).kind != "dicom":
-            return
-        found = KeptSegmentations(journal.get, names, self.folder, self.about)
-        journal.add_objects(self._objects(path, found, KeptFindings(journal.get, names)))
-
-    def _objects(self, path: Path, found: Sequence[Segmentation], findings: Sequence[Findings]) -> Objects:
-        files, faults = {}, []
-        for writer in self._asked.objects:
-            try:
-                files[writer.kind] = writer.write(self.folder, self._files[path], path, found, findings)
-            except NotWritten as fault:
-                faults.append(str(fault))
-        return Objects(printable(path), files, tuple(faults))
 
     def _seen(self, path: Path | None) -> str:
         return "" if path is None else seen_from(self.folder, path)
@@ -314,6 +290,13 @@ class ResultsFolder:
         names = list(doubts)
         return frozenset(names[place] for place in choose(list(doubts.values()), share))
 
+    def _sweep(self) -> None:
+        """Remove the half-written files of a run that was killed."""
+        remove_leftovers(self.folder)
+        for name in FOLDERS:
+            for folder, _, _ in os.walk(self.folder / name):
+                remove_leftovers(folder)
+
     def _leave_alone(self) -> None:
         """Raise OutputError where something is in the way."""
         if (self.folder / JOURNAL).exists() and not (self.folder / MANIFEST).exists():
@@ -323,10 +306,9 @@ class ResultsFolder:
                 remedy="Go on with --resume, begin anew with --overwrite, or choose another --out",
             )
         wanted = [self.folder / name for name in (CSV, JSON, COCO, MANIFEST, JOURNAL, self.page.name)]
+        wanted += self._sources.places()
         for name in self._names.values():
             wanted += [self.folder / one.place(name) for one in self._asked.writers]
-        for name in self._files.values():
-            wanted += [self.folder / one.place(name) for one in self._asked.objects]
         there = [path for path in wanted if path.exists()]
         if there:
             more = f" and {len(there) - 1} more" if len(there) > 1 else ""
@@ -335,10 +317,3 @@ class ResultsFolder:
                 where=self.folder,
                 remedy="Choose another folder with --out, or replace them with --overwrite",
             )
-
-
-def _there(path: Path, size: int) -> bool:
-    try:
-        return path.stat().st_size == size
-    except OSError:
-        return False
