@@ -23,7 +23,7 @@ IMAGES = Path(__file__).parent / "images"
 
 def demo() -> Image.Image:
     """The sample scans as the shipped model sees them: above the scan, below it with what was found."""
-    predictor, columns = Predictor(), []
+    predictor, columns = Predictor(runtime="onnx", precision="fp32"), []
     font = ImageFont.load_default(size=22)
     width, height, text = 440, 356, 34
     for frame in [frame for frame in samples.frames() if frame.name in SHOWN]:

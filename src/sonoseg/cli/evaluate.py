@@ -30,7 +30,17 @@ class RuntimeChoice(StrEnum):
 
     auto = "auto"
     onnx = "onnx"
+    openvino = "openvino"
     torch = "torch"
+
+
+class PrecisionChoice(StrEnum):
+    """What it computes in."""
+
+    auto = "auto"
+    fp32 = "fp32"
+    bf16 = "bf16"
+    int8 = "int8"
 
 
 class TtaChoice(StrEnum):
@@ -65,6 +75,9 @@ def evaluate(
         float | None, typer.Option(min=0.001, max=0.999, help="In place of the one on the model's card.")
     ] = None,
     runtime: Annotated[RuntimeChoice, typer.Option(help="What computes the network.")] = RuntimeChoice.auto,
+    precision: Annotated[
+        PrecisionChoice, typer.Option(help="What it computes in; auto is what predict takes.")
+    ] = PrecisionChoice.fp32,
     tta: Annotated[
         TtaChoice, typer.Option(help="Passes averaged: 1 (none), 2 (flip), 3 (scales) or 6 (full).")
     ] = TtaChoice.none,
@@ -101,13 +114,18 @@ def evaluate(
         sweep = ThresholdSweep.over() if part is PartChoice.validation else None
         return run(predictor, prepared, ids, about=about, sweep=sweep, track=progress)
 
+    def load(which: Path | None, cut: float | None) -> Predictor:
+        return Predictor(
+            which, runtime=runtime.value, precision=precision.value, threshold=cut, tta=tta.value
+        )
+
     # Both are loaded before either is measured: a wrong path should not cost a quarter of an hour.
-    predictor = Predictor(model, runtime=runtime.value, threshold=threshold, tta=tta.value)
+    predictor = load(model, threshold)
     rival: Study | Predictor | None = None
     if compare is not None and (compare / SUMMARY).is_file():
         rival = Study.load(compare)
     elif compare is not None:
-        rival = Predictor(compare, runtime=runtime.value, tta=tta.value)
+        rival = load(compare, None)
     study = measure(predictor, threshold)
     other = measure(rival, None) if isinstance(rival, Predictor) else rival
     comparison = None if other is None else compare_studies(study, other)
