@@ -67,7 +67,10 @@ def test_a_simplified_border_stays_within_its_tolerance(
     v = columns * np.cos(turn) - rows * np.sin(turn)
     mask = (u / long) ** 2 + (v / short) ** 2 < 1
     (exact,), (rough,) = contours(mask), contours(mask, tolerance=tolerance)
-    assert 3 <= len(rough.points) < len(exact.points)
+    # Stairs of one long tread a row have nothing to give at half a pixel.
+    assert 3 <= len(rough.points) <= len(exact.points)
+    if tolerance >= 1:
+        assert len(rough.points) < len(exact.points)
     # Every corner of the exact border lies near a side of the simplified one.
     begin, end = rough.points, np.roll(rough.points, -1, axis=0)
     along = end - begin
