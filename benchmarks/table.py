@@ -1,4 +1,4 @@
-"""The tables of docs/benchmarks.md, from the results of the scripts: no figure in them is written by hand.
+"""The tables of the pages, from the results of the scripts: no figure in them is written by hand.
 
     python benchmarks/table.py docs/results/benchmarks/*.json
 
@@ -13,15 +13,17 @@ from __future__ import annotations
 import json
 import re
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
-PAGE = Path(__file__).resolve().parents[1] / "docs" / "benchmarks.md"
+from table_inference import folder_throughput, inference_speed, precision_loss, process_start
+from table_parts import Result, footing, memory, shown, table
+
+DOCS = Path(__file__).resolve().parents[1] / "docs"
+PAGES = (DOCS / "benchmarks.md", DOCS / "runtimes.md")
 BLOCK = re.compile(
     r"(?P<head><!-- benchmark: (?P<name>\w+) -->\n).*?(?P<tail><!-- end of benchmark -->)", re.DOTALL
 )
-Result = Mapping[str, Any]
 
 
 def main() -> None:
@@ -29,13 +31,14 @@ def main() -> None:
     results = [json.loads(Path(name).read_text("utf-8")) for name in sys.argv[1:]]
     if not results:
         sys.exit("name the results: docs/results/benchmarks/*.json")
-    page = PAGE.read_text("utf-8")
-    there = {found["name"] for found in BLOCK.finditer(page)}
+    pages = {path: path.read_text("utf-8") for path in PAGES}
+    there = {found["name"] for page in pages.values() for found in BLOCK.finditer(page)}
     for result in results:
         if result["benchmark"] not in there:
-            sys.exit(f"{PAGE.name} has no place for {result['benchmark']}")
-    PAGE.write_text(fill(page, results), "utf-8")
-    print(f"{PAGE.name}: {', '.join(result['benchmark'] for result in results)}")
+            sys.exit(f"no page has a place for {result['benchmark']}")
+    for path, page in pages.items():
+        path.write_text(fill(page, results), "utf-8")
+    print(f"filled in: {', '.join(result['benchmark'] for result in results)}")
 
 
 def fill(page: str, results: Sequence[Result]) -> str:
@@ -127,35 +130,11 @@ TABLES: dict[str, Callable[[Result], str]] = {
     "keras_setups": keras_setups,
     "seed_parity": seed_parity,
     "data_path": data_path,
+    "inference_speed": inference_speed,
+    "process_start": process_start,
+    "folder_throughput": folder_throughput,
+    "precision_loss": precision_loss,
 }
-
-
-def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A Markdown table."""
-    lines = [head, ["---"] * len(head), *rows]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
-
-
-def shown(figure: Mapping[str, Any], digits: int) -> str:
-    """Median (least to greatest)."""
-    return f"{figure['median']:.{digits}f} ({figure['least']:.{digits}f} to {figure['greatest']:.{digits}f})"
-
-
-def memory(result: Result, name: str) -> str:
-    """The peak of one side in GiB, where it is known."""
-    peak = result["peak_bytes"].get(name)
-    return f"{peak / 2**30:.2f} GiB" if peak else ""
-
-
-def footing(result: Result) -> str:
-    """How, where and when it was measured."""
-    m = result["machine"]
-    versions = ", ".join(f"{name} {version}" for name, version in result["versions"].items())
-    commit = f", commit {m['commit']}" if m["commit"] else ""
-    return (
-        f"Made by `{m['command']}` on {m['cores']} cores ({m['processor']}), {m['date']}{commit}; "
-        f"{versions}; load average before: {m['load_before']:.2f}."
-    )
 
 
 if __name__ == "__main__":
