@@ -8,7 +8,7 @@ from typing import NamedTuple
 from sonoseg.inference.runtimes.base import Engine, Precision
 from sonoseg.model.model import Model
 
-FEW = 24
+FEW = 100
 """Up to so many pictures the engine that starts quickest is through first.
 
 OpenVINO saves some milliseconds a picture and costs some hundred more to start; docs/runtimes.md has the
