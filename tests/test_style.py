@@ -17,6 +17,8 @@ SOURCE = ROOT / "src" / "sonoseg"
 FILES = sorted(SOURCE.rglob("*.py"))
 
 EXTRAS = (
+    "openvino",
+    "keras",
     "torch",
     "pandas",
     "matplotlib",
