@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from sonoseg.cli.choices import PrecisionChoice, RuntimeChoice, TtaChoice
 from sonoseg.cli.common import need, out, print_json, progress
 
 if TYPE_CHECKING:
@@ -23,33 +24,6 @@ class PartChoice(StrEnum):
     validation = "validation"
     train = "train"
     all = "all"
-
-
-class RuntimeChoice(StrEnum):
-    """What computes the network."""
-
-    auto = "auto"
-    onnx = "onnx"
-    openvino = "openvino"
-    torch = "torch"
-
-
-class PrecisionChoice(StrEnum):
-    """What it computes in."""
-
-    auto = "auto"
-    fp32 = "fp32"
-    bf16 = "bf16"
-    int8 = "int8"
-
-
-class TtaChoice(StrEnum):
-    """Test-time augmentation: see sonoseg.inference.tta."""
-
-    none = "none"
-    flip = "flip"
-    scales = "scales"
-    full = "full"
 
 
 def evaluate(

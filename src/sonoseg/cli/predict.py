@@ -6,7 +6,6 @@ import shutil
 import sys
 import time
 import warnings
-from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -14,6 +13,7 @@ import typer
 from rich.markup import escape
 
 from sonoseg.cli.batch import Job, engine, list_all, resumable, segment_all, worded
+from sonoseg.cli.choices import PrecisionChoice, RuntimeChoice, TtaChoice
 from sonoseg.cli.common import err, need
 from sonoseg.cli.told import report
 from sonoseg.errors import (
@@ -24,33 +24,6 @@ from sonoseg.errors import (
 
 if TYPE_CHECKING:
     from sonoseg.imaging.frame import Spacing
-
-
-class RuntimeChoice(StrEnum):
-    """The engine that runs the network."""
-
-    auto = "auto"
-    onnx = "onnx"
-    openvino = "openvino"
-    torch = "torch"
-
-
-class PrecisionChoice(StrEnum):
-    """What the engine computes in."""
-
-    auto = "auto"
-    fp32 = "fp32"
-    bf16 = "bf16"
-    int8 = "int8"
-
-
-class TtaChoice(StrEnum):
-    """Test-time augmentation."""
-
-    none = "none"
-    flip = "flip"
-    scales = "scales"
-    full = "full"
 
 
 def predict(
