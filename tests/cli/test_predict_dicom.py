@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import json
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,6 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from sonoseg.cli.main import main
 from sonoseg.imaging.calibration import UNKNOWN
 
 pydicom = pytest.importorskip("pydicom")
@@ -22,25 +20,6 @@ pytest.importorskip("highdicom")
 Run = Callable[..., tuple[int, str, str]]
 NAME = "Secretname^Anna"
 SHAPE = (120, 160)
-
-
-@pytest.fixture
-def run(dark_model: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
-    """Run `sonoseg predict` in process: exit code, stdout, stderr."""
-
-    def call(*words: object) -> tuple[int, str, str]:
-        argv = ["sonoseg", "predict", *map(str, words), "--model", str(dark_model)]
-        monkeypatch.setattr(sys, "argv", argv)
-        code = 0
-        try:
-            main()
-        except SystemExit as end:
-            code = int(end.code or 0)
-        told = capsys.readouterr()
-        return code, told.out, told.err
-
-    monkeypatch.setenv("COLUMNS", "120")
-    return call
 
 
 def scan(path: Path, *, frames: int | None = None, region: bool = True, **values: Any) -> Path:

@@ -16,31 +16,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from sonoseg.cli.main import main
-
 Run = Callable[..., tuple[int, str, str]]
 
 TIMED = {"journal.jsonl", "report.json"}
 """What holds times, and so differs from run to run."""
-
-
-@pytest.fixture
-def run(dark_model: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
-    """Run `sonoseg predict` in process: exit code, stdout, stderr."""
-
-    def call(*words: object) -> tuple[int, str, str]:
-        argv = ["sonoseg", "predict", *map(str, words), "--model", str(dark_model)]
-        monkeypatch.setattr(sys, "argv", argv)
-        code = 0
-        try:
-            main()
-        except SystemExit as end:
-            code = int(end.code or 0)
-        told = capsys.readouterr()
-        return code, told.out, told.err
-
-    monkeypatch.setenv("COLUMNS", "120")
-    return call
 
 
 @pytest.fixture
