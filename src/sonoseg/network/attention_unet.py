@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from torch import Tensor, nn
@@ -9,9 +10,11 @@ from torch.nn import functional as F
 
 from sonoseg.errors import ShapeError
 from sonoseg.network.blocks import ConvBlock, DecoderBlock, EncoderBlock, conv3, norm
+from sonoseg.network.efficientnet import make_encoder
 from sonoseg.network.gate import make_gate
 from sonoseg.network.options import NetworkOptions
 from sonoseg.network.presence import PresenceHead, both
+from sonoseg.network.stages import channels
 
 
 class Outputs(NamedTuple):
@@ -47,26 +50,34 @@ class AttentionUNet(nn.Module):
                 residual=o.residual,
             )
 
-        self.stem: nn.Module = nn.Identity()
-        first: int = o.channels
-        if o.stem == 2:
-            first = widths[0]
-            self.stem = nn.Sequential(
-                conv3(o.channels, first, o.normalisation, stride=2), norm(o.normalisation, first), nn.ReLU()
-            )
-        inputs = (first, *widths[:-1])
         bottom = len(widths) - 1
-        self.encoder = nn.ModuleList(EncoderBlock(block(inputs[level], level)) for level in range(bottom))
-        self.bottleneck = block(widths[-2], bottom)
+        skips: Sequence[int] = widths[:-1]
+        self.stem: nn.Module = nn.Identity()
+        if o.encoder == "plain":
+            first: int = o.channels
+            if o.stem == 2:
+                first = widths[0]
+                self.stem = nn.Sequential(
+                    conv3(o.channels, first, o.normalisation, stride=2),
+                    norm(o.normalisation, first),
+                    nn.ReLU(),
+                )
+            inputs = (first, *widths[:-1])
+            self.encoder = nn.ModuleList(EncoderBlock(block(inputs[level], level)) for level in range(bottom))
+            self.bottleneck: nn.Module = block(widths[-2], bottom)
+        else:
+            self.stem, encoder, self.bottleneck = make_encoder(o.encoder, o.channels)
+            self.encoder = nn.ModuleList(encoder)
+            skips = channels(o.encoder)[:-1]
         # Decoder and gates run from the bottleneck up: index 0 is the coarsest.
         levels = range(bottom - 1, -1, -1)
         self.gates = nn.ModuleList()
         for level in levels:
-            gate = make_gate(o.gate, widths[level], widths[level + 1], o.psi_bias)
+            gate = make_gate(o.gate, skips[level], widths[level + 1], o.psi_bias)
             if gate is not None:
                 self.gates.append(gate)
         self.decoder = nn.ModuleList(
-            DecoderBlock(block(widths[level + 1] + widths[level], level)) for level in levels
+            DecoderBlock(block(widths[level + 1] + skips[level], level)) for level in levels
         )
         self.head = nn.Conv2d(widths[0], 1, 1)
         sides = range(1, bottom) if o.deep_supervision else range(0)

@@ -6,6 +6,8 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from sonoseg.network.stages import EncoderKind, channels
+
 GateKind = Literal["seed", "grid", "same-scale", "none"]
 Normalisation = Literal["none", "batch", "instance"]
 
@@ -13,12 +15,16 @@ Normalisation = Literal["none", "batch", "instance"]
 class NetworkOptions(BaseModel):
     """The values from which an AttentionUNet is built; they travel with the weights on the model card.
 
-    widths: channels of each level, finest first; the last is the bottleneck.
+    widths: channels of each level, finest first; the last is the bottleneck. Beside another encoder than the
+        plain one they are the decoder's, and the bottleneck's are the encoder's own.
     dropout: rate between the two convolutions of a block, one a level, as `widths`.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
+    encoder: EncoderKind = Field(
+        "plain", description="plain: built as the decoder is; the others can start from ImageNet weights"
+    )
     channels: Literal[1, 3] = Field(3, description="input channels; grey is repeated to three")
     widths: tuple[Annotated[int, Field(ge=1)], ...] = Field(
         (32, 64, 128, 256, 512), min_length=2, description="channels a level, finest first, bottleneck last"
@@ -44,6 +50,15 @@ class NetworkOptions(BaseModel):
             raise ValueError(
                 f"{len(self.dropout)} dropout rates for {len(self.widths)} widths: give one each"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _fits_the_encoder(self) -> NetworkOptions:
+        if self.encoder == "plain":
+            return self
+        bottom = channels(self.encoder)[-1]
+        if self.stem != 2 or len(self.widths) != 5 or self.widths[-1] != bottom:
+            raise ValueError(f"{self.encoder} takes stem 2 and five widths, the last of them {bottom}")
         return self
 
     @property

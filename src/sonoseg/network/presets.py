@@ -36,6 +36,20 @@ PRESETS: dict[str, NetworkOptions] = {
         stem=2,
         deep_supervision=True,
     ),
+    # What ships: an encoder that can start from ImageNet, and runs well in int8; the decoder is compact's.
+    "sonoseg": NetworkOptions(
+        encoder="efficientnet-lite1",
+        channels=1,
+        widths=(32, 48, 96, 128, 192),
+        dropout=(0.0, 0.0, 0.1, 0.1, 0.0),
+        gate="grid",
+        psi_bias=3.0,
+        normalisation="batch",
+        residual=True,
+        stem=2,
+        deep_supervision=True,
+        presence=True,
+    ),
 }
 
 

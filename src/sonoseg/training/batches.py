@@ -42,6 +42,14 @@ class Pictures:
         lesions = np.array([bool(masks[row].any()) for row in rows])
         if part == "train":
             times = np.where(lesions, 1, options.normals)
+            unknown = set(options.times) - set(prepared.table["set"])
+            if unknown:
+                raise DatasetError(
+                    f"data.times names the set '{min(unknown)}', which is not here",
+                    where=prepared.folder,
+                    remedy=f"There are: {', '.join(sorted(set(prepared.table['set'])))}",
+                )
+            times = times * [options.times.get(name, 1) for name in prepared.table.loc[ids, "set"]]
             ids, rows = list(np.repeat(ids, times)), np.repeat(rows, times)
         if not lesions.any():
             raise DatasetError(

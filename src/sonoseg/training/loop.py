@@ -30,6 +30,7 @@ from sonoseg.training.losses import picture_losses
 from sonoseg.training.recipe import OptimiserOptions, Recipe
 from sonoseg.training.run import Run
 from sonoseg.training.score import Score
+from sonoseg.training.start import start_from_imagenet
 
 Report = Callable[[int, int, int, dict[str, Any] | None], None]
 
@@ -72,7 +73,10 @@ class Trainer:
         self.accelerator = Accelerator(mixed_precision=mixed, cpu=device == "cpu" or _no_gpu(device))
         self.device = self.accelerator.device
         set_seed(recipe.seed)
-        network = build(recipe.network).to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        network = build(recipe.network)
+        if recipe.start == "imagenet":
+            start_from_imagenet(network)
+        network = network.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         if self.accelerator.num_processes > 1 and self.device.type == "cuda":
             network = nn.SyncBatchNorm.convert_sync_batchnorm(network)  # type: ignore[no-untyped-call]
         self.ema: AveragedModel | None = None
@@ -284,11 +288,19 @@ def picture_losses_of(logit: Tensor, target: Tensor, recipe: Recipe) -> Tensor:
 
 def make_optimiser(network: nn.Module, options: OptimiserOptions) -> torch.optim.Optimizer:
     """Adam, AdamW or SGD (Nesterov, 0.99 as nnU-Net); biases and normalisations do not decay."""
-    decaying = [p for p in network.parameters() if p.ndim > 1]
-    others = [p for p in network.parameters() if p.ndim <= 1]
+    encoder, rest = [], []
+    for name, parameter in network.named_parameters():
+        inside = name.split(".")[0] in ("stem", "encoder", "bottleneck")
+        (encoder if inside and options.encoder_rate != 1 else rest).append(parameter)
     groups = [
-        {"params": decaying, "weight_decay": options.weight_decay},
-        {"params": others, "weight_decay": 0.0},
+        {
+            "params": [p for p in part if (p.ndim > 1) == decays],
+            "weight_decay": options.weight_decay if decays else 0.0,
+            "share": share,
+        }
+        for part, share in ((rest, 1.0), (encoder, options.encoder_rate))
+        for decays in (True, False)
+        if part
     ]
     if options.kind == "sgd":
         return torch.optim.SGD(groups, lr=options.rate, momentum=0.99, nesterov=True)
@@ -299,7 +311,7 @@ def make_optimiser(network: nn.Module, options: OptimiserOptions) -> torch.optim
 
 
 def set_rate(optimiser: Any, recipe: Recipe, epoch: float) -> float:
-    """Set the learning rate for a moment of the run, counted in epochs, and return it."""
+    """Set the learning rate for a moment of the run, counted in epochs, and return it (the decoder's)."""
     options = recipe.optimiser
     rate = options.rate
     if epoch < options.warmup_epochs:
@@ -308,7 +320,7 @@ def set_rate(optimiser: Any, recipe: Recipe, epoch: float) -> float:
         done = (epoch - options.warmup_epochs) / max(recipe.epochs - options.warmup_epochs, 1e-9)
         rate *= 0.5 * (1 + math.cos(math.pi * min(done, 1.0)))
     for group in optimiser.param_groups:
-        group["lr"] = rate
+        group["lr"] = rate * group["share"]
     return rate
 
 

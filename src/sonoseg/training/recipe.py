@@ -32,6 +32,9 @@ class DataOptions(_Section):
     normals: Annotated[int, Field(ge=0)] = Field(
         1, description="how often an epoch shows each picture without a lesion; 0 leaves them out"
     )
+    times: dict[str, Annotated[int, Field(ge=0)]] = Field(
+        {}, description="how often an epoch shows each picture of a set, by its name; 1 where none is given"
+    )
 
 
 class OptimiserOptions(_Section):
@@ -39,6 +42,9 @@ class OptimiserOptions(_Section):
 
     kind: Literal["adam", "adamw", "sgd"] = "adam"
     rate: Annotated[float, Field(gt=0)] = 1e-3
+    encoder_rate: Annotated[float, Field(gt=0)] = Field(
+        1.0, description="the encoder's learning rate as a share of `rate`; less keeps what it started with"
+    )
     weight_decay: Annotated[float, Field(ge=0)] = 0.0
     schedule: Literal["constant", "cosine"] = "constant"
     warmup_epochs: Annotated[float, Field(ge=0)] = 0.0
@@ -93,6 +99,7 @@ class Recipe(_Section):
 
     name: str
     network: NetworkOptions
+    start: Literal["random", "imagenet"] = Field("random", description="where the encoder's weights begin")
     data: DataOptions = DataOptions()
     batch: Annotated[int, Field(ge=1)] = Field(8, description="pictures a step, over all processes")
     epochs: Annotated[int, Field(ge=1)] = 20
