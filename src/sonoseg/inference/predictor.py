@@ -31,7 +31,7 @@ a Frame when it is called: that is done in the threads that read, when its turn 
 
 
 @dataclass(frozen=True)
-class _Ready:
+class Ready:
     """A frame with its place on the network's grid and its pixels there, uint8 (V, S, S), one a view."""
 
     frame: Frame
@@ -40,10 +40,10 @@ class _Ready:
 
 
 @dataclass(frozen=True)
-class _Found:
+class Found:
     """What the network gave for one frame, on its own grid: probability (S, S), attention (h, w) a gate."""
 
-    ready: _Ready
+    ready: Ready
     probability: NDArray[np.float32]
     attention: dict[str, NDArray[np.float32]] | None
 
@@ -116,8 +116,8 @@ class Predictor:
         Raises InputError where a file cannot be read, ShapeError where an array is no picture, ModelError
         where the network fails.
         """
-        ready = self._read(image, spacing)
-        return self._finish(*self._run([ready], attention))
+        ready = self.read(image, spacing)
+        return self.finish(*self.run([ready], attention))
 
     def predict_many(
         self,
@@ -143,9 +143,9 @@ class Predictor:
         # Two hands to read and finish; one for the network, whose engine has threads of its own.
         hands, engine = ThreadPoolExecutor(2, "sonoseg-hand"), ThreadPoolExecutor(1, "sonoseg-network")
 
-        def batches() -> Iterator[list[_Ready]]:
-            together: list[_Ready] = []
-            for image, future in ahead(hands, lambda image: self._read(image, spacing), images, 2 * batch):
+        def batches() -> Iterator[list[Ready]]:
+            together: list[Ready] = []
+            for image, future in ahead(hands, lambda image: self.read(image, spacing), images, 2 * batch):
                 try:
                     together.append(future.result())
                 except SonosegError as error:
@@ -158,12 +158,12 @@ class Predictor:
             if together:
                 yield together
 
-        def found() -> Iterator[_Found]:
-            for _, future in ahead(engine, lambda ready: self._run(ready, attention), batches(), 2):
+        def found() -> Iterator[Found]:
+            for _, future in ahead(engine, lambda ready: self.run(ready, attention), batches(), 2):
                 yield from future.result()
 
         try:
-            for _, future in ahead(hands, self._finish, found(), 3):
+            for _, future in ahead(hands, self.finish, found(), 3):
                 yield future.result()
         finally:
             for pool in (hands, engine):
@@ -191,20 +191,27 @@ class Predictor:
             logit[part] = self._logit(pixels[part], attention=False)[0]
         return logit
 
-    def _read(self, image: Picture, spacing: Spacing | None) -> _Ready:
+    def read(self, image: Picture, spacing: Spacing | None = None) -> Ready:
+        """The first of the three steps of `predict`, for a caller with threads of its own: read and resize.
+
+        In any thread. Raises as `predict`.
+        """
         frame = as_frame(image, spacing=spacing)
         grid = Grid(frame.shape, self._preprocessing.size, self._preprocessing.fit)
-        return _Ready(frame, grid, np.stack([show(frame.pixels, grid, view) for view in self._views]))
+        return Ready(frame, grid, np.stack([show(frame.pixels, grid, view) for view in self._views]))
 
-    def _run(self, ready: list[_Ready], attention: bool) -> list[_Found]:
-        """A pass a view: no more pictures at once than were asked for, for memory's sake."""
+    def run(self, ready: list[Ready], attention: bool = False) -> list[Found]:
+        """The second step: the network, on one or more pictures at once; in one thread at a time.
+
+        A pass a view: no more pictures at once than were asked for, for memory's sake. Raises ModelError.
+        """
         passes = [
             self._probability(np.stack([one.pixels[n] for one in ready]), attention and n == 0)
             for n in range(len(self._views))
         ]
         maps = passes[0][1]  # the gates are shown as they saw the picture as it is
         return [
-            _Found(
+            Found(
                 one,
                 average([probability[n] for probability, _ in passes], one.grid, self._views),
                 {k: v[n, 0] for k, v in maps.items()} if attention else None,
@@ -234,7 +241,8 @@ class Predictor:
             )
         return logit[:, 0], maps
 
-    def _finish(self, found: _Found) -> Segmentation:
+    def finish(self, found: Found) -> Segmentation:
+        """The third step: back to the picture's grid, threshold, post-processing. In any thread."""
         grid = found.ready.grid
         probability = grid.from_network(found.probability)
         raw = probability >= self.threshold
