@@ -2,4 +2,6 @@
 
 from sonoseg.cli.main import main
 
-main()
+# Processes that write results import this module too, by another name.
+if __name__ == "__main__":
+    main()

@@ -213,6 +213,25 @@ def test_a_card_of_another_network(
         Predictor(folder, runtime=engine)
 
 
+def test_many_side_by_side_give_what_one_gives(trained: Model) -> None:
+    pytest.importorskip("openvino")
+    one = load_runtime("openvino", trained, threads=2)
+    many = load_runtime("openvino", trained, threads=2, pictures=choice.FEW + 1)
+    batch = np.random.default_rng(3).normal(size=(9, 1, 64, 64)).astype(np.float32)
+    for count in (1, 3, 9):  # fewer than requests, and more
+        (logit, maps), (expected, expected_maps) = many.run(batch[:count], True), one.run(batch[:count], True)
+        np.testing.assert_allclose(logit, expected, atol=1e-4)
+        assert maps.keys() == expected_maps.keys()
+        for name, values in maps.items():
+            np.testing.assert_allclose(values, expected_maps[name], atol=1e-5)
+
+
+@pytest.mark.parametrize(("threads", "expected"), [(1, 1), (3, 3), (64, 8)])
+def test_side_by_side_is_a_thread_each_up_to_a_batch(threads: int, expected: int) -> None:
+    assert choice.side_by_side(threads) == expected
+    assert 1 <= choice.side_by_side(None) <= 8
+
+
 def test_a_run_that_fails_is_worded(trained: Model, monkeypatch: pytest.MonkeyPatch) -> None:
     batch = np.zeros((1, 7, 64, 64), dtype=np.float32)
     for name in ("onnx", "openvino"):

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from sonoseg.cli.common import err
 from sonoseg.errors import InputError, OutputError, SonosegError, first_line
@@ -123,24 +123,30 @@ def segment_all(
 ) -> None:
     """Predict pictures into a results folder, noting those that cannot be used.
 
-    Results are written in threads while the network works on the next pictures, and noted in order.
+    Results are written beside it while the network works on the next pictures, and noted in order.
     """
-    from concurrent.futures import ThreadPoolExecutor
+    from collections import deque
 
     from sonoseg.cli.notices import LateBar
-    from sonoseg.inference.pipeline import ahead
+    from sonoseg.outputs.hands import Hands
 
-    writing = ThreadPoolExecutor(2, "sonoseg-write")
-    with LateBar("Segmenting", len(pictures), shown=not quiet) as bar:
+    with (
+        LateBar("Segmenting", len(pictures), shown=not quiet) as bar,
+        Hands(results.pictures, len(pictures)) as hands,
+    ):
 
         def refuse(picture: object, error: SonosegError) -> None:
             results.refuse(picture.frame if isinstance(picture, Job) else str(picture), worded(error))
             bar.advance()
 
-        found = predictor.predict_many(pictures, batch=batch, attention=attention, on_error=refuse)
-        try:
-            for _, entry in ahead(writing, results.write, found, 4):
-                results.commit(entry.result())
-                bar.advance()
-        finally:
-            writing.shutdown(wait=True, cancel_futures=True)
+        def note() -> None:
+            results.commit(hands.told(begun.popleft()))
+            bar.advance()
+
+        begun: deque[Any] = deque()
+        for found in predictor.predict_many(pictures, batch=batch, attention=attention, on_error=refuse):
+            begun.append(hands.write(found))
+            if len(begun) >= hands.depth:
+                note()
+        while begun:
+            note()

@@ -8,29 +8,26 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from functools import lru_cache
-from pathlib import Path, PurePath
+from pathlib import Path
 from types import TracebackType
 from typing import TextIO
 
 from sonoseg.errors import OutputError
 from sonoseg.files import atomic_path, remove_leftovers
-from sonoseg.findings.lesions import Findings, measure
-from sonoseg.imaging.calibration import Scale
+from sonoseg.findings.lesions import Findings
 from sonoseg.imaging.frames import FrameRef
 from sonoseg.inference.segmentation import Segmentation
 from sonoseg.inference.uncertainty import refer as choose
-from sonoseg.outputs.coco import coco_picture
 from sonoseg.outputs.entries import About, Entry, Refused, Source, Written
 from sonoseg.outputs.journal import Journal
 from sonoseg.outputs.manifest import Notes, write_manifest
 from sonoseg.outputs.names import frame_names, printable
-from sonoseg.outputs.preview import preview
+from sonoseg.outputs.pictures import PictureResults
 from sonoseg.outputs.report_page import write_page
 from sonoseg.outputs.results import Results
 from sonoseg.outputs.sources import Sources
 from sonoseg.outputs.tables import write_coco, write_csv, write_json
-from sonoseg.outputs.writers import FOLDERS, NotWritten, ObjectWriter, Writer, picture_writers, seen_from
+from sonoseg.outputs.writers import FOLDERS, ObjectWriter, Writer, picture_writers
 
 CSV, JSON, COCO, PAGE = "results.csv", "results.json", "coco.json", "report.html"
 MANIFEST, JOURNAL = "report.json", "journal.jsonl"
@@ -59,8 +56,8 @@ class ResultsFolder:
     asked: which kinds of file. page: the page's name.
 
     Call `check` and `begin` before the work, `add` or `refuse` for each picture, `finish` at the end, and
-    `close`, or use it as a context. To overlap writing with other work, `write` in any thread and `commit`
-    what it gives, in one.
+    `close`, or use it as a context. To overlap writing with other work, `write` in any thread, or
+    `pictures.write` in any process, and `commit` what it gives, in one.
     """
 
     def __init__(
@@ -85,8 +82,6 @@ class ResultsFolder:
         self._journal: Journal | None = None
         self._order = dict.fromkeys(self._names.values())
         self._sources = Sources(self.folder, about, self._files, self._names, self._asked.objects)
-        # A clip's frames come one after the other: its file is hashed once.
-        self._source = lru_cache(maxsize=64)(Source.of)
 
     def check(self, *, overwrite: bool = False, resume: bool = False) -> None:
         """Make the folder, make sure that everything can be written to it, and open the journal.
@@ -136,41 +131,14 @@ class ResultsFolder:
         self._sources.catch_up(journal, done)
         return todo
 
+    @property
+    def pictures(self) -> PictureResults:
+        """What writes single pictures' results: it can be sent to another process."""
+        return PictureResults(self.folder, self._names, self._sources, self._asked.writers, self._asked.coco)
+
     def write(self, segmentation: Segmentation) -> Entry:
         """Measure a segmentation and write its files, in any thread. Raises OutputError."""
-        frame = segmentation.frame
-        path = frame.source
-        name = PurePath(frame.name).name
-        if path is not None:
-            name = self._names.get(FrameRef(path, frame.index), name)
-        findings = measure(segmentation)
-        findings = replace(findings, name=printable(findings.name))
-        files, faults = {}, []
-        for writer in self._asked.writers:
-            if frame.kind == "dicom" or not writer.dicom:
-                try:
-                    files[writer.kind] = writer.write(self.folder, name, segmentation, findings)
-                except NotWritten as fault:
-                    faults.append(str(fault))
-        objects = self._sources.of_still(segmentation, findings)
-        if objects is not None:
-            files |= objects.files
-            faults += objects.faults
-        return Entry(
-            name=name,
-            file="" if path is None else printable(path),
-            shape=frame.shape,
-            scale=Scale(frame.calibration.spacing, frame.calibration.origin, frame.calibration.reason),
-            findings=findings,
-            uncertainty=segmentation.uncertainty,
-            files=files,
-            preview=preview(segmentation),
-            frame=frame.index,
-            kind=frame.kind,
-            source=self._source_of(path),
-            coco=coco_picture(segmentation, findings, self._seen(path)) if self._asked.coco else None,
-            faults=tuple(faults),
-        )
+        return self.pictures.write(segmentation)
 
     def commit(self, entry: Entry) -> None:
         """Note in the journal that a picture's files are in place; after a clip's last, write its objects.
@@ -273,17 +241,6 @@ class ResultsFolder:
         if not whole:
             journal.forget(name)
         return whole
-
-    def _seen(self, path: Path | None) -> str:
-        return "" if path is None else seen_from(self.folder, path)
-
-    def _source_of(self, path: Path | None) -> Source | None:
-        if path is None:
-            return None
-        try:
-            return self._source(path)
-        except OSError:
-            return None
 
     def _doubtful(self, share: float) -> frozenset[str]:
         doubts = {entry.name: entry.uncertainty for entry in self.entries()}

@@ -7,6 +7,7 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,7 @@ from sonoseg.outputs.png import attention_png, colour_png, grey_png, mask_png, p
 FOLDERS = ("masks", "overlays", "probability", "attention", "dicom", "labelme", "nrrd")
 """The sub-folders of results. None of them is ever searched for pictures."""
 
+# Functions of a module, bound by partial: writers are sent to other processes.
 Make = Callable[[Segmentation, Findings, Path], bytes]
 MakeObject = Callable[[Path, Sequence[Segmentation], Sequence[Findings], Path], bytes]
 
@@ -108,14 +110,16 @@ def picture_writers(
         writers.append(Writer("probability", "probability/{name}.png", _probability))
     for gate in gates:
         place = f"attention/{{name}}_gate{gate.removeprefix('attention_')}.png"
-        writers.append(Writer(gate, place, _attention(gate)))
+        writers.append(Writer(gate, place, partial(_attention, gate)))
     if labelme:
         writers.append(Writer("labelme", "labelme/{name}.json", _labelme))
         writers.append(Writer("labelme_picture", "labelme/{name}.png", _picture, dicom=True))
     if nrrd:
         writers.append(Writer("nrrd", f"nrrd/{{name}}{ENDING}", _nrrd))
     if capture:
-        writers.append(Writer("capture", "dicom/{name}_capture.dcm", _capture(anonymise), dicom=True))
+        writers.append(
+            Writer("capture", "dicom/{name}_capture.dcm", partial(_capture, anonymise), dicom=True)
+        )
     return writers
 
 
@@ -125,9 +129,9 @@ def object_writers(
     """The DICOM objects that belong to a whole source: segmentation, then the report that refers to it."""
     writers = []
     if seg:
-        writers.append(ObjectWriter("seg", "dicom/{name}_seg.dcm", _seg(fractional, anonymise)))
+        writers.append(ObjectWriter("seg", "dicom/{name}_seg.dcm", partial(_seg, fractional, anonymise)))
     if sr:
-        writers.append(ObjectWriter("sr", "dicom/{name}_sr.dcm", _sr(seg, anonymise)))
+        writers.append(ObjectWriter("sr", "dicom/{name}_sr.dcm", partial(_sr, seg, anonymise)))
     return writers
 
 
@@ -147,8 +151,8 @@ def _picture(found: Segmentation, findings: Findings, _: Path) -> bytes:
     return grey_png(found.frame.pixels)
 
 
-def _attention(gate: str) -> Make:
-    return lambda found, findings, _: attention_png(found, gate)
+def _attention(gate: str, found: Segmentation, findings: Findings, _: Path) -> bytes:
+    return attention_png(found, gate)
 
 
 def _nrrd(found: Segmentation, findings: Findings, _: Path) -> bytes:
@@ -165,37 +169,42 @@ def _labelme(found: Segmentation, findings: Findings, place: Path) -> bytes:
     return _json(polygons(found, findings, picture))
 
 
-def _capture(anonymise: bool) -> Make:
-    def make(found: Segmentation, findings: Findings, _: Path) -> bytes:
-        from sonoseg.outputs.dicom.attributes import encode
-        from sonoseg.outputs.dicom.capture import make_capture
+def _capture(anonymise: bool, found: Segmentation, findings: Findings, _: Path) -> bytes:
+    from sonoseg.outputs.dicom.attributes import encode
+    from sonoseg.outputs.dicom.capture import make_capture
 
-        assert found.frame.source is not None
-        return encode(make_capture(found.frame.source, found, findings, anonymise=anonymise))
-
-    return make
+    assert found.frame.source is not None
+    return encode(make_capture(found.frame.source, found, findings, anonymise=anonymise))
 
 
-def _seg(fractional: bool, anonymise: bool) -> MakeObject:
-    def make(source: Path, found: Sequence[Segmentation], findings: Sequence[Findings], _: Path) -> bytes:
-        from sonoseg.outputs.dicom.attributes import encode
-        from sonoseg.outputs.dicom.seg import make_seg
+def _seg(
+    fractional: bool,
+    anonymise: bool,
+    source: Path,
+    found: Sequence[Segmentation],
+    findings: Sequence[Findings],
+    _: Path,
+) -> bytes:
+    from sonoseg.outputs.dicom.attributes import encode
+    from sonoseg.outputs.dicom.seg import make_seg
 
-        return encode(make_seg(source, found, findings, fractional=fractional, anonymise=anonymise))
-
-    return make
+    return encode(make_seg(source, found, findings, fractional=fractional, anonymise=anonymise))
 
 
-def _sr(seg: bool, anonymise: bool) -> MakeObject:
-    def make(source: Path, found: Sequence[Segmentation], findings: Sequence[Findings], place: Path) -> bytes:
-        from sonoseg.outputs.dicom.attributes import encode
-        from sonoseg.outputs.dicom.sr import make_sr
+def _sr(
+    seg: bool,
+    anonymise: bool,
+    source: Path,
+    found: Sequence[Segmentation],
+    findings: Sequence[Findings],
+    place: Path,
+) -> bytes:
+    from sonoseg.outputs.dicom.attributes import encode
+    from sonoseg.outputs.dicom.sr import make_sr
 
-        beside = place.with_name(place.name.removesuffix("_sr.dcm") + "_seg.dcm") if seg else None
-        there = beside if beside is not None and beside.exists() else None
-        return encode(make_sr(source, found, findings, seg=there, anonymise=anonymise))
-
-    return make
+    beside = place.with_name(place.name.removesuffix("_sr.dcm") + "_seg.dcm") if seg else None
+    there = beside if beside is not None and beside.exists() else None
+    return encode(make_sr(source, found, findings, seg=there, anonymise=anonymise))
 
 
 def seen_from(folder: Path, path: Path) -> str:

@@ -6,7 +6,7 @@ from typing import Literal
 
 from sonoseg.errors import MissingExtra, UsageError
 from sonoseg.inference.runtimes.base import ENGINES, PRECISIONS, Engine, Precision, Runtime, Unsupported
-from sonoseg.inference.runtimes.choice import choices
+from sonoseg.inference.runtimes.choice import FEW, choices, side_by_side
 from sonoseg.model.model import Model
 
 RuntimeName = Literal["auto", "onnx", "openvino", "torch"]
@@ -29,7 +29,8 @@ def load_runtime(
     threads: CPU threads for one run; None leaves it to the engine.
     precision: "fp32", "bf16" or "int8"; "auto" is the fastest that the model's card lists as measured with a
         loss within its bar, so float32 for a model nobody has measured.
-    pictures: about how many will be run; "auto" then weighs how long an engine takes to start. None: many.
+    pictures: about how many will be run, None where unknown. "auto" weighs how long an engine takes to start;
+        and of more than choice.FEW, OpenVINO runs some side by side.
 
     Raises UsageError for another name, or a precision that neither engine nor machine has; MissingExtra where
     the engine is not installed; ModelError where the model does not load or has no file of that precision.
@@ -42,7 +43,7 @@ def load_runtime(
     why = "this engine does not compute in it"
     for engine, kind in choices(name, precision, model, pictures):
         try:
-            return _start(engine, model, kind, threads)
+            return _start(engine, model, kind, threads, pictures)
         except Unsupported as error:
             why = str(error)
         except MissingExtra as error:  # installed, but without a part of its own
@@ -55,7 +56,9 @@ def load_runtime(
     )
 
 
-def _start(engine: Engine, model: Model, precision: Precision, threads: int | None) -> Runtime:
+def _start(
+    engine: Engine, model: Model, precision: Precision, threads: int | None, pictures: int | None
+) -> Runtime:
     if engine == "onnx":
         from sonoseg.inference.runtimes.onnx import OnnxRuntime
 
@@ -63,7 +66,8 @@ def _start(engine: Engine, model: Model, precision: Precision, threads: int | No
     if engine == "openvino":
         from sonoseg.inference.runtimes.openvino import OpenVinoRuntime
 
-        return OpenVinoRuntime(model, threads=threads, precision=precision)
+        streams = side_by_side(threads) if pictures is not None and pictures > FEW else 1
+        return OpenVinoRuntime(model, threads=threads, precision=precision, streams=streams)
     from sonoseg.inference.runtimes.torch import TorchRuntime
 
     return TorchRuntime(model, threads=threads, precision=precision)

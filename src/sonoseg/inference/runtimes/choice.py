@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from importlib.util import find_spec
 from typing import NamedTuple
 
@@ -49,6 +50,12 @@ PACKAGES: dict[Engine, str] = {"onnx": "onnxruntime", "openvino": "openvino", "t
 def installed(engine: Engine) -> bool:
     """Whether the engine's package is there. It is looked for, not imported."""
     return find_spec(PACKAGES[engine]) is not None
+
+
+def side_by_side(threads: int | None) -> int:
+    """How many pictures of many to run at once, a thread each: one a core, and no more than a batch has."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, min(8, threads or cores))
 
 
 def choices(name: str, precision: str, model: Model, pictures: int | None = None) -> list[Choice]:
