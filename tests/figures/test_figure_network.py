@@ -82,11 +82,15 @@ def test_the_seed_is_drawn_as_its_figure_gives_it(legible) -> None:
     legible(figure)
 
 
-@pytest.mark.parametrize("preset", ["unet", "compact", "quick"])
+@pytest.mark.parametrize("preset", ["unet", "compact", "quick", "sonoseg"])
 def test_other_presets_are_drawn_too(preset: str, legible) -> None:
     figure = architecture(rows_of(preset), title=preset)
     assert ("Gate 1" in words(figure)) == (preset != "unet")
     assert any("stem" in text for text in words(figure)) == (preset != "unet")
+    # What strides inside its blocks is not pooled; what has a presence head shows it.
+    assert any("max pooling" in text for text in words(figure)) == (preset != "sonoseg")
+    assert any("halved in the next" in text for text in words(figure)) == (preset == "sonoseg")
+    assert ("Presence of a lesion" in words(figure)) == (preset == "sonoseg")
     legible(figure)
 
 

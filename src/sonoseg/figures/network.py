@@ -20,9 +20,9 @@ Shape = tuple[int, ...]
 class Layer(NamedTuple):
     """One part of the network, with the keys of a row of sonoseg.network.summary.
 
-    kind: stem, encoder, bottleneck, gate, decoder or head. level: 0 the finest.
-    inputs, outputs: shapes (C, H, W); an encoder returns (pooled, skip), a gate takes (skip, gating signal)
-    and returns (gated skip, attention coefficients).
+    kind: stem, encoder, bottleneck, presence, gate, decoder or head. level: 0 the finest.
+    inputs, outputs: shapes (C, H, W); an encoder returns (what goes down, skip), a gate takes (skip, gating
+    signal) and returns (gated skip, attention coefficients).
     parameters: values that are trained. macs: multiply-accumulates for one picture.
     """
 
@@ -40,6 +40,7 @@ _COLOURS = {
     "stem": "#EDEDED",
     "encoder": "#D6E6F2",
     "bottleneck": "#F3DDEA",
+    "presence": "#EDEDED",
     "gate": "#FBE9C4",
     "decoder": "#D2EDE3",
     "head": "#EDEDED",
@@ -133,7 +134,7 @@ def architecture(rows: Sequence[Mapping[str, Any]], *, title: str | None = None)
                 _line(axes, [left[level].bottom, left[below].top], _FLOW)
                 _line(axes, [right[below].top, right[level].bottom], _FLOW)
             between = down[level] - _STEP / 2
-            _say(axes, _LEFT - 0.08, between, f"max pooling\n{shape(encoder.outputs[0])}", ha="right")
+            _say(axes, _LEFT - 0.08, between, _going_down(encoder), ha="right")
             _say(axes, _RIGHT + 0.08, between, f"up by two\n{_enlarged(decoder.inputs[0])}", ha="left")
             _skip(axes, gates.get(level), len(levels) - number + 1, left[level], right[level])
             if level in gates:
@@ -150,6 +151,11 @@ def architecture(rows: Sequence[Mapping[str, Any]], *, title: str | None = None)
                     )
                     _say(axes, _MIDDLE + 0.08, turn - 0.19, f"gating signal {shape(signal)}", colour=_GATING)
         _box(axes, bottom, bottleneck, "Bottleneck", shape(bottleneck.outputs[0]))
+        for presence in by_kind.get("presence", {}).values():
+            under = _Place(_MIDDLE, bottom.y - 0.9, 0.5)
+            words = f"{amount(presence.parameters)} parameters"
+            _frame(axes, under, "presence", ["Presence of a lesion", words])
+            _line(axes, [bottom.bottom, under.top], _FLOW)
         _key(axes, layers, bool(gates))
     return figure
 
@@ -176,6 +182,13 @@ def _layer(row: Mapping[str, Any]) -> Layer:
             remedy=f"Give rows with the keys {', '.join(Layer._fields)}",
         )
     return Layer(**row)
+
+
+def _going_down(encoder: Layer) -> str:
+    down, skip = encoder.outputs
+    if down == skip:
+        return f"{shape(down)}\nhalved in the next"
+    return f"max pooling\n{shape(down)}"
 
 
 def _enlarged(sides: Shape) -> str:
@@ -207,6 +220,8 @@ def _ends(
     said = ["Output " + shape((channels, *size)), "1 × 1 convolution, sigmoid"]
     if (height, width) != size:
         said[1] = f"1 × 1 convolution, sigmoid\nafter going up by {size[0] // height}"
+    if "presence" in by_kind:
+        said[1] += ", × presence"
     _frame(axes, exit_, "head", said)
     _line(axes, [last.top, exit_.bottom], _FLOW)
 

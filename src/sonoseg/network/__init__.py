@@ -1,19 +1,33 @@
-"""The Attention U-Net: gates, blocks, options, presets. Torch is loaded when one is built."""
+"""The Attention U-Net: gates, blocks, options, presets.
+
+The names below are loaded on first use: torch when a network is built, and nothing at all for the numbers of
+`stages`, which environments without our dependencies read.
+"""
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from sonoseg.network.options import NetworkOptions
-from sonoseg.network.presets import PRESETS, build, options_for
-
 if TYPE_CHECKING:
     from sonoseg.network.attention_unet import AttentionUNet as AttentionUNet
     from sonoseg.network.attention_unet import Outputs as Outputs
+    from sonoseg.network.options import NetworkOptions as NetworkOptions
+    from sonoseg.network.presets import PRESETS as PRESETS
+    from sonoseg.network.presets import build as build
+    from sonoseg.network.presets import options_for as options_for
+
+_HOMES = {
+    "AttentionUNet": "attention_unet",
+    "Outputs": "attention_unet",
+    "NetworkOptions": "options",
+    "PRESETS": "presets",
+    "build": "presets",
+    "options_for": "presets",
+}
 
 __all__ = ["PRESETS", "AttentionUNet", "NetworkOptions", "Outputs", "build", "options_for"]
 
 
 def __getattr__(name: str) -> Any:
-    if name in ("AttentionUNet", "Outputs"):
-        return getattr(import_module("sonoseg.network.attention_unet"), name)
+    if name in _HOMES:
+        return getattr(import_module(f"sonoseg.network.{_HOMES[name]}"), name)
     raise AttributeError(f"module 'sonoseg.network' has no attribute {name!r}")

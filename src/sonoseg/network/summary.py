@@ -16,11 +16,11 @@ class Row(NamedTuple):
     """One part of the network.
 
     name: as in the weights, e.g. "encoder.0".
-    kind: stem, encoder, bottleneck, gate, decoder or head.
+    kind: stem, encoder, bottleneck, presence, gate, decoder or head.
     level: 0 the finest, counted towards the bottleneck.
-    inputs, outputs: shapes (C, H, W) of what goes in and comes out.
+    inputs, outputs: shapes (C, H, W) of what goes in and comes out; one value a picture is (1, 1, 1).
     parameters: trainable values.
-    macs: multiply-accumulates of the convolutions, plain form, for one picture.
+    macs: multiply-accumulates of convolutions and linear layers, plain form, for one picture.
     """
 
     name: str
@@ -45,12 +45,11 @@ def summary(network: AttentionUNet, size: int = 256) -> list[Row]:
 
         hooks.append(module.register_forward_hook(seen))
         for layer in module.modules():
-            if isinstance(layer, nn.Conv2d):
+            if isinstance(layer, nn.Conv2d | nn.Linear):
 
                 def count(layer: nn.Module, _: Any, returned: Tensor, name: str = name) -> None:
-                    assert isinstance(layer, nn.Conv2d)
-                    places = returned.shape[2] * returned.shape[3]
-                    macs[name] += places * layer.weight.numel()
+                    assert isinstance(layer, nn.Conv2d | nn.Linear)
+                    macs[name] += returned.shape[2:].numel() * layer.weight.numel()
 
                 hooks.append(layer.register_forward_hook(count))
     was_training = network.training
@@ -78,6 +77,8 @@ def _parts(network: AttentionUNet) -> dict[str, tuple[nn.Module, str, int]]:
     for level, encoder in enumerate(network.encoder):
         parts[f"encoder.{level}"] = (encoder, "encoder", level)
     parts["bottleneck"] = (network.bottleneck, "bottleneck", bottom)
+    if network.presence is not None:
+        parts["presence"] = (network.presence, "presence", bottom)
     for step, decoder in enumerate(network.decoder):
         if len(network.gates):
             parts[f"gates.{step}"] = (network.gates[step], "gate", bottom - 1 - step)
@@ -88,4 +89,4 @@ def _parts(network: AttentionUNet) -> dict[str, tuple[nn.Module, str, int]]:
 
 def _shapes(values: Any) -> tuple[Shape, ...]:
     tensors = values if isinstance(values, tuple) else (values,)
-    return tuple(tuple(int(side) for side in tensor.shape[1:]) for tensor in tensors)
+    return tuple(tuple(int(side) for side in tensor.shape[1:]) or (1, 1, 1) for tensor in tensors)
