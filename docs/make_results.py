@@ -134,7 +134,8 @@ def card_text() -> str:
         "| Trained on | Images | Licence | Citation |",
         "|---|---|---|---|",
         *(
-            f"| {one.title or one.name} | {one.images} | {one.licence} | {one.citation} |"
+            f"| {one.title or one.name} | {'the start' if one.start else one.images} | {one.licence} | "
+            f"{one.citation} |"
             for one in card.data
         ),
         "",

@@ -29,16 +29,16 @@ def list_presets(as_json: JsonOption = False) -> None:
     if as_json:
         print_json({name: options.model_dump(mode="json") for name, options in PRESETS.items()})
         return
-    table = Table("preset", "widths", "gate", "normalisation", "stem", "channels")
+    table = Table("preset", "encoder", "widths", "gate", "normalisation", "stem", "channels")
     for name, o in PRESETS.items():
         widths = " ".join(map(str, o.widths))
-        table.add_row(name, widths, o.gate, o.normalisation, str(o.stem), str(o.channels))
+        table.add_row(name, o.encoder, widths, o.gate, o.normalisation, str(o.stem), str(o.channels))
     out.print(table)
 
 
 @app.command()
 def show(
-    preset: Annotated[str, typer.Argument(help="A preset: seed, unet, compact, quick.")],
+    preset: Annotated[str, typer.Argument(help="A preset: seed, unet, compact, quick, sonoseg.")],
     size: Annotated[int, typer.Option(min=16, help="Side of the square input, pixels.")] = 256,
     figure: Annotated[
         Path | None, typer.Option(help="Draw the architecture to this PNG, SVG or PDF.")
@@ -96,7 +96,8 @@ def card(
     out.print(f"[bold]{c.name}[/] ({loaded.hash}), made {c.created} by sonoseg {c.sonoseg}")
     out.print(f"threshold {c.threshold:g}; {c.postprocessing}")
     for part in c.data:
-        out.print(f"trained on {part.images} images of {part.title or part.name} ({part.licence})")
+        how = "started from" if part.start else f"trained on {part.images} images of"
+        out.print(f"{how} {part.title or part.name} ({part.licence})")
     for result in c.results:
         interval = f" [{result.low:g}, {result.high:g}]" if result.low is not None else ""
         out.print(f"{result.measure}: {result.value:g}{interval} on {result.on}, n = {result.n}")

