@@ -12,14 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sonoseg.errors import ShapeError
+from sonoseg.imaging.border import walks
 
 Points = NDArray[np.float64]
-
-# The four ways to walk on the corners of pixels, clockwise: right, down, left, up, as (row, column).
-_STEPS = np.array([(0, 1), (1, 0), (0, -1), (-1, 0)])
-# The pixels ahead of a corner on the left and on the right hand, as offsets, one for each way.
-_LEFT = np.array([(-1, 0), (0, 0), (0, -1), (-1, -1)])
-_RIGHT = np.array([(0, 0), (0, -1), (-1, -1), (-1, 0)])
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,40 +42,9 @@ def contours(mask: NDArray[np.bool_], *, tolerance: float = 0.0) -> list[Contour
     """
     if mask.ndim != 2:
         raise ShapeError(f"a mask of shape {mask.shape}", remedy="Give bool (H, W)")
-    inside = np.pad(mask.astype(bool), 2)
-    # Each side between lesion and background is a step between two corners, the lesion on the right hand.
-    # Corner (r, c) is the upper left one of pixel (r, c).
-    sides = (
-        (inside[1:, :] & ~inside[:-1, :], (1, 0)),  # upper sides, walked to the right
-        (inside[:, :-1] & ~inside[:, 1:], (0, 1)),  # right sides, walked down
-        (inside[:-1, :] & ~inside[1:, :], (1, 1)),  # lower sides, walked to the left
-        (inside[:, 1:] & ~inside[:, :-1], (1, 1)),  # left sides, walked up
-    )
-    starts = np.concatenate([np.argwhere(side) + offset for side, offset in sides])
-    ways = np.repeat(np.arange(4), [int(side.sum()) for side, _ in sides])
-    ends = starts + _STEPS[ways]
-    left, right = (inside[tuple((ends + hand[ways]).T)] for hand in (_LEFT, _RIGHT))
-    turned = np.where(left, ways - 1, np.where(right, ways, ways + 1)) % 4
-    # Which side follows which, found by the number of its corner and way.
-    number = (starts[:, 0] * inside.shape[1] + starts[:, 1]) * 4 + ways
-    wanted = (ends[:, 0] * inside.shape[1] + ends[:, 1]) * 4 + turned
-    order = np.argsort(number)
-    after: list[int] = order[np.searchsorted(number, wanted, sorter=order)].tolist()
-    corners = starts[:, ::-1] - 2.0
-    turns = np.zeros(len(starts), dtype=bool)  # whether the way changes where a side starts
-    turns[after] = ways != turned
     found = []
-    seen = np.zeros(len(starts), dtype=bool)
-    for first in order.tolist():
-        if seen[first]:
-            continue
-        loop, here = [first], after[first]
-        while here != first:
-            loop.append(here)
-            here = after[here]
-        seen[loop] = True
-        walk = np.array(loop)
-        points = corners[walk[turns[walk]]]
+    for corners, ways in walks(mask):
+        points = corners[ways != np.roll(ways, 1)][:, ::-1].astype(np.float64)
         hole = _signed_area(points) < 0
         found.append(Contour(simplify(points, tolerance) if tolerance > 0 else points, hole))
     return found

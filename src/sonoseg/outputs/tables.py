@@ -108,7 +108,7 @@ def write_json(file: TextIO, results: Results) -> None:
     file.write(_text(_head(results.about)).removesuffix("\n}") + ',\n  "images": [')
     between = "\n"
     for entry in results.entries():
-        file.write(between + indent(_text(_image(entry, results.referred)), "    "))
+        file.write(between + indent(_text(image_object(entry, results.referred)), "    "))
         between = ",\n"
     file.write("],\n" if between == "\n" else "\n  ],\n")
     refused = [{"file": one.file, "reason": one.reason} for one in results.refused]
@@ -140,7 +140,8 @@ def _head(about: About) -> dict[str, Any]:
     }
 
 
-def _image(entry: Entry, referred: frozenset[str] | None) -> dict[str, Any]:
+def image_object(entry: Entry, referred: frozenset[str] | None = None) -> dict[str, Any]:
+    """A picture's entry as an object of a JSON file."""
     scale = entry.scale
     return {
         "image": entry.name,
