@@ -45,7 +45,8 @@ def render(
 ) -> str:
     """The page as HTML."""
     title = f"Evaluation of {summary.get('model', {}).get('name', 'a model')}"
-    style = files("sonoseg.outputs").joinpath("evaluation.css").read_text("utf-8")
+    parts = files("sonoseg.outputs")
+    style = "".join(parts.joinpath(name).read_text("utf-8") for name in ("page.css", "evaluation.css"))
     sections = [
         ("Results", results_table(summary)),
         ("Strata", strata_table(summary) + _figures(figures, "strata")),

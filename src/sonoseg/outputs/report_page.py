@@ -61,7 +61,7 @@ _COLUMNS = (
 
 def write_page(file: TextIO, results: Results) -> None:
     """Write the page. file: open for writing text."""
-    style, script = _part("report.css"), _part("report.js")
+    style, script = _part("page.css") + _part("report.css"), _part("report.js")
     about, counts = results.about, results.counts
     allowed = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     policy = f"default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'sha256-{allowed}'"
