@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pickle
+import shutil
+import subprocess
 import tracemalloc
 import warnings
 from collections.abc import Callable
@@ -41,6 +43,20 @@ Make = Callable[..., Any]
 
 
 # What is read ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("process", ["+e1", "+el"])
+def test_lossless_jpeg_by_the_codec_under_the_gpl(tmp_path: Path, make_dicom: Make, process: str) -> None:
+    pytest.importorskip("libjpeg", reason="pylibjpeg-libjpeg is not installed: the extra dicom-gpl")
+    coder = shutil.which("dcmcjpeg")
+    if coder is None:
+        pytest.skip("dcmtk's dcmcjpeg, which writes lossless JPEG, is not installed")
+    pixels = np.random.default_rng(5).integers(0, 256, (40, 50), dtype=np.uint8)
+    plain, packed = tmp_path / "plain.dcm", tmp_path / "packed.dcm"
+    make_dicom(plain, pixels)
+    subprocess.run([coder, process, plain, packed], check=True)
+    with open_dicom(packed, keep_burned_in=True) as clip:
+        assert np.array_equal(clip.frame(0).pixels, pixels)
 
 
 @pytest.mark.parametrize("syntax", LOSSLESS)
@@ -537,13 +553,11 @@ def test_a_name_where_a_code_should_be_is_not_repeated(
 @pytest.mark.parametrize(
     ("syntax", "said"),
     [
-        ("1.2.840.10008.1.2.4.70", r"pip install 'sonoseg\[dicom-gpl\]'"),
-        ("1.2.840.10008.1.2.4.57", r"pip install 'sonoseg\[dicom-gpl\]'"),
         ("1.2.840.10008.1.2.4.102", "compressed as MPEG-4 .*which is not read"),
         ("1.2.840.10008.1.2.4.100", "compressed as MPEG2 .*, which is not read"),
     ],
 )
-def test_codecs_that_are_not_there(
+def test_compressions_that_are_not_read(
     tmp_path: Path, make_dicom: Make, make_jpeg: Make, syntax: str, said: str
 ) -> None:
     path = make_dicom(tmp_path / "codec.dcm", GREY, syntax=syntax, frames=[make_jpeg(GREY)])
@@ -554,19 +568,28 @@ def test_codecs_that_are_not_there(
 @pytest.mark.parametrize(
     ("package", "syntax", "said"),
     [
+        ("libjpeg", "1.2.840.10008.1.2.4.70", r"pip install 'sonoseg\[dicom-gpl\]'"),
+        ("libjpeg", "1.2.840.10008.1.2.4.57", r"pip install 'sonoseg\[dicom-gpl\]'"),
         ("pydicom", EXPLICIT, "'pydicom'.*sonoseg.dicom.'"),
         ("jpeg_ls", LOSSLESS[-2], "'pyjpegls'.*sonoseg.dicom.'"),
         ("openjpeg", LOSSLESS[-1], "'pylibjpeg-openjpeg'.*sonoseg.dicom.'"),
     ],
 )
 def test_a_missing_extra_is_named(
-    tmp_path: Path, make_dicom: Make, monkeypatch: pytest.MonkeyPatch, package: str, syntax: str, said: str
+    tmp_path: Path,
+    make_dicom: Make,
+    make_jpeg: Make,
+    monkeypatch: pytest.MonkeyPatch,
+    package: str,
+    syntax: str,
+    said: str,
 ) -> None:
     from importlib.util import find_spec
 
     from sonoseg.imaging.dicom import codecs, header
 
-    path = make_dicom(tmp_path / "scan.dcm", GREY, syntax=syntax)
+    frames = [make_jpeg(GREY)] if package == "libjpeg" else None
+    path = make_dicom(tmp_path / "scan.dcm", GREY, syntax=syntax, frames=frames)
     for module in (codecs, header):
         monkeypatch.setattr(module, "find_spec", lambda name: None if name == package else find_spec(name))
     with pytest.raises(MissingExtra, match=said):
