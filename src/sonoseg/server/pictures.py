@@ -37,9 +37,8 @@ def read_mask(data: bytes, shape: tuple[int, int]) -> NDArray[np.bool_]:
             if picture.mode not in _MODES or getattr(picture, "n_frames", 1) != 1:
                 raise _not_a_mask(f"a PNG of mode {picture.mode} or with several frames")
             picture.load()
-            if picture.mode in ("P", "PA", "LA") or picture.has_transparency_data:
-                picture = picture.convert("RGBA")
-            values = np.asarray(picture)
+            clear = picture.mode in ("P", "PA", "LA") or picture.has_transparency_data
+            values = np.asarray(picture.convert("RGBA") if clear else picture)
     except Unusable:
         raise
     except Exception as error:  # decoders meet damage with any exception

@@ -11,7 +11,7 @@ from sonoseg.errors import SonosegError
 class Refusal(SonosegError):
     """A request that is refused. status: of the HTTP answer. headers: that go with it.
 
-    current: what the answer tells of the present state, where that is the reason.
+    current: what the answer tells of the present state, where that is the reason. more: what else it tells.
     """
 
     status = 400
@@ -24,10 +24,11 @@ class Refusal(SonosegError):
         remedy: str | None = None,
         headers: Mapping[str, str] | None = None,
         current: Mapping[str, Any] | None = None,
+        more: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__(found, where=where, remedy=remedy)
         self.headers = dict(headers or {})
-        self.current = None if current is None else dict(current)
+        self.more = dict(more or {}) | ({} if current is None else {"current": dict(current)})
 
 
 class Malformed(Refusal):

@@ -14,7 +14,13 @@ from pydantic import BaseModel, ConfigDict, Field
 from sonoseg.findings.words import Orientation as Orientation
 from sonoseg.findings.words import Posterior as Posterior
 
-Reader = Annotated[str, Field(max_length=64, description="The reader's initials or name.")]
+READER = 64
+"""Letters of a reader's name."""
+
+Reader = Annotated[str, Field(max_length=READER, description="The reader's initials or name.")]
+Somebody = Annotated[
+    str, Field(min_length=1, max_length=READER, pattern=r"\S", description="The reader's initials or name.")
+]
 
 
 class Shape(StrEnum):

@@ -1,0 +1,108 @@
+"""The route that gives results out: what `sonoseg predict` writes, in one ZIP."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+import zipfile
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Literal
+
+from fastapi import APIRouter
+from fastapi.responses import FileResponse
+from pydantic import BaseModel, ConfigDict, Field
+from starlette.background import BackgroundTask
+
+from sonoseg.errors import OutputError
+from sonoseg.server.context import ZIP, Server, ServerPart
+from sonoseg.server.problems import problems
+from sonoseg.server.refusals import Unusable
+
+router = APIRouter()
+
+What = Literal["masks", "report", "coco", "labelme", "nrrd", "seg", "sr", "capture"]
+
+Identity = Annotated[str, Field(max_length=40)]
+
+STORED = {".png", ".jpg", ".dcm"}
+"""What is compressed already, or hardly shrinks."""
+
+
+class Export(BaseModel):
+    """What to give out. ids: of which items, null for all that have a mask. anonymise: in DICOM objects."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    ids: (
+        Annotated[list[Annotated[str, Field(max_length=40)]], Field(min_length=1, max_length=100_000)] | None
+    ) = None
+    what: Annotated[list[What], Field(min_length=1, max_length=20)]
+    anonymise: bool = False
+
+
+@router.post(
+    "/export",
+    response_class=FileResponse,
+    responses=ZIP | problems(403, 404, 413, 507),
+)
+def export(asked: Export, server: ServerPart) -> FileResponse:
+    """Masks, overlays, tables and DICOM objects as `sonoseg predict` writes them, of the current masks."""
+    folder = Path(tempfile.mkdtemp(prefix="sonoseg-export-"))
+    try:
+        made = _make(server, asked, folder)
+    except BaseException as error:
+        shutil.rmtree(folder, ignore_errors=True)
+        if isinstance(error, OSError):
+            raise _cannot_make(error) from error
+        raise
+    stamp = datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
+    return FileResponse(
+        made,
+        media_type="application/zip",
+        filename=f"sonoseg-review-{stamp}.zip",
+        background=BackgroundTask(shutil.rmtree, folder, ignore_errors=True),
+    )
+
+
+def _make(server: Server, asked: Export, folder: Path) -> Path:
+    from sonoseg.server.deliver import Reviewed, deliver
+
+    store = server.store
+    if asked.ids is None:
+        chosen = [one for one in store.items().items if one.revision > 0 or one.model_hash is not None]
+    else:
+        chosen = [store.item(identity) for identity in dict.fromkeys(asked.ids)]
+    if not chosen:
+        raise Unusable("no item has a mask yet", where="ids", remedy="Wait for the model, or draw one")
+    reviewed = [
+        Reviewed(
+            frame=store.frame(one.id),
+            mask=store.mask(one.id),
+            probability=store.probability(one.id),
+            source=one.source,
+            reader=one.reader,
+            signed_at=one.signed_at,
+            review=store.review(one.id),
+        )
+        for one in chosen
+    ]
+    named = next((f"{one.model} ({one.model_hash})" for one in chosen if one.model_hash), "none")
+    results = folder / "sonoseg-review"
+    deliver(reviewed, set(asked.what), results, model_name=named, anonymise=asked.anonymise)
+    archive = folder / "review.zip"
+    with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED, compresslevel=2) as zipped:
+        for path in sorted(results.rglob("*")):
+            if path.is_file():
+                kind = zipfile.ZIP_STORED if path.suffix in STORED else zipfile.ZIP_DEFLATED
+                zipped.write(path, path.relative_to(folder), kind)
+    shutil.rmtree(results, ignore_errors=True)
+    return archive
+
+
+def _cannot_make(error: OSError) -> OutputError:
+    made = OutputError(
+        f"the export cannot be written: {error.strerror or error}", remedy="Free some space, or export less"
+    )
+    made.__cause__ = error
+    return made
