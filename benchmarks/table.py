@@ -16,7 +16,13 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from table_inference import folder_throughput, inference_speed, precision_loss, process_start
+from table_inference import (
+    folder_throughput,
+    inference_speed,
+    layer_profile,
+    precision_loss,
+    process_start,
+)
 from table_parts import Result, footing, memory, shown, table
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
@@ -133,6 +139,7 @@ TABLES: dict[str, Callable[[Result], str]] = {
     "inference_speed": inference_speed,
     "process_start": process_start,
     "folder_throughput": folder_throughput,
+    "layer_profile": layer_profile,
     "precision_loss": precision_loss,
 }
 

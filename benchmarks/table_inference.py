@@ -83,6 +83,23 @@ def folder_throughput(result: Result) -> str:
     return text
 
 
+def layer_profile(result: Result) -> str:
+    """Milliseconds a picture and share of the whole, by kind of layer."""
+    rows = [
+        (
+            "seed network" if row["model"] == "seed" else f"{row['model']} model",
+            kind,
+            str(one["layers"]),
+            f"{one['ms']:.2f}",
+            f"{one['share']:.0%}",
+        )
+        for row in result["rows"]
+        for kind, one in sorted(row["kinds"].items(), key=lambda item: -item[1]["ms"])
+        if one["share"] >= 0.005
+    ]
+    return table(("Network", "Layers", "number", "ms a picture", "share"), rows)
+
+
 def precision_loss(result: Result) -> str:
     """Dice lost of each engine and precision, against its bar."""
     rows = [
