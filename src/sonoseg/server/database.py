@@ -106,7 +106,7 @@ class Database:
                 version = self._version()
             except (sqlite3.OperationalError, Refusal):
                 # A folder that nobody may write to has no place for WAL's own files; nor does it change.
-                self._immutable = True
+                self._as_it_lies()
                 version = self._version()
         else:
             with self.change() as connection:
@@ -123,6 +123,20 @@ class Database:
                 where=self.path,
                 remedy="Use the sonoseg that made it, or choose another folder with --state",
             )
+
+    def _as_it_lies(self) -> None:
+        """Read the file alone from now on, without WAL: only where all of it is in the file."""
+        wal = self.path.with_name(f"{self.path.name}-wal")
+        if wal.exists() and wal.stat().st_size:
+            raise OutputError(
+                "its server was killed, and the last saves are not in the main file yet",
+                where=self.path,
+                remedy="Open it once where you may write to the folder",
+            )
+        with self._lock:
+            while self._free:
+                self._free.pop().close()
+        self._immutable = True
 
     def _version(self) -> int:
         with self.look() as connection:

@@ -116,7 +116,7 @@ class Measured:
 
 def _route(scope: Scope) -> str:
     """The route's template as OpenAPI has it; "none" where there is none."""
-    path = getattr(scope.get("route"), "path", None)
+    path = str(getattr(scope.get("route"), "path", None) or "")
     if not path:
         return "none"
     # A router that is included may tell its path without its prefix.
