@@ -3,7 +3,8 @@
 `python docs/make_results.py add NAME STUDY` keeps a study's summary and rows in docs/results/studies/;
 `python docs/make_results.py ship RUN NAME ...` puts a run's Model into the package, with the kept studies'
 figures on its card; `curves NAME RUN` keeps a run's log and draws its curves to docs/images/curves-NAME.png;
-`python docs/make_results.py` writes every table and curve anew, the tables between the markers of the pages:
+`python docs/make_results.py` writes every table and curve anew, of the studies on the shipped card also
+docs/images/risk-coverage-NAME.png, and the tables between the markers of the pages:
 
     <!-- table: NAME NAME ... -->
     <!-- end of table -->
@@ -198,6 +199,21 @@ def draw_curves() -> None:
         save(curves(pd.read_json(log, lines=True)), DOCS / "images" / f"curves-{log.stem}.png")
 
 
+def draw_risk_coverage() -> None:
+    """Draw the curve of each kept study that knows doubts, from its rows: no picture of any set is in it."""
+    import pandas as pd
+
+    from sonoseg.evaluation.risk_coverage import risk_coverage_table
+    from sonoseg.figures.evaluation import risk_coverage
+    from sonoseg.figures.style import save
+
+    for name in sorted({one.on for one in Model.load().card.results} - {"validation"}):
+        rows = pd.read_csv(STUDIES / f"{name}.csv")
+        if "uncertainty" in rows:
+            drawn = risk_coverage(risk_coverage_table(rows))
+            save(drawn, DOCS / "images" / f"risk-coverage-{name}.png")
+
+
 def main() -> None:
     """See the module's docstring."""
     if sys.argv[1:2] == ["curves"]:
@@ -210,6 +226,7 @@ def main() -> None:
         ship(Path(sys.argv[2]), sys.argv[3:])
         return
     draw_curves()
+    draw_risk_coverage()
     for page in PAGES:
         before = page.read_text("utf-8")
         after = refresh(before)
