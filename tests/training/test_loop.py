@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import signal
@@ -18,11 +19,15 @@ import torch
 from sonoseg.datasets.prepared import PreparedSet
 from sonoseg.datasets.splits import Split
 from sonoseg.errors import DatasetError, OutputError, SonosegError, TrainingError, UsageError
+from sonoseg.inference.predictor import Predictor
+from sonoseg.model.card import ModelCard
+from sonoseg.network import AttentionUNet, build
 from sonoseg.training import loop
 from sonoseg.training.batches import Pictures
 from sonoseg.training.checkpoint import load_checkpoint, save_checkpoint
 from sonoseg.training.recipe import Recipe, load_recipe
 from sonoseg.training.run import Run
+from sonoseg.training.start import IMAGENET
 from sonoseg.training.train import train
 
 TINY = ["data.size=64", "batch=8", "epochs=2", "network.widths=[4,8,12,16]", "network.dropout=[0,0,0,0.2]"]
@@ -321,6 +326,23 @@ def test_normals_are_shown_as_often_as_asked(given: tuple[PreparedSet, Split]) -
         assert len(Pictures.of(prepared, prepared.ids, data, "validation")) == len(prepared)
 
 
+def test_a_set_is_shown_as_often_as_asked(given: tuple[PreparedSet, Split], tmp_path: Path) -> None:
+    prepared, split = given
+    (name,) = set(prepared.table["set"])
+    normals = sum(prepared.table["label"] == "normal")
+    data = tiny(f"data.times={{{name}: 3}}", "data.normals=2").data
+    shown = Pictures.of(prepared, prepared.ids, data, "train")
+    assert len(shown) == 3 * (len(prepared) + normals)
+    for at, one in enumerate(shown.ids):
+        assert prepared.ids[shown.rows[at]] == one
+        assert shown.ids.count(one) == (6 if prepared.table.at[one, "label"] == "normal" else 3)
+    assert len(Pictures.of(prepared, prepared.ids, data, "validation")) == len(prepared)
+    with pytest.raises(DatasetError, match=rf"names the set 'busi', which is not here. There are: {name}"):
+        Pictures.of(prepared, prepared.ids, tiny("data.times={busi: 2}").data, "train")
+    with pytest.raises(DatasetError, match="0 images and no lesion"):
+        train(tiny(f"data.times={{{name}: 0}}"), prepared, split, tmp_path / "run")
+
+
 def test_no_gpu_is_said(given: tuple[PreparedSet, Split], tmp_path: Path) -> None:
     if torch.cuda.is_available():
         pytest.skip("a CUDA device is here")
@@ -355,6 +377,90 @@ def test_optimisers(kind: str, name: str) -> None:
     assert type(optimiser).__name__ == name
     assert [group["weight_decay"] for group in optimiser.param_groups] == [0.01, 0.0]
     assert sum(len(group["params"]) for group in optimiser.param_groups) == 4
+
+
+def test_the_encoder_may_learn_at_another_rate() -> None:
+    network = build("quick")
+    recipe = tiny("optimiser.rate=0.1", "optimiser.encoder_rate=0.5", "optimiser.weight_decay=0.01")
+    optimiser = loop.make_optimiser(network, recipe.optimiser)
+    assert loop.set_rate(optimiser, recipe, 0) == 0.1
+    rates = {id(p): group["lr"] for group in optimiser.param_groups for p in group["params"]}
+    decays = {id(p): group["weight_decay"] for group in optimiser.param_groups for p in group["params"]}
+    assert len(rates) == len(list(network.parameters()))
+    for name, parameter in network.named_parameters():
+        of_encoder = name.startswith(("stem.", "encoder.", "bottleneck."))
+        assert rates[id(parameter)] == (0.05 if of_encoder else 0.1), name
+        assert decays[id(parameter)] == (0.01 if parameter.ndim > 1 else 0.0), name
+
+
+def test_a_checkpoint_without_shares_goes_on() -> None:
+    """One of before the encoder had a rate of its own."""
+    recipe = tiny("optimiser.rate=0.2", "optimiser.schedule=constant")
+    optimiser = loop.make_optimiser(build("quick"), recipe.optimiser)
+    state = optimiser.state_dict()
+    for group in state["param_groups"]:
+        del group["share"]
+    optimiser.load_state_dict(state)
+    assert loop.set_rate(optimiser, recipe, 0) == 0.2
+
+
+def thin(*changes: str) -> Recipe:
+    """The recipe sonoseg with the smallest encoder and a thin decoder, for one epoch of small pictures."""
+    changes = (
+        *("data.size=64", "data.times={}", "batch=8", "epochs=1"),
+        *("network.encoder=efficientnet-lite0", "network.widths=[4,4,8,8,192]"),
+        *changes,
+    )
+    return load_recipe("sonoseg", changes)
+
+
+def test_a_run_from_imagenet_says_so_on_its_card(
+    given: tuple[PreparedSet, Split], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """How weights are copied is tested beside start.py: here that it is asked for, kept, and told."""
+    started: list[torch.nn.Module] = []
+    monkeypatch.setattr(loop, "start_from_imagenet", started.append)
+    model = train(thin(), *given, tmp_path / "run")
+    (network,) = started
+    assert isinstance(network, AttentionUNet)
+    assert network.options.encoder == "efficientnet-lite0"
+    *sets, last = model.card.data
+    assert last == IMAGENET
+    assert (last.name, last.images, last.start) == ("imagenet", 0, True)
+    assert sets
+    assert all(one.images > 0 and not one.start for one in sets)
+    assert ModelCard.read(model.folder / "card.json") == model.card
+    # What the recipe stores is what both files hold.
+    kinds = {name: value.dtype for name, value in weights(tmp_path / "run").items()}
+    assert kinds["bottleneck.0.expand.conv.weight"] == kinds["presence.judge.weight"] == np.float16
+    assert kinds["bottleneck.0.expand.norm.weight"] == kinds["head.bias"] == np.float32
+    pixels = np.random.default_rng(0).integers(0, 256, (2, 64, 64), dtype=np.uint8)
+    onnx, plain = (
+        Predictor(model, runtime=runtime, precision="fp32").predict_grid(pixels)
+        for runtime in ("onnx", "torch")
+    )
+    assert np.abs(onnx - plain).max() < 1e-4
+
+
+def test_a_run_from_random_weights_names_no_start(
+    given: tuple[PreparedSet, Split], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And the threshold is chosen with the weights that are stored."""
+    module = importlib.import_module("sonoseg.training.train")
+    real, seen = module.choose_threshold, []
+
+    def watching(trainer: Any, recipe: Recipe) -> Any:
+        seen.append(trainer.judged.state_dict()["encoder.0.block.conv1.weight"].clone())
+        return real(trainer, recipe)
+
+    monkeypatch.setattr(module, "choose_threshold", watching)
+    monkeypatch.setattr(loop, "start_from_imagenet", lambda network: pytest.fail("nobody asked"))
+    model = train(tiny("store=float16", "epochs=1"), *given, tmp_path / "run")
+    assert not any(one.start for one in model.card.data)
+    (measured,) = seen
+    kept = weights(tmp_path / "run")["encoder.0.block.conv1.weight"]
+    assert kept.dtype == np.float16
+    assert np.array_equal(measured.numpy(), kept.astype(np.float32))
 
 
 def test_errors_are_ours() -> None:

@@ -50,7 +50,8 @@ class Pictures:
                     remedy=f"There are: {', '.join(sorted(set(prepared.table['set'])))}",
                 )
             times = times * [options.times.get(name, 1) for name in prepared.table.loc[ids, "set"]]
-            ids, rows = list(np.repeat(ids, times)), np.repeat(rows, times)
+            shown = np.repeat(np.arange(len(ids)), times)
+            ids, rows, lesions = [ids[k] for k in shown], rows[shown], lesions[shown]
         if not lesions.any():
             raise DatasetError(
                 f"the {part} part of the split has {len(ids)} images and no lesion",

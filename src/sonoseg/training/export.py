@@ -23,6 +23,7 @@ from sonoseg.model.card import ModelCard, Preprocessing, Result, TrainingSet
 from sonoseg.model.model import CARD, ONNX, WEIGHTS, Model
 from sonoseg.network.attention_unet import AttentionUNet
 from sonoseg.training.recipe import Recipe
+from sonoseg.training.storing import to_store
 
 OPSET = 20
 TOLERANCE = 1e-4
@@ -125,11 +126,16 @@ def export_model(
     training: dict[str, Any],
     results: list[Result],
 ) -> Model:
-    """Write a Model folder: model.onnx, weights.safetensors, and last the card that names their hashes."""
+    """Write a Model folder: model.onnx, weights.safetensors, and last the card that names their hashes.
+
+    Both files hold the same numbers: the network's own, or where the recipe stores float16, rounded ones.
+    """
     size = recipe.data.size
-    attention = write_onnx(network, folder / ONNX, size)
+    state = to_store(network, recipe.store)
+    stored = AttentionUNet(network.options)
+    stored.load_state_dict(state)
+    attention = write_onnx(stored, folder / ONNX, size)
     with atomic_path(folder / WEIGHTS) as temporary:
-        state = {name: value.detach().cpu().contiguous() for name, value in network.state_dict().items()}
         save_file(state, temporary)
     card = ModelCard(
         name=recipe.name,

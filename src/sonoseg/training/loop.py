@@ -287,8 +287,12 @@ def picture_losses_of(logit: Tensor, target: Tensor, recipe: Recipe) -> Tensor:
 
 
 def make_optimiser(network: nn.Module, options: OptimiserOptions) -> torch.optim.Optimizer:
-    """Adam, AdamW or SGD (Nesterov, 0.99 as nnU-Net); biases and normalisations do not decay."""
-    encoder, rest = [], []
+    """Adam, AdamW or SGD (Nesterov, 0.99 as nnU-Net); biases and normalisations do not decay.
+
+    A group's `share` is its learning rate as a share of the recipe's: see `set_rate`.
+    """
+    encoder: list[nn.Parameter] = []
+    rest: list[nn.Parameter] = []
     for name, parameter in network.named_parameters():
         inside = name.split(".")[0] in ("stem", "encoder", "bottleneck")
         (encoder if inside and options.encoder_rate != 1 else rest).append(parameter)
@@ -320,7 +324,8 @@ def set_rate(optimiser: Any, recipe: Recipe, epoch: float) -> float:
         done = (epoch - options.warmup_epochs) / max(recipe.epochs - options.warmup_epochs, 1e-9)
         rate *= 0.5 * (1 + math.cos(math.pi * min(done, 1.0)))
     for group in optimiser.param_groups:
-        group["lr"] = rate * group["share"]
+        # A checkpoint of before there were shares has none.
+        group["lr"] = rate * group.get("share", 1.0)
     return rate
 
 

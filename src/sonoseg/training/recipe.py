@@ -16,6 +16,7 @@ from sonoseg.network.options import NetworkOptions
 from sonoseg.network.presets import PRESETS
 
 Share = Annotated[float, Field(ge=0, le=1)]
+Store = Literal["float32", "float16"]
 
 
 class _Section(BaseModel):
@@ -114,6 +115,11 @@ class Recipe(_Section):
     postprocessing: Postprocessing = Postprocessing()
     threshold: Annotated[float, Field(gt=0, lt=1)] | None = Field(
         None, description="none: the best for mean lesion Dice on validation"
+    )
+    store: Store = Field(
+        "float32",
+        description="float16 rounds the weights of convolutions and linear layers, before the threshold is "
+        "chosen and in every file of the model, and halves weights.safetensors",
     )
 
     def yaml(self) -> str:

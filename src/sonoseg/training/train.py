@@ -21,6 +21,8 @@ from sonoseg.training.export import export_model
 from sonoseg.training.loop import Progress, Report, Trainer
 from sonoseg.training.recipe import Recipe, load_recipe
 from sonoseg.training.run import Run
+from sonoseg.training.start import IMAGENET
+from sonoseg.training.storing import to_store
 
 
 def train(
@@ -71,6 +73,8 @@ def train(
     progress = trainer.fit()
     network = trainer.keep_best()
     assert isinstance(network, AttentionUNet)
+    # What is measured from here on is what is stored.
+    network.load_state_dict(to_store(network, recipe.store))
     threshold, dice = choose_threshold(trainer, recipe)
     trainer.accelerator.wait_for_everyone()
     if trainer.accelerator.is_main_process:
@@ -148,10 +152,12 @@ def _finish(
             title=source.get("title", ""),
             licence=source.get("licence", ""),
             citation=source.get("citation", ""),
-            images=int(sets.get(source["name"], 0)),
+            images=0 if recipe.data.times.get(source["name"]) == 0 else int(sets.get(source["name"], 0)),
         )
         for source in prepared.sources
     ]
+    if recipe.start == "imagenet":
+        data.append(IMAGENET)
     seconds = sum(entry["seconds"] for entry in progress.history)
     training = {
         "recipe": recipe.model_dump(mode="json"),

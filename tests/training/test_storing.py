@@ -1,0 +1,102 @@
+"""Weights as they are stored: float16 where it was asked for, one set of numbers in every file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.numpy import load_file
+
+from sonoseg.errors import ModelError
+from sonoseg.inference.predictor import Predictor
+from sonoseg.model.model import Model
+from sonoseg.network import AttentionUNet, NetworkOptions, build
+from sonoseg.training.export import export_model
+from sonoseg.training.keras_network import read_safetensors
+from sonoseg.training.recipe import Recipe, load_recipe
+from sonoseg.training.storing import to_store
+
+
+def trained(recipe: Recipe) -> AttentionUNet:
+    """Weights as training leaves them: none of them fits into float16 by chance."""
+    torch.manual_seed(0)
+    network = build(recipe.network)
+    with torch.no_grad():
+        network.train()(torch.rand(4, 1, 64, 64))
+    return network.eval()
+
+
+def exported(recipe: Recipe, network: AttentionUNet, folder: Path) -> Model:
+    return export_model(network, recipe, folder, threshold=0.5, data=[], training={}, results=[])
+
+
+@pytest.fixture(scope="module")
+def recipe() -> Recipe:
+    return load_recipe("quick", ["data.size=64", "network.presence=true", "store=float16"])
+
+
+@pytest.fixture(scope="module")
+def model(recipe: Recipe, tmp_path_factory: pytest.TempPathFactory) -> Model:
+    return exported(recipe, trained(recipe), tmp_path_factory.mktemp("model") / "half")
+
+
+def test_float32_changes_nothing(recipe: Recipe) -> None:
+    network = trained(recipe)
+    state = to_store(network, "float32")
+    assert state.keys() == network.state_dict().keys()
+    assert all(torch.equal(value, state[name]) for name, value in network.state_dict().items())
+
+
+def test_float16_rounds_kernels_and_linear_weights_alone(recipe: Recipe) -> None:
+    network = trained(recipe)
+    before = {name: value.clone() for name, value in network.state_dict().items()}
+    state = to_store(network, "float16")
+    coarse = {name for name, value in state.items() if value.dtype == torch.float16}
+    layers = (torch.nn.Conv2d, torch.nn.Linear)
+    assert coarse == {f"{n}.weight" for n, part in network.named_modules() if isinstance(part, layers)}
+    assert "presence.judge.weight" in coarse
+    for name, value in network.state_dict().items():
+        assert torch.equal(value, before[name])  # nobody's network is changed
+        assert torch.equal(state[name], value.half() if name in coarse else value)
+    assert not torch.equal(state["head.weight"].float(), before["head.weight"])
+    # Rounded once, rounded for good.
+    network.load_state_dict(state)
+    again = to_store(network, "float16")
+    assert all(torch.equal(value, state[name]) for name, value in again.items())
+    assert network.head.weight.dtype == torch.float32
+
+
+def test_a_weight_that_float16_cannot_hold_is_an_error(recipe: Recipe) -> None:
+    network = trained(recipe)
+    with torch.no_grad():
+        network.head.weight[0, 0] = 1e6
+    assert bool(torch.isfinite(to_store(network, "float32")["head.weight"]).all())
+    with pytest.raises(ModelError, match=r"head\.weight are beyond the range of float16.*store: float32"):
+        to_store(network, "float16")
+
+
+def test_every_file_and_engine_has_the_same_numbers(model: Model, recipe: Recipe) -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (3, 64, 64), dtype=np.uint8)
+    onnx, plain = (
+        Predictor(model, runtime=runtime, precision="fp32").predict_grid(pixels)
+        for runtime in ("onnx", "torch")
+    )
+    assert np.abs(onnx - plain).max() < 1e-5
+    # Without the rounding in both, they would differ by more: the test above would see one left out.
+    exact = exported(recipe.model_copy(update={"store": "float32"}), trained(recipe), model.folder / "exact")
+    full = Predictor(exact, runtime="onnx", precision="fp32").predict_grid(pixels)
+    assert 2e-5 < np.abs(onnx - full).max() < 5e-3
+
+
+def test_the_file_is_half_as_large(model: Model) -> None:
+    path = model.folder / "weights.safetensors"
+    values = load_file(path)
+    count = sum(value.size for value in values.values())
+    assert path.stat().st_size < 2.3 * count
+    found = read_safetensors(path)
+    assert all(found[name].dtype == value.dtype for name, value in values.items())
+    assert all(np.array_equal(found[name], value) for name, value in values.items())
+    network = build(NetworkOptions.model_validate(model.card.network))
+    assert {value.dtype for value in network.state_dict().values()} == {torch.float32, torch.int64}
