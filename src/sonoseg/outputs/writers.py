@@ -17,6 +17,7 @@ from sonoseg.files import atomic_write_bytes
 from sonoseg.findings.lesions import Findings
 from sonoseg.imaging.callipers import draw_callipers
 from sonoseg.inference.segmentation import Segmentation
+from sonoseg.outputs.dicom.identity import Algorithm
 from sonoseg.outputs.entries import Written
 from sonoseg.outputs.labelme import labelme as polygons
 from sonoseg.outputs.names import printable
@@ -100,10 +101,12 @@ def picture_writers(
     anonymise: bool = False,
     labelme: bool = False,
     nrrd: bool = False,
+    algorithm: Algorithm = "AUTOMATIC",
 ) -> list[Writer]:
     """The overlay and the mask, and what else is asked for.
 
     gates: the attention maps to write. capture: a DICOM Secondary Capture; anonymise: without patient data.
+    algorithm: who drew the masks, for DICOM.
     """
     writers = [Writer("overlay", "overlays/{name}.png", _overlay), Writer("mask", "masks/{name}.png", _mask)]
     if probability:
@@ -118,20 +121,30 @@ def picture_writers(
         writers.append(Writer("nrrd", f"nrrd/{{name}}{ENDING}", _nrrd))
     if capture:
         writers.append(
-            Writer("capture", "dicom/{name}_capture.dcm", partial(_capture, anonymise), dicom=True)
+            Writer("capture", "dicom/{name}_capture.dcm", partial(_capture, anonymise, algorithm), dicom=True)
         )
     return writers
 
 
 def object_writers(
-    *, seg: bool = False, sr: bool = False, fractional: bool = False, anonymise: bool = False
+    *,
+    seg: bool = False,
+    sr: bool = False,
+    fractional: bool = False,
+    anonymise: bool = False,
+    algorithm: Algorithm = "AUTOMATIC",
 ) -> list[ObjectWriter]:
-    """The DICOM objects that belong to a whole source: segmentation, then the report that refers to it."""
+    """The DICOM objects that belong to a whole source: segmentation, then the report that refers to it.
+
+    algorithm: who drew the masks.
+    """
     writers = []
     if seg:
-        writers.append(ObjectWriter("seg", "dicom/{name}_seg.dcm", partial(_seg, fractional, anonymise)))
+        make = partial(_seg, fractional, anonymise, algorithm)
+        writers.append(ObjectWriter("seg", "dicom/{name}_seg.dcm", make))
     if sr:
-        writers.append(ObjectWriter("sr", "dicom/{name}_sr.dcm", partial(_sr, seg, anonymise)))
+        make = partial(_sr, seg, anonymise, algorithm)
+        writers.append(ObjectWriter("sr", "dicom/{name}_sr.dcm", make))
     return writers
 
 
@@ -169,17 +182,21 @@ def _labelme(found: Segmentation, findings: Findings, place: Path) -> bytes:
     return _json(polygons(found, findings, picture))
 
 
-def _capture(anonymise: bool, found: Segmentation, findings: Findings, _: Path) -> bytes:
+def _capture(
+    anonymise: bool, algorithm: Algorithm, found: Segmentation, findings: Findings, _: Path
+) -> bytes:
     from sonoseg.outputs.dicom.attributes import encode
     from sonoseg.outputs.dicom.capture import make_capture
 
     assert found.frame.source is not None
-    return encode(make_capture(found.frame.source, found, findings, anonymise=anonymise))
+    made = make_capture(found.frame.source, found, findings, anonymise=anonymise, algorithm=algorithm)
+    return encode(made)
 
 
 def _seg(
     fractional: bool,
     anonymise: bool,
+    algorithm: Algorithm,
     source: Path,
     found: Sequence[Segmentation],
     findings: Sequence[Findings],
@@ -188,12 +205,14 @@ def _seg(
     from sonoseg.outputs.dicom.attributes import encode
     from sonoseg.outputs.dicom.seg import make_seg
 
-    return encode(make_seg(source, found, findings, fractional=fractional, anonymise=anonymise))
+    made = make_seg(source, found, findings, fractional=fractional, anonymise=anonymise, algorithm=algorithm)
+    return encode(made)
 
 
 def _sr(
     seg: bool,
     anonymise: bool,
+    algorithm: Algorithm,
     source: Path,
     found: Sequence[Segmentation],
     findings: Sequence[Findings],
@@ -204,7 +223,7 @@ def _sr(
 
     beside = place.with_name(place.name.removesuffix("_sr.dcm") + "_seg.dcm") if seg else None
     there = beside if beside is not None and beside.exists() else None
-    return encode(make_sr(source, found, findings, seg=there, anonymise=anonymise))
+    return encode(make_sr(source, found, findings, seg=there, anonymise=anonymise, algorithm=algorithm))
 
 
 def seen_from(folder: Path, path: Path) -> str:
