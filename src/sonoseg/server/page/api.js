@@ -9,13 +9,14 @@ export class ApiError extends Error {
    * @param {number} status
    * @param {{found?: string, where?: string | null, remedy?: string | null}} told
    */
-  constructor(status, told, { retryAfter = null, current = null } = {}) {
+  constructor(status, told, { retryAfter = null, current = null, refused = null } = {}) {
     super([told.found, told.remedy].filter(Boolean).join(". "));
     this.status = status;
     this.found = told.found ?? "";
     this.remedy = told.remedy ?? "";
     this.retryAfter = retryAfter;
-    this.current = current;
+    this.current = current; // how the item stands now, where that is the reason
+    this.refused = refused; // files, each with its reason
   }
 
   /** Whether the same request may do later. */
@@ -52,7 +53,8 @@ export class Api extends EventTarget {
     if (answer.status === 401) this.dispatchEvent(new Event("token"));
     throw new ApiError(answer.status, told.error ?? { found: `The server answered ${answer.status}` }, {
       retryAfter: seconds > 0 ? seconds : null,
-      current: told.current ?? told.error?.current ?? null,
+      current: told.current ?? null,
+      refused: told.refused ?? null,
     });
   }
 
@@ -92,9 +94,10 @@ export class Api extends EventTarget {
     return this.json(`items/${id}`);
   }
 
-  /** @param {File[]} files */
-  add(files) {
+  /** @param {File[]} files @param {string} [spacing] mm per pixel of all of them; "" as the files say */
+  add(files, spacing = "") {
     const body = new FormData();
+    if (spacing) body.append("spacing", spacing);
     for (const file of files) body.append("files", file, file.name);
     return this.json("items", { method: "POST", body });
   }
@@ -144,7 +147,7 @@ export class Api extends EventTarget {
     return this.json(`items/${id}/review`, { method: "PUT", json: review, headers: { "If-Match": `"${revision}"` } });
   }
 
-  /** @param {"sign" | "refer" | "reopen"} what */
+  /** Sign, refer or reopen. @param {"sign" | "refer" | "reopen"} what */
   status(id, what, json, revision) {
     return this.json(`items/${id}/${what}`, { method: "POST", json, headers: { "If-Match": `"${revision}"` } });
   }

@@ -7,6 +7,8 @@ import { length, sayLength } from "./geometry.js";
 import { encodeGrey } from "./png.js";
 import { sayFacts, saySize } from "./words.js";
 
+const SOURCES = { edited: "the model's, edited by a reader", manual: "drawn by a reader" };
+
 export class Findings extends EventTarget {
   /** @param {import("./api.js").Api} api */
   constructor(api) {
@@ -24,13 +26,11 @@ export class Findings extends EventTarget {
     const lesions = picture?.findings ?? [];
     const item = picture?.item;
     const count = ["No lesion", "1 lesion"][lesions.length] ?? `${lesions.length} lesions`;
-    const parts = picture ? [make("span", { text: this.known ? count : "Not predicted yet" })] : [];
-    if (picture && item.doubt !== null) {
-      const title = "Of the model's result: 0 sure, 1 in doubt";
-      parts.push(make("span", { text: `doubt ${item.doubt.toFixed(2)}`, title }));
-    }
-    if (picture && item.source !== "model") parts.push(make("span", { text: `${item.source} by a reader` }));
-    this.line.replaceChildren(...parts);
+    const parts = picture ? [this.known ? count : "Not predicted yet"] : [];
+    if (picture && item.doubt !== null) parts.push(`doubt ${item.doubt.toFixed(2)}`);
+    if (picture && item.source in SOURCES) parts.push(SOURCES[item.source]);
+    this.line.textContent = parts.join(", ");
+    this.line.title = "Doubt is of the model's result: 0 sure, 1 in doubt";
     byId("lesions").replaceChildren(...lesions.map((lesion) => this.card(lesion)));
     const inPixels = lesions.some((lesion) => lesion.unit === "px") || (picture && !item.spacing);
     byId("found-note").textContent = inPixels && item.spacing_reason ? `No millimetres: ${item.spacing_reason}` : "";

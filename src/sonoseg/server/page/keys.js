@@ -81,7 +81,9 @@ export function sayKey(key) {
   }).join("+");
 }
 
-const TYPING = "input:not([type=radio], [type=checkbox], [type=range], [type=button]), textarea, select, [contenteditable]";
+const TYPING = "input:not([type=radio], [type=checkbox], [type=range]), textarea, select";
+
+const ONCE = ["sign", "refer", "reopen", "no-lesion", "restore", "delete-lesion"]; // a key held down repeats
 
 export class Keys {
   /**
@@ -118,12 +120,12 @@ export class Keys {
       return;
     }
     if (!command) return;
-    if (!this.letters && name.length === 1 && name !== " ") return;
+    if (!this.letters && event.key.length === 1 && !name.startsWith("Mod+")) return;
     // Space and Enter on a button press it; arrows and Home in a slider move it.
     if (name === " " && event.target.closest?.("button, summary, input, a")) return;
     if ((name === "Home" || name === "End") && event.target.matches?.("input")) return;
     event.preventDefault();
-    if (event.repeat && (command.hold || ["sign", "no-lesion", "restore", "refer"].includes(command.name))) return;
+    if (event.repeat && (command.hold || ONCE.includes(command.name))) return;
     if (command.hold) this.held.add(command);
     this.run(command.name, true);
   }

@@ -21,7 +21,6 @@ import { Viewer } from "./viewer.js";
 import { saySeconds, sayTime } from "./words.js";
 
 const POLL = 350; // ms between looks at an open picture that is being predicted
-const GATES = ["attention/1", "attention/2", "attention/3", "attention/4"];
 const EDITORS = ["click", "brush", "eraser", "polygon"];
 
 /** A name of this tab that a reload keeps. */
@@ -37,7 +36,7 @@ function tabName() {
 class App {
   constructor() {
     this.api = new Api();
-    this.about = { read_only: false, limits: {} };
+    this.about = { read_only: false, limits: {}, model: null };
     this.reader = byId("reader");
     this.reader.value = kept.get("reader") ?? "";
     const who = () => this.reader.value.trim();
@@ -71,6 +70,11 @@ class App {
     return Boolean(this.item) && !this.about.read_only && this.item.status !== "signed";
   }
 
+  /** The attention maps that the model has. */
+  get gates() {
+    return Array.from({ length: this.about.model?.gates ?? 0 }, (_, k) => `attention/${k + 1}`);
+  }
+
   // Beginning
 
   async start() {
@@ -80,18 +84,30 @@ class App {
       if (error.status !== 401) fault(error, "about");
       return;
     }
-    const { version, model, runtime, research_only: research, limits, read_only: closed } = this.about;
-    byId("research").textContent = research;
-    byId("about").textContent = [`sonoseg ${version}`, model && `model ${model.name} (${model.hash})`, runtime]
-      .filter(Boolean).join(", ");
+    const { limits, read_only: closed } = this.about;
+    this.sayAbout();
     Object.assign(this.upload.limits, limits);
     this.upload.closed = closed;
     for (const id of ["add-files", "add-folder", "samples"]) byId(id).disabled = closed;
     if (closed) this.showSaved("closed");
+    this.showButtons();
     await this.list.read();
     const wanted = decodeURIComponent(location.hash.slice(1));
     const first = wanted || this.list.nextToDo(null) || this.list.items[0]?.id;
     if (first) await this.open(first);
+  }
+
+  sayAbout() {
+    const { version, model, runtime, research_only: research } = this.about;
+    byId("research").textContent = research;
+    byId("about").textContent = [`sonoseg ${version}`, model && `model ${model.name} (${model.hash})`, runtime]
+      .filter(Boolean).join(", ");
+  }
+
+  async learnModel() {
+    this.about = await this.api.about();
+    this.sayAbout();
+    this.showButtons();
   }
 
   wire() {
@@ -366,6 +382,7 @@ class App {
   async takeModel(picture) {
     const { id, item } = picture;
     picture.model = await picture.readMask("model");
+    if (!this.about.model) await this.learnModel(); // it was still being loaded when the page opened
     if (this.picture !== picture) return;
     const untouched = item.revision === 0 && !this.saver.pending(id) && !picture.history.canUndo
       && !this.viewer.before;
@@ -679,6 +696,7 @@ class App {
       if (command in closed) button.disabled = closed[command];
       if (EDITORS.includes(command)) button.setAttribute("aria-disabled", String(!editable));
       if (command === "attention") {
+        button.hidden = !this.gates.length;
         const gate = viewer.overlay?.startsWith("attention") ? ` ${viewer.overlay.split("/")[1]}` : "";
         button.textContent = `Attention${gate}`;
       }
@@ -699,7 +717,7 @@ class App {
 
   showBesideChoice() {
     const choices = [["picture", "picture alone"], ["model", "model's mask"], ["probability", "probability"]];
-    choices.push(...GATES.map((name, k) => [name, `attention ${k + 1}`]));
+    choices.push(...this.gates.map((name, k) => [name, `attention ${k + 1}`]));
     if (this.viewer.pinned) choices.push(["pinned", `pinned: ${this.viewer.pinned.item.name}`]);
     const box = byId("beside-what");
     box.replaceChildren(...choices.map(([value, text]) => make("option", { value, text })));
@@ -840,7 +858,7 @@ class App {
       doubt: toggle("doubt"),
       sizes: toggle("sizes"),
       probability: () => this.setOverlay(viewer.overlay === "probability" ? null : "probability"),
-      attention: () => this.setOverlay(GATES[GATES.indexOf(viewer.overlay) + 1] ?? null),
+      attention: () => this.setOverlay(this.gates[this.gates.indexOf(viewer.overlay) + 1] ?? null),
       beside: () => this.setBeside(!viewer.besideOn),
       pin: () => this.pin(),
       "zoom-in": () => viewer.zoom(1.25),

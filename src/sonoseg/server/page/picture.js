@@ -119,7 +119,8 @@ export class Picture {
   async readMap(name) {
     try {
       const { width, height, values } = await greys(await this.api.layer(this.id, `${name}.png`));
-      const pixels = name === "doubt" ? tintPixels(values, DOUBT, 0.3) : mapPixels(values);
+      const strength = name === "probability" ? 0.6 : 0.45; // attention is often high all over
+      const pixels = name === "doubt" ? tintPixels(values, DOUBT, 0.3) : mapPixels(values, strength);
       return canvasOf(width, height, pixels);
     } catch (error) {
       this.maps.delete(name); // asked again next time: the prediction may be done by then

@@ -3,9 +3,10 @@
  */
 
 import { byId, make } from "./dom.js";
-import { fault } from "./notices.js";
+import { fault, notice } from "./notices.js";
 
 const FILES = 8; // in one request
+const SPACING = /^\d*\.?\d+(,\s*\d*\.?\d+)?$/;
 const HIDDEN = /^(\.|Thumbs\.db$|desktop\.ini$|DICOMDIR$)/i;
 
 /** All files of what was dropped, folders opened. */
@@ -65,6 +66,15 @@ export class Upload extends EventTarget {
   async add(files) {
     const wanted = files.filter((file) => !HIDDEN.test(file.name));
     if (!wanted.length) return;
+    const spacing = byId("spacing").value.trim();
+    const wellSaid = !spacing || SPACING.test(spacing);
+    byId("spacing").setAttribute("aria-invalid", String(!wellSaid));
+    if (!wellSaid) {
+      notice(`"${spacing}" is no spacing. Enter millimetres per pixel, such as 0.08, or 0.08,0.1 (row, column).`, {
+        key: "spacing", seconds: 12,
+      });
+      return;
+    }
     const refused = [];
     const added = [];
     let sent = 0;
@@ -72,11 +82,13 @@ export class Upload extends EventTarget {
       byId("uploading").hidden = false;
       byId("uploading").textContent = `Adding ${Math.min(sent + 1, wanted.length)} of ${wanted.length}`;
       try {
-        const answer = await this.api.add(part);
+        const answer = await this.api.add(part, spacing);
         added.push(...answer.items);
         refused.push(...answer.refused);
       } catch (error) {
-        if (error.status === 422 || error.status === 413) {
+        if (error.refused) {
+          refused.push(...error.refused);
+        } else if (error.status === 422 || error.status === 413) {
           refused.push(...part.map((file) => ({ name: file.name, found: error.found, remedy: error.remedy })));
         } else {
           fault(error, "upload");

@@ -115,7 +115,7 @@ export class View {
     context.lineWidth = 3.6 * pixel;
     context.stroke(path);
     context.strokeStyle = colour;
-    context.lineWidth = (dashed ? 1.4 : 1.8) * pixel;
+    context.lineWidth = 1.8 * pixel;
     context.setLineDash(dashed ? [6 * pixel, 5 * pixel] : []);
     context.stroke(path);
     context.setLineDash([]);
