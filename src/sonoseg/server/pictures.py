@@ -15,6 +15,8 @@ from sonoseg.server.refusals import Unusable
 THUMBNAIL = 160
 """The longer side of a thumbnail in pixels, at most."""
 
+_END = b"\0\0\0\0IEND\xaeB`\x82"
+
 _MODES = {"1", "L", "LA", "P", "PA", "RGB", "RGBA"}
 
 
@@ -24,6 +26,8 @@ def read_mask(data: bytes, shape: tuple[int, int]) -> NDArray[np.bool_]:
     data: of 0 and 255 alone, grey or with three equal colours; what is transparent is 0. shape: (H, W).
     Raises Unusable for what is no PNG, of another size (before it is decoded), or has other values.
     """
+    if not data.endswith(_END):  # Pillow would pass over a missing end
+        raise _not_a_mask("no PNG, or one that is cut off")
     try:
         with Image.open(io.BytesIO(data), formats=("PNG",)) as picture:
             height, width = shape

@@ -7,7 +7,7 @@ import tempfile
 import zipfile
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from fastapi import APIRouter
 from fastapi.responses import FileResponse
@@ -16,8 +16,13 @@ from starlette.background import BackgroundTask
 
 from sonoseg.errors import OutputError
 from sonoseg.server.context import ZIP, Server, ServerPart
+from sonoseg.server.items import Item
 from sonoseg.server.problems import problems
-from sonoseg.server.refusals import Unusable
+from sonoseg.server.refusals import Unusable, WrongStatus
+from sonoseg.server.store import Store
+
+if TYPE_CHECKING:
+    from sonoseg.server.deliver import Reviewed
 
 router = APIRouter()
 
@@ -44,7 +49,7 @@ class Export(BaseModel):
 @router.post(
     "/export",
     response_class=FileResponse,
-    responses=ZIP | problems(403, 404, 413, 507),
+    responses=ZIP | problems(403, 404, 409, 413, 507),
 )
 def export(asked: Export, server: ServerPart) -> FileResponse:
     """Masks, overlays, tables and DICOM objects as `sonoseg predict` writes them, of the current masks."""
@@ -66,29 +71,22 @@ def export(asked: Export, server: ServerPart) -> FileResponse:
 
 
 def _make(server: Server, asked: Export, folder: Path) -> Path:
-    from sonoseg.server.deliver import Reviewed, deliver
+    from sonoseg.server.deliver import deliver
 
     store = server.store
     if asked.ids is None:
-        chosen = [one for one in store.items().items if one.revision > 0 or one.model_hash is not None]
+        chosen = [one for one in store.items().items if _has_mask(one)]
     else:
         chosen = [store.item(identity) for identity in dict.fromkeys(asked.ids)]
     if not chosen:
         raise Unusable("no item has a mask yet", where="ids", remedy="Wait for the model, or draw one")
-    reviewed = [
-        Reviewed(
-            frame=store.frame(one.id),
-            mask=store.mask(one.id),
-            probability=store.probability(one.id),
-            source=one.source,
-            reader=one.reader,
-            signed_at=one.signed_at,
-            review=store.review(one.id),
-        )
-        for one in chosen
-    ]
-    named = next((f"{one.model} ({one.model_hash})" for one in chosen if one.model_hash), "none")
+    for one in chosen:
+        if not _has_mask(one):
+            raise WrongStatus("there is no mask yet", where=one.id, remedy="Wait for the model, or draw one")
+    named = next((_model(one) for one in chosen if one.model_hash), "none")
     results = folder / "sonoseg-review"
+    # One at a time: memory does not grow with the list.
+    reviewed = (_reviewed(store, one) for one in chosen)
     deliver(reviewed, set(asked.what), results, model_name=named, anonymise=asked.anonymise)
     archive = folder / "review.zip"
     with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED, compresslevel=2) as zipped:
@@ -98,6 +96,33 @@ def _make(server: Server, asked: Export, folder: Path) -> Path:
                 zipped.write(path, path.relative_to(folder), kind)
     shutil.rmtree(results, ignore_errors=True)
     return archive
+
+
+def _has_mask(item: Item) -> bool:
+    return item.revision > 0 or item.model_hash is not None
+
+
+def _model(item: Item) -> str:
+    return f"{item.model} ({item.model_hash})" if item.model_hash else ""
+
+
+def _reviewed(store: Store, item: Item) -> Reviewed:
+    from sonoseg.server.deliver import Reviewed
+
+    return Reviewed(
+        frame=store.frame(item.id),
+        mask=store.mask(item.id, item.revision),
+        probability=store.probability(item.id),
+        source=item.source,
+        reader=item.reader,
+        signed_at=item.signed_at,
+        review=store.review(item.id),
+        file=item.name,
+        identity=item.id,
+        revision=item.revision,
+        threshold=store.threshold(item.id),
+        model=_model(item),
+    )
 
 
 def _cannot_make(error: OSError) -> OutputError:

@@ -99,7 +99,7 @@ async def receive(
                 raise Malformed("a form without a boundary", where="Content-Type")
             parser = MultipartParser(options[b"boundary"], taking.callbacks())
             feed: Callable[[bytes], object] = parser.write
-            end: Callable[[], object] = parser.finalize
+            end: Callable[[], object] = taking.check_end
         else:
             taking.begin_file(name)
             feed, end = taking.data, taking.end_part
@@ -133,6 +133,7 @@ class _Taking:
         self._hash = hashlib.sha256()
         self._field: str | None = None
         self._text = b""
+        self._ended = False
 
     def callbacks(self) -> MultipartCallbacks:
         """What the parser calls."""
@@ -144,6 +145,7 @@ class _Taking:
             "on_headers_finished": self._headers_finished,
             "on_part_data": lambda data, start, end: self.data(data[start:end]),
             "on_part_end": self.end_part,
+            "on_end": self._end,
         }
 
     def begin_file(self, name: str) -> None:
@@ -181,6 +183,11 @@ class _Taking:
         elif self._field is not None:
             self.form.fields[self._field] = self._text.decode("utf-8", "replace")
 
+    def check_end(self) -> None:
+        """Raise Malformed unless the form came to its end: the parser does not mind."""
+        if not self._ended:
+            raise Malformed("a form that is cut off", where="the request's body", remedy="Send it again")
+
     def abandon(self) -> None:
         """Remove everything that came."""
         if self._file is not None:
@@ -190,6 +197,9 @@ class _Taking:
 
     def _begin_part(self) -> None:
         self._disposition, self._field, self._text = b"", None, b""
+
+    def _end(self) -> None:
+        self._ended = True
 
     def _header_field(self, data: bytes, start: int, end: int) -> None:
         self._header += data[start:end]
