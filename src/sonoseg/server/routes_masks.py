@@ -26,7 +26,7 @@ from sonoseg.server.context import (
 from sonoseg.server.items import Item, Source, Status, Tool
 from sonoseg.server.pictures import read_mask
 from sonoseg.server.problems import CHANGES, problems
-from sonoseg.server.refusals import NotThere
+from sonoseg.server.refusals import Unusable
 from sonoseg.server.routes_items import not_predicted
 from sonoseg.server.store import read_only
 
@@ -156,7 +156,7 @@ async def measure(request: Request, identity: ID, server: ServerPart) -> Measure
     return await in_thread(work)
 
 
-@router.post("/items/{id}/click", response_class=Response, responses=PNG | problems(403, 404, 413))
+@router.post("/items/{id}/click", response_class=Response, responses=PNG | problems(400, 403, 404, 413))
 def click(identity: ID, clicks: Clicks, server: ServerPart) -> Response:
     """The mask after clicks inside and outside a lesion; it is not saved."""
     from sonoseg.server.click import Point, smart_click
@@ -165,7 +165,7 @@ def click(identity: ID, clicks: Clicks, server: ServerPart) -> Response:
     item = store.item(identity)
     for point in clicks.points:
         if point.row >= item.height or point.column >= item.width:
-            raise NotThere(
+            raise Unusable(
                 f"row {point.row}, column {point.column} of a picture of {item.height} rows and "
                 f"{item.width} columns",
                 where=identity,
