@@ -91,6 +91,17 @@ def run(tab: Any, code: str, argument: Any = None) -> Any:
     )
 
 
+def until(tab: Any, code: str, argument: Any = None, seconds: float = 60) -> None:
+    """Wait until code, the body of such a function, gives true. `app` is the page's.
+
+    Playwright's own wait makes code from text in the page, which its policy forbids.
+    """
+    deadline = time.monotonic() + seconds
+    while not run(tab, f"const {{ app }} = await load('main.js'); {code}", argument):
+        assert time.monotonic() < deadline, code
+        time.sleep(0.05)
+
+
 def blob(seed: int, shape: tuple[int, int] = (40, 57)) -> NDArray[np.bool_]:
     """A mask with lesions, holes and pixels that touch at corners."""
     random = np.random.default_rng(seed)
@@ -339,13 +350,9 @@ def opened(tab: Any, name: str) -> str:
         tab.click("#samples")
     tab.wait_for_selector(".item")
     tab.fill("#search", name)
-    tab.wait_for_function("document.querySelectorAll('.item').length === 1")
+    until(tab, "return document.querySelectorAll('.item').length === 1")
     tab.click(".item")
-    tab.wait_for_function(
-        "async (name) => { const { app } = await import('/page/main.js');"
-        " return app.item?.name.startsWith(name) && app.picture.model !== null }",
-        arg=name,
-    )
+    until(tab, "return app.item?.name.startsWith(given) && app.picture.model !== null", name)
     return str(run(tab, "const { app } = await load('main.js'); return app.item.id;"))
 
 
@@ -385,10 +392,7 @@ def drag(tab: Any, places: list[tuple[float, float]]) -> None:
 
 
 def all_saved(tab: Any) -> None:
-    tab.wait_for_function(
-        "async () => { const { app } = await import('/page/main.js');"
-        " return !app.saver.anything && !app.saver.busy && !app.viewer.before }"
-    )
+    until(tab, "return !app.saver.anything && !app.saver.busy && !app.viewer.before")
 
 
 def revision(tab: Any, address: str, identity: str) -> int:
@@ -397,7 +401,7 @@ def revision(tab: Any, address: str, identity: str) -> int:
 
 def test_what_is_drawn_is_what_is_saved_and_what_comes_back(page: Any, address: str) -> None:
     identity = opened(page, samples.paths()[0].stem)
-    before = shown(page)
+    before = shown(page)  # before a tool is taken: taking one moves nothing on the screen
     model = mask_of(before)
     assert (kept(page, address, identity) == model).all()
 
@@ -435,9 +439,7 @@ def test_what_is_drawn_is_what_is_saved_and_what_comes_back(page: Any, address: 
     all_saved(page)
 
     page.reload()
-    page.wait_for_function(
-        "async () => { const { app } = await import('/page/main.js'); return app.picture?.model != null }"
-    )
+    until(page, "return Boolean(app.picture?.model)")
     assert run(page, "const { app } = await load('main.js'); return app.item.id;") == identity
     assert (mask_of(shown(page)) == expected).all()
     entries = page.request.get(f"{address}api/v1/items/{identity}/history").json()["entries"]
@@ -474,10 +476,7 @@ def test_what_the_server_could_not_take_is_kept_over_a_reload(page: Any, address
     assert revision(page, address, identity) == 0
     page.reload()
     page.unroute("**/mask")
-    page.wait_for_function(
-        "async () => { const { app } = await import('/page/main.js');"
-        " return app.picture && app.saver.revision(app.item.id) > 0 && !app.saver.anything }"
-    )
+    until(page, "return app.picture && app.saver.revision(app.item.id) > 0 && !app.saver.anything")
     assert (kept(page, address, identity) == drawn).all()
     page.faults.clear()  # the browser tells of the requests that were cut
 
@@ -486,9 +485,7 @@ def test_the_later_of_two_tabs_is_told_and_loses_nothing(page: Any, address: str
     identity = opened(page, samples.paths()[3].stem)
     other = page.context.new_page()
     other.goto(f"{address}#{identity}")
-    other.wait_for_function(
-        "async () => { const { app } = await import('/page/main.js'); return app.picture?.model != null }"
-    )
+    until(other, "return Boolean(app.picture?.model)")
     page.keyboard.press("b")
     drag(page, [(60.0, 300.0), (120.0, 320.0)])
     all_saved(page)
@@ -505,3 +502,26 @@ def test_the_later_of_two_tabs_is_told_and_loses_nothing(page: Any, address: str
     all_saved(other)
     assert (kept(page, address, identity) == mine).all(), "undo brings ours on again"
     other.close()
+
+
+def test_a_prediction_that_is_done_in_between_brings_its_lesions(page: Any, address: str) -> None:
+    """The item is read while the model is at it, and the answer to the page's own request says "done"."""
+    identity = opened(page, samples.paths()[4].stem)
+    lesions = run(page, "const { app } = await load('main.js'); return app.picture.findings.length;")
+    assert lesions > 0
+    first = [True]
+
+    def too_early(route: Any) -> None:
+        if not first:
+            route.fallback()
+            return
+        first.clear()
+        told = route.fetch().json()
+        route.fulfill(json={**told, "prediction": "running", "findings": [], "lesions": None})
+
+    page.route(f"**/items/{identity}", too_early)
+    page.reload()
+    until(page, "return Boolean(app.picture?.model)")
+    until(page, "return app.picture.findings.length === given", lesions, seconds=20)
+    assert not first, "the page read the item once at least"
+    assert page.locator(".lesions li").count() == lesions

@@ -12,14 +12,14 @@ import pytest
 
 pytest.importorskip("fastapi", reason="the extra 'server' is not installed")
 
-from fastapi.testclient import TestClient  # noqa: E402
+from fastapi.testclient import TestClient
 
-from sonoseg import RESEARCH_ONLY  # noqa: E402
-from sonoseg.server import reviews, routes_root  # noqa: E402
-from sonoseg.server.app import create_app  # noqa: E402
-from sonoseg.server.items import Tool  # noqa: E402
-from sonoseg.server.routes_export import What  # noqa: E402
-from sonoseg.server.settings import Settings  # noqa: E402
+from sonoseg import RESEARCH_ONLY
+from sonoseg.server import reviews, routes_root
+from sonoseg.server.app import create_app
+from sonoseg.server.items import Tool
+from sonoseg.server.routes_export import What
+from sonoseg.server.settings import Settings
 
 PAGE = routes_root.PAGE
 FILES = sorted(path for path in PAGE.rglob("*") if path.is_file())

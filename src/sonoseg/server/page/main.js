@@ -381,7 +381,10 @@ class App {
   /** The model's result has come for the open picture. */
   async takeModel(picture) {
     const { id, item } = picture;
-    picture.model = await picture.readMask("model");
+    // Read anew: an answer that merely says "done" has no lesions with it.
+    const [model, now] = await Promise.all([picture.readMask("model"), this.api.item(id)]);
+    picture.model = model;
+    Object.assign(item, now);
     if (!this.about.model) await this.learnModel(); // it was still being loaded when the page opened
     if (this.picture !== picture) return;
     const untouched = item.revision === 0 && !this.saver.pending(id) && !picture.history.canUndo
@@ -701,7 +704,6 @@ class App {
         button.textContent = `Attention${gate}`;
       }
     }
-    byId("brush-size-label").hidden = !["brush", "eraser"].includes(viewer.toolName);
   }
 
   showSliders() {
