@@ -40,6 +40,9 @@ ZIP: dict[int | str, dict[str, Any]] = {
 TEXT: dict[int | str, dict[str, Any]] = {200: {"content": {"text/plain": {"schema": {"type": "string"}}}}}
 """An answer that is plain text."""
 
+HTML: dict[int | str, dict[str, Any]] = {200: {"content": {"text/html": {"schema": {"type": "string"}}}}}
+"""An answer that is a page."""
+
 PNG_BODY = {
     "requestBody": {
         "required": True,

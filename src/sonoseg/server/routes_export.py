@@ -49,7 +49,7 @@ class Export(BaseModel):
 @router.post(
     "/export",
     response_class=FileResponse,
-    responses=ZIP | problems(403, 404, 409, 413, 507),
+    responses=ZIP | problems(400, 403, 404, 409, 413, 507),
 )
 def export(asked: Export, server: ServerPart) -> FileResponse:
     """Masks, overlays, tables and DICOM objects as `sonoseg predict` writes them, of the current masks."""

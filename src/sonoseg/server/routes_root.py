@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Query, Request, Response
-from fastapi.responses import FileResponse, HTMLResponse, PlainTextResponse
+from fastapi.responses import FileResponse, HTMLResponse
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.staticfiles import StaticFiles
 
-from sonoseg.server.context import TEXT, Server, ServerPart
+from sonoseg.server.context import HTML, TEXT, Server, ServerPart
 from sonoseg.server.metrics import CONTENT_TYPE
 from sonoseg.server.problems import Problem, problems
 from sonoseg.server.refusals import Busy, NoToken, NotThere, Refusal
@@ -78,7 +78,7 @@ async def ready(server: ServerPart) -> Ready:
 
 @router.get(
     "/metrics",
-    response_class=PlainTextResponse,
+    response_class=Response,
     responses=TEXT | problems(),
 )
 def metrics(server: ServerPart) -> Response:
@@ -88,8 +88,8 @@ def metrics(server: ServerPart) -> Response:
 
 @router.get(
     "/login",
-    response_class=HTMLResponse,
-    responses={401: {"model": Problem, "description": "The token is wrong."}, 422: {"model": Problem}},
+    response_class=Response,
+    responses=HTML | {401: {"model": Problem, "description": "The token is wrong."}, 422: {"model": Problem}},
 )
 async def login(
     request: Request, server: ServerPart, token: Annotated[str, Query(max_length=1000)] = ""
@@ -106,7 +106,7 @@ async def login(
     status_code=204,
     responses={
         401: {"model": Problem, "description": "The token is wrong."},
-        **{status: problems(403, 413)[status] for status in (403, 413, 421, 422)},
+        **{status: problems(400, 403, 413)[status] for status in (400, 403, 413, 421, 422)},
     },
 )
 async def post_login(request: Request, server: ServerPart, login: Login) -> Response:
