@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from sonoseg.cli.common import err, need, out, print_json
+from sonoseg.cli.prepared import tell
+from sonoseg.errors import UsageError
 
 if TYPE_CHECKING:
     from rich.text import Text
@@ -195,34 +197,52 @@ def prepare(
     from sonoseg.cli.common import progress
     from sonoseg.datasets.prepare import prepare as run
     from sonoseg.datasets.readers import read_sources
-    from sonoseg.errors import BatchError
 
     result = run(read_sources(sets, kind), to, size=size, fit=fit.value, overwrite=overwrite, track=progress)
-    if as_json:
-        print_json(
-            {
-                "folder": str(result.folder),
-                "fingerprint": result.fingerprint,
-                "images": result.images,
-                "fresh": result.fresh,
-                "skipped": [{"id": name, "reason": reason} for name, reason in result.skipped],
-                "known": [{"id": name, "reason": reason} for name, reason in result.known],
-            }
+    tell(result, as_json=as_json)
+
+
+@app.command("from-reviews")
+def from_reviews(
+    state: Annotated[Path, typer.Argument(help="The state folder of `sonoseg serve`.")],
+    to: Annotated[Path, typer.Option("--out", "-o", help="The folder to write the prepared set to.")],
+    name: Annotated[str, typer.Option(help="What the set is called.")] = "reviews",
+    size: Annotated[
+        int, typer.Option(min=16, max=4096, help="Side of the memory-mapped arrays, pixels.")
+    ] = 256,
+    fit: Annotated[
+        FitChoice, typer.Option(help="Stretch to the square, or keep the aspect.")
+    ] = FitChoice.stretch,
+    overwrite: OverwriteOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Turn what readers signed on the review page into a prepared set for `sonoseg train`.
+
+    Takes the signed items alone, each with its present mask. The table keeps who signed, when, who drew the
+    mask and which model the reader saw. The state is only read: a server may be at work on it.
+    """
+    from sonoseg.cli.common import progress
+    from sonoseg.datasets.readers.own import short_name
+    from sonoseg.datasets.reviews import prepare_reviews
+    from sonoseg.server.signed import signed_items
+    from sonoseg.server.store import Store
+
+    if name != short_name(Path(name)):
+        raise UsageError(
+            f"'{name}' is no name for a set", where="--name", remedy="Use letters, digits, - and _"
         )
-    else:
-        word = "prepared" if result.fresh else "already prepared"
-        out.print(f"{word}: {result.images} images in {result.folder}", markup=False, soft_wrap=True)
-        out.print(f"fingerprint {result.fingerprint[:12]}")
-    for name, reason in result.known:
-        err.print(f"left out {name}, a flaw of the published set: {reason}", markup=False, soft_wrap=True)
-    for name, reason in result.skipped:
-        err.print(f"left out {name}: {reason}", markup=False, soft_wrap=True)
-    if result.skipped:
-        raise BatchError(
-            f"{len(result.skipped)} of {len(result.skipped) + result.images} images were left out",
-            where=result.folder,
-            remedy="Mend the files listed above and prepare with --overwrite, or go on without them",
+    with Store(state, read_only=True) as store:
+        result = prepare_reviews(
+            signed_items(store),
+            state,
+            to,
+            name=name,
+            size=size,
+            fit=fit.value,
+            overwrite=overwrite,
+            track=progress,
         )
+    tell(result, as_json=as_json)
 
 
 @app.command()

@@ -19,7 +19,7 @@ from sonoseg.datasets.arrays import build_arrays
 from sonoseg.datasets.catalogue import CATALOGUE
 from sonoseg.datasets.masks import join_masks
 from sonoseg.datasets.parallel import parallel, silent
-from sonoseg.datasets.record import Record, Source
+from sonoseg.datasets.record import PROVENANCE, Record, Source
 from sonoseg.datasets.writing import alone, writing
 from sonoseg.errors import DatasetError, OutputError, SonosegError
 from sonoseg.files import atomic_path, atomic_write_text, sha256_file
@@ -227,6 +227,7 @@ def _facts(record: Record, hashes: list[str], root: Path) -> Row:
         "mask_sources": ";".join(_relative(path, root) for path in record.masks),
         "sha256": hashes[0],
         "mask_sha256": ";".join(hashes[1:]),
+        **record.provenance,
     }
 
 
@@ -310,7 +311,8 @@ def _resume(partial: Path, plan: str) -> dict[str, Row]:
 
 def _write_table(path: Path, rows: Sequence[Row]) -> None:
     text = io.StringIO()
-    writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
+    told = [name for name in PROVENANCE if any(name in row for row in rows)]
+    writer = csv.DictWriter(text, (*COLUMNS, *told), restval="", lineterminator="\n")
     writer.writeheader()
     writer.writerows(rows)
     atomic_write_text(path, text.getvalue())
@@ -329,6 +331,7 @@ def _describe(source: Source, rows: Sequence[Row]) -> dict[str, Any]:
         "images": len(own),
         "labels": dict(sorted(Counter(str(row["label"]) for row in own).items())),
         "groups": len({row["group"] for row in own}),
+        **source.about,
     }
 
 

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sonoseg.datasets.arrays import build_arrays, read_own
+from sonoseg.datasets.record import PROVENANCE
 from sonoseg.errors import DatasetError, missing_extra
 from sonoseg.imaging.frame import Frame, Spacing
 from sonoseg.imaging.grid import Fit
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 TEXT = (
     *("set", "label", "group", "patient", "duplicates", "objection", "marks"),
     *("source", "mask_sources", "sha256", "mask_sha256"),
+    *PROVENANCE,
 )
 NUMBERS = ("spacing_row", "spacing_column", "fold5", "fold10")
 

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from sonoseg.errors import DatasetError
 from sonoseg.imaging.frame import Spacing
 
 LABELS = ("benign", "malignant", "normal", "unknown")
+
+PROVENANCE = ("reader", "signed_at", "drawn_by", "revision", "model_hash", "assessment")
+"""What is kept of a mask that a reader signed; datasets/reviews.py says what each means."""
 
 PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp")
 
@@ -34,6 +38,7 @@ class Record:
     spacing: mm per pixel, None where the set gives none.
     folds: the set's official folds, number of folds -> the image's fold, from 1 as published.
     unusable: a flaw of the published set itself that leaves this image out, "" for nearly all.
+    provenance: where its mask comes from, by the names of PROVENANCE; {} for a published set.
     """
 
     id: str
@@ -49,6 +54,7 @@ class Record:
     spacing: Spacing | None = None
     folds: dict[int, int] = field(default_factory=dict)
     unusable: str = ""
+    provenance: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -60,6 +66,7 @@ class Source:
     folder: the folder that holds the published layout.
     records: its images, in natural order.
     strays: pictures that belong to no record (a mask without its image, for example).
+    about: what else a prepared set should say of it.
     """
 
     name: str
@@ -67,6 +74,7 @@ class Source:
     folder: Path
     records: tuple[Record, ...]
     strays: tuple[Path, ...] = ()
+    about: Mapping[str, Any] = field(default_factory=dict)
 
 
 def natural(text: str) -> tuple[tuple[int, int, str], ...]:

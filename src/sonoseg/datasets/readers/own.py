@@ -6,7 +6,15 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from sonoseg.datasets.readers.tables import read_table
-from sonoseg.datasets.record import Record, Source, natural, parse_label, parse_spacing, pictures_in
+from sonoseg.datasets.record import (
+    PROVENANCE,
+    Record,
+    Source,
+    natural,
+    parse_label,
+    parse_spacing,
+    pictures_in,
+)
 from sonoseg.errors import DatasetError
 
 OPTIONAL = ("label", "group", "patient", "spacing_row", "spacing_column", "objection", "marks", "duplicates")
@@ -122,6 +130,7 @@ def _records(name: str, entries: Sequence[Entry], table: Path) -> tuple[Record, 
                 objection=row.get("objection", ""),
                 marks=row.get("marks", ""),
                 spacing=parse_spacing(row.get("spacing_row", ""), row.get("spacing_column", ""), where),
+                provenance={key: row[key] for key in PROVENANCE if row.get(key)},
             )
         )
     return tuple(sorted(records, key=lambda record: natural(record.id)))
