@@ -49,6 +49,10 @@ class RecipeError(UsageError):
     """A recipe has a wrong key or value."""
 
 
+class PlanError(UsageError):
+    """A plan of runs has a wrong key or value, or is not the one its folder was begun with."""
+
+
 class MissingExtra(SonosegError):
     """A package that an extra brings is not installed."""
 
@@ -81,6 +85,10 @@ class ModelError(SonosegError):
 
 class TrainingError(SonosegError):
     """Training cannot start or go on."""
+
+
+class RunsFailed(SonosegError):
+    """A study ended, but some of its runs failed."""
 
 
 class OutputError(SonosegError):

@@ -55,6 +55,9 @@ def evaluate(
     tta: Annotated[
         TtaChoice, typer.Option(help="Passes averaged: 1 (none), 2 (flip), 3 (scales) or 6 (full).")
     ] = TtaChoice.none,
+    threads: Annotated[
+        int | None, typer.Option(min=1, help="CPU threads for the network; by default the runtime's choice.")
+    ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a study that is there.")] = False,
     as_json: Annotated[
         bool, typer.Option("--json", help="Write the summary to stdout for a program to read.")
@@ -90,7 +93,12 @@ def evaluate(
 
     def load(which: Path | None, cut: float | None) -> Predictor:
         return Predictor(
-            which, runtime=runtime.value, precision=precision.value, threshold=cut, tta=tta.value
+            which,
+            runtime=runtime.value,
+            precision=precision.value,
+            threshold=cut,
+            tta=tta.value,
+            threads=threads,
         )
 
     # Both are loaded before either is measured: a wrong path should not cost a quarter of an hour.

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     app: typer.Typer
 
 GROUPS = ("data", "model")
-VERBS = ("train", "evaluate", "export", "predict", "measure", "serve", "demo", "doctor", "info")
+VERBS = ("train", "study", "evaluate", "export", "predict", "measure", "serve", "demo", "doctor", "info")
 """Each is a function of its own name in a module of that name; a group is that module's `app`."""
 
 

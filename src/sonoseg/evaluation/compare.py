@@ -40,19 +40,7 @@ def compare(first: Study, second: Study, policy: Policy = POLICY) -> Json:
     rest describes it.
     Raises DatasetError where no image is shared, or where a shared image has another true mask.
     """
-    left, right = first.rows.set_index("id"), second.rows.set_index("id")
-    common = [name for name in left.index if name in right.index]
-    if not common:
-        raise DatasetError(
-            "the two studies share no image", remedy="Evaluate both on the same part of the same split"
-        )
-    left, right = left.loc[common], right.loc[common]
-    changed = (left["lesion_area_px"] != right["lesion_area_px"]).to_numpy()
-    if changed.any():
-        raise DatasetError(
-            f"the true mask of '{common[int(changed.argmax())]}' differs between the two studies",
-            remedy="Evaluate both on the same prepared set",
-        )
+    left, right = common_rows(first.rows, second.rows)
     metrics = {name: paired(left, right, name, policy) for name in METRICS}
     strata: Json = {}
     for name, column in STRATA.items():
@@ -68,13 +56,34 @@ def compare(first: Study, second: Study, policy: Policy = POLICY) -> Json:
     return {
         "first": first.name,
         "second": second.name,
-        "images": len(common),
-        "only_first": len(first.rows) - len(common),
-        "only_second": len(second.rows) - len(common),
+        "images": len(left),
+        "only_first": len(first.rows) - len(left),
+        "only_second": len(second.rows) - len(left),
         "second_cautions": cautions,
         "metrics": metrics,
         "strata": strata,
     }
+
+
+def common_rows(first: pd.DataFrame, second: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The rows of the images that both tables hold, in the order of the first, indexed by id.
+
+    Raises DatasetError where no image is shared, or where a shared image has another true mask.
+    """
+    left, right = first.set_index("id"), second.set_index("id")
+    common = [name for name in left.index if name in right.index]
+    if not common:
+        raise DatasetError(
+            "the two studies share no image", remedy="Evaluate both on the same part of the same split"
+        )
+    left, right = left.loc[common], right.loc[common]
+    changed = (left["lesion_area_px"] != right["lesion_area_px"]).to_numpy()
+    if changed.any():
+        raise DatasetError(
+            f"the true mask of '{common[int(changed.argmax())]}' differs between the two studies",
+            remedy="Evaluate both on the same prepared set",
+        )
+    return left, right
 
 
 def paired(left: pd.DataFrame, right: pd.DataFrame, metric: str, policy: Policy = POLICY) -> Json:

@@ -50,13 +50,13 @@ def summarise(rows: pd.DataFrame, measured: Sequence[Measured], curve: pd.DataFr
             "lesions": int(rows["n_lesions"].sum()),
             "with_spacing": int(rows["spacing_row"].notna().sum()),
         },
-        "per_image": _means(rows[lesion], PER_IMAGE, policy),
+        "per_image": means_of(rows[lesion], PER_IMAGE, policy),
         "per_image_median": {
             name: _plain(rows.loc[lesion, name].median()) for name in ("dice", "iou", "hd95_px", "nsd")
         },
         "pooled": _pooled(rows[lesion], policy),
         "lesions": _lesions(rows, measured, curve, policy),
-        "normals": _means(rows[normal], OF_NORMALS, policy),
+        "normals": means_of(rows[normal], OF_NORMALS, policy),
         "calibration": _calibration(rows, measured, policy),
         "strata": _strata(rows[lesion], policy),
     }
@@ -96,7 +96,8 @@ def _joined(found: Sequence[Candidates]) -> tuple[NDArray[np.float64], NDArray[n
     )
 
 
-def _means(rows: pd.DataFrame, columns: Sequence[str], policy: Policy) -> Json:
+def means_of(rows: pd.DataFrame, columns: Sequence[str], policy: Policy) -> Json:
+    """Mean and interval of each column, {column: {"mean", "low", "high", "n", "groups"}}."""
     if rows.empty:
         return {name: Interval(math.nan, math.nan, math.nan, 0, 0).as_dict() for name in columns}
     intervals = bootstrap_means(
@@ -142,7 +143,7 @@ def _lesions(rows: pd.DataFrame, measured: Sequence[Measured], curve: pd.DataFra
         return at_the_ends(share, policy.level).as_dict()
 
     def rate(where: NDArray[np.bool_]) -> Any:
-        return _means(rows[where], ["n_false_positives"], policy)["n_false_positives"]
+        return means_of(rows[where], ["n_false_positives"], policy)["n_false_positives"]
 
     at: Json = {}
     points = Froc(*(curve[name].to_numpy() for name in ("threshold", "sensitivity", "fp_per_image")))
@@ -195,7 +196,7 @@ def _strata(rows: pd.DataFrame, policy: Policy) -> Json:
     result: Json = {}
     for name, column in STRATA.items():
         result[name] = {
-            level: _means(rows[rows[column] == level], OF_STRATA, policy) for level in levels_of(rows, name)
+            level: means_of(rows[rows[column] == level], OF_STRATA, policy) for level in levels_of(rows, name)
         }
     return result
 

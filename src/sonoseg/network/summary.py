@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from sonoseg.network.attention_unet import AttentionUNet
+from sonoseg.network.options import NetworkOptions
 
 Shape = tuple[int, ...]
 
@@ -67,6 +68,13 @@ def summary(network: AttentionUNet, size: int = 256) -> list[Row]:
         for name, (module, kind, level) in parts.items()
         if name in shapes
     ]
+
+
+def cost(options: NetworkOptions, size: int = 256) -> tuple[int, int]:
+    """Parameters and multiply-accumulates of one picture, `size` pixels square; no weight is made for it."""
+    with torch.device("meta"):
+        rows = summary(AttentionUNet(options), size)
+    return sum(row.parameters for row in rows), sum(row.macs for row in rows)
 
 
 def _parts(network: AttentionUNet) -> dict[str, tuple[nn.Module, str, int]]:
