@@ -76,8 +76,9 @@ def main() -> None:
     IMAGES.mkdir(exist_ok=True)
     demo().save(IMAGES / "demo.png", optimize=True)
     measured().save(IMAGES / "measuring.png", optimize=True)
-    layers = [row._asdict() for row in summary(build("seed"))]
-    save(architecture(layers), IMAGES / "seed-network.png", dpi=100)
+    for preset in ("seed", "sonoseg"):
+        layers = [row._asdict() for row in summary(build(preset))]
+        save(architecture(layers), IMAGES / f"{preset}-network.png", dpi=100)
     sheet(IMAGES / "phantoms.png")
 
 
