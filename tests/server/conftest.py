@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import http.client
 import io
+import json
+import os
+import re
+import subprocess
+import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -71,6 +77,46 @@ class Draw:
 def draw() -> type[Draw]:
     """Small pictures and masks."""
     return Draw
+
+
+def _clip(
+    frames: NDArray[np.uint8], *, top: int = 0, deflated: bool = False, patient: str = "Secretname^Anna"
+) -> bytes:
+    """A DICOM clip of uint8 (N, H, W): the scan begins at row `top`, at 0.1 mm a row and 0.2 mm a column."""
+    from pydicom.dataset import Dataset, FileMetaDataset
+    from pydicom.uid import UID, generate_uid
+
+    region = Dataset()
+    region.RegionSpatialFormat = region.RegionDataType = 1
+    region.RegionFlags = region.RegionLocationMinX0 = 0
+    region.RegionLocationMinY0 = top
+    region.RegionLocationMaxX1, region.RegionLocationMaxY1 = frames.shape[2] - 1, frames.shape[1] - 1
+    region.PhysicalUnitsXDirection = region.PhysicalUnitsYDirection = 3
+    region.PhysicalDeltaX, region.PhysicalDeltaY = 0.02, 0.01
+    clip = Dataset()
+    clip.SOPClassUID = UID("1.2.840.10008.5.1.4.1.1.3.1")
+    clip.SOPInstanceUID = generate_uid(entropy_srcs=["clip"])
+    clip.Modality, clip.PatientName, clip.PatientID = "US", patient, "4711"
+    clip.SamplesPerPixel, clip.PhotometricInterpretation = 1, "MONOCHROME2"
+    clip.NumberOfFrames, clip.Rows, clip.Columns = frames.shape
+    clip.BitsAllocated = clip.BitsStored = 8
+    clip.HighBit, clip.PixelRepresentation = 7, 0
+    clip.SequenceOfUltrasoundRegions = [region]
+    data = frames.tobytes()
+    clip.PixelData = data + bytes(len(data) % 2)
+    clip["PixelData"].VR = "OB"
+    clip.file_meta = FileMetaDataset()
+    clip.file_meta.TransferSyntaxUID = UID(f"1.2.840.10008.1.2.1{'.99' if deflated else ''}")
+    buffer = io.BytesIO()
+    clip.save_as(buffer, enforce_file_format=True)
+    return buffer.getvalue()
+
+
+@pytest.fixture(scope="session")
+def make_clip() -> Callable[..., bytes]:
+    """Write a DICOM clip."""
+    pytest.importorskip("pydicom")
+    return _clip
 
 
 @pytest.fixture(scope="session")
@@ -140,3 +186,71 @@ def fill(tmp_path: Path) -> Callable[..., Item]:
         return take_in(store, [replace(found, name=name)], Limits()).items[0]
 
     return put
+
+
+class Serving:
+    """`sonoseg serve` in a process of its own, its answers, and its end.
+
+    words: what is added to the command line. around: a command that starts it, in place of this process.
+    """
+
+    def __init__(self, state: Path, *words: str, port: int = 0, around: Sequence[str] = ()) -> None:
+        line = [sys.executable, "-m", "sonoseg", "serve", *words, "--state", str(state), "--port", str(port)]
+        self.process = subprocess.Popen(
+            [*around, *line],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            env={**os.environ, "NO_COLOR": "1", "COLUMNS": "200"},
+        )
+        assert self.process.stdout is not None
+        told = ""
+        while (found := re.search(r"http://127\.0\.0\.1:(\d+)/", told)) is None:
+            line_told = self.process.stdout.readline()
+            assert line_told, f"it ended: {told}"
+            told += line_told
+        self.port, self.address = int(found[1]), found[0]
+
+    def ask(
+        self, method: str, path: str, body: bytes | None = None, headers: Mapping[str, str] | None = None
+    ) -> tuple[int, Any]:
+        """Send a request; gives the status, and the answer's JSON or bytes."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
+        try:
+            connection.request(method, path, body, dict(headers or {}))
+            answer = connection.getresponse()
+            data = answer.read()
+            told = answer.headers.get("content-type", "").startswith("application/json")
+            return answer.status, json.loads(data) if told else data
+        finally:
+            connection.close()
+
+    def kill(self) -> None:
+        """SIGKILL: no handler runs, nothing is flushed."""
+        self.process.kill()
+        self.process.wait()
+
+    def close(self) -> None:
+        """End it, whatever it does."""
+        if self.process.poll() is None:
+            self.process.terminate()
+            try:
+                self.process.wait(30)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+        assert self.process.stdout is not None
+        self.process.stdout.close()
+
+
+@pytest.fixture(scope="module")
+def serving(dark_model: Path) -> Iterator[Callable[..., Serving]]:
+    """Start `sonoseg serve` with the model that finds what is dark; all are ended with the module."""
+    with ExitStack() as stack:
+
+        def start(state: Path, *words: str, **options: Any) -> Serving:
+            chosen = ("--model", str(dark_model), "--runtime", "onnx", "--threads", "1")
+            started = Serving(state, *chosen, *words, **options)
+            stack.callback(started.close)
+            return started
+
+        yield start

@@ -186,8 +186,38 @@ def test_several_files_and_what_is_refused_of_them(client: TestClient, draw: Any
     refused = client.post(f"{API}/items", files=files[1:3])
     assert refused.status_code == 422
     assert [one["name"] for one in refused.json()["refused"]] == ["cut.png", "words.txt"]
+    plain = client.post(f"{API}/items", content=draw.scan(9), params={"name": "a/b.png", "spacing": "0.3"})
+    assert [(item["name"], item["spacing"]) for item in plain.json()["items"]] == [("b.png", [0.3, 0.3])]
     assert client.post(f"{API}/items", files={"other": "x"}).status_code in (400, 422)
     assert client.post(f"{API}/items", files=files[:1], data={"spacing": "wide"}).status_code == 422
+
+
+def test_a_clip_is_an_item_a_frame(
+    client: TestClient, draw: Any, make_clip: Any, wait_for: Any, dark_predictor: Predictor
+) -> None:
+    frames = np.stack([draw.pixels(draw.scan(seed)) for seed in range(3)])
+    frames[:, :6] = 255  # as text above the scan would be
+    data = make_clip(frames, top=6)
+    told = client.post(f"{API}/items", files={"files": ("clip.dcm", data)}).json()["items"]
+    clip = told[0]["clip"]
+    assert [item["id"] for item in told] == [f"{clip}-{number:05d}" for number in range(3)]
+    assert [(item["frame"], item["frames"], item["kind"]) for item in told] == [
+        (number, 3, "dicom") for number in range(3)
+    ]
+    for number, item in enumerate(told):
+        url = f"{API}/items/{item['id']}"
+        shown = draw.pixels(client.get(f"{url}/image.png").content)
+        assert not shown[:6].any()
+        assert np.array_equal(shown[6:], frames[number, 6:])
+        # What was blanked is dark, too, and lies outside the calibrated region.
+        assert {one["unit"] for one in wait_for(client, item["id"])["findings"]} == {"mm", "px"}
+        assert "Secretname" not in client.get(url).text
+    again = client.post(f"{API}/items", files={"files": ("clip again.dcm", data)}).json()["items"]
+    assert [item["id"] for item in again] == [item["id"] for item in told]
+    one = client.post(f"{API}/predict", content=data, params={"frame": 1, "name": "clip"})
+    assert (one.json()["frame"], one.json()["image"]) == (1, "clip_f0001")
+    assert client.post(f"{API}/predict", content=data).status_code == 422
+    assert client.post(f"{API}/predict", content=data, params={"frame": 3}).status_code == 422
 
 
 def test_the_samples_come_with_their_spacing(client: TestClient) -> None:

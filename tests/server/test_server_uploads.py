@@ -11,6 +11,7 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any
 
 import anyio
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -245,6 +246,28 @@ def test_what_a_look_tells(tmp_path: Path, draw: Any) -> None:
 def test_more_pixels_than_the_limit(tmp_path: Path, draw: Any) -> None:
     with pytest.raises(InputError, match="this server takes 4,000"):
         look(arrived(tmp_path, draw.scan()), Limits(max_pixels=4000))
+
+
+def test_a_clip_is_looked_at_by_its_header_and_one_frame(tmp_path: Path, make_clip: Any) -> None:
+    frames = np.arange(3, dtype=np.uint8)[:, None, None] * np.ones((1, 40, 50), dtype=np.uint8)
+    seen = look(arrived(tmp_path, make_clip(frames), "clip"), Limits(max_frames=3))
+    assert (seen.kind, seen.suffix, seen.frames, seen.height, seen.width) == ("dicom", ".dcm", 3, 40, 50)
+    assert (seen.spacing, seen.origin) == ((pytest.approx(0.1), pytest.approx(0.2)), "file")
+    with pytest.raises(InputError, match="a clip of 3 frames; this server takes 2"):
+        look(arrived(tmp_path, make_clip(frames)), Limits(max_frames=2))
+    with pytest.raises(InputError, match="this server takes 1,000"):
+        look(arrived(tmp_path, make_clip(frames)), Limits(max_pixels=1000))
+    with pytest.raises(InputError, match="the data hold 1") as told:
+        look(arrived(tmp_path, make_clip(frames)[:-3000], "cut.dcm"), Limits())
+    assert "Secretname" not in str(told.value)
+
+
+def test_a_deflate_bomb_is_stopped_while_it_unfolds(tmp_path: Path, make_clip: Any) -> None:
+    data = make_clip(np.zeros((200, 200, 300), dtype=np.uint8), deflated=True)
+    assert len(data) < 20_000
+    assert look(arrived(tmp_path, data), Limits()).frames == 200
+    with pytest.raises(InputError, match="absurdly large"):
+        look(arrived(tmp_path, data), Limits(max_bytes=1_000_000))
 
 
 def test_files_of_this_machine(tmp_path: Path, draw: Any) -> None:

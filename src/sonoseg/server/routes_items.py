@@ -128,6 +128,7 @@ def items(
     openapi_extra={
         "requestBody": {
             "required": True,
+            "description": "Files in a form, or one as it is.",
             "content": {
                 "multipart/form-data": {
                     "schema": {
@@ -142,27 +143,33 @@ def items(
                             },
                         },
                     }
-                }
+                },
+                "application/octet-stream": {"schema": {"type": "string", "format": "binary"}},
             },
         }
     },
 )
-async def add(request: Request, server: ServerPart) -> Added:
+async def add(
+    request: Request,
+    server: ServerPart,
+    name: Annotated[str, Query(max_length=200, description="Of a file that comes without a form.")] = "",
+    spacing: Annotated[str, Query(max_length=40, description="As the form's field of this name.")] = "",
+) -> Added:
     """Take pictures and clips in. One that is there already gives the items it has."""
     if server.settings.read_only:
         raise read_only()
     form = await receive(
         request.stream(),
         request.headers.get("content-type", ""),
-        "",
+        name,
         server.store.folder / "incoming",
         server.settings.limits,
     )
     try:
         if not form.files:
             raise Unusable("no file", where="files", remedy="Send multipart/form-data with files in 'files'")
-        spacing = parse_spacing(form.fields.get("spacing", ""))
-        took = await in_thread(lambda: take_in(server.store, form.files, server.settings.limits, spacing))
+        given = parse_spacing(form.fields.get("spacing", "") or spacing)
+        took = await in_thread(lambda: take_in(server.store, form.files, server.settings.limits, given))
     finally:
         await in_thread(form.discard)
     return _told(server, took.items, took.refused)

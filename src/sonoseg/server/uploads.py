@@ -34,6 +34,9 @@ if TYPE_CHECKING:
 NAME = 120
 """Letters of a file's name that are kept."""
 
+INFLATED = 8
+"""How many times the limit of a file's bytes a deflated DICOM file may unfold to."""
+
 FIELD = 4096
 """Bytes of a form's field that is no file."""
 
@@ -265,7 +268,8 @@ def look(
 
 
 def _look_at_dicom(arrived: Arrived, limits: Limits, spacing: Spacing | None, origin: Origin) -> Picture:
-    with Clip(arrived.path, spacing=spacing, origin=origin) as clip:
+    inflated = INFLATED * limits.max_bytes
+    with Clip(arrived.path, spacing=spacing, origin=origin, inflated=inflated) as clip:
         height, width = clip.shape
         _check_size(width, height, limits)
         if clip.count > limits.max_frames:

@@ -39,6 +39,8 @@ class Clip:
     count: how many frames. key: the frames that stand for all of it. kind: its SOP class in words.
     calibration: the scale with the scan regions. warnings: what is odd about the file.
 
+    inflated: bytes that a deflated file may unfold to; None leaves it to the header's reader.
+
     One thread at a time may read from it; it holds the file open, and one frame in memory.
     """
 
@@ -49,13 +51,14 @@ class Clip:
         keep_burned_in: bool = False,
         spacing: Spacing | None = None,
         origin: Origin = "given",
+        inflated: int | None = None,
     ) -> None:
         self.path = Path(path)
         self.warnings: list[str] = []
         self._files: list[BinaryIO] = []
         check_file(self.path)
         try:
-            self._open(keep_burned_in, spacing, origin)
+            self._open(keep_burned_in, spacing, origin, inflated)
         except BaseException as error:
             self.close()
             worded = _worded(error, self.path, "in its header")
@@ -63,12 +66,14 @@ class Clip:
                 raise
             raise worded from None  # what a library says of damage may quote the file
 
-    def _open(self, keep_burned_in: bool, spacing: Spacing | None, origin: Origin) -> None:
+    def _open(
+        self, keep_burned_in: bool, spacing: Spacing | None, origin: Origin, inflated: int | None
+    ) -> None:
         file = self.path.open("rb")
         self._files.append(file)
         if not looks_like_dicom(file.read(512)):
             raise InputError("not a DICOM file", where=self.path, remedy="Check whether it is the right file")
-        header, source = read_header(file, self.path)
+        header, source = read_header(file, self.path, inflated)
         if source is not file:
             self._files.append(source)
         self._header, self._source = header, source

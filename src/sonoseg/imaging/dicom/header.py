@@ -127,11 +127,11 @@ def quiet_pydicom() -> Iterator[None]:
         yield
 
 
-def read_header(file: BinaryIO, path: Path) -> tuple[Header, BinaryIO]:
+def read_header(file: BinaryIO, path: Path, inflated: int | None = None) -> tuple[Header, BinaryIO]:
     """Read the header of an open DICOM file.
 
     Returns the Header and the file that its offset is for: the same one, or, of a deflated file, a temporary
-    one with the unfolded data set.
+    one with the unfolded data set, of `inflated` bytes at most (None: MAX_INFLATED).
 
     Raises InputError for a file that holds no picture, or whose header lacks or garbles what is needed;
     MissingExtra without pydicom. What pydicom says of damage is left out: it may quote the file.
@@ -139,10 +139,10 @@ def read_header(file: BinaryIO, path: Path) -> tuple[Header, BinaryIO]:
     if find_spec("pydicom") is None:
         raise missing_extra("pydicom", "dicom")
     with quiet_pydicom():
-        return _read(file, path)
+        return _read(file, path, MAX_INFLATED if inflated is None else inflated)
 
 
-def _read(file: BinaryIO, path: Path) -> tuple[Header, BinaryIO]:
+def _read(file: BinaryIO, path: Path, inflated: int) -> tuple[Header, BinaryIO]:
     from pydicom.datadict import tag_for_keyword
     from pydicom.filereader import read_dataset, read_partial
     from pydicom.valuerep import EXPLICIT_VR_LENGTH_32
@@ -161,7 +161,7 @@ def _read(file: BinaryIO, path: Path) -> tuple[Header, BinaryIO]:
     meta = read_dataset(file, False, True, stop_when=lambda tag, vr, length: int(tag) >> 16 != 2)
     syntax = uid(meta.get("TransferSyntaxUID"))
     if syntax == DEFLATED:
-        file = _inflated(file, path)
+        file = _inflated(file, path, inflated)
         dataset: Dataset = read_dataset(file, False, True, stop_when=at_pixels, specific_tags=tags)
         big_endian = False
     else:
@@ -241,7 +241,7 @@ def _header(
     )
 
 
-def _inflated(file: BinaryIO, path: Path) -> BinaryIO:
+def _inflated(file: BinaryIO, path: Path, most: int) -> BinaryIO:
     """The deflated rest of a file (PS3.5 A.5), unfolded into a temporary file: flat memory for any clip."""
     unfolded = cast(BinaryIO, tempfile.TemporaryFile(prefix="sonoseg-"))  # noqa: SIM115 - the clip closes it
     try:
@@ -250,7 +250,7 @@ def _inflated(file: BinaryIO, path: Path) -> BinaryIO:
         while not inflater.eof and (part := inflater.unconsumed_tail or file.read(1 << 16)):
             data = inflater.decompress(part, 1 << 18)
             total += len(data)
-            if total > MAX_INFLATED:
+            if total > most:
                 raise InputError(
                     "its deflated data are absurdly large", where=path, remedy="Store it uncompressed"
                 )
