@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,8 @@ from typer.testing import CliRunner
 
 from sonoseg.cli.main import app
 from sonoseg.errors import MissingExtra, OutputError, SonosegError, UsageError
+from sonoseg.model.model import Model
+from sonoseg.training.start import IMAGENET
 
 TINY = ("--set", "data.size=64", "--set", "epochs=1", "--set", "batch=8")
 
@@ -61,13 +64,35 @@ def test_model_show_prints_the_table_and_draws(tmp_path: Path) -> None:
     assert shown["parameters"] == sum(layer["parameters"] for layer in shown["layers"])
 
 
-def test_model_list_and_card(phantom_run: Path) -> None:
+def test_model_show_of_another_encoder() -> None:
+    """Counts at 256 pixels: see tests/network/test_efficientnet.py."""
+    text = run("model", "show", "sonoseg")
+    assert "4,068,518" in text
+    assert "1,797" in text
+    for part in ("stem", "encoder.3", "bottleneck", "presence", "gates.0", "decoder.3", "head"):
+        assert part in text, part
+    assert "1x1x1" in text
+    shown = json.loads(run("model", "show", "sonoseg", "--json", "--size", 64))
+    assert [layer["kind"] for layer in shown["layers"]].count("encoder") == 4
+
+
+def test_model_list_and_card(phantom_run: Path, tmp_path: Path) -> None:
     assert "same-scale" not in run("model", "list")
+    assert "efficientnet-lite1" in run("model", "list", "--json")
     assert json.loads(run("model", "list", "--json"))["seed"]["widths"] == [32, 64, 128, 256, 512]
     text = run("model", "card", phantom_run)
     assert "Research software" in text
     assert "validation" in text
     assert json.loads(run("model", "card", phantom_run, "--json"))["name"] == "quick"
+    assert "started from" not in text
+    shutil.copytree(phantom_run / "model", tmp_path / "model")
+    card = Model.load(tmp_path / "model").card
+    started = card.model_copy(update={"data": [*card.data, IMAGENET]})
+    started.write(tmp_path / "model" / "card.json")
+    text = " ".join(run("model", "card", tmp_path / "model").split())
+    assert "started from ImageNet-1k classification" in text
+    assert "weights Apache-2.0" in text
+    assert "0 images" not in text
 
 
 def test_model_show_unknown() -> None:

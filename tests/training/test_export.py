@@ -45,6 +45,25 @@ def test_onnx_equals_torch(tmp_path: Path, gate: str) -> None:
     assert [item.name for item in tmp_path.iterdir()] == ["model.onnx"]
 
 
+@pytest.mark.parametrize("channels", [1, 3])
+def test_onnx_equals_torch_with_another_encoder(tmp_path: Path, channels: int) -> None:
+    torch.manual_seed(0)
+    thin = {"encoder": "efficientnet-lite0", "widths": (4, 4, 6, 8, 192), "channels": channels}
+    mine = AttentionUNet(PRESETS["sonoseg"].model_copy(update=thin))
+    with torch.no_grad():
+        mine.train()(torch.rand(4, channels, 64, 64))
+    names = write_onnx(mine.eval(), tmp_path / "model.onnx", 64)
+    assert names == [f"attention_{k}" for k in (1, 2, 3, 4)]
+    session = onnxruntime.InferenceSession(str(tmp_path / "model.onnx"), providers=["CPUExecutionProvider"])
+    for n in (1, 3):
+        x = torch.rand(n, channels, 64, 64)
+        with torch.no_grad():
+            outputs = mine(x)
+        answers = session.run(None, {"image": x.numpy()})
+        for expected, answer in zip([outputs.logit, *outputs.attention], answers, strict=True):
+            np.testing.assert_allclose(answer, expected.numpy(), atol=1e-4, rtol=1e-4)
+
+
 def test_a_difference_is_refused_and_leaves_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(export, "TOLERANCE", -1.0)
     with pytest.raises(ModelError, match="the exported network differs from the trained one"):

