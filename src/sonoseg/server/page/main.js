@@ -245,7 +245,9 @@ class App {
     });
     saver.addEventListener("conflict", ({ detail }) => this.conflict(detail));
     review.addEventListener("conflict", ({ detail }) => this.reviewConflict(detail));
+    review.addEventListener("changed", () => saver.anything || this.showSaved("saving"));
     review.addEventListener("saved", () => {
+      if (!saver.anything && !review.changed) this.showSaved("saved");
       if (this.item?.status === "new") this.learn({ status: "read" });
     });
   }

@@ -30,6 +30,7 @@ export class Review extends EventTarget {
       this.changed = true;
       this.soon();
       this.heads();
+      this.dispatchEvent(new Event("changed"));
     });
     setInterval(() => this.time(), 1000);
   }

@@ -177,8 +177,10 @@ export class View {
     context.font = "600 13px system-ui, sans-serif";
     context.textBaseline = "middle";
     const wide = context.measureText(text).width;
-    const left = Math.max(4, Math.min(x + 10, this.size.width - wide - 6));
-    const middle = Math.max(10, Math.min(y, this.size.height - 10));
+    const right = this.size.width - wide - 6;
+    const left = Math.max(4, Math.min(x + 10, right));
+    // Pushed back over its own line it would hide it: then it stands above.
+    const middle = Math.max(10, Math.min(left < x ? y - 20 : y, this.size.height - 10));
     context.lineJoin = "round";
     context.strokeStyle = "rgb(0 0 0 / .8)";
     context.lineWidth = 3.5;
