@@ -21,12 +21,13 @@ from sonoseg.imaging.components import label
 from sonoseg.server.grow import grow
 
 _SIDE = 192  # the small grid's longer side is at most this
-_NEAR = 0.8  # a click this near, in radii of the lesion, moves its contour
+_NEAR = 0.5  # a click this near, in radii of the lesion, moves its contour
 _SAME = 2.0  # a click this near may make a region that grows together with it
 _CORE = 0.75  # a click outside, this deep in a lesion (of the deepest), removes the whole
-_SPREAD = 1.5  # how far along the contour a click works, in depths of the click
+_SPREAD = 1.0  # how far along the contour a click works, in depths of the click
 _SPREAD_RADIUS = 0.45  # and at least, in radii of the lesion
-_APART = 0.7  # but no further than this share of the way to another click
+_APART = 0.5  # but no further than this share of the way to another click
+_PAST = 1.2  # how far the contour passes a click, in depths of the click
 
 
 class Point(NamedTuple):
@@ -167,7 +168,7 @@ def _moved(lesion: NDArray[np.bool_], point: Point, earlier: Sequence[Point]) ->
         for side, span, place in zip(near.distance.shape, near.box, point[:2], strict=True)
     )
     squares = rows[:, None] ** 2 + columns[None] ** 2
-    way = (2 if point.inside else -2) * near.depth
+    way = (1 + _PAST) * near.depth * (1 if point.inside else -1)
     change = way * np.exp(squares / np.float32(-2 * spread**2), dtype=np.float32)
     part = lesion[near.box]
     distance, change = (near.back(values, part.shape) for values in (near.distance + change, change))

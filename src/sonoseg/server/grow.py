@@ -18,16 +18,16 @@ _RAYS, _STEPS = 72, 90
 _NEAREST = 3.0  # the first step, pixels
 _REACH = 0.5  # the last one, of the picture's longer side
 _SIDE = 320  # the picture is reduced to about this, its longer side
-_WINDOW = 5  # steps on both sides that a contrast is taken over
-_EDGE = 1.0  # worth of a contrast of grey, in its standard deviations
-_FALL = 2.0  # worth of a fall of probability by 1
-_WITHIN = 0.3  # worth of what lies within
-_LEVEL = 0.3  # the probability that is neither for nor against
-_USUAL = 0.11  # radius of a lesion, of the picture's longer side
-_UNUSUAL = 0.02  # cost of another one
-_JUMP = 0.15  # cost of a step between two rays, squared
+_WINDOW = 7  # steps on both sides that a contrast is taken over
+_EDGE = 1.5  # worth of a contrast of grey, in its standard deviations
+_FALL = 4.5  # worth of a fall of probability by 1
+_WITHIN = 0.11  # worth of what lies within
+_LEVEL = 0.22  # the probability that is neither for nor against
+_USUAL = 0.16  # radius of a lesion, of the picture's longer side
+_UNUSUAL = 0.005  # cost of another one
+_JUMP = 0.05  # cost of a step between two rays, squared
 _BARRED = 5.0  # cost of a step where the contour may not be
-_MOVES = 2  # steps from ray to ray, at most
+_MOVES = 3  # steps from ray to ray, at most
 
 
 def grow(
