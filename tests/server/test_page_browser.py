@@ -84,6 +84,15 @@ def page(browser: Any, address: str) -> Iterator[Any]:
     assert faults == []
 
 
+@pytest.fixture(scope="module")
+def logic(browser: Any, address: str) -> Iterator[Any]:
+    """One tab for all tests of modules that do not touch the page."""
+    tab = browser.new_page()
+    tab.goto(address)
+    yield tab
+    tab.close()
+
+
 def run(tab: Any, code: str, argument: Any = None) -> Any:
     """Run code on the page's modules: `code` is the body of an async function of `given`."""
     return tab.evaluate(
@@ -130,10 +139,10 @@ def capsules(shape: tuple[int, int], places: list[tuple[float, float]], radius: 
     return drawn
 
 
-def test_a_stroke_is_all_pixels_whose_middle_the_brush_covers(page: Any) -> None:
+def test_a_stroke_is_all_pixels_whose_middle_the_brush_covers(logic: Any) -> None:
     for ends, radius in (((5.2, 7.9), (31.4, 20.1)), 6.3), (((-4.0, 2.0), (70.0, 39.0)), 2.5):
         found = run(
-            page,
+            logic,
             MASK
             + "const [from, to] = given.ends; mask.stroke({x: from[0], y: from[1]}, {x: to[0], y: to[1]},"
             " given.radius, 1); return [...mask.data];",
@@ -142,7 +151,7 @@ def test_a_stroke_is_all_pixels_whose_middle_the_brush_covers(page: Any) -> None
         assert found == flat(capsules((40, 57), list(ends), radius))
 
 
-def test_a_polygon_is_filled_by_the_even_odd_rule(page: Any) -> None:
+def test_a_polygon_is_filled_by_the_even_odd_rule(logic: Any) -> None:
     corners = [(4.3, 3.1), (50.2, 9.7), (11.9, 33.8), (30.1, 1.2), (44.4, 38.9)]  # crosses itself
     rows, columns = np.indices((40, 57)) + 0.5
     inside = np.zeros((40, 57), dtype=bool)
@@ -150,7 +159,7 @@ def test_a_polygon_is_filled_by_the_even_odd_rule(page: Any) -> None:
         crosses = (rows >= ay) != (rows >= by)
         inside ^= crosses & (columns > ax + (rows - ay) / (by - ay) * (bx - ax))
     found = run(
-        page,
+        logic,
         MASK + "mask.polygon(given.corners.map(([x, y]) => ({x, y})), 1); return [...mask.data];",
         {"w": 57, "h": 40, "mask": [0] * (57 * 40), "corners": corners},
     )
@@ -158,13 +167,13 @@ def test_a_polygon_is_filled_by_the_even_odd_rule(page: Any) -> None:
 
 
 @pytest.mark.parametrize("seed", [1, 2])
-def test_a_lesion_is_removed_with_its_diagonal_neighbours_and_nothing_else(page: Any, seed: int) -> None:
+def test_a_lesion_is_removed_with_its_diagonal_neighbours_and_nothing_else(logic: Any, seed: int) -> None:
     mask = blob(seed)
     labels, count = ndimage.label(mask, np.ones((3, 3)))
     assert count > 1
     row, column = np.argwhere(labels == 1)[0].tolist()
     found = run(
-        page,
+        logic,
         MASK + "const gone = mask.removeLesion(...given.at); return [gone, [...mask.data], mask.count()];",
         {"w": 57, "h": 40, "mask": flat(mask), "at": [row, column]},
     )
@@ -173,11 +182,11 @@ def test_a_lesion_is_removed_with_its_diagonal_neighbours_and_nothing_else(page:
 
 
 @pytest.mark.parametrize("seed", [3, 4])
-def test_the_contour_is_that_of_the_results(page: Any, seed: int) -> None:
+def test_the_contour_is_that_of_the_results(logic: Any, seed: int) -> None:
     """As the report draws it: the borders through the middles of the pixel edges, area by area."""
     mask = blob(seed)
     drawn = run(
-        page,
+        logic,
         MASK + "const { rings, softened } = await load('contour.js'); return rings(mask).map(softened);",
         {"w": 57, "h": 40, "mask": flat(mask)},
     )
@@ -187,7 +196,7 @@ def test_the_contour_is_that_of_the_results(page: Any, seed: int) -> None:
         x, y = np.array(line[0::2]), np.array(line[1::2])
         area += float((x * np.roll(y, -1) - y * np.roll(x, -1)).sum()) / 2
     corners = run(
-        page,
+        logic,
         MASK + "const { rings } = await load('contour.js'); return rings(mask);",
         {"w": 57, "h": 40, "mask": flat(mask)},
     )
@@ -199,10 +208,10 @@ def test_the_contour_is_that_of_the_results(page: Any, seed: int) -> None:
     assert abs(area - exact) < 0.25 * exact
 
 
-def test_png_is_written_and_read_without_a_change(page: Any) -> None:
+def test_png_is_written_and_read_without_a_change(logic: Any) -> None:
     mask = blob(5)
     written = run(
-        page,
+        logic,
         MASK + "const { encodeGrey } = await load('png.js');"
         "const png = await encodeGrey(given.w, given.h, mask.toGrey());"
         "return [...new Uint8Array(await png.arrayBuffer())];",
@@ -214,14 +223,14 @@ def test_png_is_written_and_read_without_a_change(page: Any) -> None:
 
 
 @pytest.mark.parametrize("mode", ["L", "1", "RGB"])
-def test_png_of_others_is_read(page: Any, mode: str) -> None:
+def test_png_of_others_is_read(logic: Any, mode: str) -> None:
     grey = np.random.default_rng(6).integers(0, 256, (40, 57), dtype=np.uint8)
     grey[10:30] = np.arange(57, dtype=np.uint8) * 3  # smooth, so that the writer takes filters
     picture = Image.fromarray(grey).convert(mode, dither=Image.Dither.NONE)
     buffer = io.BytesIO()
     picture.save(buffer, "PNG")
     found = run(
-        page,
+        logic,
         "const { greys } = await load('picture.js');"
         "const { width, height, values } = await greys(Uint8Array.from(given).buffer);"
         "return [width, height, [...values]];",
@@ -230,11 +239,11 @@ def test_png_of_others_is_read(page: Any, mode: str) -> None:
     assert found == [57, 40, np.asarray(picture.convert("L")).ravel().tolist()]
 
 
-def test_undo_and_redo_go_all_the_way(page: Any) -> None:
+def test_undo_and_redo_go_all_the_way(logic: Any) -> None:
     """Three hundred random edits, all taken back, all done again."""
     assert (
         run(
-            page,
+            logic,
             """
         const { Mask } = await load('mask.js');
         const { History } = await load('history.js');
@@ -266,10 +275,10 @@ def test_undo_and_redo_go_all_the_way(page: Any) -> None:
     )
 
 
-def test_the_place_under_the_pointer_stays_there_while_zooming(page: Any) -> None:
+def test_the_place_under_the_pointer_stays_there_while_zooming(logic: Any) -> None:
     assert (
         run(
-            page,
+            logic,
             """
         const { Viewport } = await load('geometry.js');
         const view = new Viewport();
@@ -289,9 +298,9 @@ def test_the_place_under_the_pointer_stays_there_while_zooming(page: Any) -> Non
     )
 
 
-def test_callipers_measure_in_millimetres_where_pixels_are_not_square(page: Any) -> None:
+def test_callipers_measure_in_millimetres_where_pixels_are_not_square(logic: Any) -> None:
     found = run(
-        page,
+        logic,
         "const { length, angle, sayLength } = await load('geometry.js');"
         "const [a, b] = [{x: 10, y: 20}, {x: 40, y: 60}];"
         "const mm = length(a, b, [0.1, 0.2]), px = length(a, b, null);"
@@ -302,9 +311,9 @@ def test_callipers_measure_in_millimetres_where_pixels_are_not_square(page: Any)
     assert found[5] == pytest.approx(45)
 
 
-def test_time_is_counted_while_somebody_reads(page: Any) -> None:
+def test_time_is_counted_while_somebody_reads(logic: Any) -> None:
     found = run(
-        page,
+        logic,
         """
         const { Stopwatch } = await load('stopwatch.js');
         let now = 0;
@@ -321,7 +330,7 @@ def test_time_is_counted_while_somebody_reads(page: Any) -> None:
     assert found == [5, 165, 165, 60]
 
 
-def test_keys_go_by_the_names_of_the_table(page: Any) -> None:
+def test_keys_go_by_the_names_of_the_table(logic: Any) -> None:
     pressed = [
         ({"key": "z"}, "z"),
         ({"key": "Z", "shiftKey": True}, "Shift+Z"),
@@ -333,7 +342,7 @@ def test_keys_go_by_the_names_of_the_table(page: Any) -> None:
         ({"key": "b", "altKey": True}, None),
     ]
     found = run(
-        page,
+        logic,
         "const { nameOf } = await load('keys.js'); return given.map(nameOf);",
         [key for key, _ in pressed],
     )
