@@ -64,6 +64,14 @@ def test_onnx_equals_torch_with_another_encoder(tmp_path: Path, channels: int) -
             np.testing.assert_allclose(answer, expected.numpy(), atol=1e-4, rtol=1e-4)
 
 
+def test_the_file_tells_nothing_of_the_machine_that_made_it(tmp_path: Path) -> None:
+    """torch's exporter notes beside each node the lines of code, with their places, that led to it."""
+    write_onnx(network("grid"), tmp_path / "model.onnx", 64)
+    held = (tmp_path / "model.onnx").read_bytes()
+    assert str(Path(export.__file__).parent).encode() not in held
+    assert b".py" not in held
+
+
 def test_a_difference_is_refused_and_leaves_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(export, "TOLERANCE", -1.0)
     with pytest.raises(ModelError, match="the exported network differs from the trained one"):

@@ -72,8 +72,21 @@ def write_onnx(network: AttentionUNet, path: Path, size: int) -> list[str]:
                 dynamo=True,
                 external_data=False,
             )
+        _without_notes(temporary)
         _same(wrapped, temporary, example)
     return attention
+
+
+def _without_notes(path: Path) -> None:
+    """Take out what torch's exporter notes beside each node: the lines of code, with their places here."""
+    import onnx
+
+    model = onnx.load(path)
+    graph = model.graph
+    for part in (graph, *graph.node, *graph.initializer, *graph.value_info, *graph.input, *graph.output):
+        part.ClearField("metadata_props")
+        part.ClearField("doc_string")
+    onnx.save(model, path)
 
 
 def _same(wrapped: nn.Module, path: Path, example: Tensor) -> None:
