@@ -2,10 +2,10 @@
 
     python benchmarks/smart_click.py ../data/busi --split split.json --images 30
 
-The clicker clicks the middle of the largest wrong region, where it is deepest inside, and sends all its clicks
-so far, until Dice reaches 0.95 or it has clicked `--most` times. Three tasks: from an empty mask with the
-network's probability, the same without one, and from the model's own mask. With --split only validation images
-of its fold take part, of which the first `--skip` are left out. Their order is drawn by `--seed`.
+The clicker clicks the middle of the largest wrong region, where it is deepest inside, and sends all its
+clicks so far, until Dice reaches 0.95 or it has clicked `--most` times. Three tasks: from an empty mask with
+the network's probability, the same without one, and from the model's own mask. With --split only validation
+images of its fold take part, of which the first `--skip` are left out. Their order is drawn by `--seed`.
 """
 
 from __future__ import annotations

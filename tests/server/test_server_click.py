@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy.ndimage import distance_transform_edt, gaussian_filter
@@ -162,6 +162,7 @@ def test_every_click_is_heeded_and_the_same_twice(
 
 
 @settings(max_examples=40)
+@example(60, 130, True)  # nothing is there, and the region reaches far
 @given(st.integers(60, 220), st.integers(130, 270), st.booleans())
 def test_a_far_lesion_is_untouched(row: int, column: int, inside: bool) -> None:
     far = disc(SHAPE, 30, 30, 18) | disc(SHAPE, 275, 375, 15)

@@ -17,12 +17,13 @@ from PIL import Image
 from scipy.ndimage import distance_transform_edt
 
 from sonoseg.errors import ShapeError, UsageError
-from sonoseg.imaging.components import label
+from sonoseg.imaging.components import grow_box, label
 from sonoseg.server.grow import grow
 
 _SIDE = 192  # the small grid's longer side is at most this
 _NEAR = 0.5  # a click this near, in radii of the lesion, moves its contour
 _SAME = 2.0  # a click this near may make a region that grows together with it
+_GAP = 0.015  # between a new region and other lesions, of the picture's longer side
 _CORE = 0.75  # a click outside, this deep in a lesion (of the deepest), removes the whole
 _SPREAD = 1.0  # how far along the contour a click works, in depths of the click
 _SPREAD_RADIUS = 0.45  # and at least, in radii of the lesion
@@ -86,7 +87,12 @@ def _include(
         if distance <= _SAME * radius:
             barred = mask & ~lesion
     outside = np.array([(q.row, q.column) for q in earlier if not q.inside], dtype=np.intp).reshape(-1, 2)
-    return mask | grow(pixels, probability, (point.row, point.column), barred, outside)
+    grown = grow(pixels, probability, (point.row, point.column), barred, outside)
+    if barred.any():  # lesions that are not meant do not grow together with it
+        gap = max(2, round(_GAP * max(mask.shape)))
+        numbers, _ = label(grown & ~grow_box(barred, gap, gap))
+        grown = (numbers == numbers[point.row, point.column]) & (numbers > 0)
+    return np.asarray(mask | grown)
 
 
 def _exclude(mask: NDArray[np.bool_], point: Point, earlier: Sequence[Point]) -> NDArray[np.bool_]:
