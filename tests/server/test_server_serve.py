@@ -6,8 +6,10 @@ import http.client
 import json
 import os
 import re
+import shutil
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import time
@@ -194,3 +196,24 @@ def test_five_hundred_megabytes_over_a_socket(tmp_path: Path, dark_model: Path) 
         assert sent < 100 << 20  # it hung up long before the end
         assert ask(port, "GET", "/health")[0] == 200
         assert not list((tmp_path / "state" / "incoming").iterdir())
+
+
+@pytest.mark.skipif(shutil.which("openssl") is None, reason="no openssl to make a certificate with")
+def test_https(tmp_path: Path, dark_model: Path) -> None:
+    cert, key = tmp_path / "cert.pem", tmp_path / "key.pem"
+    subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
+        + ["-keyout", str(key), "-out", str(cert), "-days", "2", "-subj", "/CN=localhost"]
+        + ["-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1"],
+        check=True,
+        capture_output=True,
+        timeout=60,
+    )
+    words = ["--state", str(tmp_path / "state"), "--model", str(dark_model), "--runtime", "onnx"]
+    with running(*words, "--certfile", str(cert), "--keyfile", str(key)) as (_, port, told):
+        assert f"https://127.0.0.1:{port}/" in told
+        trusted = ssl.create_default_context(cafile=str(cert))
+        connection = http.client.HTTPSConnection("127.0.0.1", port, timeout=60, context=trusted)
+        connection.request("GET", "/health")
+        assert json.loads(connection.getresponse().read()) == {"status": "ok"}
+        connection.close()

@@ -302,6 +302,23 @@ def test_a_folder_that_cannot_be_written_to_is_read(
         folder.chmod(0o755)
 
 
+def test_saves_that_only_the_wal_holds_are_not_passed_over(
+    fill: Fill, ordinary_rights: Any, open_folder: Path
+) -> None:
+    folder = open_folder / "state"
+    with Store(folder) as made:
+        fill(made)
+        wal = (folder / "state.sqlite-wal").read_bytes()
+        assert wal
+    (folder / "state.sqlite-wal").write_bytes(wal)  # as a killed server leaves it
+    folder.chmod(0o555)
+    try:
+        with ordinary_rights(), pytest.raises(OutputError, match="was killed"):
+            Store(folder, read_only=True)
+    finally:
+        folder.chmod(0o755)
+
+
 def test_what_is_no_state_is_left_alone(tmp_path: Path) -> None:
     with pytest.raises(OutputError, match="no state"):
         Store(tmp_path, read_only=True)

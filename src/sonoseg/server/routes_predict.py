@@ -5,8 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 from collections.abc import Callable
-from dataclasses import replace
-from typing import Annotated, Any
+from typing import Annotated
 
 import numpy as np
 from fastapi import APIRouter, Query, Request
@@ -17,7 +16,6 @@ from sonoseg import RESEARCH_ONLY, __version__
 from sonoseg.findings.lesions import measure
 from sonoseg.imaging.calibration import Scale
 from sonoseg.imaging.frame import Frame
-from sonoseg.imaging.frames import FrameRef, read
 from sonoseg.inference.segmentation import Segmentation
 from sonoseg.outputs.entries import Entry
 from sonoseg.outputs.schema import ModelIdentity, PictureResult
@@ -25,7 +23,7 @@ from sonoseg.outputs.tables import image_object
 from sonoseg.server.context import Server, ServerPart, in_thread
 from sonoseg.server.problems import problems
 from sonoseg.server.refusals import Unusable
-from sonoseg.server.uploads import Arrived, look, parse_spacing, receive
+from sonoseg.server.uploads import Arrived, parse_spacing, read_one, receive
 
 router = APIRouter()
 
@@ -103,24 +101,14 @@ async def predict(
     try:
         if len(form.files) != 1:
             raise Unusable(f"{len(form.files)} files", where="files", remedy="Send one")
-        picture = await in_thread(lambda: look(form.files[0], server.settings.limits, spacing=given))
-        if picture.frames > 1 and (frame is None or frame >= picture.frames):
-            raise Unusable(
-                f"a clip of {picture.frames} frames", where=picture.name, remedy="Say which, with frame"
-            )
-        ref = FrameRef(picture.path, frame if picture.frames > 1 else None)
         # Not where a network's thread waits: the file is gone when this request ends.
-        whole = await in_thread(lambda: _read(ref, form.files[0], given))
+        whole = await in_thread(
+            lambda: read_one(form.files[0], server.settings.limits, spacing=given, number=frame)
+        )
     finally:
         await in_thread(form.discard)
     found = await asyncio.wrap_future(server.predictions.once(_give(whole)))
     return await in_thread(lambda: _told(server, form.files[0], found, mask=mask))
-
-
-def _read(ref: FrameRef, arrived: Arrived, spacing: Any) -> Frame:
-    frame = read(ref, spacing=spacing)
-    stem = arrived.name.rpartition(".")[0] or arrived.name
-    return replace(frame, name=stem if ref.index is None else f"{stem}_f{ref.index:04}")
 
 
 def _give(frame: Frame) -> Callable[[], Frame]:

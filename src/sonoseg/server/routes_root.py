@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from importlib.resources import files
 from pathlib import Path
 from typing import Annotated, Literal
@@ -143,6 +144,10 @@ def page() -> FileResponse:
 
 class PageFiles(StaticFiles):
     """The page's own files: asked for anew each time, and sent where they changed."""
+
+    def lookup_path(self, path: str) -> tuple[str, os.stat_result | None]:
+        """The file for a path; none for one with a null byte, over which older Starlettes stumble."""
+        return ("", None) if "\0" in path else super().lookup_path(path)
 
     def file_response(self, *args: object, **options: object) -> Response:
         """The file, or that the browser has it already."""

@@ -15,7 +15,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -41,7 +41,7 @@ from sonoseg.server.items import (
     Status,
     Tool,
 )
-from sonoseg.server.refusals import Forbidden, NotThere, Stale, WrongStatus
+from sonoseg.server.refusals import Forbidden, Full, NotThere, Stale, WrongStatus
 from sonoseg.server.reviews import Review
 from sonoseg.server.rows import entry_of, item_of, note, now, review_of, row_of, source_of, unread
 
@@ -225,7 +225,8 @@ class Store:
             return path.read_bytes()
         made = pictures.thumbnail_png(self.frame(identity).pixels)
         if not self.read_only:
-            durable.write(path, made)
+            with suppress(OutputError, Full):  # on a full disk it is made again
+                durable.write(path, made)
         return made
 
     # Predictions
@@ -492,12 +493,6 @@ class Store:
             row_of(connection, identity)
             rows = connection.execute("SELECT * FROM log WHERE id = ? ORDER BY entry", (identity,)).fetchall()
         return [entry_of(row) for row in rows]
-
-    def check(self) -> None:
-        """Raise what a change would raise at: Busy, Full, Forbidden."""
-        self._may_change()
-        with self._database.change():
-            pass
 
     # Inside
 

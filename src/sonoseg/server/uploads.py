@@ -8,7 +8,7 @@ import unicodedata
 import uuid
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -20,6 +20,7 @@ from python_multipart.multipart import MultipartParser, parse_options_header
 from sonoseg.errors import InputError, OutputError, SonosegError, first_line
 from sonoseg.imaging.calibration import Calibration, Origin, Spacing
 from sonoseg.imaging.dicom import Clip, is_dicom
+from sonoseg.imaging.frame import Frame
 from sonoseg.imaging.limits import check_file
 from sonoseg.imaging.read import FORMATS, read_frame
 from sonoseg.server.durable import refused
@@ -267,9 +268,35 @@ def look(
         )
 
 
-def _look_at_dicom(arrived: Arrived, limits: Limits, spacing: Spacing | None, origin: Origin) -> Picture:
+def read_one(
+    arrived: Arrived, limits: Limits, *, spacing: Spacing | None = None, number: int | None = None
+) -> Frame:
+    """Read a file that is not to be kept; its name is the frame's.
+
+    number: which frame of a clip. Raises InputError as `look` does, and where a clip has no such frame.
+    """
+    stem = arrived.name.rpartition(".")[0] or arrived.name
+    with _named(arrived):
+        check_file(arrived.path)
+        if not is_dicom(arrived.path):
+            with arrived.path.open("rb") as file:
+                _check_header(file, limits)
+            return replace(read_frame(arrived.path, spacing=spacing), name=stem)
+        with _open_clip(arrived, limits, spacing, "given") as clip:
+            if clip.count == 1:
+                return replace(clip.frame(0), name=stem)
+            if number is None:
+                raise InputError(
+                    f"a clip of {clip.count} frames, where one picture is needed", remedy="Say which frame"
+                )
+            return replace(clip.frame(number), name=f"{stem}_f{number:04}")
+
+
+def _open_clip(arrived: Arrived, limits: Limits, spacing: Spacing | None, origin: Origin) -> Clip:
+    """A clip within the limits, told by its header; to be closed."""
     inflated = INFLATED * limits.max_bytes
-    with Clip(arrived.path, spacing=spacing, origin=origin, inflated=inflated) as clip:
+    clip = Clip(arrived.path, spacing=spacing, origin=origin, inflated=inflated)
+    try:
         height, width = clip.shape
         _check_size(width, height, limits)
         if clip.count > limits.max_frames:
@@ -277,6 +304,15 @@ def _look_at_dicom(arrived: Arrived, limits: Limits, spacing: Spacing | None, or
                 f"a clip of {clip.count:,} frames; this server takes {limits.max_frames:,}",
                 remedy="Cut it, or start the server with --max-frames",
             )
+    except BaseException:
+        clip.close()
+        raise
+    return clip
+
+
+def _look_at_dicom(arrived: Arrived, limits: Limits, spacing: Spacing | None, origin: Origin) -> Picture:
+    with _open_clip(arrived, limits, spacing, origin) as clip:
+        height, width = clip.shape
         clip.frame(0)
         known = clip.calibration
         return Picture(
