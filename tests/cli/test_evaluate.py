@@ -46,7 +46,7 @@ def study(given: tuple[object, ...], tmp_path_factory: pytest.TempPathFactory) -
 def test_passes_are_averaged_on_request(
     given: tuple[object, ...], study: tuple[Path, str], tmp_path: Path
 ) -> None:
-    run(*given, "--tta", "flip", "--out", tmp_path / "flip")
+    run(*given, "--tta", "flip", "--threads", 1, "--out", tmp_path / "flip")
     flip, plain = (json.loads((f / "summary.json").read_text("utf-8")) for f in (tmp_path / "flip", study[0]))
     assert (flip["model"]["tta"], plain["model"]["tta"]) == ("flip", "none")
     assert flip["calibration"]["whole"] != plain["calibration"]["whole"]

@@ -3,7 +3,8 @@
 import pytest
 
 from sonoseg.network import build
-from sonoseg.network.summary import summary
+from sonoseg.network.presets import PRESETS
+from sonoseg.network.summary import cost, summary
 
 # The seed's figure: each part's output as rows, columns, channels.
 FIGURE = {
@@ -65,3 +66,10 @@ def test_summary_leaves_the_network_as_it_was() -> None:
     summary(network, 64)
     assert network.training
     assert not any(module._forward_hooks for module in network.modules())
+
+
+def test_the_cost_is_the_sum_of_the_table() -> None:
+    for name in ("quick", "sonoseg"):
+        rows = summary(build(name), 64)
+        expected = (sum(row.parameters for row in rows), sum(row.macs for row in rows))
+        assert cost(PRESETS[name], 64) == expected

@@ -63,6 +63,10 @@ def study(
         )
 
 
+_ON_FILE_ONLY = ("missed, smallest quarter", "ECE, foreground", "parameters", "GMAC")
+"""Columns for which a terminal is too narrow."""
+
+
 class _Teller:
     """A line on stderr as a process begins and ends, so that a log shows where a study stands."""
 
@@ -104,9 +108,11 @@ def _show(report: Report) -> None:
     for evaluation in report.table["evaluations"]:
         for heads, cells in (figure_cells(report.table, evaluation), difference_cells(evaluation)):
             if cells:
-                shown = Table(*map(escape, heads), title=escape(evaluation["name"]), title_justify="left")
+                keep = [place for place, head in enumerate(heads) if head not in _ON_FILE_ONLY]
+                titles = [escape(heads[place]) for place in keep]
+                shown = Table(*titles, title=escape(evaluation["name"]), title_justify="left")
                 for row in cells:
-                    shown.add_row(*map(escape, row))
+                    shown.add_row(*(escape(row[place]) for place in keep))
                 out.print(shown)
         for caution in evaluation["cautions"]:
             out.print(f"[yellow]caution:[/] {escape(caution)}")

@@ -21,7 +21,7 @@ def variants(rows: pd.DataFrame) -> Figure:
 
     rows: a row an evaluation, variant and metric, from top to bottom as given: `evaluation`, `variant`,
     `metric` (its title), `value`, `low`, `high` (nan where no interval is known), `seeds` (a list of each
-    seed's own mean, drawn as short strokes).
+    seed's own mean, drawn as short strokes). All are from 0 to 1.
     Raises FigureError for no rows or a missing column.
     """
     need_columns(rows, "variants", *COLUMNS)
@@ -31,9 +31,10 @@ def variants(rows: pd.DataFrame) -> Figure:
     heights = [-(-part["metric"].nunique() // ACROSS) for _, part in bands]
     with look():
         panel = 0.34 * len(names) + 0.95
-        figure = blank(WIDTH, sum(heights) * panel + 0.3 * len(bands) + 0.3)
-        parts = figure.subfigures(len(bands), 1, squeeze=False, height_ratios=heights)[:, 0]
-        for part, (title, own), down in zip(parts, bands, heights, strict=True):
+        sizes = [*(down * panel + 0.3 for down in heights), 0.3]
+        figure = blank(WIDTH, sum(sizes))
+        parts = figure.subfigures(len(sizes), 1, squeeze=False, height_ratios=sizes)[:, 0]
+        for part, (title, own), down in zip(parts[:-1], bands, heights, strict=True):
             part.suptitle(title, x=0.01, ha="left", fontweight="bold")
             metrics = [str(metric) for metric in own["metric"].drop_duplicates()]
             every = part.subplots(down, min(ACROSS, len(metrics)), squeeze=False, sharey=True).ravel()
@@ -63,16 +64,16 @@ def variants(rows: pd.DataFrame) -> Figure:
                 axes.set_yticks(range(len(names)), names)
                 axes.set_ylim(len(names) - 0.4, -0.75)
                 axes.margins(x=0.15)
+                left, right = axes.get_xlim()
+                axes.set_xlim(max(left, -0.08), min(right, 1.08))  # every metric is a share
                 axes.set_xlabel(metric)
                 axes.xaxis.set_major_locator(MaxNLocator(4))
                 grid(axes, "x")
-        figure.text(
-            0.995,
-            0.002,
-            "bars: 95 % interval over groups; strokes: each seed's mean",
-            ha="right",
-            va="bottom",
+        parts[-1].text(
+            0.005,
+            0.5,
+            "Bars: 95 % interval over groups. Strokes: each seed's mean.",
+            va="center",
             fontsize=SMALL,
-            color=INK,
         )
     return figure
