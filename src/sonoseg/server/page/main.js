@@ -318,8 +318,13 @@ class App {
   /** What was drawn in this picture and never reached the server. */
   bringBack(picture) {
     const { id } = picture;
-    const left = this.saver.left(id);
-    if (!left) return;
+    const left = this.viewer.before ? null : this.saver.left(id);
+    if (!left) {
+      // Another tab's edit of just now is on its way to the server, unless that tab is gone: look again.
+      const wait = this.viewer.before ? 1000 : this.saver.leftIn(id);
+      if (wait !== null) setTimeout(() => this.picture === picture && this.bringBack(picture), wait);
+      return;
+    }
     this.saver.forgetLeft(left.name);
     if (left.mask.width !== picture.width || left.mask.height !== picture.height) return;
     if (left.mask.equals(picture.mask)) return;

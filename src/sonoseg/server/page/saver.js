@@ -102,6 +102,19 @@ export class Saver extends EventTarget {
     return null;
   }
 
+  /** Until another tab's unsaved edit of an item counts as left behind, in ms; null where there is none. */
+  leftIn(id) {
+    const ages = this.store.names(`unsaved.${id}.`).filter((name) => name !== this.name(id)).map((name) => {
+      try {
+        return Date.now() - JSON.parse(this.store.get(name)).at;
+      } catch {
+        return OTHER_TAB;
+      }
+    });
+    const youngest = Math.min(...ages);
+    return youngest < OTHER_TAB ? OTHER_TAB - youngest : null;
+  }
+
   forgetLeft(name) {
     this.store.remove(name);
   }
