@@ -2,7 +2,7 @@
 
     python -m sonoseg.training.keras_network MODEL FILE.keras
 
-Runs wherever Keras 3 is installed: beside it nothing but NumPy is imported, for TensorFlow's environments are
+Runs wherever Keras 3 is installed: beside it nothing but NumPy is needed, for TensorFlow's environments are
 often kept apart. Each layer is named as its counterpart in torch (`encoder.0.block.conv1`), so that copying
 weights needs no table. Input "image": float32 (N, S, S, C), (grey / 255 - mean) / std as the card says;
 output: probabilities (N, S, S, 1), the card's temperature applied.
@@ -19,12 +19,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from sonoseg.network.stages import STEM, Stage, stages
+
 if TYPE_CHECKING:
     State = Mapping[str, NDArray[Any]]
 
 _TYPES = {"F32": "<f4", "F16": "<f2", "F64": "<f8", "I64": "<i8", "I32": "<i4"}
 _EPSILON = 1e-5  # torch's batch and instance norm
 _SEED_GATE_EPSILON = 1e-3
+_ENCODER_EPSILON = 1e-3  # EfficientNet's
 
 
 def write_keras(folder: Path, path: Path) -> None:
@@ -46,7 +49,7 @@ def keras_network(options: Mapping[str, Any], size: int, *, temperature: float =
     size: side of the square input, pixels. temperature: the logit is divided by it.
     """
     import keras
-    from keras import layers
+    from keras import layers, ops
 
     widths, rates, kind = options["widths"], options["dropout"], options["normalisation"]
 
@@ -77,8 +80,8 @@ def keras_network(options: Mapping[str, Any], size: int, *, temperature: float =
     def up(x: Any, name: str, how: str) -> Any:
         return layers.UpSampling2D(2, interpolation=how, name=name)(x)
 
-    def gate(skip: Any, signal: Any, level: int, name: str) -> Any:
-        width = widths[level]
+    def gate(skip: Any, signal: Any, name: str) -> Any:
+        width = skip.shape[-1]
         inner = max(1, width // 2)
         if options["gate"] == "seed":
             theta = conv3(skip, width, f"{name}.theta", stride=2, bias=True)
@@ -108,34 +111,90 @@ def keras_network(options: Mapping[str, Any], size: int, *, temperature: float =
 
     x = image = keras.Input((size, size, options["channels"]), name="image")
     bottom = len(widths) - 1
-    if options["stem"] == 2:
-        x = layers.ReLU(name="stem.2")(norm(conv3(x, widths[0], "stem.0", stride=2), "stem.1"))
     skips = []
-    for level in range(bottom):
-        skips.append(block(x, level, f"encoder.{level}.block"))
-        x = layers.MaxPooling2D(2, name=f"encoder.{level}.pool")(skips[-1])
-    x = block(x, bottom, "bottleneck")
+    if options.get("encoder", "plain") == "plain":
+        if options["stem"] == 2:
+            x = layers.ReLU(name="stem.2")(norm(conv3(x, widths[0], "stem.0", stride=2), "stem.1"))
+        for level in range(bottom):
+            skips.append(block(x, level, f"encoder.{level}.block"))
+            x = layers.MaxPooling2D(2, name=f"encoder.{level}.pool")(skips[-1])
+        x = block(x, bottom, "bottleneck")
+    else:
+        *skips, x = _efficientnet(image, options["encoder"])
+    presence = None
+    if options.get("presence"):
+        seen = [layers.GlobalAveragePooling2D(name="presence.mean")(x)]
+        seen.append(layers.GlobalMaxPooling2D(name="presence.peak")(x))
+        presence = layers.Dense(1, name="presence.judge")(layers.Concatenate(name="presence.seen")(seen))
     for step, level in enumerate(reversed(range(bottom))):
         skip = skips[level]
         if options["gate"] != "none":
-            skip = gate(skip, x, level, f"gates.{step}")
+            skip = gate(skip, x, f"gates.{step}")
         x = up(x, f"decoder.{step}.upsample", "nearest")
         x = layers.Concatenate(name=f"decoder.{step}.concatenate")([x, skip])
         x = block(x, level, f"decoder.{step}.block")
     logit = layers.Conv2D(1, 1, name="head")(x)
     if options["stem"] == 2:
         logit = up(logit, "logit", "bilinear")
+    if presence is not None:
+        # See sonoseg.network.presence.both.
+        here = -layers.Reshape((1, 1, 1), name="presence")(presence)
+        logit = -ops.logaddexp(ops.logaddexp(-logit, here), here - logit)
     if temperature != 1.0:
         logit = layers.Rescaling(1 / temperature, name="temperature")(logit)
     probability = layers.Activation("sigmoid", name="probability")(logit)
     return keras.Model(image, probability, name="sonoseg")
 
 
+def _efficientnet(image: Any, kind: Any) -> list[Any]:
+    """Each level's features of that EfficientNet-Lite, finest first (see sonoseg.network.efficientnet).
+
+    The weights come from TensorFlow, and so does the padding: it is Keras' own "same".
+    """
+    from keras import layers
+
+    def conv(x: Any, width: int, kernel: int, stride: int, name: str) -> Any:
+        common = {"strides": stride, "padding": "same", "use_bias": False, "name": f"{name}.conv"}
+        if name.endswith(".depthwise"):
+            x = layers.DepthwiseConv2D(kernel, **common)(x)
+        else:
+            x = layers.Conv2D(width, kernel, **common)(x)
+        return layers.BatchNormalization(epsilon=_ENCODER_EPSILON, name=f"{name}.norm")(x)
+
+    def relu6(x: Any, name: str) -> Any:
+        return layers.ReLU(max_value=6, name=f"{name}.relu6")(x)
+
+    def block(x: Any, stage: Stage, stride: int, name: str) -> Any:
+        inner, y = x.shape[-1] * stage.expand, x
+        if stage.expand > 1:
+            y = relu6(conv(y, inner, 1, 1, f"{name}.expand"), f"{name}.expand")
+        y = relu6(conv(y, inner, stage.kernel, stride, f"{name}.depthwise"), f"{name}.depthwise")
+        y = conv(y, stage.outputs, 1, 1, f"{name}.project")
+        if stride == 1 and stage.outputs == x.shape[-1]:
+            y = layers.Add(name=f"{name}.add")([x, y])
+        return y
+
+    x = relu6(conv(image, STEM, 3, 2, "stem.0"), "stem.1")
+    levels: list[list[tuple[Stage, int]]] = []
+    for stage in stages(kind):
+        if stage.stride == 2 or not levels:
+            levels.append([])
+        levels[-1] += [(stage, stage.stride if number == 0 else 1) for number in range(stage.blocks)]
+    found = []
+    for level, inside in enumerate(levels):
+        place = f"encoder.{level}.blocks" if level < len(levels) - 1 else "bottleneck"
+        for number, (stage, stride) in enumerate(inside):
+            x = block(x, stage, stride, f"{place}.{number}")
+        found.append(x)
+    return found
+
+
 def copy_weights(state: State, network: Any) -> None:
     """Set the network's weights to those of the torch module's state_dict, as arrays.
 
-    Kernels go from (out, in, row, column) to (row, column, in, out). The heads of deep supervision serve
-    training alone and stay behind. Raises ValueError where any other weight is left over or missing.
+    Kernels go from (out, in, row, column) to (row, column, in, out), those of depthwise convolutions to
+    (row, column, channel, 1). The heads of deep supervision serve training alone and stay behind. Raises
+    ValueError where any other weight is left over or missing.
     """
     used: set[str] = set()
 
@@ -143,7 +202,7 @@ def copy_weights(state: State, network: Any) -> None:
         if name not in state:
             raise ValueError(f"the weights lack {name}")
         used.add(name)
-        return state[name]
+        return state[name].astype(np.float32)  # they may be stored in float16
 
     for layer in network.layers:
         kind = type(layer).__name__
@@ -152,6 +211,10 @@ def copy_weights(state: State, network: Any) -> None:
             if layer.use_bias:
                 values.append(take(f"{layer.name}.bias"))
             layer.set_weights(values)
+        elif kind == "DepthwiseConv2D":
+            layer.set_weights([take(f"{layer.name}.weight").transpose(2, 3, 0, 1)])
+        elif kind == "Dense":
+            layer.set_weights([take(f"{layer.name}.weight").T, take(f"{layer.name}.bias")])
         elif kind == "BatchNormalization":
             names = ("weight", "bias", "running_mean", "running_var")
             layer.set_weights([take(f"{layer.name}.{name}") for name in names])
