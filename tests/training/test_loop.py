@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -305,6 +306,23 @@ def test_a_finished_run_is_not_repeated(given: tuple[PreparedSet, Split], phanto
     recipe = load_recipe(Run(phantom_run).recipe)
     assert train(recipe, *given, phantom_run, resume=True).hash
     assert (phantom_run / "model" / "model.onnx").stat().st_mtime_ns == before
+
+
+def test_a_finished_run_makes_its_model_again(
+    given: tuple[PreparedSet, Split], phantom_run: Path, tmp_path: Path
+) -> None:
+    """Where its model was taken away, from the best checkpoint, and stored as its recipe says by now."""
+    run = Run(Path(shutil.copytree(phantom_run, tmp_path / "run")))
+    shutil.rmtree(run.model)
+    run.recipe.write_text(run.recipe.read_text().replace("store: float32", "store: float16"))
+    model = train(load_recipe(run.recipe), *given, run.folder, resume=True)
+    before, after = weights(phantom_run), weights(run.folder)
+    assert after["head.weight"].dtype == np.float16
+    assert all(np.array_equal(after[name], before[name].astype(after[name].dtype)) for name in before)
+    card = ModelCard.read(phantom_run / "model" / "card.json")
+    for key in ("best_epoch", "hours", "split_sha256", "fingerprint", "parts"):
+        assert model.card.training[key] == card.training[key], key
+    assert model.card.data == card.data
 
 
 def test_a_part_without_a_lesion_is_an_error(given: tuple[PreparedSet, Split]) -> None:
