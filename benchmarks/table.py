@@ -24,9 +24,10 @@ from table_inference import (
     process_start,
 )
 from table_parts import Result, footing, memory, shown, table
+from table_server import server_load
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
-PAGES = (DOCS / "benchmarks.md", DOCS / "runtimes.md")
+PAGES = (DOCS / "benchmarks.md", DOCS / "runtimes.md", DOCS / "server.md")
 BLOCK = re.compile(
     r"(?P<head><!-- benchmark: (?P<name>\w+) -->\n).*?(?P<tail><!-- end of benchmark -->)", re.DOTALL
 )
@@ -141,6 +142,7 @@ TABLES: dict[str, Callable[[Result], str]] = {
     "folder_throughput": folder_throughput,
     "layer_profile": layer_profile,
     "precision_loss": precision_loss,
+    "server_load": server_load,
 }
 
 

@@ -106,11 +106,11 @@ class Worker:
         self.close()
 
 
-def memory() -> dict[str, int]:
-    """Resident memory of this process, now and at its most, in bytes (Linux; elsewhere nothing)."""
+def memory(process: int | str = "self") -> dict[str, int]:
+    """Resident memory of a process, now and at its most, in bytes (Linux; elsewhere nothing)."""
     names = {"VmHWM": "peak", "VmRSS": "resident"}
     try:
-        lines = Path("/proc/self/status").read_text("utf-8").splitlines()
+        lines = Path(f"/proc/{process}/status").read_text("utf-8").splitlines()
     except OSError:
         return {}
     found = dict(line.split(":", 1) for line in lines if line.split(":", 1)[0] in names)
