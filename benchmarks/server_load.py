@@ -8,8 +8,8 @@ that is told 503 waits as Retry-After says and asks again: its latency counts fr
 round the same number of pictures goes through the server and then, while it waits, through the whole command
 `sonoseg predict` in a fresh process, which also writes masks, overlays, tables and the page. The clients take
 processor time too, on the same cores: how much is told. `steady` is the folder's speed without its start,
-from the difference between all pictures of a round and a few. A tenth of the predictions come before the first
-round, unmeasured; the server's peak memory after them and at the end shows whether it is flat.
+from the difference between all pictures of a round and a few. A tenth of the predictions come before the
+first round, unmeasured; the server's peak memory after them and at the end shows whether it is flat.
 """
 
 from __future__ import annotations
