@@ -183,19 +183,20 @@ NAMES = ("one.png", "two.png", "three.png")
 
 
 @pytest.fixture(scope="module")
-def way(
-    browser: Any, serving: Callable[..., Any], tmp_path_factory: pytest.TempPathFactory
-) -> tuple[Any, Path]:
-    """A server with an empty list, and its state folder."""
-    state = tmp_path_factory.mktemp("way") / "state"
-    return serving(state), state
+def way(serving: Callable[..., Any], tmp_path_factory: pytest.TempPathFactory) -> tuple[Any, Path]:
+    """A server with the three pictures in its list, and its state folder."""
+    folder = tmp_path_factory.mktemp("way")
+    (folder / "in").mkdir()
+    for name, path in zip(NAMES, samples.paths(), strict=False):
+        shutil.copyfile(path, folder / "in" / name)
+    return serving(folder / "state", str(folder / "in")), folder / "state"
 
 
 def test_from_three_dropped_files_to_the_export(
-    browser: Any, way: tuple[Any, Path], shots: Path, tmp_path: Path
+    browser: Any, serving: Callable[..., Any], tmp_path: Path
 ) -> None:
-    server, state = way
-    reader = Reader(browser, server.address, state)
+    state = tmp_path / "state"
+    reader = Reader(browser, serving(state).address, state)
     tab = reader.tab
     tab.wait_for_selector("#welcome:visible")
 
