@@ -4,11 +4,11 @@
 
 A scripted reader (scripted_reader.py) mends masks of validation images until Dice with the true mask is 0.95:
 with smart click and brush, whichever mends more at each step; with smart clicks (and the brush where they do
-not help); with the brush alone; and with polygons. Each from three starts: the model's mask, an empty one
-with the model's probability behind the smart click, and an empty one without any model. The test part is
-never read. Images are those with a lesion, in an order drawn by --seed; --skip leaves the first out, such as
-those that smart click's constants were chosen on (smart_click.py). Intervals are 95 % bootstrap ones
-over groups, differences are paired.
+not help); with the brush alone; and with polygons; `fastest` is what takes the fewest seconds of these on an
+image. Each from three starts: the model's mask, an empty one with the model's probability behind the smart
+click, and an empty one without any model. The test part is never read. Images are those with a lesion, in an
+order drawn by --seed; --skip leaves the first out, such as those that smart click's constants were chosen on
+(smart_click.py). Intervals are 95 % bootstrap ones over groups, differences are paired.
 
 Seconds are those of the keystroke-level model, not of a person: see `Times`.
 """
@@ -34,6 +34,7 @@ from sonoseg.evaluation.scope import choose_ids, describe, only_sets
 from sonoseg.inference.predictor import Predictor
 
 TOOLS = ("both", "clicks", "brush", "polygon")
+WAYS = (*TOOLS, "fastest")
 STARTS = ("model", "empty", "without")
 """The model's mask; an empty one, smart click with the model's probability; an empty one and no model."""
 COUNTS = ("actions", "click", "stroke", "corners", "seconds")
@@ -132,7 +133,7 @@ def main() -> None:
         **figures(rows),
         "images": rows,
     }
-    for tools in TOOLS:
+    for tools in WAYS:
         fewer = result["difference"][tools]["without"]["actions"]
         print(
             f"{tools}: "
@@ -182,7 +183,22 @@ def one(prepared: PreparedSet, predictor: Predictor, name: str, answer: float) -
                 "dice": [round(value, 4) for value in (work.dice[0], work.dice[-1])],
                 "reached": work.reached,
             }
+    for start in STARTS:
+        row[f"fastest/{start}"] = fastest(row, start)
+        row["actions"][f"fastest/{start}"] = row["actions"][row[f"fastest/{start}"]["tools"]]
     return row
+
+
+def fastest(row: dict[str, Any], start: str) -> dict[str, Any]:
+    """What the tools that take the fewest seconds did; `tools` names them, with the start.
+
+    Brush and polygon ask for no probability: from an empty mask they are the same with a model and without.
+    """
+    labels = [f"{tools}/{start}" for tools in TOOLS if f"{tools}/{start}" in row]
+    if start == "empty":
+        labels += [f"{tools}/without" for tools in TOOLS if f"{tools}/empty" not in row]
+    best = min(labels, key=lambda label: row[label]["seconds"])
+    return {**row[best], "tools": best}
 
 
 def figures(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
@@ -190,7 +206,7 @@ def figures(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
     groups = [row["group"] for row in rows]
     mean: dict[str, Any] = {}
     difference: dict[str, Any] = {}
-    for tools in TOOLS:
+    for tools in WAYS:
         starts = [start for start in STARTS if f"{tools}/{start}" in rows[0]]
         values = {start: np.array([counts(row, tools, start) for row in rows]) for start in starts}
         mean[tools] = {start: _told(values[start], groups) for start in starts}

@@ -176,6 +176,9 @@ def test_figures_are_paired(study: ModuleType) -> None:
                     "click": actions, "corners": 0, "seconds": 2.0 * actions,
                     "dice": [0.96 if actions == 0 else 0.5, 0.96], "reached": True,
                 }  # fmt: skip
+        for start in study.STARTS:
+            made[f"fastest/{start}"] = study.fastest(made, start)
+            made["actions"][f"fastest/{start}"] = made[f"fastest/{start}"]["click"]  # type: ignore[index]
         return made
 
     told = study.figures([row(0, 0, 5), row(1, 3, 6), row(2, 4, 3)])
@@ -185,3 +188,19 @@ def test_figures_are_paired(study: ModuleType) -> None:
     assert fewer["actions"]["mean"] == pytest.approx((5 + 3 - 1) / 3)
     assert (fewer["fewer_with_model"], fewer["more_with_model"]) == (2, 1)
     assert fewer["seconds"]["mean"] == pytest.approx(2 * 7 / 3)
+
+
+def test_the_fastest_is_of_all_tools_that_may_be_used(study: ModuleType) -> None:
+    row = {
+        f"{tools}/{start}": {"seconds": seconds}
+        for (tools, start), seconds in {
+            ("both", "model"): 5.0, ("clicks", "model"): 7.0, ("brush", "model"): 4.0,
+            ("polygon", "model"): 9.0,
+            ("both", "empty"): 8.0, ("clicks", "empty"): 7.5,
+            ("both", "without"): 9.0, ("clicks", "without"): 9.5, ("brush", "without"): 12.0,
+            ("polygon", "without"): 7.0,
+        }.items()
+    }  # fmt: skip
+    assert study.fastest(row, "model")["tools"] == "brush/model"
+    assert study.fastest(row, "empty")["tools"] == "polygon/without"
+    assert study.fastest(row, "without")["tools"] == "polygon/without"
