@@ -24,10 +24,11 @@ from table_inference import (
     process_start,
 )
 from table_parts import Result, footing, memory, shown, table
+from table_reading import reading_time
 from table_server import server_load
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
-PAGES = (DOCS / "benchmarks.md", DOCS / "runtimes.md", DOCS / "server.md")
+PAGES = (DOCS / "benchmarks.md", DOCS / "runtimes.md", DOCS / "server.md", DOCS / "results" / "reading.md")
 BLOCK = re.compile(
     r"(?P<head><!-- benchmark: (?P<name>\w+) -->\n).*?(?P<tail><!-- end of benchmark -->)", re.DOTALL
 )
@@ -143,6 +144,7 @@ TABLES: dict[str, Callable[[Result], str]] = {
     "layer_profile": layer_profile,
     "precision_loss": precision_loss,
     "server_load": server_load,
+    "reading_time": reading_time,
 }
 
 

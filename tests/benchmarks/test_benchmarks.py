@@ -11,7 +11,11 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 STORED = ROOT / "docs" / "results"
-RESULTS = [*sorted((STORED / "benchmarks").glob("*.json")), STORED / "precision_loss.json"]
+RESULTS = [
+    *sorted((STORED / "benchmarks").glob("*.json")),
+    STORED / "precision_loss.json",
+    STORED / "reading_time.json",
+]
 
 WORKER = """
 import sys
