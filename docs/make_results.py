@@ -169,9 +169,15 @@ def ship(run: Path, names: list[str]) -> None:
                 )  # fmt: skip
     folder = shipped()
     folder.mkdir(exist_ok=True)
+    precisions = model.card.precisions
+    if (folder / CARD).is_file() and not precisions:
+        before = Model.load().card
+        # Of the same network in the same files they still hold, whatever was measured since.
+        if before.sha256 == model.card.sha256 and before.temperature == model.card.temperature:
+            precisions = before.precisions
     for name in (*model.card.sha256,):
         shutil.copyfile(model.folder / name, folder / name)
-    model.card.model_copy(update={"results": results}).write(folder / CARD)
+    model.card.model_copy(update={"results": results, "precisions": precisions}).write(folder / CARD)
     Model.load()
 
 

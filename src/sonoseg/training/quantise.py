@@ -21,6 +21,8 @@ from sonoseg.errors import DatasetError, UsageError, missing_extra
 from sonoseg.files import atomic_path, sha256_file
 
 if TYPE_CHECKING:
+    import onnx
+
     from sonoseg.datasets.prepared import PreparedSet
     from sonoseg.datasets.splits import Split
     from sonoseg.model.card import ModelCard
@@ -70,7 +72,7 @@ def write_int8(model: Model, pixels: NDArray[np.uint8], path: Path) -> None:
     Raises MissingExtra without the package onnx, OutputError.
     """
     try:
-        import onnx  # noqa: F401 (the quantiser stands on it)
+        import onnx
         from onnxruntime.quantization import QuantFormat, QuantType, quantize_static
         from onnxruntime.quantization.shape_inference import quant_pre_process
     except ImportError as error:
@@ -86,7 +88,24 @@ def write_int8(model: Model, pixels: NDArray[np.uint8], path: Path) -> None:
             per_channel=True,
             activation_type=QuantType.QUInt8,
             weight_type=QuantType.QInt8,
+            nodes_to_exclude=after_the_convolutions(onnx.load(prepared)),
         )
+
+
+def after_the_convolutions(model: onnx.ModelProto) -> list[str]:
+    """The names of the nodes from which no convolution is reached any more.
+
+    They make the logit of what the last convolutions gave, with the presence head's word: a few exponentials
+    and logarithms, in which 8 bits are too few, and which cost nothing beside a convolution.
+    """
+    leads: set[str] = set()
+    names = []
+    for node in reversed(model.graph.node):  # sorted: what a node leads to stands behind it
+        if node.op_type == "Conv" or leads.intersection(node.output):
+            leads.update(node.input)
+        else:
+            names.append(node.name)
+    return names
 
 
 class _Pictures:
