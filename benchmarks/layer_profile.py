@@ -75,9 +75,7 @@ def profile(model: str | None, runs: int) -> dict[str, dict[str, Any]]:
                 spent[kind] += milliseconds / runs
                 layers[kind].add(one.node_name)
     total = sum(spent.values())
-    return {
-        kind: {"ms": ms, "share": ms / total, "layers": len(layers[kind])} for kind, ms in spent.items()
-    }
+    return {kind: {"ms": ms, "share": ms / total, "layers": len(layers[kind])} for kind, ms in spent.items()}
 
 
 def _kind(node: str, execution: str) -> str:

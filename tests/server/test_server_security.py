@@ -202,9 +202,18 @@ def test_a_long_body_is_cut_off_while_it_streams(tmp_path: Any, dark_predictor: 
         if announced is not None:
             headers.append((b"content-length", str(announced).encode()))
         scope = {
-            "type": "http", "method": method, "path": path, "raw_path": path.encode(),
-            "query_string": b"", "headers": headers, "http_version": "1.1", "scheme": "http",
-            "root_path": "", "server": ("testserver", 80), "client": ("c", 1), "asgi": {"version": "3.0"},
+            "type": "http",
+            "method": method,
+            "path": path,
+            "raw_path": path.encode(),
+            "query_string": b"",
+            "headers": headers,
+            "http_version": "1.1",
+            "scheme": "http",
+            "root_path": "",
+            "server": ("testserver", 80),
+            "client": ("c", 1),
+            "asgi": {"version": "3.0"},
         }
         await app(scope, receive, reply)
         return statuses[0], asked
