@@ -68,7 +68,10 @@ def test_a_failure_takes_along_only_what_stands_on_it() -> None:
     assert last_lines(Path("logs/a.log"))[-1] == "error: it is broken"
 
 
-def test_a_log_is_added_to_and_its_latest_end_is_shown(tmp_path: Path) -> None:
+def test_a_log_is_added_to_and_its_latest_end_is_shown(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     one = task("a", "fail")
     LocalPool().run([one], lambda *_: None)
     LocalPool().run([one], lambda *_: None)
