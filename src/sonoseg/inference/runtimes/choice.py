@@ -9,11 +9,11 @@ from typing import NamedTuple
 from sonoseg.inference.runtimes.base import Engine, Precision
 from sonoseg.model.model import Model
 
-FEW = 100
+FEW = 300
 """Up to so many pictures the engine that starts quickest is through first.
 
-OpenVINO saves some milliseconds a picture and costs some hundred more to start; docs/runtimes.md has the
-measurements.
+OpenVINO in int8 saves some three milliseconds a picture and takes a second longer to start; docs/runtimes.md
+has the measurements.
 """
 
 
