@@ -12,9 +12,8 @@ from torch.nn import functional as F
 class _WideBackward(torch.autograd.Function):
     """The convolution as it is forwards; its gradients in float32.
 
-    oneDNN has no good bfloat16 kernel for the gradients of a depthwise convolution with stride 2 or with 5x5
-    kernels: measured with torch 2.13 on a processor with AMX, float32 took 2 to 9 times less, conversions
-    included, and is the more exact.
+    oneDNN has no quick bfloat16 kernel for the gradients of a depthwise convolution with stride 2 or with 5x5
+    kernels: with torch 2.13, on a processor with AMX, float32 took less time, and it is the more exact.
     """
 
     @staticmethod

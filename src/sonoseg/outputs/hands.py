@@ -1,7 +1,7 @@
 """Processes that measure and write, so that a folder's writing takes no time from the network's thread.
 
 In threads of one process most of the writing would wait for Python's one lock, and keep it from the thread
-that feeds the network: of 300 pictures a fifth more came through with processes, on two cores.
+that feeds the network; the more cores, the more they would wait.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from sonoseg.outputs.entries import Entry
 from sonoseg.outputs.pictures import PictureResults
 
 MANY = 100
-"""From so many pictures on, processes pay for their start: half a second of a core each."""
+"""From so many pictures on, processes pay for their start, which imports what they write with."""
 
 _Told = tuple[Entry, list[str]]
 

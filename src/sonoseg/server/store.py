@@ -429,12 +429,7 @@ class Store:
                     f"the review was saved elsewhere meanwhile: version {version}, not {review.version}",
                     where=identity,
                     remedy="Take in what was saved, and save again",
-                    current={
-                        "revision": row["revision"],
-                        "reader": row["reader"],
-                        "updated_at": row["updated_at"],
-                        "version": version,
-                    },
+                    current=_state(row) | {"version": version},
                 )
             saved = review.model_copy(update={"version": version + 1})
             content = saved.model_dump_json()
@@ -511,11 +506,7 @@ class Store:
                 f"it was changed elsewhere meanwhile: revision {row['revision']}, not {expected}",
                 where=identity,
                 remedy="Take in what was saved, and save again",
-                current={
-                    "revision": row["revision"],
-                    "reader": row["reader"],
-                    "updated_at": row["updated_at"],
-                },
+                current=_state(row),
             )
         if row["status"] == "signed" and not signed:
             raise WrongStatus(
@@ -611,3 +602,8 @@ def _cannot_write(path: Path, error: OSError) -> OutputError:
     )
     made.__cause__ = error
     return made
+
+
+def _state(row: sqlite3.Row) -> dict[str, Any]:
+    """What somebody is told who changes an item that has moved on."""
+    return {name: row[name] for name in ("revision", "reader", "updated_at")}
