@@ -7,6 +7,7 @@ import io
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 import time
@@ -32,6 +33,8 @@ from sonoseg.server.items import Item
 from sonoseg.server.settings import Limits, Settings
 from sonoseg.server.store import Store
 from sonoseg.server.uploads import Arrived, arrive
+
+BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 
 
 class Draw:
@@ -254,3 +257,17 @@ def serving(dark_model: Path) -> Iterator[Callable[..., Serving]]:
             return started
 
         yield start
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    """A Chromium without a window, for the tests of the page."""
+    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    named = os.environ.get("SONOSEG_BROWSER")
+    path = named or next(filter(None, map(shutil.which, BROWSERS)), None)
+    if path is None:
+        pytest.skip("no chromium on this machine; SONOSEG_BROWSER may name one")
+    with playwright.sync_playwright() as driver:
+        started = driver.chromium.launch(executable_path=path, args=["--no-sandbox"])
+        yield started
+        started.close()

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import io
-import os
-import shutil
 import socket
 import threading
 import time
@@ -19,16 +17,14 @@ from PIL import Image
 from scipy import ndimage
 
 pytest.importorskip("fastapi", reason="the extra 'server' is not installed")
-playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 
-import uvicorn  # noqa: E402
+import uvicorn
 
-from sonoseg import Predictor, samples  # noqa: E402
-from sonoseg.outputs.svg import svg_path  # noqa: E402
-from sonoseg.server.app import create_app  # noqa: E402
-from sonoseg.server.settings import Settings  # noqa: E402
-
-BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+from sonoseg import Predictor, samples
+from sonoseg.outputs.svg import svg_path
+from sonoseg.server.app import create_app
+from sonoseg.server.settings import Settings
 
 
 def serve(folder: Path, model: Path, **settings: Any) -> Iterator[str]:
@@ -54,18 +50,6 @@ def serve(folder: Path, model: Path, **settings: Any) -> Iterator[str]:
 @pytest.fixture(scope="module")
 def address(tmp_path_factory: pytest.TempPathFactory, dark_model: Path) -> Iterator[str]:
     yield from serve(tmp_path_factory.mktemp("review") / "state", dark_model)
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    named = os.environ.get("SONOSEG_BROWSER")
-    path = named or next(filter(None, map(shutil.which, BROWSERS)), None)
-    if path is None:
-        pytest.skip("no chromium on this machine; SONOSEG_BROWSER may name one")
-    with playwright.sync_playwright() as driver:
-        started = driver.chromium.launch(executable_path=path, args=["--no-sandbox"])
-        yield started
-        started.close()
 
 
 @pytest.fixture

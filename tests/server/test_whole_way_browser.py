@@ -14,7 +14,7 @@ import os
 import shutil
 import time
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import suppress
 from itertools import pairwise
 from pathlib import Path
@@ -32,7 +32,6 @@ from sonoseg.imaging.read import read_frame  # noqa: E402
 from sonoseg.server.click import Point, smart_click  # noqa: E402
 from sonoseg.server.pictures import fraction_of, mask_of  # noqa: E402
 
-BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 DESK, TABLET = {"width": 1400, "height": 860}, {"width": 820, "height": 1180}
 
 DROP = """async (files) => {
@@ -46,18 +45,6 @@ DROP = """async (files) => {
     document.querySelector("main").dispatchEvent(new DragEvent(kind, options));
   }
 }"""
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    named = os.environ.get("SONOSEG_BROWSER")
-    path = named or next(filter(None, map(shutil.which, BROWSERS)), None)
-    if path is None:
-        pytest.skip("no chromium on this machine; SONOSEG_BROWSER may name one")
-    with playwright.sync_playwright() as driver:
-        started = driver.chromium.launch(executable_path=path, args=["--no-sandbox"])
-        yield started
-        started.close()
 
 
 class Reader:
