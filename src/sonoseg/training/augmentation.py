@@ -21,7 +21,8 @@ class Draw:
     flip: 1 or -1. angle: radians. scale: factor, above one enlarges. stretch: factor on the width, its
     inverse on the height. shift_x, shift_y: share of the side. brightness: added. contrast: factor about
     the mean. gamma: exponent. speckle: standard deviation of multiplied noise. blur: standard deviation in
-    pixels. noise_seed: seeds the noise's pattern.
+    pixels. noise_seed: seeds the noise's pattern. gain_down, gain_across: logarithm of the gain at the lower
+    and the right border, its opposite at the other one.
     """
 
     flip: Tensor
@@ -36,6 +37,8 @@ class Draw:
     speckle: Tensor
     blur: Tensor
     noise_seed: Tensor
+    gain_down: Tensor
+    gain_across: Tensor
 
     def __getitem__(self, which: slice) -> Draw:
         return Draw(**{item.name: getattr(self, item.name)[which] for item in fields(self)})
@@ -70,6 +73,8 @@ def draw(options: AugmentationOptions, n: int, generator: torch.Generator) -> Dr
         speckle=uniform(0, options.speckle),
         blur=uniform(0, options.blur),
         noise_seed=torch.randint(2**31, (n,), generator=generator).double(),
+        gain_down=factor(options.gain).log(),
+        gain_across=factor(options.gain).log() / 2,
     )
 
 
@@ -120,7 +125,7 @@ DARKEST = 1e-6
 
 
 def _look(change: Draw, images: Tensor) -> None:
-    """Grey values, in place: blur, speckle, gamma, contrast and brightness."""
+    """Grey values, in place: blur, speckle, gain, gamma, contrast and brightness."""
 
     def each(values: Tensor) -> Tensor:
         return values.to(images)[:, None, None, None]
@@ -129,6 +134,12 @@ def _look(change: Draw, images: Tensor) -> None:
         images.copy_(_blur(images, change.blur))
     if bool((change.speckle > 0).any()):
         _speckle(images, each(change.speckle), change.noise_seed)
+    if bool((change.gain_down != 0).any()):
+        # As a hand on the sliders of time gain compensation, or a probe that touches on one side only.
+        height, width = images.shape[2:]
+        down = (change.gain_down[:, None] * _middles(height)).exp().to(images)
+        across = (change.gain_across[:, None] * _middles(width)).exp().to(images)
+        images.mul_(down[:, None, :, None]).mul_(across[:, None, None, :])
     # x to the power of gamma: two thirds of the time of pow().
     images.clamp_(DARKEST, 1).log2_().mul_(each(change.gamma)).exp2_()
     mean, contrast = images.mean((2, 3), keepdim=True), each(change.contrast)

@@ -81,11 +81,15 @@ class AugmentationOptions(_Section):
     brightness: Share = Field(0.0, description="grey added, -x..x of full scale")
     contrast: Annotated[float, Field(ge=0, lt=1)] = Field(0.0, description="factor 1-x..1+x about the mean")
     gamma: Annotated[float, Field(ge=0, lt=1)] = Field(0.0, description="exponent 1/(1+x)..1+x")
+    gain: Annotated[float, Field(ge=0)] = Field(
+        0.0,
+        description="factor 1/(1+x)..1+x at the lower border, its inverse at the upper; half as much across",
+    )
     speckle: Share = Field(0.0, description="largest standard deviation of multiplied noise")
     blur: Annotated[float, Field(ge=0)] = Field(0.0, description="largest standard deviation, pixels")
-    crop: Share = Field(0.0, description="chance of black outside a window that keeps the lesions")
+    crop: Share = Field(0.0, description="chance of black outside a window that keeps the lesions whole")
     erase: Share = Field(
-        0.0, description="chance of black outside a window without a lesion: the picture becomes a normal"
+        0.0, description="chance of black outside a window of the same shapes without a lesion: a normal"
     )
     marks: Share = Field(0.0, description="chance of callipers, text, boxes or a pictogram drawn on")
 

@@ -1,8 +1,10 @@
 """Windows: a picture seen through a smaller opening, with its lesions or without them.
 
 Sets hold few normals, and their own frames tell them apart. So lesion pictures lend their healthy tissue, at
-its own scale: black outside a window beside the lesion makes a normal of them. Others are cut down in the
-same way with the lesion kept, or black borders would come to mean "no lesion".
+its own scale: black outside a window beside the lesion makes a normal of them. Others are cut down with the
+lesion kept. Both kinds take their shapes from one drawing, or a shape would come to mean "no lesion": windows
+that were as large as the lesion's place allowed were tall ones, and a network trained on them missed lesions
+in tall pictures.
 """
 
 from __future__ import annotations
@@ -12,11 +14,14 @@ from numpy.typing import NDArray
 
 from sonoseg.training.recipe import AugmentationOptions
 
-LEAST = 0.25
-"""Smallest share of the picture that a window without a lesion shows: less leaves nothing to judge."""
+LEAST = 0.4
+"""Smallest share of the side that a window shows: less leaves nothing to judge."""
 
 MARGIN = 0.02
 """Share of the side that a window without a lesion keeps away from it, as outlines are drawn tight."""
+
+TRIES = 8
+"""Shapes drawn before a picture is left as it is: those count that can be had with and without its lesions."""
 
 
 def draw_window(
@@ -26,38 +31,39 @@ def draw_window(
 
     mask: (H, W), above 0 where there is lesion. Always takes the same number of draws.
     """
-    erase, crop = random.random(2) < (options.erase, options.crop)
-    choice, cuts = random.random(), random.random(4)
-    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-    if erase and len(rows):
-        return _beside(rows, columns, mask.shape, choice)
-    return _around(rows, columns, mask.shape, cuts) if crop else None
-
-
-def _beside(
-    rows: NDArray[np.intp], columns: NDArray[np.intp], shape: tuple[int, ...], choice: float
-) -> tuple[slice, slice] | None:
-    """The tissue left of the lesions, right of them, or above; each as likely as it is large."""
-    height, width = shape
-    away = round(MARGIN * max(shape))
-    windows = [
-        (slice(0, height), slice(0, max(0, int(columns[0]) - away))),
-        (slice(0, height), slice(min(width, int(columns[-1]) + 1 + away), width)),
-        (slice(0, max(0, int(rows[0]) - away)), slice(0, width)),
-    ]
-    areas = np.array([(r.stop - r.start) * (c.stop - c.start) for r, c in windows], dtype=float)
-    areas[areas < LEAST * height * width] = 0
-    if not areas.any():
+    kind, (row, column) = random.random(), random.random(2)
+    shapes = LEAST + (1 - LEAST) * random.random((TRIES, 2))
+    if kind >= options.erase + options.crop:
         return None
-    return windows[int(np.searchsorted(np.cumsum(areas) / areas.sum(), choice, side="right"))]
+    sides = np.array(mask.shape)
+    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+    for shape in np.rint(shapes * sides).astype(int):
+        if not len(rows):
+            # No lesion: any place will do.
+            top, left = ((sides - shape + 1) * (row, column)).astype(int)
+            return _window(top, left, shape)
+        tops, lefts = np.arange(sides[0] - shape[0] + 1), np.arange(sides[1] - shape[1] + 1)
+        away = round(MARGIN * max(mask.shape))
+        whole = np.outer(*(_holds(*pair) for pair in ((tops, shape[0], rows), (lefts, shape[1], columns))))
+        clear = np.logical_or.outer(
+            *(_clears(*pair, away) for pair in ((tops, shape[0], rows), (lefts, shape[1], columns)))
+        )
+        if whole.any() and clear.any():
+            places = np.argwhere(clear if kind < options.erase else whole)
+            top, left = places[int(row * len(places))]
+            return _window(top, left, shape)
+    return None
 
 
-def _around(
-    rows: NDArray[np.intp], columns: NDArray[np.intp], shape: tuple[int, ...], cuts: NDArray[np.float64]
-) -> tuple[slice, slice]:
-    """Up to a third cut off each side, but no lesion."""
-    spans = []
-    for seen, side, (low, high) in zip((rows, columns), shape, cuts.reshape(2, 2) / 3, strict=True):
-        first, last = (int(seen[0]), int(seen[-1]) + 1) if len(seen) else (side, 0)
-        spans.append(slice(min(first, round(low * side)), max(last, side - round(high * side))))
-    return spans[0], spans[1]
+def _window(top: int, left: int, shape: NDArray[np.int_]) -> tuple[slice, slice]:
+    return slice(int(top), int(top + shape[0])), slice(int(left), int(left + shape[1]))
+
+
+def _holds(starts: NDArray[np.int_], length: int, seen: NDArray[np.intp]) -> NDArray[np.bool_]:
+    """For each start along one axis whether the window holds all the lesions' places."""
+    return (starts <= seen[0]) & (starts + length > seen[-1])
+
+
+def _clears(starts: NDArray[np.int_], length: int, seen: NDArray[np.intp], away: int) -> NDArray[np.bool_]:
+    """For each start along one axis whether the window lies wholly before or behind the lesions."""
+    return (starts + length + away <= seen[0]) | (starts - away > seen[-1])
