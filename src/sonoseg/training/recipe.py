@@ -83,7 +83,7 @@ class AugmentationOptions(_Section):
     gamma: Annotated[float, Field(ge=0, lt=1)] = Field(0.0, description="exponent 1/(1+x)..1+x")
     gain: Annotated[float, Field(ge=0)] = Field(
         0.0,
-        description="factor 1/(1+x)..1+x at the lower border, its inverse at the upper; half as much across",
+        description="factor 1/(1+x)..1+x at the lower border, its inverse above; half as much across",
     )
     speckle: Share = Field(0.0, description="largest standard deviation of multiplied noise")
     blur: Annotated[float, Field(ge=0)] = Field(0.0, description="largest standard deviation, pixels")

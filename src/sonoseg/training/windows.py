@@ -21,7 +21,7 @@ MARGIN = 0.02
 """Share of the side that a window without a lesion keeps away from it, as outlines are drawn tight."""
 
 TRIES = 8
-"""Shapes drawn before a picture is left as it is: those count that can be had with and without its lesions."""
+"""Shapes drawn before a picture is left whole: those count that have room with and without its lesions."""
 
 
 def draw_window(
