@@ -167,3 +167,23 @@ def test_draws_stay_in_their_ranges() -> None:
     assert 1 / (1 + o.scale) <= float(change.scale.min()) < float(change.scale.max()) <= 1 + o.scale
     assert float(change.shift_x.abs().max()) <= o.shift
     assert float(change.blur.max()) <= o.blur
+
+
+def test_gain_lights_the_depths_and_dims_the_near_field() -> None:
+    images, masks = torch.full((1, 1, 64, 64), 0.3), torch.zeros(1, 1, 64, 64)
+    bright, _ = apply(still(1, gain_down=0.4), images, masks)
+    rows = bright[0, 0].mean(1)
+    assert bool((rows.diff() > 0).all())
+    assert float(rows[-1] / rows[0]) == pytest.approx(math.exp(2 * 0.4 * 63 / 64), rel=1e-3)
+    assert float(bright[0, 0].mean(0).diff().abs().max()) < 1e-5
+
+
+def test_gain_across_leans_to_one_side_and_none_is_none() -> None:
+    images, masks = torch.full((2, 1, 32, 48), 0.3), torch.zeros(2, 1, 32, 48)
+    changed, _ = apply(still(2, gain_down=1e-6, gain_across=0.2), images, masks)
+    assert bool((changed[0, 0].mean(0).diff() > 0).all())
+    draws = draw(AugmentationOptions(gain=0.5), 500, torch.Generator().manual_seed(1))
+    assert float(draws.gain_down.abs().max()) <= math.log(1.5) + 1e-6
+    assert float(draws.gain_across.abs().max()) <= math.log(1.5) / 2 + 1e-6
+    assert float(draws.gain_down.std()) > 0.1
+    assert not draw(NOTHING, 5, torch.Generator()).gain_down.any()

@@ -27,6 +27,10 @@ def scene(top: int, left: int, height: int, width: int) -> tuple[NDArray[np.uint
 BOXES = st.tuples(st.integers(0, 80), st.integers(0, 80), st.integers(1, 60), st.integers(1, 60))
 
 
+def large_enough(window: tuple[slice, slice]) -> bool:
+    return all(span.stop - span.start >= round(LEAST * SIDE) for span in window)
+
+
 @given(BOXES, SEEDS)
 def test_an_erasing_window_holds_no_lesion_and_enough_tissue(
     box: tuple[int, int, int, int], seed: int
@@ -35,16 +39,28 @@ def test_an_erasing_window_holds_no_lesion_and_enough_tissue(
     window = draw_window(mask, AugmentationOptions(erase=1), np.random.default_rng(seed))
     if window is not None:
         assert not mask[window].any()
-        assert mask[window].size >= LEAST * mask.size
+        assert large_enough(window)
 
 
 @given(BOXES, SEEDS)
 def test_a_cropping_window_keeps_the_lesion_whole(box: tuple[int, int, int, int], seed: int) -> None:
     _, mask = scene(*box)
     window = draw_window(mask, AugmentationOptions(crop=1), np.random.default_rng(seed))
-    assert window is not None
-    assert mask[window].sum() == mask.sum()
-    assert mask[window].size >= mask.size / 9 - 2 * SIDE
+    if window is not None:
+        assert mask[window].sum() == mask.sum()
+        assert large_enough(window)
+
+
+@given(BOXES, SEEDS)
+def test_a_shape_says_nothing_about_the_lesion(box: tuple[int, int, int, int], seed: int) -> None:
+    _, mask = scene(*box)
+    kept, left_out = (
+        draw_window(mask, options, np.random.default_rng(seed))
+        for options in (AugmentationOptions(crop=1), AugmentationOptions(erase=1))
+    )
+    assert (kept is None) == (left_out is None)
+    if kept is not None and left_out is not None:
+        assert [span.stop - span.start for span in kept] == [span.stop - span.start for span in left_out]
 
 
 def test_a_lesion_that_leaves_no_room_is_not_erased() -> None:
@@ -52,21 +68,30 @@ def test_a_lesion_that_leaves_no_room_is_not_erased() -> None:
     assert draw_window(mask, AugmentationOptions(erase=1), np.random.default_rng(0)) is None
 
 
-def test_a_normal_can_be_cropped_and_never_erased() -> None:
+def test_a_normal_is_cut_down_by_either() -> None:
     mask = np.zeros((SIDE, SIDE), dtype=np.uint8)
-    assert draw_window(mask, AugmentationOptions(erase=1), np.random.default_rng(0)) is None
-    window = draw_window(mask, AugmentationOptions(crop=1), np.random.default_rng(0))
-    assert window is not None
-    assert 0 < mask[window].size < mask.size
+    for options in (AugmentationOptions(erase=1), AugmentationOptions(crop=1)):
+        window = draw_window(mask, options, np.random.default_rng(0))
+        assert window is not None
+        assert 0 < mask[window].size < mask.size
 
 
-def test_each_side_of_a_lesion_is_shown_as_often_as_it_is_large() -> None:
-    _, mask = scene(0, 30, 90, 10)
+def test_windows_come_as_often_as_asked() -> None:
+    _, mask = scene(40, 12, 10, 10)
+    random = np.random.default_rng(3)
+    drawn = [draw_window(mask, AugmentationOptions(crop=0.3, erase=0.2), random) for _ in range(2000)]
+    shown = [bool(mask[window].any()) for window in drawn if window is not None]
+    assert len(shown) / 2000 == pytest.approx(0.5, abs=0.05)
+    assert np.mean(shown) == pytest.approx(0.6, abs=0.06)
+
+
+def test_each_place_of_a_window_is_as_likely_as_another() -> None:
+    _, mask = scene(0, 46, 96, 4)
     random = np.random.default_rng(3)
     windows = [draw_window(mask, AugmentationOptions(erase=1), random) for _ in range(400)]
-    right = np.mean([window is not None and window[1].start > 30 for window in windows])
-    left_width, right_width = 30 - 2, SIDE - 40 - 2
-    assert right == pytest.approx(right_width / (left_width + right_width), abs=0.08)
+    right = [window[1].start > 46 for window in windows if window is not None]
+    assert len(right) > 100
+    assert np.mean(right) == pytest.approx(0.5, abs=0.1)
 
 
 def test_marks_change_few_pixels_and_no_mask() -> None:
