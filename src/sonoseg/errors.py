@@ -95,6 +95,10 @@ class OutputError(SonosegError):
     """A result cannot be written, or would replace something of the user's."""
 
 
+class ArchiveError(SonosegError):
+    """An archive (PACS) cannot be reached, does not let us in, or answers with a failure."""
+
+
 class FigureError(SonosegError):
     """A figure cannot be drawn from what was given."""
 
