@@ -85,13 +85,21 @@ def test_windows_come_as_often_as_asked() -> None:
     assert np.mean(shown) == pytest.approx(0.6, abs=0.06)
 
 
-def test_each_place_of_a_window_is_as_likely_as_another() -> None:
-    _, mask = scene(0, 46, 96, 4)
+def test_windows_lie_on_every_side_of_a_lesion() -> None:
+    _, mask = scene(43, 43, 10, 10)
     random = np.random.default_rng(3)
-    windows = [draw_window(mask, AugmentationOptions(erase=1), random) for _ in range(400)]
-    right = [window[1].start > 46 for window in windows if window is not None]
-    assert len(right) > 100
-    assert np.mean(right) == pytest.approx(0.5, abs=0.1)
+    drawn = [draw_window(mask, AugmentationOptions(erase=1), random) for _ in range(1500)]
+    windows = [window for window in drawn if window is not None]
+    sides = [
+        np.mean([test(rows, columns) for rows, columns in windows])
+        for test in (
+            lambda rows, columns: rows.stop <= 43,
+            lambda rows, columns: rows.start >= 53,
+            lambda rows, columns: columns.stop <= 43,
+            lambda rows, columns: columns.start >= 53,
+        )
+    ]
+    assert sides == pytest.approx([np.mean(sides)] * 4, rel=0.25)
 
 
 def test_marks_change_few_pixels_and_no_mask() -> None:
