@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,34 +17,18 @@ from sonoseg.imaging.grey import grey_array, grey_picture
 from sonoseg.imaging.grid import Grid
 from sonoseg.imaging.read import read_frame
 from sonoseg.inference.pipeline import ahead
-from sonoseg.inference.postprocess import postprocess
 from sonoseg.inference.runtimes import load_runtime
 from sonoseg.inference.segmentation import Segmentation
-from sonoseg.inference.tta import average, show, views_of
+from sonoseg.inference.steps import Found as Found
+from sonoseg.inference.steps import Ready as Ready
+from sonoseg.inference.steps import Steps
+from sonoseg.inference.tta import average, views_of
 from sonoseg.model.card import Postprocessing
 from sonoseg.model.model import Model
 
 Picture = Frame | str | Path | NDArray[Any] | Image.Image | Callable[[], Frame]
 """What can be predicted: a Frame, a file, an array (see grey_array), a Pillow image as it lies, or what gives
 a Frame when it is called: that is done in the threads that read, when its turn comes."""
-
-
-@dataclass(frozen=True)
-class Ready:
-    """A frame with its place on the network's grid and its pixels there, uint8 (V, S, S), one a view."""
-
-    frame: Frame
-    grid: Grid
-    pixels: NDArray[np.uint8]
-
-
-@dataclass(frozen=True)
-class Found:
-    """What the network gave for one frame, on its own grid: probability (S, S), attention (h, w) a gate."""
-
-    ready: Ready
-    probability: NDArray[np.float32]
-    attention: dict[str, NDArray[np.float32]] | None
 
 
 class Predictor:
@@ -88,7 +71,14 @@ class Predictor:
         self._runtime = load_runtime(
             runtime, self.model, threads=threads, precision=precision, pictures=pictures
         )
-        self._identity = f"{card.name} ({self.model.hash})"
+        self.steps = Steps(
+            preprocessing=card.preprocessing,
+            postprocessing=self.postprocessing,
+            threshold=self.threshold,
+            tta=tta,
+            model=f"{card.name} ({self.model.hash})",
+            runtime=self._runtime.name,
+        )
 
     @property
     def runtime(self) -> str:
@@ -196,28 +186,36 @@ class Predictor:
 
         In any thread. Raises as `predict`.
         """
-        frame = as_frame(image, spacing=spacing)
-        grid = Grid(frame.shape, self._preprocessing.size, self._preprocessing.fit)
-        return Ready(frame, grid, np.stack([show(frame.pixels, grid, view) for view in self._views]))
+        return self.steps.ready(as_frame(image, spacing=spacing))
 
     def run(self, ready: list[Ready], attention: bool = False) -> list[Found]:
         """The second step: the network, on one or more pictures at once; in one thread at a time.
 
         A pass a view: no more pictures at once than were asked for, for memory's sake. Raises ModelError.
         """
-        passes = [
-            self._probability(np.stack([one.pixels[n] for one in ready]), attention and n == 0)
-            for n in range(len(self._views))
-        ]
-        maps = passes[0][1]  # the gates are shown as they saw the picture as it is
+        pixels = np.stack([one.pixels for one in ready])
+        probability, maps = self.answer(pixels, [one.grid for one in ready], attention)
         return [
-            Found(
-                one,
-                average([probability[n] for probability, _ in passes], one.grid, self._views),
-                {k: v[n, 0] for k, v in maps.items()} if attention else None,
-            )
+            Found(one, probability[n], {k: v[n, 0] for k, v in maps.items()} if attention else None)
             for n, one in enumerate(ready)
         ]
+
+    def answer(
+        self, pixels: NDArray[np.uint8], grids: Sequence[Grid], attention: bool = False
+    ) -> tuple[list[NDArray[np.float32]], dict[str, NDArray[np.float32]]]:
+        """The second step for pixels that come without their frames.
+
+        pixels: uint8 (N, V, S, S), as `Ready` has them. grids: the N places they stand for.
+
+        Returns a probability float32 (S, S) each, and the attention maps (N, 1, h, w) a gate; empty where
+        they were not asked for. Raises ModelError.
+        """
+        passes = [self._probability(pixels[:, n], attention and n == 0) for n in range(len(self._views))]
+        maps = passes[0][1]  # the gates are shown as they saw the picture as it is
+        probability = [
+            average([answers[n] for answers, _ in passes], grid, self._views) for n, grid in enumerate(grids)
+        ]
+        return probability, maps
 
     def _probability(
         self, pixels: NDArray[np.uint8], attention: bool
@@ -243,22 +241,7 @@ class Predictor:
 
     def finish(self, found: Found) -> Segmentation:
         """The third step: back to the picture's grid, threshold, post-processing. In any thread."""
-        grid = found.ready.grid
-        probability = grid.from_network(found.probability)
-        raw = probability >= self.threshold
-        attention = None
-        if found.attention is not None:
-            attention = {name: _to_frame(grid, values) for name, values in found.attention.items()}
-        return Segmentation(
-            frame=found.ready.frame,
-            probability=probability,
-            raw_mask=raw,
-            mask=postprocess(raw, self.postprocessing),
-            threshold=self.threshold,
-            attention=attention,
-            model=self._identity,
-            runtime=self.runtime,
-        )
+        return self.steps.finish(found)
 
 
 def as_frame(image: Picture, *, spacing: Spacing | None = None) -> Frame:
@@ -280,10 +263,3 @@ def as_frame(image: Picture, *, spacing: Spacing | None = None) -> Frame:
 def _sigmoid(logit: NDArray[np.float32], temperature: float) -> NDArray[np.float32]:
     """The probability of a logit, by way of tanh: no overflow at either end."""
     return np.asarray(np.float32(0.5) * (np.tanh(logit / np.float32(2 * temperature)) + np.float32(1)))
-
-
-def _to_frame(grid: Grid, values: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Bring a gate's coefficients (h, w) to the frame's grid, by way of the network's."""
-    whole = Image.fromarray(np.ascontiguousarray(values, dtype=np.float32))
-    square = whole.resize((grid.size, grid.size), Image.Resampling.BILINEAR)
-    return grid.from_network(np.asarray(square, dtype=np.float32))
