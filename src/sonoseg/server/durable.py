@@ -8,6 +8,7 @@ from pathlib import Path
 
 from sonoseg.errors import OutputError
 from sonoseg.files import atomic_path, remove_leftovers
+from sonoseg.files import sync_folder as sync_folder
 from sonoseg.server.database import full
 from sonoseg.server.refusals import Full
 
@@ -27,20 +28,6 @@ def write(path: Path, data: bytes) -> None:
         sync_folder(path.parent)
     except OutputError as error:
         raise refused(error) from error
-
-
-def sync_folder(folder: Path) -> None:
-    """Wait until the disk has the folder's names, too; where the system cannot say, go on."""
-    try:
-        handle = os.open(folder, os.O_RDONLY)
-    except OSError:  # Windows opens no folders
-        return
-    try:
-        os.fsync(handle)
-    except OSError:
-        pass
-    finally:
-        os.close(handle)
 
 
 def refused(error: OutputError) -> OutputError | Full:

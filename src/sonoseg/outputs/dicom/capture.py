@@ -44,13 +44,20 @@ def write_capture(
     anonymise: bool = False,
     algorithm: Algorithm = "AUTOMATIC",
     when: datetime | None = None,
+    instance_uid: str | None = None,
 ) -> str:
     """Write `make_capture` to a file, whole or not at all; returns its SOP Instance UID.
 
     Raises as `make_capture`, and OutputError.
     """
     dataset = make_capture(
-        source, segmentation, findings, anonymise=anonymise, algorithm=algorithm, when=when
+        source,
+        segmentation,
+        findings,
+        anonymise=anonymise,
+        algorithm=algorithm,
+        when=when,
+        instance_uid=instance_uid,
     )
     atomic_write_bytes(path, encode(dataset))
     return str(dataset.SOPInstanceUID)
@@ -64,10 +71,12 @@ def make_capture(
     anonymise: bool = False,
     algorithm: Algorithm = "AUTOMATIC",
     when: datetime | None = None,
+    instance_uid: str | None = None,
 ) -> Dataset:
     """One frame with what was found drawn over it, as a colour picture that any viewer shows.
 
-    source, anonymise, algorithm, when: as in `make_seg`; one object a frame, for a capture has but one.
+    source, anonymise, algorithm, when, instance_uid: as in `make_seg`; one object a frame, for a capture has
+    but one.
 
     Below the picture, never over it, a strip says that this is research software, and which model found the
     lesions. BurnedInAnnotation says whether the picture may name the patient (PS3.3, C.7.6.1): NO where all
@@ -81,6 +90,8 @@ def make_capture(
     (frame,) = each_frame(header, [segmentation], [findings])
     picture = captured(frame)
     dataset = _dataset(header, segmentation, picture, algorithm)
+    if instance_uid is not None:
+        dataset.SOPInstanceUID = instance_uid
     finish(dataset, header, "Lesions, drawn over the image", when)
     blanked = _blanked(segmentation.frame)
     dataset.BurnedInAnnotation = "NO" if blanked else "YES"

@@ -48,6 +48,7 @@ def write_seg(
     anonymise: bool = False,
     algorithm: Algorithm = "AUTOMATIC",
     when: datetime | None = None,
+    instance_uid: str | None = None,
 ) -> str:
     """Write `make_seg` to a file, whole or not at all; returns its SOP Instance UID.
 
@@ -61,6 +62,7 @@ def write_seg(
         anonymise=anonymise,
         algorithm=algorithm,
         when=when,
+        instance_uid=instance_uid,
     )
     atomic_write_bytes(path, encode(dataset))
     return str(dataset.SOPInstanceUID)
@@ -75,6 +77,7 @@ def make_seg(
     anonymise: bool = False,
     algorithm: Algorithm = "AUTOMATIC",
     when: datetime | None = None,
+    instance_uid: str | None = None,
 ) -> Dataset:
     """The segmentation of one DICOM file as an object; see `encode`.
 
@@ -85,6 +88,7 @@ def make_seg(
     anonymise: blank what belongs to the patient and the study (see `finish`).
     algorithm: who drew the masks.
     when: it was made; now by default.
+    instance_uid: of the object, for a caller who must know it before the pixels; see below for the default.
 
     One segment a lesion and frame, for nothing shows that lesions of two frames are the same; each carries
     the tracking UID that the report uses too. A file without a lesion gives an object too, of one segment
@@ -101,7 +105,15 @@ def make_seg(
         segments, pixels = _probabilities(header, segmentations, findings)
     else:
         segments, pixels = _lesions(header, segmentations, findings)
-    dataset = _dataset(header, segmentations[0], segments, pixels, fractional=fractional, algorithm=algorithm)
+    dataset = _dataset(
+        header,
+        segmentations[0],
+        segments,
+        pixels,
+        fractional=fractional,
+        algorithm=algorithm,
+        instance_uid=instance_uid,
+    )
     finish(dataset, header, "Lesion probability" if fractional else "Lesions, segmented", when)
     return dataset
 
@@ -151,6 +163,7 @@ def _dataset(
     *,
     fractional: bool,
     algorithm: Algorithm,
+    instance_uid: str | None,
 ) -> Dataset:
     """The object, with what is not taken from the source.
 
@@ -163,7 +176,7 @@ def _dataset(
     model = model_name(first.model)
     descriptions = _descriptions(source, first, segments, algorithm)
     few = descriptions[:2]
-    instance = uid(
+    instance = instance_uid or uid(
         "seg",
         source.sop_instance,
         first.model,

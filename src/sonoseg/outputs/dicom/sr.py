@@ -70,13 +70,21 @@ def write_sr(
     anonymise: bool = False,
     algorithm: Algorithm = "AUTOMATIC",
     when: datetime | None = None,
+    instance_uid: str | None = None,
 ) -> str:
     """Write `make_sr` to a file, whole or not at all; returns its SOP Instance UID.
 
     Raises as `make_sr`, and OutputError.
     """
     dataset = make_sr(
-        source, segmentations, findings, seg=seg, anonymise=anonymise, algorithm=algorithm, when=when
+        source,
+        segmentations,
+        findings,
+        seg=seg,
+        anonymise=anonymise,
+        algorithm=algorithm,
+        when=when,
+        instance_uid=instance_uid,
     )
     atomic_write_bytes(path, encode(dataset))
     return str(dataset.SOPInstanceUID)
@@ -91,10 +99,11 @@ def make_sr(
     anonymise: bool = False,
     algorithm: Algorithm = "AUTOMATIC",
     when: datetime | None = None,
+    instance_uid: str | None = None,
 ) -> Dataset:
     """The structured report of one DICOM file: an Imaging Measurement Report, complete, not verified.
 
-    source, segmentations, findings, anonymise, algorithm, when: as in `make_seg`.
+    source, segmentations, findings, anonymise, algorithm, when, instance_uid: as in `make_seg`.
     seg: the segmentation object that was made of the same, or its file, to be listed in the evidence.
 
     A lesion is a TID 1410 group: its outline as a closed polyline on the source image (the middles of its
@@ -110,7 +119,7 @@ def make_sr(
     evidence = [header.still()]
     if seg is not None:
         evidence.append(_read_seg(Path(seg)) if isinstance(seg, str | Path) else seg)
-    dataset = _dataset(header, segmentations, findings, evidence, algorithm)
+    dataset = _dataset(header, segmentations, findings, evidence, algorithm, instance_uid)
     finish(dataset, header, "Lesions, measured", when)
     return dataset
 
@@ -137,6 +146,7 @@ def _dataset(
     findings: Sequence[Findings],
     evidence: list[Dataset],
     algorithm: Algorithm,
+    instance_uid: str | None,
 ) -> Dataset:
     from highdicom.sr import ComprehensiveSR
 
@@ -159,7 +169,8 @@ def _dataset(
         content=_report(source, model, groups, [NOTICE, *remarks, *_persons_part(algorithm)]),
         **series(source, "sr", model),
         **equipment(model),
-        sop_instance_uid=uid(
+        sop_instance_uid=instance_uid
+        or uid(
             "sr",
             source.sop_instance,
             source.anonymised,
