@@ -1,1 +1,1 @@
-"""Beside an archive (PACS): a client over DIMSE and DICOMweb, and a node that takes ultrasound and sends results."""
+"""Beside an archive (PACS): a client over DIMSE and DICOMweb; a node that takes ultrasound, sends results."""

@@ -1,6 +1,6 @@
 """Where an archive is and how to speak with it: over DIMSE (PS3.7, PS3.8) or over DICOMweb (PS3.18).
 
-In a settings file an address is a table with its `kind`; on the command line it is one word, which `parse` reads.
+In a settings file an address is a table with its `kind`; on the command line it is one word: see `parse`.
 Secrets are never part of an address: it names the environment variable that holds them.
 """
 
@@ -20,7 +20,7 @@ OUR_AE = "SONOSEG"
 
 
 def _ae_title(text: str) -> str:
-    # PS3.5 section 6.2, AE: 1 to 16 characters of the default repertoire, no backslash, no control characters.
+    # PS3.5 section 6.2, AE: 1 to 16 signs of the default repertoire, no backslash, no control characters.
     title = text.strip(" ")
     if not 1 <= len(title) <= 16 or not all(" " <= sign <= "~" and sign != "\\" for sign in title):
         raise ValueError(f"an AE title has 1 to 16 printable ASCII signs and no backslash, not {text!r}")

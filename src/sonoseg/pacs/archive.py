@@ -1,4 +1,4 @@
-"""An archive (PACS), whichever way it is spoken to: is it there, what has it, fetch from it, store into it."""
+"""An archive (PACS), whichever way it is spoken to: is it there, what has it, fetch from it, store in it."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Level(StrEnum):
 class Query(BaseModel):
     """What to look for; a field that is None matches everything.
 
-    patient, accession, description: may hold the wildcards * and ? (PS3.4 C.2.2.2.4).
+    patient, accession: may hold the wildcards * and ? (PS3.4 C.2.2.2.4).
     date: a study's date, YYYYMMDD or a range YYYYMMDD-YYYYMMDD with one side open at will (C.2.2.2.5).
     modality: e.g. US. study, series, instance: one UID each.
     limit: stop after so many answers.
@@ -114,8 +114,8 @@ class StoreOutcome(StrEnum):
 class Stored:
     """What became of one file.
 
-    status: of the C-STORE response (PS3.4 table B.2-1), or the failure reason of STOW (PS3.18 table I.2-2), or
-        the HTTP status; None where there was no answer.
+    status: of the C-STORE response (PS3.4 table B.2-1), or the failure reason of STOW (PS3.18 table I.2-2),
+        or the HTTP status; None where there was no answer.
     words: why, in words; for a stored file what the archive changed, mostly nothing.
     """
 
@@ -138,7 +138,7 @@ class Archive(Protocol):
     """
 
     def echo(self) -> None:
-        """Is it there and does it let us in? C-ECHO; over DICOMweb a search for one study. Raises ArchiveError."""
+        """Is it there, does it let us in? C-ECHO; QIDO-RS for one study. Raises ArchiveError."""
 
     def find(self, query: Query) -> Iterator[Found]:
         """The studies, series or instances that match. C-FIND; QIDO-RS. Raises ArchiveError."""
@@ -167,7 +167,7 @@ class Archive(Protocol):
 
 
 def open_archive(address: DimseAddress | WebAddress) -> Archive:
-    """The archive at an address; nothing is sent yet. Raises UsageError where a secret or TLS file is missing."""
+    """The archive at an address; nothing is sent yet. Raises UsageError where a secret or file is missing."""
     if isinstance(address, DimseAddress):
         from sonoseg.pacs.dimse import DimseArchive
 
