@@ -16,7 +16,7 @@ from sonoseg.errors import SonosegError
 if TYPE_CHECKING:
     app: typer.Typer
 
-GROUPS = ("data", "model")
+GROUPS = ("data", "model", "pacs")
 VERBS = ("train", "study", "evaluate", "export", "predict", "measure", "serve", "demo", "doctor", "info")
 """Each is a function of its own name in a module of that name; a group is that module's `app`."""
 

@@ -11,7 +11,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 
 from sonoseg.errors import UsageError
 from sonoseg.imaging.frames import parse_choice
-from sonoseg.pacs.address import OUR_AE, AeTitle, ArchiveAddress
+from sonoseg.pacs.address import OUR_AE, AeTitle, ArchiveAddress, parse
 from sonoseg.pacs.tls import NodeTls
 
 MIB = 1 << 20
@@ -122,14 +122,17 @@ def load(path: Path | None, **options: Any) -> NodeSettings:
     """The settings of a TOML file, with options in place of what it says.
 
     path: None is a file that says nothing. Files that it names are looked for beside it. options: by field
-    name; None is no option.
+    name; None is no option. `archive` may be one word, as address.parse takes it; where an archive's table
+    leaves out its `kind` or `our_ae`, the one follows from the rest, and the other is `ae`.
 
     Raises UsageError, naming the key, for a file that cannot be read or that says something wrong.
     """
     said: dict[str, Any] = {} if path is None else _read(path)
-    given = {name: value for name, value in options.items() if value is not None}
+    said |= {name: value for name, value in options.items() if value is not None}
+    if "archive" in said:
+        said["archive"] = _archive(said["archive"], said.get("ae", OUR_AE))
     try:
-        return NodeSettings.model_validate(said | given)
+        return NodeSettings.model_validate(said)
     except ValidationError as error:
         raise UsageError(
             _worded(error), where=path or "options", remedy="See docs/pacs.md for what may be said"
@@ -148,6 +151,15 @@ def _read(path: Path) -> dict[str, Any]:
         raise UsageError(f"no valid TOML ({error})", where=path, remedy="Correct it there") from error
     _beside(said, path.absolute().parent)
     return said
+
+
+def _archive(said: Any, ae: Any) -> Any:
+    if isinstance(said, str):
+        return parse(said) if "://" in said else parse(said, our_ae=ae)
+    if not isinstance(said, dict):
+        return said
+    kind = said.get("kind", "web" if "url" in said else "dimse")
+    return {"kind": kind} | ({"our_ae": ae} if kind == "dimse" else {}) | said
 
 
 def _beside(said: dict[str, Any], folder: Path) -> None:

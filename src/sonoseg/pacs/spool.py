@@ -333,6 +333,18 @@ class Spool(Rows):
             )
         self._set_apart(uid)
 
+    def make_again(self, uid: str) -> bool:
+        """Let an instance be segmented again, whose results are gone; False where its file is gone, too."""
+        if not self.incoming(uid).is_file():
+            return False
+        with self._change() as connection:
+            connection.execute(
+                "UPDATE instances SET state = 'received', begun = 0, next_at = 0, updated_at = ? "
+                "WHERE uid = ?",
+                (_now(), uid),
+            )
+        return True
+
     def again(self, uid: str | None = None) -> int:
         """Take what was given up in hand again, one instance or all; how many there were."""
         count = 0
