@@ -15,6 +15,11 @@ if TYPE_CHECKING:
     from pynetdicom.association import Association
     from pynetdicom.presentation import PresentationContext
 
+# SOP classes of the services that we use (PS3.4 A.4, C.6.2.3), which pynetdicom names in a way that no type
+# checker follows.
+VERIFICATION = "1.2.840.10008.1.1"
+FIND, MOVE, GET = (f"1.2.840.10008.5.1.4.1.2.2.{number}" for number in (1, 2, 3))
+
 LARGEST_PDU = 1 << 17  # as most archives take it: fewer, longer pieces than the library's 16 KiB
 MOST_CONTEXTS = 128  # PS3.8 section 9.3.2.2: their ids are the odd numbers to 255
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Self
 from sonoseg.errors import ArchiveError, first_line
 from sonoseg.pacs.address import DimseAddress
 from sonoseg.pacs.archive import Fetched, Found, Level, Query, Stored
-from sonoseg.pacs.association import associate
+from sonoseg.pacs.association import FIND, VERIFICATION, associate
 from sonoseg.pacs.dimse_retrieve import get, move
 from sonoseg.pacs.dimse_store import store
 from sonoseg.pacs.statuses import SUCCESS, told
@@ -33,20 +33,18 @@ class DimseArchive:
 
     def echo(self) -> None:
         """C-ECHO. Raises ArchiveError."""
-        from pydicom.uid import Verification
         from pynetdicom import build_context
 
-        with associate(self.address, [build_context(Verification)]) as association:
+        with associate(self.address, [build_context(VERIFICATION)]) as association:
             status = association.send_c_echo()
         if status.get("Status") != SUCCESS:
             raise _failed(self.address, "C-ECHO", status)
 
     def find(self, query: Query) -> Iterator[Found]:
         """C-FIND in the Study Root model. Raises ArchiveError."""
-        from pydicom.uid import StudyRootQueryRetrieveInformationModelFind as Model
         from pynetdicom import build_context
 
-        with associate(self.address, [build_context(Model)]) as association:
+        with associate(self.address, [build_context(FIND)]) as association:
             finished, count = False, 0
             try:
                 for found in walk(query, lambda level, keys: self._ask(association, level, keys)):
@@ -59,12 +57,10 @@ class DimseArchive:
                     association.abort()
 
     def _ask(self, association: Association, level: Level, keys: dict[str, str]) -> Iterator[Found]:
-        from pydicom.uid import StudyRootQueryRetrieveInformationModelFind as Model
-
         if not association.is_established:
             raise ArchiveError("ended the association between two questions", where=str(self.address))
         try:
-            answers = association.send_c_find(_identifier(level, keys), Model)
+            answers = association.send_c_find(_identifier(level, keys), FIND)
             for status, values in answers:
                 if status.get("Status") in _PENDING:
                     if values is not None:

@@ -12,7 +12,7 @@ from sonoseg.errors import ArchiveError, OutputError, UsageError, first_line
 from sonoseg.files import atomic_write_bytes
 from sonoseg.pacs.address import DimseAddress
 from sonoseg.pacs.archive import Fetched, FetchOutcome, Found
-from sonoseg.pacs.association import MOST_CONTEXTS, associate
+from sonoseg.pacs.association import GET, MOST_CONTEXTS, MOVE, associate
 from sonoseg.pacs.statuses import OUT_OF_RESOURCES, SUCCESS, told
 from sonoseg.pacs.walk import place
 
@@ -102,11 +102,10 @@ class Arrivals:
 
 def get(address: DimseAddress, wanted: Sequence[Found], folder: Path) -> Iterator[Fetched]:
     """C-GET the wanted instances of one series. Raises ArchiveError, OutputError."""
-    from pydicom.uid import StudyRootQueryRetrieveInformationModelGet as Model
     from pynetdicom import build_context, build_role, evt
 
     classes = _classes(wanted)
-    contexts = [build_context(Model), *_contexts(classes)][:MOST_CONTEXTS]
+    contexts = [build_context(GET), *_contexts(classes)][:MOST_CONTEXTS]
     roles = [build_role(sop_class, scp_role=True) for sop_class in classes]
     arrivals = Arrivals(wanted, folder)
     handlers = [(evt.EVT_C_STORE, arrivals.take)]
@@ -114,7 +113,7 @@ def get(address: DimseAddress, wanted: Sequence[Found], folder: Path) -> Iterato
     with associate(address, contexts, roles=roles, handlers=handlers) as association:
         for identifier in _identifiers(wanted):
             try:
-                answers = association.send_c_get(identifier, Model)
+                answers = association.send_c_get(identifier, GET)
                 for status, _ in answers:
                     yield from arrivals.drain()
                     words = _told(status) or words
@@ -129,7 +128,6 @@ def move(address: DimseAddress, wanted: Sequence[Found], folder: Path) -> Iterat
 
     Raises ArchiveError, OutputError; UsageError where the port is taken.
     """
-    from pydicom.uid import StudyRootQueryRetrieveInformationModelMove as Model
     from pynetdicom import AE, build_context, evt
 
     arrivals = Arrivals(wanted, folder)
@@ -155,10 +153,10 @@ def move(address: DimseAddress, wanted: Sequence[Found], folder: Path) -> Iterat
     assert server is not None
     words = "the archive did not send it"
     try:
-        with associate(address, [build_context(Model)]) as association:
+        with associate(address, [build_context(MOVE)]) as association:
             for identifier in _identifiers(wanted):
                 try:
-                    for status, _ in association.send_c_move(identifier, address.our_ae, Model):
+                    for status, _ in association.send_c_move(identifier, address.our_ae, MOVE):
                         yield from arrivals.drain()
                         words = _told(status) or words
                 except (ValueError, RuntimeError) as error:

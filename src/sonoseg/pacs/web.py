@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from http import HTTPStatus
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
+
+import requests
+from dicomweb_client.web import DICOMwebClient
 
 from sonoseg.errors import ArchiveError, InputError, UsageError, first_line
 from sonoseg.files import atomic_path
@@ -17,10 +20,7 @@ from sonoseg.pacs.archive import Fetched, FetchOutcome, Found, Level, Query, Sto
 from sonoseg.pacs.sendable import Sendable, read_sendable
 from sonoseg.pacs.stow import refused_as_a_whole, told_per_instance
 from sonoseg.pacs.walk import RETURNED, of_series, place, walk
-
-if TYPE_CHECKING:
-    import requests
-    from dicomweb_client.web import DICOMwebClient
+from sonoseg.pacs.web_session import WebSession
 
 _UIDS = ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID")
 _PAGE = 200
@@ -32,12 +32,10 @@ class WebArchive:
     """An archive at a WebAddress. Raises UsageError where its secret or a TLS file is missing."""
 
     def __init__(self, address: WebAddress) -> None:
-        from dicomweb_client.web import DICOMwebClient
-
         self.address = address
-        self._session = _session(address)
+        self._session = WebSession(address)
         try:
-            self._client: DICOMwebClient = DICOMwebClient(
+            self._client = DICOMwebClient(
                 address.url.rstrip("/"),
                 session=self._session,
                 timeout=(address.connect_timeout, address.timeout),
@@ -65,7 +63,7 @@ class WebArchive:
             for name, keyword in zip(names, _UIDS, strict=False)
             if keyword in filters
         }
-        search = {
+        search: Callable[..., list[dict[str, Any]]] = {
             Level.STUDY: self._client.search_for_studies,
             Level.SERIES: self._client.search_for_series,
             Level.INSTANCE: self._client.search_for_instances,
@@ -127,12 +125,12 @@ class WebArchive:
         return [outcomes[index] for index in range(len(files))]
 
     def _store(self, items: list[Sendable]) -> list[Stored]:
-        import requests
         from pydicom import dcmread
 
         try:
             answer = self._client.store_instances([dcmread(item.path) for item in items])
         except requests.HTTPError as error:
+            assert error.response is not None  # it is raised for one
             told = told_per_instance(items, error.response)
             if told is None and len(items) > 1:
                 # Refused as a whole, perhaps for one of them or for its size: each by itself.
@@ -152,11 +150,10 @@ class WebArchive:
 
     @contextmanager
     def _asking(self, what: str) -> Iterator[None]:
-        import requests
-
         try:
             yield
         except requests.HTTPError as error:
+            assert error.response is not None  # it is raised for one
             status = error.response.status_code
             remedy = "Look into the archive's log"
             if status in (401, 403):
@@ -202,37 +199,6 @@ class _Unreachable(ArchiveError):
     """No answer at all, where others are answers with a failure."""
 
 
-def _session(address: WebAddress) -> requests.Session:
-    import requests
-    from requests.auth import HTTPBasicAuth
-
-    for path in (address.ca, address.certificate, address.key):
-        if path is not None and not path.is_file():
-            raise UsageError("TLS: there is no such file", where=path, remedy="Give a PEM file")
-    session = requests.Session()
-    # Patients' data goes where the user said, nowhere else.
-    session.max_redirects = 0
-    secret = address.secret()
-    if secret is not None and address.user is not None:
-        session.auth = HTTPBasicAuth(address.user.encode(), secret.encode())
-    elif secret is not None:
-        # As `auth`, not as a header: a header would give way to what stands in a .netrc file.
-        session.auth = _bearer(secret)
-    if address.ca is not None:
-        session.verify = str(address.ca)
-    if address.certificate is not None:
-        session.cert = (str(address.certificate), str(address.key))
-    return session
-
-
-def _bearer(token: str) -> Any:
-    def add(request: requests.PreparedRequest) -> requests.PreparedRequest:
-        request.headers["Authorization"] = f"Bearer {token}"
-        return request
-
-    return add
-
-
 def _batches(waiting: Sequence[tuple[int, Sendable]]) -> Iterator[list[tuple[int, Sendable]]]:
     batch: list[tuple[int, Sendable]] = []
     size = 0
@@ -264,8 +230,6 @@ def _found(level: Level, keys: dict[str, str], item: dict[str, Any]) -> Found:
 
 def _connection_words(error: Exception) -> str:
     """The reason within what requests and urllib3 wrap around it, without the address and its query."""
-    import requests
-
     if isinstance(error, requests.ConnectTimeout):
         return "no connection in time"
     if isinstance(error, requests.Timeout):

@@ -1,0 +1,297 @@
+"""A real archive for the tests: Orthanc with its DICOMweb plug-in, on loopback, in a temporary folder."""
+
+from __future__ import annotations
+
+import io
+import json
+import shutil
+import socket
+import subprocess
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.uid import (
+    ExplicitVRLittleEndian,
+    JPEGBaseline8Bit,
+    UltrasoundImageStorage,
+    UltrasoundMultiFrameImageStorage,
+    generate_uid,
+)
+
+PLUG_IN = Path("/usr/share/orthanc/plugins/libOrthancDicomWeb.so")
+PATIENT_NAME = "Musterfrau^Erika"
+
+
+def free_port() -> int:
+    """A loopback port that nobody listens on now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@dataclass
+class Orthanc:
+    """A running Orthanc. move_port: where it sends what is moved to SONOSEG."""
+
+    folder: Path
+    ae: str = "ORTHANC"
+    host: str = "127.0.0.1"
+    port: int = field(default_factory=free_port)
+    http_port: int = field(default_factory=free_port)
+    move_port: int = field(default_factory=free_port)
+    process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def web(self) -> str:
+        """The root of its DICOMweb services."""
+        return f"http://{self.host}:{self.http_port}/dicom-web"
+
+    @property
+    def dimse(self) -> str:
+        """Its address as our command line takes it."""
+        return f"{self.ae}@{self.host}:{self.port}"
+
+    def start(self, **more: Any) -> None:
+        """Start it, with what was stored before a stop; `more` are lines of its configuration."""
+        config = {
+            "Name": "tests of sonoseg",
+            "StorageDirectory": str(self.folder / "storage"),
+            "IndexDirectory": str(self.folder / "storage"),
+            "DicomAet": self.ae,
+            "DicomPort": self.port,
+            "DicomCheckCalledAet": True,
+            "DicomCheckModalityHost": True,
+            "DicomAlwaysAllowStore": False,
+            "HttpPort": self.http_port,
+            "RemoteAccessAllowed": False,
+            "AuthenticationEnabled": False,
+            "DicomModalities": {
+                "sonoseg": {
+                    "AET": "SONOSEG",
+                    "Host": "127.0.0.1",
+                    "Port": self.move_port,
+                    "AllowEcho": True,
+                    "AllowFind": True,
+                    "AllowGet": True,
+                    "AllowMove": True,
+                    "AllowStore": True,
+                }
+            },
+            "Plugins": [str(PLUG_IN)],
+            "DicomWeb": {"Enable": True, "Root": "/dicom-web/"},
+            "ConcurrentJobs": 4,
+            "StableAge": 1,
+            **more,
+        }
+        path = self.folder / "orthanc.json"
+        path.write_text(json.dumps(config), "utf-8")
+        with (self.folder / "orthanc.log").open("ab") as log:
+            self.process = subprocess.Popen(
+                ["Orthanc", str(path)], stdout=log, stderr=log, cwd=self.folder, start_new_session=True
+            )
+        for _ in range(600):
+            if self.process.poll() is not None:
+                break
+            try:
+                self.rest("/system")
+                self.rest("/dicom-web/studies?limit=1", accept="application/dicom+json")
+                return
+            except (urllib.error.URLError, ConnectionError):
+                time.sleep(0.1)
+        log_text = (self.folder / "orthanc.log").read_text("utf-8", errors="replace")
+        self.stop()
+        raise RuntimeError(f"Orthanc did not start:\n{log_text[-3000:]}")
+
+    def stop(self) -> None:
+        """Stop it; what it stored stays."""
+        if self.process is not None:
+            self.process.terminate()
+            try:
+                self.process.wait(20)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+                self.process.wait()
+            self.process = None
+
+    def rest(self, path: str, method: str = "GET", body: Any = None, accept: str = "*/*") -> Any:
+        """What its REST API answers: JSON as Python values, else bytes."""
+        data = body if isinstance(body, bytes) or body is None else json.dumps(body).encode()
+        request = urllib.request.Request(
+            f"http://{self.host}:{self.http_port}{path}", data, {"Accept": accept}, method=method
+        )
+        with urllib.request.urlopen(request, timeout=60) as answer:
+            read = answer.read()
+            kind = answer.headers.get("Content-Type", "")
+        return json.loads(read) if "json" in kind and read else read
+
+    def put(self, path: Path) -> None:
+        """Upload a file by its own API."""
+        self.rest("/instances", "POST", path.read_bytes())
+
+    def instances(self) -> dict[str, str]:
+        """SOP Instance UID -> Orthanc's own id, of all it has."""
+        listed = self.rest("/instances?expand")
+        return {item["MainDicomTags"]["SOPInstanceUID"]: item["ID"] for item in listed}
+
+    def read(self, instance: str, to: Path) -> Path:
+        """One instance as it has it, as a file."""
+        to.write_bytes(self.rest(f"/instances/{self.instances()[instance]}/file"))
+        return to
+
+    def clear(self) -> None:
+        """Remove all it has."""
+        for patient in self.rest("/patients"):
+            self.rest(f"/patients/{patient}", "DELETE")
+
+    def know(self, name: str, ae: str, port: int, **more: Any) -> None:
+        """Let it know another application entity on loopback, as a target of its C-STORE."""
+        self.rest(f"/modalities/{name}", "PUT", {"AET": ae, "Host": "127.0.0.1", "Port": port, **more})
+
+
+def need_orthanc() -> None:
+    """Skip where there is no Orthanc, saying so."""
+    if shutil.which("Orthanc") is None or not PLUG_IN.is_file():
+        pytest.skip("Orthanc and its DICOMweb plug-in are not installed (Debian: orthanc orthanc-dicomweb)")
+
+
+@pytest.fixture(scope="session")
+def _running_orthanc(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Orthanc]:
+    need_orthanc()
+    running = Orthanc(tmp_path_factory.mktemp("orthanc"))
+    running.start()
+    yield running
+    running.stop()
+
+
+@pytest.fixture
+def orthanc(_running_orthanc: Orthanc) -> Iterator[Orthanc]:
+    """A running, empty Orthanc that knows SONOSEG; skips where Orthanc is not installed."""
+    yield _running_orthanc
+    if _running_orthanc.process is None:
+        _running_orthanc.start()
+    _running_orthanc.clear()
+
+
+@pytest.fixture
+def make_orthanc(tmp_path: Path) -> Iterator[Callable[..., Orthanc]]:
+    """Start an Orthanc of the test's own, with lines of its configuration."""
+    need_orthanc()
+    made: list[Orthanc] = []
+
+    def make(**more: Any) -> Orthanc:
+        folder = tmp_path / f"orthanc-{len(made)}"
+        folder.mkdir()
+        made.append(Orthanc(folder))
+        made[-1].start(**more)
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.stop()
+
+
+@pytest.fixture(scope="session")
+def dcmtk() -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Run one of dcmtk's tools; skips where they are not installed."""
+    if shutil.which("findscu") is None:
+        pytest.skip("dcmtk is not installed (Debian: dcmtk)")
+
+    def run(*words: object) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [str(w) for w in words], capture_output=True, text=True, timeout=60, check=False
+        )
+
+    return run
+
+
+@lru_cache
+def _drawn(seed: int) -> Any:
+    from sonoseg.datasets.phantoms import draw_spec, render
+
+    spec = draw_spec(seed, kind="cyst", size_mm=8, shape=(160, 200), spacing=(0.2, 0.16), borders=False)
+    return render(spec).frame.pixels
+
+
+def write_phantom(
+    path: Path,
+    number: int = 0,
+    *,
+    study: str = "a",
+    jpeg: bool = False,
+    frames: int = 1,
+    **attributes: Any,
+) -> Path:
+    """A phantom as a DICOM ultrasound image with a calibrated region, or a clip of `frames`.
+
+    number: makes pixels and UID its own. study: images of one study share it, and each study has two series:
+    images and clips. jpeg: as JPEG Baseline. attributes: elements by keyword.
+    """
+    from pydicom.encaps import encapsulate
+
+    pixels = np.roll(_drawn(number % 4), number // 4, axis=1)
+    clip = np.stack([np.roll(pixels, 2 * k, axis=1) for k in range(frames)])
+    ds = Dataset()
+    ds.file_meta = FileMetaDataset()
+    ds.file_meta.TransferSyntaxUID = JPEGBaseline8Bit if jpeg else ExplicitVRLittleEndian
+    ds.SpecificCharacterSet = "ISO_IR 192"
+    ds.SOPClassUID = UltrasoundImageStorage if frames == 1 else UltrasoundMultiFrameImageStorage
+    ds.SOPInstanceUID = generate_uid(entropy_srcs=["phantom", study, str(number), str(jpeg), str(frames)])
+    ds.StudyInstanceUID = generate_uid(entropy_srcs=["study", study])
+    ds.SeriesInstanceUID = generate_uid(entropy_srcs=["series", study, str(frames > 1)])
+    ds.PatientName, ds.PatientID, ds.PatientBirthDate, ds.PatientSex = (
+        PATIENT_NAME,
+        f"P-{study}",
+        "19610412",
+        "F",
+    )
+    ds.StudyID, ds.AccessionNumber, ds.ReferringPhysicianName = "S-1", f"ACC-{study}", "\u00dcberweis^Ruth"
+    ds.StudyDate, ds.StudyTime, ds.StudyDescription = "20240229", "101500", "Mammasonographie"
+    ds.Modality, ds.Manufacturer = "US", "phantoms"
+    ds.SeriesNumber, ds.InstanceNumber = 1 + (frames > 1), number + 1
+    region = Dataset()
+    region.RegionSpatialFormat, region.RegionDataType, region.RegionFlags = 1, 1, 0
+    region.RegionLocationMinX0, region.RegionLocationMinY0 = 0, 0
+    region.RegionLocationMaxX1, region.RegionLocationMaxY1 = pixels.shape[1] - 1, pixels.shape[0] - 1
+    region.PhysicalUnitsXDirection, region.PhysicalUnitsYDirection = 3, 3
+    region.PhysicalDeltaX, region.PhysicalDeltaY = 0.016, 0.02
+    ds.SequenceOfUltrasoundRegions = [region]
+    ds.SamplesPerPixel, ds.PhotometricInterpretation = 1, "MONOCHROME2"
+    ds.Rows, ds.Columns = pixels.shape
+    ds.BitsAllocated, ds.BitsStored, ds.HighBit, ds.PixelRepresentation = 8, 8, 7, 0
+    if frames > 1:
+        ds.NumberOfFrames, ds.FrameTime, ds.FrameIncrementPointer = frames, "40", 0x00181063
+    if jpeg:
+        ds.PixelData = encapsulate([_jpeg(one) for one in clip])
+        ds["PixelData"].is_undefined_length = True
+        ds.LossyImageCompression = "01"
+    else:
+        ds.PixelData = clip.tobytes()
+    ds["PixelData"].VR = "OB"
+    for keyword, value in attributes.items():
+        setattr(ds, keyword, value)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    ds.save_as(path, enforce_file_format=True)
+    return path
+
+
+def _jpeg(pixels: Any) -> bytes:
+    from PIL import Image
+
+    stream = io.BytesIO()
+    Image.fromarray(pixels).save(stream, format="JPEG", quality=95)
+    return stream.getvalue()
+
+
+@pytest.fixture(scope="session")
+def make_phantom() -> Callable[..., Path]:
+    """Write a phantom as a DICOM file: see write_phantom."""
+    return write_phantom
