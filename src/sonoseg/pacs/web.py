@@ -130,12 +130,12 @@ class WebArchive:
         try:
             answer = self._client.store_instances([dcmread(item.path) for item in items])
         except requests.HTTPError as error:
-            assert error.response is not None  # it is raised for one
-            told = told_per_instance(items, error.response)
+            refusal = _answer_of(error)
+            told = told_per_instance(items, refusal)
             if told is None and len(items) > 1:
                 # Refused as a whole, perhaps for one of them or for its size: each by itself.
                 return [stored for item in items for stored in self._store([item])]
-            return told or refused_as_a_whole(items, error.response)
+            return told or refused_as_a_whole(items, refusal)
         except (requests.RequestException, OSError) as error:
             words = _connection_words(error)
             return [Stored(i.path, StoreOutcome.UNREACHABLE, i.instance, words=words) for i in items]
@@ -153,8 +153,7 @@ class WebArchive:
         try:
             yield
         except requests.HTTPError as error:
-            assert error.response is not None  # it is raised for one
-            status = error.response.status_code
+            status = _answer_of(error).status_code
             remedy = "Look into the archive's log"
             if status in (401, 403):
                 remedy = "Give user and password, or a token, that the archive lets in"
@@ -197,6 +196,11 @@ class WebArchive:
 
 class _Unreachable(ArchiveError):
     """No answer at all, where others are answers with a failure."""
+
+
+def _answer_of(error: requests.HTTPError) -> requests.Response:
+    assert error.response is not None  # it is only raised for one
+    return error.response
 
 
 def _batches(waiting: Sequence[tuple[int, Sendable]]) -> Iterator[list[tuple[int, Sendable]]]:
