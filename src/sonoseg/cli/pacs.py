@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import typer
 
+from sonoseg.cli.pacs_fetch import fetch
+from sonoseg.cli.pacs_query import query
+from sonoseg.cli.pacs_send import send
 from sonoseg.cli.pacs_serve import serve
 
 app = typer.Typer(help="Beside a PACS: take ultrasound and send results back; query, fetch, send.")
-app.command()(serve)
-
-
-@app.callback()
-def pacs() -> None:
-    """Keep `serve` a verb of its own while it is the only one."""
+for verb in (serve, query, fetch, send):
+    app.command()(verb)

@@ -63,11 +63,13 @@ class WebArchive:
             for name, keyword in zip(names, _UIDS, strict=False)
             if keyword in filters
         }
-        search: Callable[..., list[dict[str, Any]]] = {
-            Level.STUDY: self._client.search_for_studies,
-            Level.SERIES: self._client.search_for_series,
-            Level.INSTANCE: self._client.search_for_instances,
-        }[level]
+        search: Callable[..., list[dict[str, Any]]]
+        if level is Level.STUDY:
+            search = self._client.search_for_studies
+        elif level is Level.SERIES:
+            search = self._client.search_for_series
+        else:
+            search = self._client.search_for_instances
         offset, seen = 0, set[tuple[str | None, ...]]()
         while True:
             with self._asking("a search"):
