@@ -36,7 +36,7 @@ def train(
     """Train a network by a recipe, on one fold of a split; leaves a Model in OUT/model.
 
     A run that was killed goes on with: sonoseg train --resume --out OUT. On several processes:
-    torchrun --nproc-per-node 2 -m sonoseg train ...
+    torchrun --nproc-per-node 2 -m sonoseg train ... (docs/distributed.md)
     """
     need("train", "torch", "accelerate", "onnx", "onnxscript", "safetensors", "yaml", "pandas", "sklearn")
     from sonoseg.training.allocator import reexecute
@@ -45,52 +45,62 @@ def train(
     from sonoseg.datasets.prepared import PreparedSet
     from sonoseg.datasets.splits import Split
     from sonoseg.errors import UsageError
+    from sonoseg.training import processes
     from sonoseg.training.recipe import load_recipe
     from sonoseg.training.train import resume_run
     from sonoseg.training.train import train as run
 
-    if resume:
-        plan, prepared, parts, fold_used = resume_run(to)
-        given = (recipe is not None or change, data is not None, split is not None)
-        if any(given):
+    with processes.job():
+        if resume:
+            plan, prepared, parts, fold_used = resume_run(to)
+            given = (recipe is not None or change, data is not None, split is not None)
+            if any(given):
+                raise UsageError(
+                    "a resumed run takes what it was started with", remedy="Give only --resume and --out"
+                )
+        elif recipe is None or data is None or split is None:
             raise UsageError(
-                "a resumed run takes what it was started with", remedy="Give only --resume and --out"
+                "a new run needs --recipe, --data and --split", remedy="To go on with one: --resume --out RUN"
             )
-    elif recipe is None or data is None or split is None:
-        raise UsageError(
-            "a new run needs --recipe, --data and --split", remedy="To go on with one: --resume --out RUN"
+        else:
+            plan, prepared = load_recipe(recipe, change or []), PreparedSet.open(data)
+            parts, fold_used = Split.load(split), fold
+        if processes.is_main():
+            note = processes.one_alone_by_mistake()
+            if processes.count() > 1:
+                note = f"{processes.count()} processes share each batch of {plan.batch}"
+            if note:
+                err.print(note, soft_wrap=True)
+        with _Bar(plan.epochs) as bar:
+            model = run(
+                plan,
+                prepared,
+                parts,
+                to,
+                fold=fold_used,
+                resume=resume,
+                device=device.value,
+                report=bar.report,
+            )
+        if not processes.is_main():
+            return
+        chosen = model.card.results[0]
+        out.print(
+            f"{model.folder}: {model.card.name}, validation Dice {chosen.value:.3f} (n = {chosen.n}) "
+            f"at threshold {model.card.threshold:g}, best epoch {model.card.training['best_epoch']}"
         )
-    else:
-        plan, prepared = load_recipe(recipe, change or []), PreparedSet.open(data)
-        parts, fold_used = Split.load(split), fold
-    with _Bar(plan.epochs) as bar:
-        model = run(
-            plan,
-            prepared,
-            parts,
-            to,
-            fold=fold_used,
-            resume=resume,
-            device=device.value,
-            report=bar.report,
-        )
-    chosen = model.card.results[0]
-    out.print(
-        f"{model.folder}: {model.card.name}, validation Dice {chosen.value:.3f} (n = {chosen.n}) "
-        f"at threshold {model.card.threshold:g}, best epoch {model.card.training['best_epoch']}"
-    )
 
 
 class _Bar:
     """A progress bar on a terminal; elsewhere a line an epoch, so that a log shows where a run stands."""
 
     def __init__(self, epochs: int) -> None:
-        import os
-
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+        from sonoseg.training.processes import is_main
+
         self.epochs = epochs
-        self.quiet = os.environ.get("RANK", "0") != "0"
+        self.quiet = not is_main()
         self.bar = Progress(
             TextColumn("{task.description}"),
             BarColumn(),

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState
-from accelerate.utils import set_seed
+from accelerate.utils import broadcast, set_seed
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
@@ -26,7 +26,9 @@ from sonoseg.training.augmentation import apply, draw
 from sonoseg.training.batches import Pictures, seed_for
 from sonoseg.training.checkpoint import load_checkpoint, save_checkpoint
 from sonoseg.training.dress import dresser
+from sonoseg.training.joint_norm import count_pictures, join_norms
 from sonoseg.training.losses import picture_losses
+from sonoseg.training.processes import lost_another
 from sonoseg.training.recipe import OptimiserOptions, Recipe
 from sonoseg.training.run import Run
 from sonoseg.training.score import Score
@@ -70,15 +72,18 @@ class Trainer:
         mixed = "bf16" if recipe.precision == "bf16" else "no"
         # Accelerate keeps its settings for the process; a second run in it may want others.
         AcceleratorState._reset_state()
-        self.accelerator = Accelerator(mixed_precision=mixed, cpu=device == "cpu" or _no_gpu(device))
+        self.accelerator = Accelerator(mixed_precision=mixed, cpu=device == "cpu" or no_gpu(device))
         self.device = self.accelerator.device
         set_seed(recipe.seed)
         network = build(recipe.network)
         if recipe.start == "imagenet":
             start_from_imagenet(network)
         network = network.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        if self.accelerator.num_processes > 1 and self.device.type == "cuda":
-            network = nn.SyncBatchNorm.convert_sync_batchnorm(network)  # type: ignore[no-untyped-call]
+        if self.accelerator.num_processes > 1:
+            if self.device.type == "cuda":  # torch's own is the quicker one, and for CUDA only
+                network = nn.SyncBatchNorm.convert_sync_batchnorm(network)  # type: ignore[no-untyped-call]
+            else:
+                join_norms(network)
         self.ema: AveragedModel | None = None
         if recipe.optimiser.ema:
             # Buffers (running means) are averaged too: they belong to the averaged weights.
@@ -113,29 +118,34 @@ class Trainer:
                 p.step, p.sums = p.step + 1, score.sums
                 p.seconds += time.monotonic() - began
                 self.report(p.epoch, p.step, self.steps, None)
-                if time.monotonic() - saved > 60 * self.recipe.checkpoint_minutes and p.step < self.steps:
+                if self._due(saved) and p.step < self.steps:
                     self.save()
                     saved = time.monotonic()
             self._end_epoch(score)
             saved = time.monotonic()
         return self.progress
 
+    def _due(self, saved: float) -> bool:
+        """Whether a checkpoint is due; process 0's clock says so, for all take part in one."""
+        due = time.monotonic() - saved > 60 * self.recipe.checkpoint_minutes
+        if self.accelerator.num_processes == 1:
+            return due
+        return bool(broadcast(torch.tensor([int(due)], device=self.device))[0])
+
     def _step(self, which: Any, score: Score) -> None:
         """One step on the pictures `which` of the whole batch; each process takes its share of them."""
         p, share = self.progress, slice(self.accelerator.process_index, None, self.accelerator.num_processes)
         torch.manual_seed(seed_for(self.recipe.seed, p.epoch, p.step, self.accelerator.process_index))
         mine = which[share]
+        if self.accelerator.num_processes > 1:
+            count_pictures(self.network, len(mine) > 0)
         try:
-            images, masks = self._prepare(which, share, p.epoch, p.step)
+            # Without a picture of a short last batch a process takes part with one that weighs nothing.
+            images, masks = self._prepare(which, share if len(mine) else slice(1), p.epoch, p.step)
             rate = set_rate(self.optimiser, self.recipe, p.epoch + p.step / self.steps)
             self.optimiser.zero_grad()
-            if len(mine):
-                outputs = self.network(images)
-                losses = picture_losses(outputs, masks, self.recipe.loss)
-            else:
-                # A process without a picture in a short last batch still has to take part in the sum.
-                outputs = self.network(images.new_zeros(1, *images.shape[1:]))
-                losses = outputs.logit.sum((1, 2, 3)) * 0
+            outputs = self.network(images)
+            losses = picture_losses(outputs, masks, self.recipe.loss) * (1 if len(mine) else 0)
             # Accelerate averages over processes: weigh each by its pictures, so the mean is over pictures.
             loss = losses.sum() * self.accelerator.num_processes / len(which)
             if not bool(torch.isfinite(loss)):
@@ -147,6 +157,8 @@ class Trainer:
         except SonosegError:
             raise
         except Exception as error:
+            if lost_another(error):
+                raise
             names = ", ".join(self.train_pictures.ids[i] for i in mine[:4])
             raise TrainingError(
                 f"{type(error).__name__}: {first_line(error)}",
@@ -329,7 +341,8 @@ def set_rate(optimiser: Any, recipe: Recipe, epoch: float) -> float:
     return rate
 
 
-def _no_gpu(device: str) -> bool:
+def no_gpu(device: str) -> bool:
+    """Whether there is no CUDA device. Raises TrainingError where `device` asks for one."""
     if device == "cuda" and not torch.cuda.is_available():
         raise TrainingError("no CUDA device is here", remedy="Leave --device out, or say --device cpu")
     return not torch.cuda.is_available()

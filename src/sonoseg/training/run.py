@@ -14,6 +14,7 @@ from typing import Any
 from sonoseg import __version__
 from sonoseg.errors import OutputError, TrainingError
 from sonoseg.files import atomic_write_text
+from sonoseg.training import processes
 
 PACKAGES = ("numpy", "torch", "accelerate", "onnx", "onnxruntime", "pillow", "pandas", "scikit-learn")
 
@@ -103,6 +104,7 @@ def environment() -> dict[str, Any]:
         "versions": versions,
         "platform": platform.platform(),
         "command": ["sonoseg", *sys.argv[1:]],
+        "processes": processes.count(),
         "git": git_state(Path(__file__).parent),
     }
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import numpy as np
@@ -16,9 +15,10 @@ from sonoseg.metrics.overlap import THRESHOLDS, best_threshold
 from sonoseg.model.card import Result, TrainingSet
 from sonoseg.model.model import Model
 from sonoseg.network.attention_unet import AttentionUNet
+from sonoseg.training import processes
 from sonoseg.training.batches import Pictures
 from sonoseg.training.export import export_model
-from sonoseg.training.loop import Progress, Report, Trainer
+from sonoseg.training.loop import Progress, Report, Trainer, no_gpu
 from sonoseg.training.recipe import Recipe, load_recipe
 from sonoseg.training.run import Run
 from sonoseg.training.start import IMAGENET, weights_file
@@ -46,10 +46,15 @@ def train(
     if recipe.start == "imagenet":
         weights_file(recipe.network.encoder)  # before anything is written: the same command works later
     parts = split.part(fold)
-    main = os.environ.get("RANK", "0") == "0"
+    if recipe.batch < processes.count():
+        raise UsageError(
+            f"{processes.count()} processes cannot share a batch of {recipe.batch} pictures",
+            remedy="Start fewer, or take a larger batch: --set batch=N, with a rate that suits it",
+        )
+    processes.join(cpu=device == "cpu" or no_gpu(device))
     if resume:
         _same_run(run, recipe, prepared, fold)
-    elif main:
+    elif processes.is_main():
         given = {
             "recipe": recipe.name,
             "seed": recipe.seed,
@@ -60,6 +65,8 @@ def train(
         }
         run.begin(given, recipe.yaml())
         split.save(run.split)
+    processes.wait()
+    processes.check_shared(run.split)
     if resume and (run.model / "card.json").exists():
         return Model.load(run.model)
     trainer = Trainer(
