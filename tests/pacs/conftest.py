@@ -295,3 +295,188 @@ def _jpeg(pixels: Any) -> bytes:
 def make_phantom() -> Callable[..., Path]:
     """Write a phantom as a DICOM file: see write_phantom."""
     return write_phantom
+
+
+class FakeArchive:
+    """An archive that does what a test wants: takes results, refuses, is slow, or is away.
+
+    stored: how often each instance came. answer: the status for an instance's kind (SOP class).
+    """
+
+    SEG, SR, SC = (
+        "1.2.840.10008.5.1.4.1.1.66.4",
+        "1.2.840.10008.5.1.4.1.1.88.33",
+        "1.2.840.10008.5.1.4.1.1.7",
+    )
+
+    def __init__(self) -> None:
+        self.port = free_port()
+        self.stored: dict[str, int] = {}
+        self.datasets: dict[str, Dataset] = {}
+        self.answer: Callable[[str], int] = lambda sop_class: 0x0000
+        self.asked = 0
+        self._server: Any = None
+
+    @property
+    def word(self) -> str:
+        """Its address as our command line takes it."""
+        return f"ARCHIVE@127.0.0.1:{self.port}"
+
+    def start(self, *, classes: tuple[str, ...] = (SEG, SR, SC)) -> None:
+        """Listen, always at the same port."""
+        from pynetdicom import AE, evt
+
+        entity = AE("ARCHIVE")
+        for one in classes:
+            entity.add_supported_context(one)
+        self._server = entity.start_server(
+            ("127.0.0.1", self.port), block=False, evt_handlers=[(evt.EVT_C_STORE, self._store)]
+        )
+
+    def stop(self) -> None:
+        """Be away."""
+        if self._server is not None:
+            self._server.shutdown()
+            for one in self._server.active_associations:
+                one.abort()
+            self._server = None
+
+    def _store(self, event: Any) -> int:
+        self.asked += 1
+        status = self.answer(str(event.request.AffectedSOPClassUID))
+        if status == 0x0000:
+            dataset = event.dataset
+            dataset.file_meta = event.file_meta
+            uid = str(event.request.AffectedSOPInstanceUID)
+            self.stored[uid] = self.stored.get(uid, 0) + 1
+            self.datasets[uid] = dataset
+        return status
+
+
+@pytest.fixture
+def fake_archive() -> Iterator[FakeArchive]:
+    """An archive that is not started yet."""
+    made = FakeArchive()
+    yield made
+    made.stop()
+
+
+@pytest.fixture
+def sender() -> Callable[..., list[int | None]]:
+    """Send files to a node with pynetdicom: one status each; None where it was not taken at all."""
+    import pydicom
+    from pynetdicom import AE, build_context
+
+    def send(
+        port: int, files: list[Path], *, ae: str = "SCANNER", called: str = "SONOSEG", **tls: Any
+    ) -> Any:
+        entity = AE(ae)
+        kinds = []
+        for path in files:
+            meta = pydicom.filereader.read_file_meta_info(path)
+            kinds.append((meta.MediaStorageSOPClassUID, meta.TransferSyntaxUID))
+        wanted = [build_context(sop_class, syntax) for sop_class, syntax in dict.fromkeys(kinds)]
+        association = entity.associate("127.0.0.1", port, contexts=wanted, ae_title=called, **tls)
+        if not association.is_established:
+            return [None] * len(files)
+        statuses: list[int | None] = []
+        for path in files:
+            try:
+                statuses.append(association.send_c_store(path).get("Status"))
+            except (ValueError, RuntimeError):  # no context for it, or the association is gone
+                statuses.append(None)
+        if association.is_established:
+            association.release()
+        return statuses
+
+    return send
+
+
+@pytest.fixture
+def until() -> Callable[[Callable[[], Any]], None]:
+    """Wait for something to become true; what never does fails the test."""
+
+    def wait(true: Callable[[], Any]) -> None:
+        end = time.monotonic() + 120
+        while not true():
+            assert time.monotonic() < end, "it never came true"
+            time.sleep(0.02)
+
+    return wait
+
+
+@dataclass(frozen=True)
+class Certificates:
+    """PEM files: an authority, a server of 127.0.0.1 and a client that it signed, and a stranger."""
+
+    ca: Path
+    server: Path
+    server_key: Path
+    client: Path
+    client_key: Path
+    stranger: Path
+
+
+@pytest.fixture(scope="session")
+def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
+    """Certificates for the tests of TLS, made by openssl; skips where it is not installed."""
+    if shutil.which("openssl") is None:
+        pytest.skip("openssl is not installed")
+    folder = tmp_path_factory.mktemp("certificates")
+
+    def openssl(*words: object) -> None:
+        subprocess.run(["openssl", *map(str, words)], cwd=folder, check=True, capture_output=True, timeout=60)
+
+    def key(name: str) -> list[object]:
+        return [
+            "-newkey",
+            "ec",
+            "-pkeyopt",
+            "ec_paramgen_curve:prime256v1",
+            "-nodes",
+            "-keyout",
+            f"{name}.key",
+        ]
+
+    for name in ("ca", "stranger"):
+        openssl("req", "-x509", *key(name), "-out", f"{name}.pem", "-days", 2, "-subj", f"/CN={name}")
+    for name in ("server", "client"):
+        openssl("req", *key(name), "-out", f"{name}.csr", "-subj", f"/CN={name}")
+        (folder / "names").write_text("subjectAltName=IP:127.0.0.1,DNS:localhost\n")
+        signed = ("-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial", "-days", 2, "-extfile", "names")
+        openssl("x509", "-req", "-in", f"{name}.csr", "-out", f"{name}.pem", *signed)
+    paths = ("ca.pem", "server.pem", "server.key", "client.pem", "client.key", "stranger.pem")
+    return Certificates(*(folder / path for path in paths))
+
+
+@pytest.fixture
+def storescp(tmp_path: Path) -> Iterator[Callable[..., tuple[int, Path]]]:
+    """Start dcmtk's storescp with options of its own: its port, and the folder where it keeps what it got."""
+    if shutil.which("storescp") is None:
+        pytest.skip("dcmtk is not installed (Debian: dcmtk)")
+    started: list[subprocess.Popen[bytes]] = []
+
+    def start(*options: object, port: int | None = None) -> tuple[int, Path]:
+        port = port or free_port()
+        folder = tmp_path / f"storescp-{port}"
+        folder.mkdir(exist_ok=True)
+        words = ["storescp", *options, "-od", folder, "-fe", ".dcm", "+uf", "-aet", "KEEPER", port]
+        started.append(
+            subprocess.Popen(
+                [str(word) for word in words],
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                start_new_session=True,
+            )
+        )
+        for _ in range(100):
+            with socket.socket() as probe:
+                if probe.connect_ex(("127.0.0.1", port)) == 0:
+                    return port, folder
+            time.sleep(0.1)
+        raise RuntimeError("storescp did not start")
+
+    yield start
+    for one in started:
+        one.kill()
+        one.wait()

@@ -44,7 +44,8 @@ class Retry(_Part):
     tries: of an instance, where the archive does not answer or is short of means, or our disk is full. The
         default is about a week.
     refusals: of an instance, where the archive answers and does not want it.
-    crashes: how often the node may end while it segments an instance before the instance is blamed.
+    crashes: how often the node may end, or its memory fill, while it segments an instance before the
+        instance is blamed.
     """
 
     first: Annotated[float, Field(gt=0)] = 5.0

@@ -46,7 +46,8 @@ try:
 except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment]
 
-INCOMING, RESULTS, GIVEN_UP, LOCK, WHY = "incoming", "results", "given-up", ".lock", "why.json"
+INCOMING, RESULTS, GIVEN_UP, LOCK = "incoming", "results", "given-up", ".lock"
+SOURCE, WHY = "source.dcm", "why.json"
 
 _UID = re.compile(r"\d+(\.\d+)*")
 
@@ -355,7 +356,7 @@ class Spool(Rows):
 
     def _again(self, row: Row) -> bool:
         apart, path = self.given_up(row.uid), self.incoming(row.uid)
-        source = apart / "source.dcm"
+        source = apart / SOURCE
         try:
             if source.exists():
                 source.replace(path)
@@ -407,7 +408,7 @@ class Spool(Rows):
                 path.replace(apart / path.name)
             shutil.rmtree(self.made(uid), ignore_errors=True)
             if self.incoming(uid).exists():
-                self.incoming(uid).replace(apart / "source.dcm")
+                self.incoming(uid).replace(apart / SOURCE)
             sync_folder(apart)
 
     def _why(self, row: Row) -> str:
@@ -447,6 +448,10 @@ class Spool(Rows):
                 shutil.rmtree(made, ignore_errors=True)
             elif row.state is State.SENT:
                 self._clear(row.uid)
+        for apart in sorted((self.folder / GIVEN_UP).iterdir()):
+            row = self.row(apart.name)
+            if row is not None and row.state is not State.GIVEN_UP and not (apart / SOURCE).exists():
+                shutil.rmtree(apart, ignore_errors=True)  # it was taken in hand again
         for row in self.rows(State.GIVEN_UP):
             if self.incoming(row.uid).exists() or not (self.given_up(row.uid) / WHY).exists():
                 self._set_apart(row.uid)

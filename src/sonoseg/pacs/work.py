@@ -129,7 +129,8 @@ class Worker:
         except OutputError as error:
             self._put_off(row, error.found, begun=-1)
         except MemoryError:
-            self._put_off(row, "the memory is full")
+            # Another time there may be more of it; but the instance itself may be what fills it.
+            self._put_off(row, "the memory is full", begun=-1, most=self._retry.crashes)
         except (MissingExtra, SonosegError) as error:
             self._give_up(row, worded(error))
         except Exception as error:  # its text may quote the file, names too
@@ -212,13 +213,18 @@ class Worker:
     # What goes wrong
 
     def _put_off(
-        self, row: Row, why: str, *, refused: bool = False, begun: int = 0, status: int | None = None
+        self,
+        row: Row,
+        why: str,
+        *,
+        refused: bool = False,
+        begun: int = 0,
+        most: int | None = None,
+        status: int | None = None,
     ) -> None:
         """Try it again later, or give it up where that was tried often enough."""
-        count, most = (
-            (row.refusals + 1, self._retry.refusals) if refused else (row.tries + 1, self._retry.tries)
-        )
-        if count >= most:
+        count = 1 + (row.refusals if refused else row.tries)
+        if count >= (most or (self._retry.refusals if refused else self._retry.tries)):
             self._give_up(row, f"{why}; tried {count} times")
             return
         until = time.time() + self._delay(count)

@@ -1,0 +1,227 @@
+"""From an instance to its objects; and every instance that is none."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pydicom
+import pytest
+
+from sonoseg.errors import InputError, OutputError
+from sonoseg.imaging.frames import list_frames, read
+from sonoseg.inference.predictor import Predictor
+from sonoseg.pacs.rows import Row, State
+from sonoseg.pacs.segment import Segmenter, check_ultrasound
+from sonoseg.pacs.settings import load
+
+US, CLIP = "1.2.840.10008.5.1.4.1.1.6.1", "1.2.840.10008.5.1.4.1.1.3.1"
+
+
+@pytest.fixture
+def segmenter(dark_model: Path) -> Callable[..., Segmenter]:
+    def make(**options: Any) -> Segmenter:
+        said = {"send_back": ["seg", "sr", "capture"], "runtime": "onnx", "model": dark_model}
+        return Segmenter(load(None, archive="A@localhost:1", **(said | options)))
+
+    return make
+
+
+def row_of(path: Path, **values: Any) -> Row:
+    """The row that the receiver makes of a file."""
+    meta = pydicom.filereader.read_file_meta_info(path)
+    said = {
+        "seq": 1,
+        "uid": str(meta.MediaStorageSOPInstanceUID),
+        "sop_class": str(meta.MediaStorageSOPClassUID),
+        "syntax": str(meta.TransferSyntaxUID),
+        "sender": "SCANNER",
+        "address": "",
+        "sha256": "",
+        "size": 1,
+        "state": State.RECEIVED,
+        "model": "",
+        "begun": 1,
+        "tries": 0,
+        "refusals": 0,
+        "next_at": 0.0,
+        "why": None,
+        "received_at": "2026-05-01T10:00:00.000+00:00",
+        "updated_at": "",
+    }
+    return Row(**(said | values))
+
+
+def test_a_still_gets_all_three_on_its_own_grid(
+    tmp_path: Path, segmenter: Callable[..., Segmenter], make_phantom: Callable[..., Path], dark_model: Path
+) -> None:
+    source = make_phantom(tmp_path / "in.dcm", 1)
+    row = row_of(source)
+    results = segmenter().results(row, source, tmp_path / "results" / row.uid)
+    assert [one.kind for one in results] == ["capture", "seg", "sr"]
+    for one in results:
+        assert pydicom.dcmread(tmp_path / one.file).SOPInstanceUID == one.uid
+    assert len({one.uid for one in results}) == 3
+    seg = pydicom.dcmread(tmp_path / results[1].file)
+    mask = np.logical_or.reduce(seg.pixel_array.reshape(-1, seg.Rows, seg.Columns).astype(bool))
+    wanted = Predictor(dark_model, runtime="onnx").predict(source).mask
+    assert wanted.any()
+    assert np.array_equal(mask, wanted), "pixel for pixel on the source's grid"
+    assert seg.PatientID == "P-a"
+    refers = seg.ReferencedSeriesSequence[0].ReferencedInstanceSequence[0].ReferencedSOPInstanceUID
+    assert refers == row.uid
+
+
+def test_a_repeated_run_makes_the_same_to_the_last_byte(
+    tmp_path: Path, segmenter: Callable[..., Segmenter], make_phantom: Callable[..., Path]
+) -> None:
+    source = make_phantom(tmp_path / "in.dcm", 2, frames=3)
+    row = row_of(source)
+    once = segmenter().results(row, source, tmp_path / "results" / row.uid)
+    assert [one.kind for one in once] == ["capture"] * 3 + ["seg", "sr"]
+    held = {one.file: (tmp_path / one.file).read_bytes() for one in once}
+    again = segmenter(threads=1).results(row, source, tmp_path / "results" / row.uid)
+    assert again == once
+    assert {one.file: (tmp_path / one.file).read_bytes() for one in again} == held
+    assert [path.name for path in (tmp_path / "results").iterdir()] == [row.uid]
+
+
+def test_uids_follow_from_source_model_and_kind_alone(
+    segmenter: Callable[..., Segmenter], make_dark_model: Callable[..., Path]
+) -> None:
+    one = segmenter()
+    assert one.uid("seg", "1.2") == segmenter(threshold=0.3).uid("seg", "1.2")
+    others = {
+        one.uid("seg", "1.2"),
+        one.uid("sr", "1.2"),
+        one.uid("seg", "1.3"),
+        one.uid("capture", "1.2", 0),
+        one.uid("capture", "1.2", 1),
+        segmenter(model=make_dark_model(level=0.5)).uid("seg", "1.2"),
+        segmenter(anonymise=True).uid("seg", "1.2"),
+    }
+    assert len(others) == 7
+
+
+def test_only_what_is_asked_for_goes_back_and_without_names(
+    tmp_path: Path, segmenter: Callable[..., Segmenter], make_phantom: Callable[..., Path]
+) -> None:
+    source = make_phantom(tmp_path / "in.dcm", 1)
+    row = row_of(source)
+    results = segmenter(send_back=["sr"], anonymise=True).results(row, source, tmp_path / "r" / row.uid)
+    assert [one.kind for one in results] == ["sr"]
+    data = (tmp_path / "r" / row.uid / "sr.dcm").read_bytes()
+    for text in ("Erika", "P-a", "Mammasonographie", "ACC-a", "19610412", "20240229"):
+        assert text.encode() not in data
+    assert pydicom.dcmread(tmp_path / "r" / row.uid / "sr.dcm").PatientIdentityRemoved == "YES"
+
+
+def test_key_frames_are_enough_where_they_are_asked_for(
+    tmp_path: Path, segmenter: Callable[..., Segmenter], make_phantom: Callable[..., Path]
+) -> None:
+    source = make_phantom(tmp_path / "in.dcm", 1, frames=12, jpeg=True)
+    row = row_of(source)
+    made = segmenter(frames="0", send_back=["capture"]).results(row, source, tmp_path / "r" / row.uid)
+    assert [Path(one.file).name for one in made] == ["capture-00001.dcm"]
+
+
+def _cut(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:-2000])
+
+
+def _garble(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:200] + bytes(range(256)) * 20)
+
+
+def _set(**values: Any) -> Callable[[Path], None]:
+    def change(path: Path) -> None:
+        dataset = pydicom.dcmread(path)
+        for keyword, value in values.items():
+            if value is None:
+                del dataset[keyword]
+            else:
+                setattr(dataset, keyword, value)
+        dataset.save_as(path)
+
+    return change
+
+
+@pytest.mark.filterwarnings("ignore:Invalid value for VR CS")
+@pytest.mark.parametrize(
+    ("frames", "spoil", "said"),
+    [
+        (1, _cut, "pixel"),
+        (1, _garble, "damaged"),
+        (1, Path.unlink, "gone"),
+        (1, _set(Modality="MG"), "its modality is MG"),
+        (1, _set(Modality="Erika Muster"), "its modality is unknown"),
+        (1, _set(SOPClassUID="1.2.840.10008.5.1.4.1.1.1.2"), "not ultrasound, but Digital Mammography"),
+        (1, _set(SOPClassUID=CLIP), "names another instance or SOP class"),
+        (1, _set(SOPInstanceUID="1.2.3"), "names another instance or SOP class"),
+        (1, _set(PixelData=None), "without its pixels"),
+        (1, _set(Rows=0), "0"),
+        (3, _set(NumberOfFrames=0), "0 frames"),
+        (3, _set(NumberOfFrames=9), "9 frames"),
+    ],
+)
+def test_what_is_no_ultrasound_picture_is_refused_in_words(
+    tmp_path: Path,
+    segmenter: Callable[..., Segmenter],
+    make_phantom: Callable[..., Path],
+    frames: int,
+    spoil: Callable[[Path], None],
+    said: str,
+) -> None:
+    source = make_phantom(tmp_path / "in.dcm", 1, frames=frames)
+    row = row_of(source)
+    spoil(source)
+    with pytest.raises(InputError) as told:
+        segmenter().results(row, source, tmp_path / "results" / row.uid)
+    assert said in told.value.found
+    assert "Erika" not in str(told.value)
+    assert list((tmp_path / "results").glob("*")) == [], "nothing half made is left"
+
+
+def test_a_disk_without_room_for_results_is_no_fault_of_the_instance(
+    tmp_path: Path,
+    segmenter: Callable[..., Segmenter],
+    make_phantom: Callable[..., Path],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    import os
+
+    def full(handle: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    source = make_phantom(tmp_path / "in.dcm", 1)
+    row = row_of(source)
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OutputError, match="No space left"):
+        segmenter().results(row, source, tmp_path / "results" / row.uid)
+    assert list((tmp_path / "results").glob("*")) == []
+
+
+@pytest.mark.real
+@pytest.mark.filterwarnings("ignore")
+def test_real_files_pass_and_stay_aligned(
+    tmp_path: Path, segmenter: Callable[..., Segmenter], real_data: Path, dark_model: Path
+) -> None:
+    predictor = Predictor(dark_model, runtime="onnx")
+    for source in sorted((real_data / "dicom").glob("*.dcm")):
+        row = row_of(source)
+        check_ultrasound(row, source)
+        results = segmenter().results(row, source, tmp_path / "results" / row.uid)
+        (file,) = [one.file for one in results if one.kind == "seg"]
+        seg = pydicom.dcmread(tmp_path / file)
+        planes = seg.pixel_array.reshape(-1, seg.Rows, seg.Columns).astype(bool)
+        for ref in list_frames(source):
+            wanted = predictor.predict(read(ref)).mask
+            assert wanted.shape == planes.shape[1:]
+            found = np.zeros_like(wanted)
+            for plane, group in zip(planes, seg.PerFrameFunctionalGroupsSequence, strict=True):
+                origin = group.DerivationImageSequence[0].SourceImageSequence[0]
+                if origin.get("ReferencedFrameNumber", 1) == (ref.index or 0) + 1:
+                    found |= plane
+            assert np.array_equal(found, wanted), ref

@@ -1,0 +1,329 @@
+"""The worker against archives and disks that fail: retried, given up with the reason, sent once."""
+
+from __future__ import annotations
+
+import json
+import random
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sonoseg.errors import ArchiveError, InputError, MissingExtra, ModelError, OutputError
+from sonoseg.pacs.archive import Archive, Stored, StoreOutcome
+from sonoseg.pacs.audit import Audit
+from sonoseg.pacs.rows import Result, Row, State
+from sonoseg.pacs.settings import Retry
+from sonoseg.pacs.spool import Arrived, Spool
+from sonoseg.pacs.work import Worker
+
+STORED, REFUSED, UNREACHABLE = StoreOutcome.STORED, StoreOutcome.REFUSED, StoreOutcome.UNREACHABLE
+US = "1.2.840.10008.5.1.4.1.1.6.1"
+
+
+class Told:
+    """An archive that answers what it is told to, and keeps what it stored."""
+
+    def __init__(self) -> None:
+        self.answer: Callable[[Path], tuple[StoreOutcome, int | None]] = lambda path: (STORED, 0)
+        self.fault: BaseException | None = None
+        self.stored: list[str] = []
+        self.batches: list[int] = []
+
+    def store(self, files: Sequence[Path]) -> list[Stored]:
+        self.batches.append(len(files))
+        if self.fault is not None:
+            raise self.fault
+        outcomes = []
+        for path in files:
+            outcome, status = self.answer(path)
+            if outcome is STORED:
+                self.stored.append(f"{path.parent.name}/{path.name}")
+            outcomes.append(Stored(path, outcome, status=status, words="Musterfrau^Erika is not known"))
+        return outcomes
+
+    def __enter__(self) -> Told:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+
+class Makes:
+    """A segmenter that writes two files, or fails."""
+
+    def __init__(self) -> None:
+        self.fault: BaseException | None = None
+        self.made: list[str] = []
+
+    def results(self, row: Row, source: Path, folder: Path) -> list[Result]:
+        if self.fault is not None:
+            raise self.fault
+        self.made.append(row.uid)
+        folder.mkdir(exist_ok=True)
+        results = []
+        for kind in ("seg", "sr"):
+            (folder / f"{kind}.dcm").write_bytes(b"object")
+            place = f"results/{row.uid}/{kind}.dcm"
+            results.append(Result(f"{row.uid}.{len(results)}", row.uid, kind, place, "m"))
+        return results
+
+
+class Bench:
+    """A worker with all that it works on; `step` does what is due, whenever it is."""
+
+    def __init__(self, folder: Path, **retry: Any) -> None:
+        self.spool = Spool(folder / "state", model="m")
+        self.archive, self.makes = Told(), Makes()
+        self.told: list[str] = []
+        self.audit = Audit(folder / "audit.jsonl")
+        self.worker = self.other(**retry)
+
+    def other(self, **retry: Any) -> Worker:
+        return Worker(
+            self.spool,
+            self.audit,
+            self.makes,
+            lambda: self._opened(),
+            retry=Retry(**{"first": 0.001, "most": 0.001} | retry),
+            batch=3,
+            tell=self.told.append,
+            chance=random.Random(1),
+        )
+
+    def _opened(self) -> Archive:
+        return self.archive  # type: ignore[return-value]
+
+    def take(self, *uids: str) -> None:
+        for uid in uids:
+            self.spool.accept(Arrived(uid, US, "1.2.840.10008.1.2.1", "SCANNER"), uid.encode())
+
+    def step(self, times: int = 1) -> None:
+        for _ in range(times):
+            time.sleep(0.003)
+            for _ in self.spool.rows(State.RECEIVED):
+                self.worker.segment()
+            self.worker.send()
+
+    def row(self, uid: str) -> Row:
+        row = self.spool.row(uid)
+        assert row is not None
+        return row
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Iterator[Bench]:
+    made = Bench(tmp_path)
+    yield made
+    made.spool.close()
+
+
+def test_from_received_to_sent(bench: Bench) -> None:
+    bench.take("1.1", "1.2", "1.3", "1.4")
+    bench.step(2)
+    assert bench.spool.counts()[State.SENT] == 4
+    assert bench.archive.batches == [6, 2], "some instances together, in one association"
+    assert len(set(bench.archive.stored)) == len(bench.archive.stored) == 8
+    assert not bench.worker.send()
+    assert not bench.worker.segment()
+    events = [json.loads(line)["event"] for line in bench.audit.path.read_text("utf-8").splitlines()]
+    assert events == ["segmented"] * 4 + ["sent"] * 4
+
+
+def test_an_archive_that_is_away_is_waited_for(bench: Bench) -> None:
+    bench.archive.answer = lambda path: (UNREACHABLE, None)
+    bench.take("1.1")
+    bench.step(4)
+    row = bench.row("1.1")
+    assert (row.state, row.refusals) == (State.SEGMENTED, 0)
+    assert 1 <= row.tries <= 4
+    assert bench.makes.made == ["1.1"], "nothing is computed again for it"
+    assert len(bench.told) == 1, "said once"
+    bench.archive.answer = lambda path: (STORED, 0)
+    bench.step(2)
+    assert bench.row("1.1").state is State.SENT
+    assert bench.told[1:] == ["the archive answers again"]
+
+
+def test_an_archive_that_is_away_is_left_in_peace(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, first=1000.0, most=3000.0)
+    bench.archive.answer = lambda path: (UNREACHABLE, None)
+    bench.take("1.1", "1.2", "1.3", "1.4")
+    bench.step(5)
+    assert bench.archive.batches == [6], "one batch tried it for all"
+    waits = [bench.worker._delay(failed) for failed in (1, 2, 3, 9, 5000)]
+    assert 500 <= waits[0] <= 1000 <= waits[1] <= 2000
+    assert all(1500 <= wait <= 3000 for wait in waits[2:])
+    assert len(set(waits)) == 5, "by chance, so that not all nodes come back at once"
+    bench.spool.close()
+
+
+@pytest.mark.parametrize("fault", [ArchiveError("no secret"), RuntimeError("Musterfrau^Erika"), OSError(5)])
+def test_whatever_a_library_raises_the_queue_goes_on(bench: Bench, fault: Exception) -> None:
+    bench.archive.fault = fault
+    bench.take("1.1")
+    bench.step()
+    row = bench.row("1.1")
+    assert (row.state, row.tries) == (State.SEGMENTED, 1)
+    assert "Erika" not in str(row.why)
+    bench.archive.fault = None
+    bench.step(2)
+    assert bench.row("1.1").state is State.SENT
+
+
+def test_what_is_refused_is_given_up_with_the_reason(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, refusals=3)
+    bench.archive.answer = lambda path: (REFUSED, 0xC000) if path.name == "sr.dcm" else (STORED, 0)
+    bench.take("1.1")
+    bench.step(5)
+    assert bench.row("1.1").state is State.GIVEN_UP
+    assert bench.archive.stored == ["1.1/seg.dcm"], "what was stored is not sent again"
+    assert bench.archive.batches == [2, 1, 1]
+    apart = bench.spool.given_up("1.1")
+    assert sorted(path.name for path in apart.iterdir()) == ["seg.dcm", "source.dcm", "sr.dcm", "why.json"]
+    why = json.loads((apart / "why.json").read_text("utf-8"))["why"]
+    assert why.startswith("sr refused by the archive (status 0xC000)")
+    assert why.endswith("tried 3 times")
+    audit = bench.audit.path.read_text("utf-8")
+    assert "0xC000" in audit
+    assert "Erika" not in audit + "".join(bench.told), "an archive's words may name anybody"
+    bench.spool.close()
+
+
+def test_an_archive_without_room_is_not_one_that_refuses(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, refusals=1)
+    bench.archive.answer = lambda path: (REFUSED, 0xA700)
+    bench.take("1.1")
+    bench.step(3)
+    assert (bench.row("1.1").state, bench.row("1.1").refusals) == (State.SEGMENTED, 0)
+    bench.archive.answer = lambda path: (STORED, 0)
+    bench.step(2)
+    assert bench.row("1.1").state is State.SENT
+    bench.spool.close()
+
+
+def test_one_that_nobody_answers_for_holds_no_other_back(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, tries=4)
+    bench.archive.answer = lambda path: (UNREACHABLE, None) if path.parent.name == "1.1" else (STORED, 0)
+    bench.take("1.1", "1.2")
+    bench.step()
+    assert bench.row("1.2").state is State.SENT
+    assert bench.row("1.1").state is State.SEGMENTED
+    bench.step(20)
+    assert bench.row("1.1").state is State.GIVEN_UP
+    assert "tried 4 times" in str(bench.row("1.1").why)
+    bench.spool.close()
+
+
+@pytest.mark.parametrize(
+    ("fault", "said"),
+    [
+        (InputError("corrupt", remedy="Send it again"), "corrupt. Send it again"),
+        (MissingExtra("needs a codec"), "needs a codec"),
+        (ModelError("not finite"), "not finite"),
+        (ValueError("Musterfrau^Erika"), "it broke its reader (ValueError)"),
+    ],
+)
+def test_an_instance_that_cannot_be_used_is_given_up_at_once(
+    bench: Bench, fault: Exception, said: str
+) -> None:
+    bench.makes.fault = fault
+    bench.take("1.1")
+    bench.step()
+    assert (bench.row("1.1").state, bench.row("1.1").why) == (State.GIVEN_UP, said)
+    bench.makes.fault = None
+    bench.take("1.2")
+    assert bench.spool.again("1.1") == 1
+    bench.step()
+    assert bench.spool.counts()[State.SENT] == 2
+
+
+@pytest.mark.parametrize("fault", [OutputError("the disk is full"), MemoryError()])
+def test_a_fault_of_the_machine_is_no_fault_of_the_instance(bench: Bench, fault: Exception) -> None:
+    bench.makes.fault = fault
+    bench.take("1.1")
+    bench.step(3)
+    assert bench.row("1.1").state is State.RECEIVED
+    assert "full" in str(bench.row("1.1").why)
+    bench.makes.fault = None
+    bench.step(2)
+    assert bench.row("1.1").state is State.SENT
+
+
+def test_an_instance_that_fills_the_memory_is_given_up(bench: Bench) -> None:
+    bench.makes.fault = MemoryError()
+    bench.take("1.1")
+    bench.step(9)
+    assert bench.row("1.1").state is State.GIVEN_UP
+    assert bench.row("1.1").why == "the memory is full; tried 5 times"
+
+
+def test_an_instance_that_ends_the_node_is_found_out(bench: Bench) -> None:
+    bench.take("1.1", "1.2")
+    for _ in range(5):
+        bench.spool.begin("1.1")  # and the node was killed
+    bench.step(2)
+    assert bench.makes.made == ["1.2"]
+    assert bench.row("1.1").state is State.GIVEN_UP
+    assert "ended 5 times" in str(bench.row("1.1").why)
+
+
+def test_results_that_are_gone_are_made_again(bench: Bench) -> None:
+    bench.take("1.1", "1.2")
+    while bench.worker.segment():
+        pass
+    for uid in ("1.1", "1.2"):
+        (bench.spool.made(uid) / "sr.dcm").unlink()
+    bench.spool.incoming("1.2").unlink()
+    bench.step(3)
+    assert bench.row("1.1").state is State.SENT
+    assert bench.makes.made == ["1.1", "1.2", "1.1"]
+    assert bench.row("1.2").state is State.GIVEN_UP
+
+
+def test_the_threads_go_on_past_a_queue_that_cannot_be_written(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, until: Callable[..., None]
+) -> None:
+    real, failed = bench.spool.begin, []
+
+    def begin(uid: str) -> int:
+        if len(failed) < 3:
+            failed.append(uid)
+            raise OutputError("the disk is full")
+        return real(uid)
+
+    monkeypatch.setattr(bench.spool, "begin", begin)
+    bench.worker.start()
+    bench.take("1.1", "1.2")
+    bench.worker.wake()
+    until(lambda: bench.spool.counts()[State.SENT] == 2)
+    bench.worker.stop()
+    assert len(failed) == 3
+    assert len(bench.told) == 1
+
+
+def test_stopping_finishes_the_instance_in_hand(bench: Bench, until: Callable[..., None]) -> None:
+    import threading
+
+    begun, go_on = threading.Event(), threading.Event()
+    real = bench.makes.results
+
+    def slowly(row: Row, source: Path, folder: Path) -> list[Result]:
+        begun.set()
+        assert go_on.wait(60)
+        return real(row, source, folder)
+
+    bench.makes.results = slowly  # type: ignore[method-assign]
+    bench.take("1.1", "1.2")
+    bench.worker.start()
+    assert begun.wait(60)
+    stopping = threading.Thread(target=bench.worker.stop)
+    stopping.start()
+    until(bench.worker._stop.is_set)
+    go_on.set()
+    stopping.join(60)
+    assert not stopping.is_alive()
+    assert bench.row("1.1").state in (State.SEGMENTED, State.SENT)
+    assert bench.row("1.2").state is State.RECEIVED
