@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.ndimage import distance_transform_edt
 
 F32 = NDArray[np.float32]
 
@@ -48,6 +49,24 @@ class Outline:
         along = points @ _directions()[turn]
         first, last = points[int(along.argmin())], points[int(along.argmax())]
         return (float(first[0]), float(first[1])), (float(last[0]), float(last[1]))
+
+    def opened(self, radius: float) -> NDArray[np.float64]:
+        """What discs of `radius` mm reach inside the curve: tips and necks narrower than them are left out.
+
+        Returns (n, 2) points as (row, column) in mm, on a grid of a fifth of the radius. Every disc of half
+        a pixel's diagonal holds the middle of a pixel, so with that radius it is what a mask cannot miss.
+        """
+        step = radius / 5
+        points = self.points
+        first = points.min(axis=0) - 2 * radius
+        rows, columns = (
+            np.arange(start, stop, step, dtype=np.float32)
+            for start, stop in zip(first, points.max(axis=0) + 2 * radius, strict=True)
+        )
+        inside = self.distance(*np.meshgrid(rows, columns, indexing="ij"))[0] < 0
+        middles = distance_transform_edt(inside, sampling=step) >= radius
+        reached = distance_transform_edt(~middles, sampling=step) <= radius
+        return np.argwhere(reached) * step + first
 
     def distance(self, row: F32, column: F32) -> tuple[F32, F32]:
         """Signed distance to the curve in mm (below 0 inside; first order, exact on the curve) and the angle.
