@@ -17,7 +17,19 @@ if TYPE_CHECKING:
     app: typer.Typer
 
 GROUPS = ("data", "model", "pacs")
-VERBS = ("train", "study", "evaluate", "export", "predict", "measure", "serve", "demo", "doctor", "info")
+VERBS = (
+    "train",
+    "study",
+    "tune",
+    "evaluate",
+    "export",
+    "predict",
+    "measure",
+    "serve",
+    "demo",
+    "doctor",
+    "info",
+)
 """Each is a function of its own name in a module of that name; a group is that module's `app`."""
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -16,12 +17,23 @@ if TYPE_CHECKING:
     from sonoseg.study.runs import Step
 
 
+class PoolChoice(StrEnum):
+    """Who starts the processes."""
+
+    local = "local"
+    ray = "ray"
+
+
 def study(
     plan: Annotated[Path, typer.Argument(help="The plan, a YAML file: see docs/study.md.")],
     to: Annotated[Path, typer.Option("--out", "-o", help="The folder of all runs and of the table.")],
     jobs: Annotated[
         int, typer.Option(min=1, help="Processes at once; the cores are shared out among them.")
     ] = 1,
+    pool: Annotated[
+        PoolChoice,
+        typer.Option(help="Who starts them: this command, or Ray, here or on the cluster at RAY_ADDRESS."),
+    ] = PoolChoice.local,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Check the plan and show what would run; write nothing.")
     ] = False,
@@ -45,7 +57,14 @@ def study(
         _show_steps(opened.steps(share_of_cores(jobs)), as_json)
         return
     try:
-        report = carry_out(opened, jobs, _Teller().tell)
+        if pool is PoolChoice.ray:
+            need("scale", "ray")
+            from sonoseg.study.ray_pool import RayPool
+
+            ray_pool = RayPool(jobs)
+            report = carry_out(opened, jobs, _Teller().tell, ray_pool, ray_pool.threads)
+        else:
+            report = carry_out(opened, jobs, _Teller().tell)
     except KeyboardInterrupt:
         err.print("stopped; what is done is kept, and the same command goes on")
         raise

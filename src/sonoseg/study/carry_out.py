@@ -43,17 +43,22 @@ class Report:
 
 
 def carry_out(
-    study: StudyFolder, jobs: int = 1, tell: Tell = lambda *_: None, executor: Executor | None = None
+    study: StudyFolder,
+    jobs: int = 1,
+    tell: Tell = lambda *_: None,
+    executor: Executor | None = None,
+    threads: int | None = None,
 ) -> Report:
     """Run what is not done yet, then write table.md, table.json and table.png of all that is there.
 
     jobs: processes at once. tell: called as each begins and ends. executor: in place of a LocalPool.
+    threads: of each process; none: see `share_of_cores`.
     Raises OutputError where another process works in the folder, or it cannot be written.
     """
     layout = study.layout
     with locked(layout.folder / LOCK) as lock:
         study.begin()
-        threads = share_of_cores(jobs)
+        threads = threads or share_of_cores(jobs)
         steps = study.steps(threads)
         tasks = [step.task for step in steps if step.state != "done"]
         ended = len(steps) - len(tasks)

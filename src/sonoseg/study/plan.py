@@ -119,7 +119,7 @@ def load_plan(path: str | Path) -> Plan:
     try:
         plan = Plan.model_validate(values)
     except ValidationError as error:
-        raise _worded(error.errors()[0], path) from error
+        raise worded(error.errors()[0], path, Plan, "docs/study.md") from error
     return _completed(plan, path.resolve().parent)
 
 
@@ -140,7 +140,7 @@ def recipes_of(plan: Plan, where: str | Path) -> dict[str, Recipe]:
         merged = plan.set | changes
         ordered = sorted(merged, key=lambda key: key != "network.preset")
         try:
-            found[name] = load_recipe(plan.recipe, [_change(key, merged[key]) for key in ordered])
+            found[name] = load_recipe(plan.recipe, [change(key, merged[key]) for key in ordered])
         except RecipeError as error:
             raise PlanError(f"variant '{name}': {error.found}", where=where, remedy=error.remedy) from error
     return found
@@ -188,7 +188,7 @@ def _completed(plan: Plan, folder: Path) -> Plan:
     return plan.model_copy(update={"recipe": recipe, "evaluate": evaluations, **paths})
 
 
-def _change(key: str, value: Any) -> str:
+def change(key: str, value: Any) -> str:
     """A change as `load_recipe` takes it."""
     # One line, without the mark that YAML sets behind a bare value.
     text = yaml.safe_dump(value, default_flow_style=True, width=float("inf"))
@@ -208,13 +208,13 @@ def _shown(value: Any) -> str:
     return str(value) if isinstance(value, Path) else repr(value)
 
 
-def _worded(first: ErrorDetails, where: Path) -> PlanError:
-    """Our words for what pydantic found first."""
+def worded(first: ErrorDetails, where: Path, plan: type[BaseModel], docs: str) -> PlanError:
+    """Our words for what pydantic found first in a plan of that kind, which `docs` describes."""
     # Where a value may be of several kinds, pydantic names the kind it tried: no key of the user's.
     parts = [part for part in first["loc"] if re.fullmatch(r"\w[\w.-]*", str(part))]
     path = ".".join(str(part) for part in parts)
     if first["type"] == "extra_forbidden":
-        known = list(_section(first["loc"][:-1]).model_fields)
+        known = list(_section(first["loc"][:-1], plan).model_fields)
         near = difflib.get_close_matches(str(first["loc"][-1]), known, n=1, cutoff=0.4)
         remedy = f"Did you mean '{near[0]}'" if near else f"There are: {', '.join(known)}"
         return PlanError(f"no key '{path}'", where=where, remedy=remedy)
@@ -224,12 +224,11 @@ def _worded(first: ErrorDetails, where: Path) -> PlanError:
     found = f"'{path}': {message[:1].lower()}{message[1:]}"
     if first["type"] not in {"missing", "value_error"}:
         found += f", got {first['input']!r}"
-    return PlanError(found, where=where, remedy="See docs/study.md for every key")
+    return PlanError(found, where=where, remedy=f"See {docs} for every key")
 
 
-def _section(place: tuple[int | str, ...]) -> type[BaseModel]:
-    """The section of a plan that lies at `place`."""
-    known: type[BaseModel] = Plan
+def _section(place: tuple[int | str, ...], known: type[BaseModel]) -> type[BaseModel]:
+    """The section that lies at `place` of a plan of the kind `known`."""
     for part in place:
         if isinstance(part, str) and part in known.model_fields:
             inner = _model_in(known.model_fields[part].annotation)
