@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -76,7 +77,7 @@ class WebArchive:
                 page = search(
                     **above, search_filters=filters, fields=list(RETURNED[level]), limit=_PAGE, offset=offset
                 )
-            answers = [_found(level, keys, item) for item in page]
+                answers = [_found(level, keys, item) for item in page]
             new = [found for found in answers if (found.study, found.series, found.instance) not in seen]
             yield from new
             # An archive may give shorter pages than asked, and one that knows no offset begins again.
@@ -244,6 +245,8 @@ def _connection_words(error: Exception) -> str:
         return "it redirects to another address; give that one"
     inner: BaseException | None = error
     while inner is not None:
+        if isinstance(inner, ssl.SSLCertVerificationError):
+            return f"its certificate is not trusted: {inner.verify_message}"
         if isinstance(inner, OSError) and inner.strerror and not isinstance(inner, requests.RequestException):
             return inner.strerror
         reason = getattr(inner.args[0], "reason", None) if inner.args else None

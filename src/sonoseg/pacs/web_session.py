@@ -30,10 +30,16 @@ class WebSession(requests.Session):
         for path in (address.ca, address.certificate, address.key):
             if path is not None and not path.is_file():
                 raise UsageError("TLS: there is no such file", where=path, remedy="Give a PEM file")
-        if address.ca is not None:
-            self.verify = str(address.ca)
+        self._ca = None if address.ca is None else str(address.ca)
         if address.certificate is not None:
             self.cert = (str(address.certificate), str(address.key))
+
+    def merge_environment_settings(self, *given: Any, **named: Any) -> Any:
+        """As requests does, but what the address says of authorities goes before REQUESTS_CA_BUNDLE."""
+        merged = super().merge_environment_settings(*given, **named)
+        if self._ca is not None:
+            merged["verify"] = self._ca
+        return merged
 
     def prepare_request(self, request: Any) -> requests.PreparedRequest:
         """As requests does, with two things of dicomweb-client put right."""
