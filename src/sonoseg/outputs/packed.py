@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import overload
 
 import numpy as np
@@ -14,31 +14,42 @@ from sonoseg.inference.segmentation import Segmentation
 from sonoseg.outputs.png import mask_png
 
 
-@dataclass(frozen=True)
-class PackedSegmentations(Sequence[Segmentation]):
-    """For writers that need the masks and nothing else: pixels are black, probabilities 0 or 1."""
+@dataclass(frozen=True, eq=False)
+class PackedSegmentation:
+    """One segmentation, packed. light: without its arrays. mask: as PNG."""
 
-    _light: list[Segmentation] = field(default_factory=list)
-    _masks: list[bytes] = field(default_factory=list)
+    light: Segmentation
+    mask: bytes
 
-    def append(self, segmentation: Segmentation) -> None:
-        """Keep one, without its pixels and probabilities."""
-        none = np.zeros((1, 1), dtype=bool)
-        frame = replace(segmentation.frame, pixels=np.broadcast_to(np.uint8(0), segmentation.frame.shape))
-        self._light.append(
-            replace(
-                segmentation,
-                frame=frame,
-                probability=none.astype(np.float32),
-                raw_mask=none,
-                mask=none,
-                attention=None,
-            )
+    @classmethod
+    def of(cls, segmentation: Segmentation) -> PackedSegmentation:
+        """Keep its mask; let go of its pixels, probabilities and attention maps."""
+        frame, none = segmentation.frame, np.zeros((1, 1), dtype=bool)
+        light = replace(
+            segmentation,
+            frame=replace(frame, pixels=np.broadcast_to(np.uint8(0), frame.shape)),
+            probability=none.astype(np.float32),
+            raw_mask=none,
+            mask=none,
+            attention=None,
         )
-        self._masks.append(mask_png(segmentation.mask))
+        return cls(light, mask_png(segmentation.mask))
+
+    def unpacked(self) -> Segmentation:
+        """With black pixels, and probabilities of 0 or 1: for writers that need the mask and no more."""
+        with Image.open(io.BytesIO(self.mask), formats=("PNG",)) as picture:
+            mask = np.asarray(picture) > 0
+        return replace(self.light, mask=mask, raw_mask=mask, probability=mask.astype(np.float32))
+
+
+class PackedSegmentations(Sequence[Segmentation]):
+    """Packed ones as the sequence that writers take, each unpacked when it is asked for."""
+
+    def __init__(self, packed: Sequence[PackedSegmentation]) -> None:
+        self._packed = packed
 
     def __len__(self) -> int:
-        return len(self._light)
+        return len(self._packed)
 
     @overload
     def __getitem__(self, place: int) -> Segmentation: ...
@@ -46,7 +57,5 @@ class PackedSegmentations(Sequence[Segmentation]):
     def __getitem__(self, place: slice) -> PackedSegmentations: ...
     def __getitem__(self, place: int | slice) -> Segmentation | PackedSegmentations:
         if isinstance(place, slice):
-            return PackedSegmentations(self._light[place], self._masks[place])
-        with Image.open(io.BytesIO(self._masks[place]), formats=("PNG",)) as picture:
-            mask = np.asarray(picture) > 0
-        return replace(self._light[place], mask=mask, raw_mask=mask, probability=mask.astype(np.float32))
+            return PackedSegmentations(self._packed[place])
+        return self._packed[place].unpacked()

@@ -218,5 +218,6 @@ def _connect(uri: str) -> sqlite3.Connection:
 
 
 def row_of(values: tuple[Any, ...]) -> Row:
+    """The Row of a selection of the columns ROW, in their order."""
     named = dict(zip(ROW.split(", "), values, strict=True))
     return Row(**(named | {"state": State(str(named["state"]))}))

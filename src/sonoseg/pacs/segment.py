@@ -20,7 +20,7 @@ from sonoseg.outputs.dicom.capture import make_capture
 from sonoseg.outputs.dicom.identity import Kind, uid
 from sonoseg.outputs.dicom.seg import make_seg
 from sonoseg.outputs.dicom.sr import make_sr
-from sonoseg.outputs.packed import PackedSegmentations
+from sonoseg.outputs.packed import PackedSegmentation, PackedSegmentations
 from sonoseg.pacs.contexts import ULTRASOUND
 from sonoseg.pacs.rows import Result, Row
 from sonoseg.pacs.settings import NodeSettings
@@ -100,7 +100,7 @@ class Segmenter:
         asked, anonymise = self._settings.send_back, self._settings.anonymise
         # The same moment each time, so that an object that is made again is the same to the last byte.
         when = datetime.fromisoformat(row.received_at).astimezone().replace(tzinfo=None)
-        kept, findings = PackedSegmentations(), list[Findings]()
+        packed, findings = list[PackedSegmentation](), list[Findings]()
         frames = list_frames(source, self._settings.frames)
         for found in self._predictor.predict_many([partial(read, frame) for frame in frames]):
             measured = measure(found)
@@ -116,9 +116,9 @@ class Segmenter:
                 )
                 name = "capture.dcm" if number is None else f"capture-{number + 1:05}.dcm"
                 yield _Made("capture", name, capture)
-            kept.append(found)
+            packed.append(PackedSegmentation.of(found))
             findings.append(measured)
-        seg = None
+        kept, seg = PackedSegmentations(packed), None
         if "seg" in asked:
             seg = make_seg(
                 source,

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import csv
-import io
 import math
 import unicodedata
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path, PurePath
-from typing import Any, Literal, NamedTuple, TextIO, overload
+from typing import Any, Literal, NamedTuple, TextIO
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from sonoseg import RESEARCH_ONLY, __version__
 from sonoseg.errors import OutputError, UsageError, missing_extra
@@ -29,7 +27,8 @@ from sonoseg.outputs.coco import coco_picture
 from sonoseg.outputs.dicom.identity import Algorithm
 from sonoseg.outputs.entries import About, Entry, Refused, Written
 from sonoseg.outputs.names import printable
-from sonoseg.outputs.png import grey_png, mask_png
+from sonoseg.outputs.packed import PackedSegmentation, PackedSegmentations
+from sonoseg.outputs.png import grey_png
 from sonoseg.outputs.preview import preview
 from sonoseg.outputs.report_page import write_page
 from sonoseg.outputs.results import Results
@@ -81,11 +80,10 @@ class Reviewed:
 
 
 class _OfSource(NamedTuple):
-    """One frame of a DICOM source, kept until its objects are written. mask: as PNG."""
+    """One frame of a DICOM source, kept until its objects are written."""
 
     name: str
-    segmentation: Segmentation
-    mask: bytes
+    packed: PackedSegmentation
     findings: Findings
 
 
@@ -131,7 +129,9 @@ def deliver(
         entry = _write_one(folder, one, file, segmentation, findings, what, anonymise)
         if {"seg", "sr"} & what and one.frame.kind == "dicom" and one.frame.source is not None:
             place = one.frame.source, _ALGORITHMS[one.source]
-            sources.setdefault(place, []).append(_light(name, segmentation, findings))
+            sources.setdefault(place, []).append(
+                _OfSource(name, PackedSegmentation.of(segmentation), findings)
+            )
         refused += [Refused(file or name, fault, name) for fault in entry.faults]
         entries.append(entry)
         rows.append(_row(one, entry, model_name))
@@ -258,42 +258,6 @@ def _writers(what: set[str], algorithm: Algorithm, anonymise: bool) -> Iterator[
         yield Writer("picture", "pictures/{name}.png", lambda found, _, __: grey_png(found.frame.pixels))
 
 
-def _light(name: str, segmentation: Segmentation, findings: Findings) -> _OfSource:
-    """What the objects of a clip need of one frame, without its pixels."""
-    frame = segmentation.frame
-    none = np.zeros((1, 1), dtype=bool)
-    light = replace(
-        segmentation,
-        frame=replace(frame, pixels=np.broadcast_to(np.uint8(0), frame.shape)),
-        probability=none.astype(np.float32),
-        raw_mask=none,
-        mask=none,
-    )
-    return _OfSource(name, light, mask_png(segmentation.mask), findings)
-
-
-class _Segmentations(Sequence[Segmentation]):
-    """The frames of one source, each mask unpacked when it is asked for."""
-
-    def __init__(self, frames: Sequence[_OfSource]) -> None:
-        self._frames = frames
-
-    def __len__(self) -> int:
-        return len(self._frames)
-
-    @overload
-    def __getitem__(self, place: int) -> Segmentation: ...
-    @overload
-    def __getitem__(self, place: slice) -> _Segmentations: ...
-    def __getitem__(self, place: int | slice) -> Segmentation | _Segmentations:
-        if isinstance(place, slice):
-            return _Segmentations(self._frames[place])
-        one = self._frames[place]
-        with Image.open(io.BytesIO(one.mask), formats=("PNG",)) as picture:
-            mask = np.asarray(picture) > 0
-        return replace(one.segmentation, mask=mask, raw_mask=mask, probability=mask.astype(np.float32))
-
-
 def _write_objects(
     folder: Path,
     sources: Mapping[tuple[Path, Algorithm], list[_OfSource]],
@@ -306,11 +270,14 @@ def _write_objects(
     places = {entry.name: place for place, entry in enumerate(entries)}
     refused = []
     for (path, algorithm), frames in sources.items():
-        frames.sort(key=lambda one: one.segmentation.frame.index or 0)
+        frames.sort(key=lambda one: one.packed.light.frame.index or 0)
         first = frames[0].name
         name = first if kinds[path] == 1 else f"{first}_{algorithm.lower()}"
         written: dict[str, Written] = {}
-        found, findings = _Segmentations(frames), [one.findings for one in frames]
+        found, findings = (
+            PackedSegmentations([one.packed for one in frames]),
+            [one.findings for one in frames],
+        )
         for writer in object_writers(
             seg="seg" in what, sr="sr" in what, anonymise=anonymise, algorithm=algorithm
         ):
