@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import shutil
 import socket
 import subprocess
@@ -326,3 +327,82 @@ def test_one_process_where_several_were_meant(monkeypatch: pytest.MonkeyPatch) -
     assert "this is one process" in str(processes.one_alone_by_mistake())
     monkeypatch.setenv("WORLD_SIZE", "2")
     assert processes.one_alone_by_mistake() is None
+
+
+HOSTS = """
+# Two hosts: network namespaces joined by a cable. They end with this process.
+set -e
+ip link set lo up
+unshare -n sleep 900 & other=$!
+trap 'kill $other' EXIT
+until [ "$(readlink /proc/$other/ns/net)" != "$(readlink /proc/self/ns/net)" ]; do sleep 0.05; done
+ip link add a type veth peer name b netns $other
+ip addr add 10.77.0.1/24 dev a
+ip link set a up
+nsenter -t $other -n sh -c 'ip link set lo up; ip addr add 10.77.0.2/24 dev b; ip link set b up'
+GLOO_SOCKET_IFNAME=a "$@" --node-rank 0 {words} & one=$!
+nsenter -t $other -n env GLOO_SOCKET_IFNAME=b "$@" --node-rank 1 {words}
+wait $one
+"""
+
+
+def launcher(*words: str, module: str = "torch.distributed.run") -> list[str]:
+    return [sys.executable, "-m", module, *words]
+
+
+def started(words: list[str], **changes: str) -> subprocess.CompletedProcess[str]:
+    environment = (
+        os.environ | {"OMP_NUM_THREADS": "1", "SONOSEG_KEEP_ALLOCATOR": "1", "COLUMNS": "400"} | changes
+    )
+    return subprocess.run(words, capture_output=True, text=True, check=False, env=environment, timeout=900)
+
+
+@pytest.mark.slow
+def test_two_hosts_under_torchrun(
+    words: Callable[..., list[str]], given: tuple[PreparedSet, Split], tmp_path: Path
+) -> None:
+    tools = all(shutil.which(name) for name in ("unshare", "nsenter", "ip"))
+    if not tools or started(["unshare", "-Urn", "ip", "link", "add", "a", "type", "veth"]).returncode:
+        pytest.skip("no network namespaces may be made here: unshare -Urn, ip link add type veth")
+    recipe = tiny("epochs=1")
+    train(recipe, *given, tmp_path / "one", device="cpu")
+    torchrun = launcher("--nnodes", "2", "--nproc-per-node", "1", "--master-addr", "10.77.0.1")
+    script = tmp_path / "hosts.sh"
+    given_words = " ".join(["-m", "sonoseg", *map(shlex.quote, words(recipe, "two"))])
+    script.write_text(HOSTS.format(words=given_words))
+    done = started(["unshare", "-Urn", "sh", str(script), *torchrun])
+    assert done.returncode == 0, done.stderr
+    assert "2 processes share each batch of 16" in done.stderr
+    assert done.stdout.count("validation Dice") == 1  # one process speaks for all
+    alike(tmp_path / "one", tmp_path / "two")
+
+
+@pytest.mark.slow
+def test_torchruns_report_ends_with_our_error(words: Callable[..., list[str]], tmp_path: Path) -> None:
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "notes.txt").write_text("keep")
+    torchrun = launcher("--standalone", "--nproc-per-node", "2")
+    done = started([*torchrun, "-m", "sonoseg", *words(tiny(), "mine")])
+    assert done.returncode == 1
+    report = done.stderr[done.stderr.index("Root Cause") :]
+    assert "rank      : 0" in report
+    assert "process 0 of 0..1 on " in report
+    assert "the folder is not empty" in report
+    assert "another process of this job ended" not in done.stderr  # it was ended before it had to say so
+
+
+@pytest.mark.slow
+def test_accelerate_launch(words: Callable[..., list[str]], tmp_path: Path) -> None:
+    """With --multi_gpu it is torchrun, GPU or not; with --cpu it starts one process, and that one says so."""
+    accelerate = launcher("--num_machines", "1", "--num_processes", "2", module="accelerate.commands.launch")
+    same = ["--mixed_precision", "no", "--dynamo_backend", "no", "-m", "sonoseg"]
+    recipe = tiny("epochs=1")
+    done = started([*accelerate, "--multi_gpu", "--main_process_port", "0", *same, *words(recipe, "two")])
+    assert done.returncode == 0, done.stderr
+    assert json.loads((tmp_path / "two" / "run.json").read_text())["processes"] == 2
+    done = started([*accelerate, "--cpu", *same, *words(recipe, "one")])
+    assert done.returncode == 0, done.stderr
+    assert "this is one process: on CPUs accelerate launch starts several only through MPI" in said(
+        done.stderr
+    )
+    assert json.loads((tmp_path / "one" / "run.json").read_text())["processes"] == 1

@@ -32,7 +32,7 @@ def trials(
         raise FigureError("no trial has a value", where="trials", remedy="Draw it once a trial is done")
     keys = [str(column) for column in rows.columns if column not in ("number", "state", "value")]
     values = done["value"].astype(float)
-    best = done.loc[values.idxmax() if direction == "maximize" else values.idxmin()]
+    best = done.iloc[int(values.argmax() if direction == "maximize" else values.argmin())]
     with look():
         down = -(-(1 + len(keys)) // ACROSS)
         figure = blank(WIDTH, 2.7 * down + 0.4)
