@@ -132,13 +132,8 @@ class Partitions:
         """
         if partition < 1:
             raise UsageError(f"partitions of {partition} files", remedy="Give --partition 1 or more")
-        there = [name for name in (MANIFEST, LISTING, PARTITIONS) if (folder / name).exists()]
-        if there and not overwrite:
-            raise OutputError(
-                f"results are there already ({', '.join(there)})",
-                where=folder,
-                remedy="Go on with --resume, replace them with --overwrite, or choose another --out",
-            )
+        if not overwrite:
+            cls.free(folder)
         remaining = iter(names)
         first = list(islice(remaining, partition))  # so that an empty listing leaves what is there
         cls._clear(folder)
@@ -153,6 +148,17 @@ class Partitions:
         )
         atomic_write_text(folder / MANIFEST, manifest.to_json())
         return cls(folder, manifest)
+
+    @staticmethod
+    def free(folder: Path) -> None:
+        """Raise OutputError where a folder has results already."""
+        there = [name for name in (MANIFEST, LISTING, PARTITIONS) if (folder / name).exists()]
+        if there:
+            raise OutputError(
+                f"results are there already ({', '.join(there)})",
+                where=folder,
+                remedy="Go on with --resume, replace them with --overwrite, or choose another --out",
+            )
 
     @classmethod
     def resume(

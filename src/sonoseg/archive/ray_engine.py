@@ -11,6 +11,7 @@ Import this within ray_start.connected, which settles what Ray must know before 
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -26,7 +27,7 @@ from sonoseg.archive.rows import DONE, failed, table
 from sonoseg.archive.work import finish, read_tables, segment
 from sonoseg.errors import ModelError, SonosegError, first_line
 from sonoseg.inference.predictor import Predictor
-from sonoseg.inference.runtimes import FEW
+from sonoseg.inference.runtimes.choice import FEW
 from sonoseg.inference.steps import Steps
 from sonoseg.outputs.entries import About
 from sonoseg.outputs.names import printable
@@ -63,6 +64,10 @@ class Plan:
     wish: Wish = field(default_factory=Wish)
     threads: int = 1
 
+    def with_threads(self, threads: int) -> Plan:
+        """The same, with so many threads of each network."""
+        return replace(self, threads=threads)
+
     def predictor(self) -> Predictor:
         """The network, loaded. Raises as Predictor."""
         return Predictor(
@@ -89,7 +94,7 @@ class Cores:
         """For the Ray that is connected: a network a GPU where torch is asked for and there are some, else a
         network of one thread a core, or so many networks as are wanted with the cores shared among them.
         """
-        there = ray.cluster_resources()
+        there: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
         cores, gpus = max(1, int(there.get("CPU", 1))), int(there.get("GPU", 0))
         if runtime == "torch" and gpus:
             return cls(min(workers or gpus, gpus), 1, 1)
@@ -188,10 +193,12 @@ def _stream(
     context.max_errored_blocks = TOLERATED
     context.enable_progress_bars = False
     context.print_on_execution_start = False
-    with ray.data.DataContext.current(context):
+    with ray.data.DataContext.current(context), warnings.catch_warnings():
+        # Of max_retries and its like, which have no other way yet.
+        warnings.filterwarnings("ignore", "`ray_remote_args` is deprecated")
         asked = [{"start": span.start, "stop": span.stop} for span in spans]
         rows = ray.data.from_items(asked, override_num_blocks=len(asked)).map_batches(
-            _read,
+            _read,  # type: ignore[arg-type] # of one argument, to its types, but there are fn_args
             fn_args=(listing, plan.wish, steps),
             batch_size=None,
             batch_format="pyarrow",
@@ -209,7 +216,7 @@ def _stream(
             max_task_retries=RETRIES,
             **cores.arguments,
         ).map_batches(
-            finish,
+            finish,  # type: ignore[arg-type]
             fn_args=(steps,),
             batch_size=None,
             batch_format="pyarrow",
@@ -217,7 +224,7 @@ def _stream(
             num_cpus=SHARE,
             max_retries=RETRIES,
         )
-        yield from rows.iter_batches(batch_size=None, batch_format="pyarrow", prefetch_batches=1)
+    yield from rows.iter_batches(batch_size=None, batch_format="pyarrow", prefetch_batches=1)
 
 
 def _read(asked: pa.Table, listing: Any, wish: Wish, steps: Steps) -> Iterator[pa.Table]:

@@ -55,17 +55,15 @@ def connected(address: str | None = None, *, object_store: int | None = None) ->
             if address is None:
                 folder = tempfile.mkdtemp(prefix="ray-", dir=_short_folder())
                 here = cores()
-                ray.init(
-                    address="local",
-                    num_cpus=here,
-                    object_store_memory=object_store or OBJECT_STORE * max(2, here),
-                    include_dashboard=False,
-                    _node_ip_address="127.0.0.1",
-                    _temp_dir=folder,
-                    **quiet,
-                )
-            else:
-                ray.init(address=address, **quiet)
+                quiet |= {
+                    "num_cpus": here,
+                    "object_store_memory": object_store or OBJECT_STORE * max(2, here),
+                    "include_dashboard": False,
+                    "_node_ip_address": "127.0.0.1",
+                    "_temp_dir": folder,
+                }
+            with _silent():
+                ray.init(address=address or "local", **quiet)
         except Exception as error:  # its own, gRPC's and the system's
             raise OutputError(
                 f"Ray cannot be started or reached ({first_line(error)[:200].rstrip('. ')})",
@@ -82,6 +80,20 @@ def connected(address: str | None = None, *, object_store: int | None = None) ->
 def cores() -> int:
     """The cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+@contextmanager
+def _silent() -> Iterator[None]:
+    """Nothing on stderr, not even from below Python: Ray's C++ says there how its own log is set."""
+    sys.stderr.flush()
+    before = os.dup(2)
+    try:
+        with Path(os.devnull).open("wb") as nowhere:
+            os.dup2(nowhere.fileno(), 2)
+        yield
+    finally:
+        os.dup2(before, 2)
+        os.close(before)
 
 
 def _short_folder() -> str | None:

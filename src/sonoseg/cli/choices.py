@@ -30,3 +30,10 @@ class TtaChoice(StrEnum):
     flip = "flip"
     scales = "scales"
     full = "full"
+
+
+class EngineChoice(StrEnum):
+    """What goes through the files: this process, or workers of Ray (see sonoseg.archive)."""
+
+    plain = "plain"
+    ray = "ray"

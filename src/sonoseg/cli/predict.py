@@ -13,7 +13,7 @@ import typer
 from rich.markup import escape
 
 from sonoseg.cli.batch import Job, engine, list_all, resumable, segment_all, worded
-from sonoseg.cli.choices import PrecisionChoice, RuntimeChoice, TtaChoice
+from sonoseg.cli.choices import EngineChoice, PrecisionChoice, RuntimeChoice, TtaChoice
 from sonoseg.cli.common import err, need
 from sonoseg.cli.told import report
 from sonoseg.errors import (
@@ -27,7 +27,12 @@ if TYPE_CHECKING:
 
 
 def predict(
-    paths: Annotated[list[str], typer.Argument(help="Pictures, folders (with all below them), or globs.")],
+    paths: Annotated[
+        list[str],
+        typer.Argument(
+            help="Pictures, folders (with all below them), or globs; with --engine ray URLs, too."
+        ),
+    ],
     to: Annotated[Path, typer.Option("--out", "-o", help="The folder to write results to.")],
     model: Annotated[
         Path | None,
@@ -90,6 +95,22 @@ def predict(
         bool, typer.Option("--anonymise", help="Leave the patient and the study out of DICOM objects.")
     ] = False,
     batch: Annotated[int, typer.Option(min=1, help="Pictures a run of the network.")] = 8,
+    engine_choice: Annotated[
+        EngineChoice,
+        typer.Option("--engine", help="plain: masks, tables and page; ray: millions, to Parquet."),
+    ] = EngineChoice.plain,
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="With --engine ray: networks at work; one a core by default.")
+    ] = None,
+    partition: Annotated[
+        int | None, typer.Option(min=1, help="With --engine ray: files a partition; 1000 by default.")
+    ] = None,
+    ray: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ADDRESS", help="With --engine ray: a Ray cluster; by default one is started here."
+        ),
+    ] = None,
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on where a run with the same options was broken off.")
     ] = False,
@@ -106,6 +127,57 @@ def predict(
     millimetres = None if spacing is None else parse_spacing(spacing)
     if resume and overwrite:
         raise UsageError("both --resume and --overwrite", remedy="Go on, or begin anew: give one of them")
+    if engine_choice is EngineChoice.ray:
+        from sonoseg.cli.predict_ray import Asked as AskedOfRay
+        from sonoseg.cli.predict_ray import predict_ray, refuse_options
+        from sonoseg.imaging.frames import parse_choice
+
+        refuse_options(
+            {
+                "--refer": refer,
+                "--probability": probability,
+                "--attention": attention,
+                "--coco": coco,
+                "--labelme": labelme,
+                "--nrrd": nrrd,
+                "--seg": seg,
+                "--sr": sr,
+                "--capture": capture,
+                "--dicom": dicom,
+                "--fractional": fractional,
+                "--anonymise": anonymise,
+                "--json": as_json,
+            },
+            "ray",
+        )
+        parse_choice(frames)
+        predict_ray(
+            AskedOfRay(
+                paths=paths,
+                to=to,
+                model=model,
+                threshold=threshold,
+                runtime=runtime.value,
+                precision=precision.value,
+                tta=tta.value,
+                spacing=millimetres,
+                spacings=spacings,
+                frames=frames,
+                keep_burned_in=keep_burned_in,
+                batch=batch,
+                workers=workers,
+                partition=partition,
+                address=ray,
+                resume=resume,
+                overwrite=overwrite,
+                quiet=quiet,
+            )
+        )
+        return
+    if workers is not None or partition is not None or ray is not None:
+        from sonoseg.cli.predict_ray import refuse_options
+
+        refuse_options({"--workers": workers, "--partition": partition, "--ray": ray}, "plain")
     seg, sr, capture = seg or dicom or fractional, sr or dicom, capture or dicom
     if anonymise and not (seg or sr or capture):
         raise UsageError(
