@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from pydicom import Dataset
 
 # The archive is there but not now: what is sent again later may well be stored.
-_LATER = (408, 425, 429, 502, 503, 504)
+_LATER = (408, 425, 429, 502, 503, 504, 507)
 
 
 def told_per_instance(items: Sequence[Sendable], answer: Dataset | requests.Response) -> list[Stored] | None:
