@@ -16,6 +16,7 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from table_archive import archive_throughput
 from table_inference import (
     folder_throughput,
     inference_speed,
@@ -28,7 +29,13 @@ from table_reading import reading_time
 from table_server import server_load
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
-PAGES = (DOCS / "benchmarks.md", DOCS / "runtimes.md", DOCS / "server.md", DOCS / "results" / "reading.md")
+PAGES = (
+    DOCS / "benchmarks.md",
+    DOCS / "runtimes.md",
+    DOCS / "server.md",
+    DOCS / "archive.md",
+    DOCS / "results" / "reading.md",
+)
 BLOCK = re.compile(
     r"(?P<head><!-- benchmark: (?P<name>\w+) -->\n).*?(?P<tail><!-- end of benchmark -->)", re.DOTALL
 )
@@ -145,6 +152,7 @@ TABLES: dict[str, Callable[[Result], str]] = {
     "precision_loss": precision_loss,
     "server_load": server_load,
     "reading_time": reading_time,
+    "archive_throughput": archive_throughput,
 }
 
 

@@ -96,6 +96,7 @@ def test_rows_are_those_of_the_plain_engine(run: Run, scans: Path, tmp_path: Pat
     assert "not a medical device" in told
     assert "poison.png" in warned
     assert "1 of 9 rows" in warned
+    assert "deprecated" not in warned
     assert sorted(path.name for path in (out / "partitions").iterdir()) == [
         f"{number:06}.parquet" for number in range(3)
     ]
@@ -159,7 +160,7 @@ def test_workers_killed_in_the_middle_cost_no_row(
 
     def write_and_kill(self: Partitions, number: int, rows: object) -> dict[str, int]:
         told = write(self, number, rows)
-        # At each of the first partitions one worker goes: one with the network, and one that reads or measures.
+        # At each of the first partitions a worker goes: one of each kind, where one is seen.
         for word in ("MapWorker", "_read", "finish"):
             for process in psutil.Process().children(recursive=True):
                 if word in process.name() + " ".join(process.cmdline()) and word not in killed:

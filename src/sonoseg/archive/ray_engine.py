@@ -188,7 +188,9 @@ def _stream(
     spans: Sequence[range], listing: Any, plan: Plan, cores: Cores, steps: Steps
 ) -> Iterable[pa.Table]:
     """One pass over files: tables of rows.DONE as they come."""
-    context = ray.data.DataContext.get_current().copy()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # of its own fields, which copying touches
+        context = ray.data.DataContext.get_current().copy()
     context.target_max_block_size = BLOCK_BYTES
     context.max_errored_blocks = TOLERATED
     context.enable_progress_bars = False

@@ -173,6 +173,5 @@ def _report(asked: Asked, partitions: Partitions, model: str, model_hash: str, r
             err.print(f"[yellow]refused:[/] {escape(file)}: {escape(why)}", soft_wrap=True)
         if total["errors"] > SHOWN:
             err.print(f"and {total['errors'] - SHOWN:,} more: rows of the table with an error")
-        raise BatchError(
-            f"{total['errors']:,} rows of {sum(total.values()) - total['lesions']:,} have an error"
-        )
+        rows = total["frames"] + total["errors"]
+        raise BatchError(f"{total['errors']:,} of {rows:,} rows have an error in place of a result")
