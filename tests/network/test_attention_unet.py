@@ -149,14 +149,14 @@ def test_every_preset_learns_a_square(preset: str) -> None:
     # Beside another encoder than the plain one the bottleneck's width is the encoder's own.
     bottom = max(4, bottom // 4) if options.encoder == "plain" else bottom
     smaller = options.model_copy(update={"widths": (*(max(4, w // 4) for w in above), bottom)})
-    network = AttentionUNet(smaller).train()
+    network = build(smaller).train()
     optimiser = torch.optim.Adam(network.parameters(), lr=3e-3)
     side = smaller.stride * 2
     target = torch.zeros(2, 1, side, side)
     target[:, :, side // 4 : side // 2, side // 4 : side // 2] = 1
     x = (target * 0.6 + 0.2 + 0.05 * torch.randn_like(target)).expand(-1, smaller.channels, -1, -1)
     losses = []
-    for _ in range(25):
+    for _ in range(40):
         optimiser.zero_grad()
         loss = F.binary_cross_entropy_with_logits(network(x).logit, target)
         loss.backward()

@@ -34,7 +34,7 @@ def thin(name: str, **changes: object) -> NetworkOptions:
 
 
 NETWORKS = {
-    **{name: thin(name) for name in PRESETS},
+    **{name: thin(name) for name, o in PRESETS.items() if o.architecture == "attention-unet"},
     "sonoseg in colour": thin(
         "sonoseg", encoder="efficientnet-lite0", channels=3, gate="seed", presence=False
     ),

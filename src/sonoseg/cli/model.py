@@ -9,7 +9,7 @@ import typer
 
 from sonoseg.cli import calibrate, precisions
 from sonoseg.cli.common import need, out, print_json
-from sonoseg.errors import OutputError
+from sonoseg.errors import OutputError, UsageError
 
 app = typer.Typer(help="Networks and models: list, show, card, calibrate, precisions.")
 app.command("precisions")(precisions.precisions)
@@ -38,7 +38,7 @@ def list_presets(as_json: JsonOption = False) -> None:
 
 @app.command()
 def show(
-    preset: Annotated[str, typer.Argument(help="A preset: seed, unet, compact, quick, sonoseg.")],
+    preset: Annotated[str, typer.Argument(help="A preset; sonoseg model list shows them.")],
     size: Annotated[int, typer.Option(min=16, help="Side of the square input, pixels.")] = 256,
     figure: Annotated[
         Path | None, typer.Option(help="Draw the architecture to this PNG, SVG or PDF.")
@@ -55,7 +55,10 @@ def show(
 
     if figure is not None and figure.exists() and not overwrite:
         raise OutputError("the figure is there already", where=figure, remedy="Replace it with --overwrite")
-    rows = summary(build(preset), size)
+    network = build(preset)
+    if figure is not None and network.options.architecture != "attention-unet":
+        raise UsageError(f"{preset} is a network of others: it has no figure", remedy="Leave --figure out")
+    rows = summary(network, size)
     parameters, macs = sum(row.parameters for row in rows), sum(row.macs for row in rows)
     if as_json:
         layers = [row._asdict() for row in rows]

@@ -10,6 +10,7 @@ from sonoseg.network.stages import EncoderKind, channels
 
 GateKind = Literal["seed", "grid", "same-scale", "none"]
 Normalisation = Literal["none", "batch", "instance"]
+Architecture = Literal["attention-unet", "monai-attention-unet", "monai-dynunet"]
 
 
 class NetworkOptions(BaseModel):
@@ -22,6 +23,9 @@ class NetworkOptions(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
+    architecture: Architecture = Field(
+        "attention-unet", description="ours, or a peer of MONAI's that is trained in the same way"
+    )
     encoder: EncoderKind = Field(
         "plain", description="plain: built as the decoder is; the others can start from ImageNet weights"
     )
@@ -59,6 +63,28 @@ class NetworkOptions(BaseModel):
         bottom = channels(self.encoder)[-1]
         if self.stem != 2 or len(self.widths) != 5 or self.widths[-1] != bottom:
             raise ValueError(f"{self.encoder} takes stem 2 and five widths, the last of them {bottom}")
+        return self
+
+    @model_validator(mode="after")
+    def _says_nothing_that_a_peer_ignores(self) -> NetworkOptions:
+        if self.architecture == "attention-unet":
+            return self
+        free = {"architecture", "channels", "widths", "dropout", "normalisation"}
+        if self.architecture == "monai-dynunet":
+            free |= {"deep_supervision", "residual"}
+        same = {"encoder": "plain", "gate": "none", "stem": 1, "psi_bias": 0.0, "presence": False}
+        same |= {"deep_supervision": False, "residual": False}
+        for name, value in same.items():
+            if name not in free and getattr(self, name) != value:
+                raise ValueError(f"{self.architecture} takes no {name}: leave it at {value!r}")
+        if self.normalisation == "none" or (
+            self.architecture == "monai-attention-unet" and self.normalisation != "batch"
+        ):
+            raise ValueError(f"{self.architecture} takes normalisation batch, or for DynUNet instance too")
+        if len(self.widths) < 3:
+            raise ValueError(f"{self.architecture} takes three widths or more")
+        if len(set(self.dropout)) > 1:
+            raise ValueError(f"{self.architecture} takes one dropout rate for all levels")
         return self
 
     @property

@@ -9,6 +9,7 @@ from sonoseg.network.options import NetworkOptions
 
 if TYPE_CHECKING:
     from sonoseg.network.attention_unet import AttentionUNet
+    from sonoseg.network.peers import PeerNetwork
 
 PRESETS: dict[str, NetworkOptions] = {
     # The network of the system this project started from, as its figure gives it: 10.2 M parameters.
@@ -50,6 +51,24 @@ PRESETS: dict[str, NetworkOptions] = {
         deep_supervision=True,
         presence=True,
     ),
+    # Peers, to be compared with: MONAI's Attention U-Net at the seed's widths, and its DynUNet at those that
+    # nnU-Net v2 plans for pictures of 256 pixels.
+    "monai-attention-unet": NetworkOptions(
+        architecture="monai-attention-unet",
+        channels=1,
+        dropout=(0.0,) * 5,
+        gate="none",
+        normalisation="batch",
+    ),
+    "monai-dynunet": NetworkOptions(
+        architecture="monai-dynunet",
+        channels=1,
+        widths=(32, 64, 128, 256, 512, 512, 512),
+        dropout=(0.0,) * 7,
+        gate="none",
+        normalisation="instance",
+        deep_supervision=True,
+    ),
 }
 
 
@@ -60,8 +79,13 @@ def options_for(preset: str) -> NetworkOptions:
     return PRESETS[preset]
 
 
-def build(preset: str | NetworkOptions) -> AttentionUNet:
-    """The network of a preset's name or of options. Raises UsageError for an unknown name."""
+def build(preset: str | NetworkOptions) -> AttentionUNet | PeerNetwork:
+    """The network of a preset's name or of options. Raises UsageError: an unknown name, or no MONAI."""
+    options = options_for(preset) if isinstance(preset, str) else preset
+    if options.architecture != "attention-unet":
+        from sonoseg.network.peers import PeerNetwork
+
+        return PeerNetwork(options)
     from sonoseg.network.attention_unet import AttentionUNet
 
-    return AttentionUNet(options_for(preset) if isinstance(preset, str) else preset)
+    return AttentionUNet(options)

@@ -9,6 +9,8 @@ from torch import Tensor, nn
 
 from sonoseg.network.attention_unet import AttentionUNet
 from sonoseg.network.options import NetworkOptions
+from sonoseg.network.peers import PeerNetwork
+from sonoseg.network.presets import build
 
 Shape = tuple[int, ...]
 
@@ -17,7 +19,7 @@ class Row(NamedTuple):
     """One part of the network.
 
     name: as in the weights, e.g. "encoder.0".
-    kind: stem, encoder, bottleneck, presence, gate, decoder or head.
+    kind: stem, encoder, bottleneck, presence, gate, decoder or head; peer for all of a network of others.
     level: 0 the finest, counted towards the bottleneck.
     inputs, outputs: shapes (C, H, W) of what goes in and comes out; one value a picture is (1, 1, 1).
     parameters: trainable values.
@@ -33,7 +35,7 @@ class Row(NamedTuple):
     macs: int
 
 
-def summary(network: AttentionUNet, size: int = 256) -> list[Row]:
+def summary(network: AttentionUNet | PeerNetwork, size: int = 256) -> list[Row]:
     """One row a part, in the order of the forward pass, for a square input of `size` pixels."""
     parts = _parts(network)
     macs = dict.fromkeys(parts, 0)
@@ -46,11 +48,12 @@ def summary(network: AttentionUNet, size: int = 256) -> list[Row]:
 
         hooks.append(module.register_forward_hook(seen))
         for layer in module.modules():
-            if isinstance(layer, nn.Conv2d | nn.Linear):
+            if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d | nn.Linear):
 
-                def count(layer: nn.Module, _: Any, returned: Tensor, name: str = name) -> None:
-                    assert isinstance(layer, nn.Conv2d | nn.Linear)
-                    macs[name] += returned.shape[2:].numel() * layer.weight.numel()
+                def count(layer: nn.Module, given: Any, returned: Tensor, name: str = name) -> None:
+                    assert isinstance(layer, nn.Conv2d | nn.ConvTranspose2d | nn.Linear)
+                    places = given[0] if isinstance(layer, nn.ConvTranspose2d) else returned
+                    macs[name] += places.shape[2:].numel() * layer.weight.numel()
 
                 hooks.append(layer.register_forward_hook(count))
     was_training = network.training
@@ -73,11 +76,13 @@ def summary(network: AttentionUNet, size: int = 256) -> list[Row]:
 def cost(options: NetworkOptions, size: int = 256) -> tuple[int, int]:
     """Parameters and multiply-accumulates of one picture, `size` pixels square; no weight is made for it."""
     with torch.device("meta"):
-        rows = summary(AttentionUNet(options), size)
+        rows = summary(build(options), size)
     return sum(row.parameters for row in rows), sum(row.macs for row in rows)
 
 
-def _parts(network: AttentionUNet) -> dict[str, tuple[nn.Module, str, int]]:
+def _parts(network: AttentionUNet | PeerNetwork) -> dict[str, tuple[nn.Module, str, int]]:
+    if isinstance(network, PeerNetwork):
+        return {"inner": (network.inner, "peer", 0)}
     bottom = len(network.options.widths) - 1
     parts: dict[str, tuple[nn.Module, str, int]] = {}
     if network.options.stem == 2:

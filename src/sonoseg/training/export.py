@@ -22,6 +22,8 @@ from sonoseg.files import atomic_path, sha256_file
 from sonoseg.model.card import ModelCard, Preprocessing, Result, TrainingSet
 from sonoseg.model.model import CARD, ONNX, WEIGHTS, Model
 from sonoseg.network.attention_unet import AttentionUNet
+from sonoseg.network.peers import PeerNetwork
+from sonoseg.network.presets import build
 from sonoseg.training.recipe import Recipe
 from sonoseg.training.storing import to_store
 
@@ -37,7 +39,7 @@ LIMITS = (
 class Exported(nn.Module):
     """The network with its outputs as a flat tuple: the logit, then the attention coefficients."""
 
-    def __init__(self, network: AttentionUNet) -> None:
+    def __init__(self, network: AttentionUNet | PeerNetwork) -> None:
         super().__init__()
         self.network = network
 
@@ -46,7 +48,7 @@ class Exported(nn.Module):
         return (outputs.logit, *outputs.attention)
 
 
-def write_onnx(network: AttentionUNet, path: Path, size: int) -> list[str]:
+def write_onnx(network: AttentionUNet | PeerNetwork, path: Path, size: int) -> list[str]:
     """Write the network as ONNX, and return the names of its attention outputs.
 
     Input "image", float32 (N, C, size, size), N free; outputs "logit" (N, 1, size, size) and one
@@ -54,7 +56,7 @@ def write_onnx(network: AttentionUNet, path: Path, size: int) -> list[str]:
     Raises ModelError where ONNX Runtime's answer differs from torch's by more than 1e-4.
     """
     attention = [f"attention_{k + 1}" for k in range(len(network.gates))]
-    plain = AttentionUNet(network.options)
+    plain = build(network.options)
     plain.load_state_dict({name: value.detach().cpu() for name, value in network.state_dict().items()})
     wrapped = Exported(plain).eval()
     generator = torch.Generator().manual_seed(0)
@@ -130,7 +132,7 @@ def _quiet() -> Iterator[None]:
 
 
 def export_model(
-    network: AttentionUNet,
+    network: AttentionUNet | PeerNetwork,
     recipe: Recipe,
     folder: Path,
     *,
@@ -145,7 +147,7 @@ def export_model(
     """
     size = recipe.data.size
     state = to_store(network, recipe.store)
-    stored = AttentionUNet(network.options)
+    stored = build(network.options)
     stored.load_state_dict(state)
     attention = write_onnx(stored, folder / ONNX, size)
     with atomic_path(folder / WEIGHTS) as temporary:

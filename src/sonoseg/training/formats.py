@@ -102,6 +102,11 @@ def _keras(model: Model, source: Path, precision: str, path: Path) -> None:
 
     from sonoseg.training.keras_network import write_keras
 
+    architecture = model.card.network.get("architecture", "attention-unet")
+    if architecture != "attention-unet":
+        raise UsageError(
+            f"{architecture} has no form in Keras", remedy="Choose one of: onnx, openvino, torch"
+        )
     with atomic_path(path) as temporary:
         write_keras(model.folder, temporary)
 

@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from sonoseg.errors import SonosegError, TrainingError, first_line
+from sonoseg.network.attention_unet import AttentionUNet
 from sonoseg.network.presets import build
 from sonoseg.training.augmentation import apply, draw
 from sonoseg.training.batches import Pictures, seed_for
@@ -77,6 +78,7 @@ class Trainer:
         set_seed(recipe.seed)
         network = build(recipe.network)
         if recipe.start == "imagenet":
+            assert isinstance(network, AttentionUNet)  # a peer has no encoder whose weights there are
             start_from_imagenet(network)
         network = network.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         if self.accelerator.num_processes > 1:
@@ -287,6 +289,7 @@ class Trainer:
 
     def keep_best(self) -> nn.Module:
         """Load the weights of the best validation Dice into the judged network, and return it."""
+        self.accelerator.wait_for_everyone()  # process 0 may be writing them still
         self.judged.load_state_dict(load_checkpoint(self.run.best)["network"])
         return self.judged
 

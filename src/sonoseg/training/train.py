@@ -15,6 +15,7 @@ from sonoseg.metrics.overlap import THRESHOLDS, best_threshold
 from sonoseg.model.card import Result, TrainingSet
 from sonoseg.model.model import Model
 from sonoseg.network.attention_unet import AttentionUNet
+from sonoseg.network.peers import PeerNetwork
 from sonoseg.training import processes
 from sonoseg.training.batches import Pictures
 from sonoseg.training.export import export_model
@@ -81,7 +82,7 @@ def train(
         trainer.resume()
     progress = trainer.fit()
     network = trainer.keep_best()
-    assert isinstance(network, AttentionUNet)
+    assert isinstance(network, AttentionUNet | PeerNetwork)
     # What is measured from here on is what is stored.
     network.load_state_dict(to_store(network, recipe.store))
     threshold, dice = choose_threshold(trainer, recipe)
@@ -149,7 +150,7 @@ def _finish(
     prepared: PreparedSet,
     parts: Parts,
     progress: Progress,
-    network: AttentionUNet,
+    network: AttentionUNet | PeerNetwork,
     threshold: float,
     dice: float,
 ) -> Model:

@@ -61,9 +61,9 @@ def _window(top: int, left: int, shape: NDArray[np.int_]) -> tuple[slice, slice]
 
 def _holds(starts: NDArray[np.int_], length: int, seen: NDArray[np.intp]) -> NDArray[np.bool_]:
     """For each start along one axis whether the window holds all the lesions' places."""
-    return (starts <= seen[0]) & (starts + length > seen[-1])
+    return np.asarray((starts <= seen[0]) & (starts + length > seen[-1]))
 
 
 def _clears(starts: NDArray[np.int_], length: int, seen: NDArray[np.intp], away: int) -> NDArray[np.bool_]:
     """For each start along one axis whether the window lies wholly before or behind the lesions."""
-    return (starts + length + away <= seen[0]) | (starts - away > seen[-1])
+    return np.asarray((starts + length + away <= seen[0]) | (starts - away > seen[-1]))
