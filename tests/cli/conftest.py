@@ -14,14 +14,11 @@ Run = Callable[..., tuple[int, str, str]]
 
 
 @pytest.fixture
-def run(dark_model: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
-    """Run `sonoseg predict` in process: exit code, stdout, stderr."""
+def command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+    """Run `sonoseg` with these words in process: exit code, stdout, stderr."""
 
-    def call(*words: object, model: bool = True) -> tuple[int, str, str]:
-        argv = ["sonoseg", "predict", *map(str, words)]
-        if model:
-            argv += ["--model", str(dark_model)]
-        monkeypatch.setattr(sys, "argv", argv)
+    def call(*words: object) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["sonoseg", *map(str, words)])
         code = 0
         try:
             main()
@@ -31,4 +28,14 @@ def run(dark_model: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captur
         return code, told.out, told.err
 
     monkeypatch.setenv("COLUMNS", "120")
+    return call
+
+
+@pytest.fixture
+def run(dark_model: Path, command: Run) -> Run:
+    """Run `sonoseg predict` in process, with the dark model: exit code, stdout, stderr."""
+
+    def call(*words: object, model: bool = True) -> tuple[int, str, str]:
+        return command("predict", *words, *(["--model", dark_model] if model else []))
+
     return call

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from sonoseg import RESEARCH_ONLY, samples
-from sonoseg.cli.main import main
 from sonoseg.inference import predictor
 from sonoseg.model.model import Model
 
@@ -18,22 +16,12 @@ Run = Callable[..., tuple[int, str, str]]
 
 
 @pytest.fixture
-def run(dark_model: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+def run(dark_model: Path, command: Run, monkeypatch: pytest.MonkeyPatch) -> Run:
     """Run `sonoseg demo` in process with a small model in place of the one that ships."""
     small = Model.load(dark_model)
     monkeypatch.setattr(predictor.Model, "load", lambda path=None: small)
 
-    def call(*words: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["sonoseg", "demo", *map(str, words)])
-        code = 0
-        try:
-            main()
-        except SystemExit as end:
-            code = int(end.code or 0)
-        told = capsys.readouterr()
-        return code, told.out, told.err
-
-    return call
+    return lambda *words: command("demo", *words)
 
 
 def test_every_sample_is_segmented_in_millimetres(run: Run, tmp_path: Path) -> None:

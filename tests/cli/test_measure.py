@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import json
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,7 +12,6 @@ import pytest
 from PIL import Image
 
 from sonoseg import RESEARCH_ONLY
-from sonoseg.cli.main import main
 from sonoseg.findings.lesions import PLANE_NOTE
 from sonoseg.imaging.callipers import WHITE
 
@@ -21,21 +19,10 @@ Run = Callable[..., tuple[int, str, str]]
 
 
 @pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+def run(command: Run, monkeypatch: pytest.MonkeyPatch) -> Run:
     """Run `sonoseg measure` in process: exit code, stdout, stderr."""
-
-    def call(*words: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["sonoseg", "measure", *map(str, words)])
-        code = 0
-        try:
-            main()
-        except SystemExit as end:
-            code = int(end.code or 0)
-        told = capsys.readouterr()
-        return code, told.out, told.err
-
     monkeypatch.setenv("COLUMNS", "100")
-    return call
+    return lambda *words: command("measure", *words)
 
 
 def save(path: Path, pixels: np.ndarray) -> Path:

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from sonoseg.datasets.phantoms import KINDS, PhantomSpec, draw_spec
+from sonoseg.datasets.phantoms.outline import Outline
 from sonoseg.errors import UsageError
 
 
@@ -76,6 +77,19 @@ def test_a_drawn_lesion_always_fits() -> None:
         assert outline is not None
         assert (outline.points > 0.9).all()
         assert (outline.points < np.multiply(spec.inner, 0.11) - 0.9).all()
+
+
+def test_an_opened_outline_loses_tips_and_keeps_discs() -> None:
+    disc = Outline(np.full(720, 5.0), (10.0, 12.0))
+    kept = disc.opened(0.5) - disc.centre
+    assert np.hypot(*kept.T).max() == pytest.approx(5, abs=0.1)
+    assert np.ptp(kept, axis=0) == pytest.approx([10, 10], abs=0.2)
+    angle = np.arange(720) * (2 * np.pi / 720)
+    spike = 3 * np.exp(-np.square(np.angle(np.exp(1j * angle)) / 0.02))  # 0.2 mm wide, to the right
+    spiked = Outline(5 + spike, (10.0, 12.0))
+    assert spiked.points[:, 1].max() == pytest.approx(20)
+    assert spiked.opened(0.5)[:, 1].max() == pytest.approx(17, abs=0.3)
+    assert spiked.opened(0.02)[:, 1].max() > 19
 
 
 @pytest.mark.parametrize(

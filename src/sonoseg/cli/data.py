@@ -52,6 +52,8 @@ class PolicyChoice(StrEnum):
 SetOption = Annotated[
     str | None, typer.Option("--set", help="Read it as this set, whatever its layout looks like.")
 ]
+SizeOption = Annotated[int, typer.Option(min=16, max=4096, help="Side of the memory-mapped arrays, pixels.")]
+FitOption = Annotated[FitChoice, typer.Option(help="Stretch to the square, or keep the aspect.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Write JSON for a program to read.")]
 OverwriteOption = Annotated[bool, typer.Option("--overwrite", help="Replace what is there.")]
 
@@ -179,12 +181,8 @@ def prepare(
         list[str], typer.Argument(help="PATH or NAME=PATH of a set; several, apart or joined with '+'.")
     ],
     to: Annotated[Path, typer.Option("--out", "-o", help="The folder to write the prepared set to.")],
-    size: Annotated[
-        int, typer.Option(min=16, max=4096, help="Side of the memory-mapped arrays, pixels.")
-    ] = 256,
-    fit: Annotated[
-        FitChoice, typer.Option(help="Stretch to the square, or keep the aspect.")
-    ] = FitChoice.stretch,
+    size: SizeOption = 256,
+    fit: FitOption = FitChoice.stretch,
     kind: SetOption = None,
     overwrite: OverwriteOption = False,
     as_json: JsonOption = False,
@@ -207,12 +205,8 @@ def from_reviews(
     state: Annotated[Path, typer.Argument(help="The state folder of `sonoseg serve`.")],
     to: Annotated[Path, typer.Option("--out", "-o", help="The folder to write the prepared set to.")],
     name: Annotated[str, typer.Option(help="What the set is called.")] = "reviews",
-    size: Annotated[
-        int, typer.Option(min=16, max=4096, help="Side of the memory-mapped arrays, pixels.")
-    ] = 256,
-    fit: Annotated[
-        FitChoice, typer.Option(help="Stretch to the square, or keep the aspect.")
-    ] = FitChoice.stretch,
+    size: SizeOption = 256,
+    fit: FitOption = FitChoice.stretch,
     overwrite: OverwriteOption = False,
     as_json: JsonOption = False,
 ) -> None:

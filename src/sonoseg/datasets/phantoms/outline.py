@@ -66,7 +66,7 @@ class Outline:
         inside = self.distance(*np.meshgrid(rows, columns, indexing="ij"))[0] < 0
         middles = distance_transform_edt(inside, sampling=step) >= radius
         reached = distance_transform_edt(~middles, sampling=step) <= radius
-        return np.argwhere(reached) * step + first
+        return np.asarray(np.argwhere(reached) * step + first)
 
     def distance(self, row: F32, column: F32) -> tuple[F32, F32]:
         """Signed distance to the curve in mm (below 0 inside; first order, exact on the curve) and the angle.
