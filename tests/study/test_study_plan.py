@@ -157,6 +157,18 @@ def test_what_changed_is_said(tmp_path: Path, text: str, said: str) -> None:
     assert said in changed
 
 
+@pytest.mark.parametrize("path", sorted((DOCS / "studies").glob("*.yaml")), ids=lambda path: path.stem)
+def test_every_plan_of_the_documents_makes_recipes_and_keeps_the_data(path: Path) -> None:
+    plan = load_plan(path)
+    recipes = recipes_of(plan, path)
+    assert len(recipes) > 1
+    first, *others = recipes.values()
+    for other in others:
+        assert other != first
+        assert (other.data, other.epochs, other.batch) == (first.data, first.epochs, first.batch)
+        assert (other.loss, other.augmentation) == (first.loss, first.augmentation)
+
+
 def test_the_plan_that_the_documents_show_is_one() -> None:
     path = DOCS / "studies" / "gates.yaml"
     plan = load_plan(path)
