@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
 import signal
@@ -15,7 +16,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from sonoseg.cli.main import app
-from sonoseg.errors import PlanError, RunsFailed
+from sonoseg.errors import MissingExtra, PlanError, RunsFailed
 
 PLAN = """
 name: gates
@@ -59,6 +60,17 @@ def test_a_wrong_key_is_refused_before_anything_runs(plan: Path, tmp_path: Path)
     told = run(plan, "--out", tmp_path / "out")
     assert isinstance(told.exception, PlanError)
     assert "variant 'too-fast': no key 'optimiser.clipp'. Did you mean 'clip'." in str(told.exception)
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_pool_of_ray_is_asked_for_by_its_extra(
+    plan: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = importlib.util.find_spec
+    monkeypatch.setattr("sonoseg.cli.common.find_spec", lambda name: None if name == "ray" else real(name))
+    told = run(plan, "--out", tmp_path / "out", "--pool", "ray")
+    assert isinstance(told.exception, MissingExtra)
+    assert "pip install 'sonoseg[scale]'" in str(told.exception)
     assert not (tmp_path / "out").exists()
 
 

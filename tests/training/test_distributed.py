@@ -181,7 +181,7 @@ def alike(one: Path, other: Path) -> None:
         np.testing.assert_allclose(theirs[name], value, atol=2e-5, rtol=1e-4, err_msg=name)
     for first, second in zip(log(one), log(other), strict=True):
         # In training, batch norm over the few values of a single small picture makes much of rounding.
-        assert second["loss"] == pytest.approx(first["loss"], rel=1e-3 if first["split"] == "train" else 1e-5)
+        assert second["loss"] == pytest.approx(first["loss"], rel=1e-3 if first["split"] == "train" else 1e-4)
         assert second["pixel_accuracy"] == pytest.approx(first["pixel_accuracy"], abs=3e-3)
 
 
@@ -273,6 +273,20 @@ def test_a_checkpoint_is_due_by_one_clock(
     alike(tmp_path / "one", tmp_path / "two")
 
 
+def test_the_best_weights_are_read_when_they_are_written(
+    launch: Launch, words: Callable[..., list[str]]
+) -> None:
+    """Process 0 is slow to write them: the others had read what was not there, or an earlier epoch's."""
+    slow = """
+import time
+from sonoseg.training import loop
+save = loop.save_checkpoint
+loop.save_checkpoint = lambda path, state: (time.sleep(1.5 * (path.name == "best.pt")), save(path, state))
+"""
+    told = launch(2, *words(tiny("epochs=1"), "slow"), before=slow)
+    assert told.codes == [0, 0], told.errors
+
+
 def test_a_host_that_does_not_see_the_run_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(processes, "LATE", 0.0)
     with pytest.raises(TrainingError, match="Put --out on storage that every host sees"):
@@ -332,18 +346,37 @@ def test_one_process_where_several_were_meant(monkeypatch: pytest.MonkeyPatch) -
 HOSTS = """
 # Two hosts: network namespaces joined by a cable. They end with this process.
 set -e
-ip link set lo up
+ip link set dev lo up
 unshare -n sleep 900 & other=$!
 trap 'kill $other' EXIT
-until [ "$(readlink /proc/$other/ns/net)" != "$(readlink /proc/self/ns/net)" ]; do sleep 0.05; done
-ip link add a type veth peer name b netns $other
-ip addr add 10.77.0.1/24 dev a
-ip link set a up
-nsenter -t $other -n sh -c 'ip link set lo up; ip addr add 10.77.0.2/24 dev b; ip link set b up'
-GLOO_SOCKET_IFNAME=a "$@" --node-rank 0 {words} & one=$!
-nsenter -t $other -n env GLOO_SOCKET_IFNAME=b "$@" --node-rank 1 {words}
+until [ "$(readlink /proc/$other/ns/net)" != "$(readlink /proc/$$/ns/net)" ]; do sleep 0.05; done
+ip link add left type veth peer name right netns $other
+ip addr add 10.77.0.1/24 dev left
+ip link set dev left up
+nsenter -t $other -n ip link set dev lo up
+nsenter -t $other -n ip addr add 10.77.0.2/24 dev right
+nsenter -t $other -n ip link set dev right up
+GLOO_SOCKET_IFNAME=left {first} & one=$!
+nsenter -t $other -n env GLOO_SOCKET_IFNAME=right {second}
 wait $one
 """
+
+
+@pytest.fixture
+def on_two_hosts(tmp_path: Path) -> Callable[[list[str], list[str]], subprocess.CompletedProcess[str]]:
+    """Run a command on each of two hosts, 10.77.0.1 and 10.77.0.2; skips where they cannot be made."""
+
+    def run(first: list[str], second: list[str]) -> subprocess.CompletedProcess[str]:
+        script = tmp_path / "hosts.sh"
+        script.write_text(HOSTS.format(first=shlex.join(first), second=shlex.join(second)))
+        return started(["unshare", "-Urn", "sh", str(script)])
+
+    if not all(shutil.which(name) for name in ("unshare", "nsenter", "ip")):
+        pytest.skip("no unshare, nsenter and ip are here to make two hosts with")
+    tried = run(["true"], ["true"])
+    if tried.returncode:
+        pytest.skip(f"no network namespaces joined by veth may be made here: {tried.stderr[-200:]}")
+    return run
 
 
 def launcher(*words: str, module: str = "torch.distributed.run") -> list[str]:
@@ -359,18 +392,16 @@ def started(words: list[str], **changes: str) -> subprocess.CompletedProcess[str
 
 @pytest.mark.slow
 def test_two_hosts_under_torchrun(
-    words: Callable[..., list[str]], given: tuple[PreparedSet, Split], tmp_path: Path
+    on_two_hosts: Callable[[list[str], list[str]], subprocess.CompletedProcess[str]],
+    words: Callable[..., list[str]],
+    given: tuple[PreparedSet, Split],
+    tmp_path: Path,
 ) -> None:
-    tools = all(shutil.which(name) for name in ("unshare", "nsenter", "ip"))
-    if not tools or started(["unshare", "-Urn", "ip", "link", "add", "a", "type", "veth"]).returncode:
-        pytest.skip("no network namespaces may be made here: unshare -Urn, ip link add type veth")
     recipe = tiny("epochs=1")
     train(recipe, *given, tmp_path / "one", device="cpu")
     torchrun = launcher("--nnodes", "2", "--nproc-per-node", "1", "--master-addr", "10.77.0.1")
-    script = tmp_path / "hosts.sh"
-    given_words = " ".join(["-m", "sonoseg", *map(shlex.quote, words(recipe, "two"))])
-    script.write_text(HOSTS.format(words=given_words))
-    done = started(["unshare", "-Urn", "sh", str(script), *torchrun])
+    ours = ["-m", "sonoseg", *words(recipe, "two")]
+    done = on_two_hosts(*([*torchrun, "--node-rank", rank, *ours] for rank in "01"))
     assert done.returncode == 0, done.stderr
     assert "2 processes share each batch of 16" in done.stderr
     assert done.stdout.count("validation Dice") == 1  # one process speaks for all
