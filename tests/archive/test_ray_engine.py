@@ -77,6 +77,14 @@ def run(dark_model: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captur
     return call
 
 
+def title(process: psutil.Process) -> str:
+    """What a process calls itself: Ray's workers say what they do."""
+    try:
+        return process.name() + " ".join(process.cmdline())
+    except psutil.Error:  # it has just gone
+        return ""
+
+
 def every_file_once(out: Path, scans: Path) -> None:
     rows = read_results(out)
     assert Counter(rows.column("file").to_pylist()) == Counter(map(str, scans.iterdir()))
@@ -163,7 +171,7 @@ def test_workers_killed_in_the_middle_cost_no_row(
         # At each of the first partitions a worker goes: one of each kind, where one is seen.
         for word in ("MapWorker", "_read", "finish"):
             for process in psutil.Process().children(recursive=True):
-                if word in process.name() + " ".join(process.cmdline()) and word not in killed:
+                if word not in killed and word in title(process):
                     process.send_signal(signal.SIGKILL)
                     killed.add(word)
                     return told
