@@ -68,7 +68,9 @@ def connected(address: str | None = None, *, object_store: int | None = None) ->
             raise OutputError(
                 f"Ray cannot be started or reached ({first_line(error)[:200].rstrip('. ')})",
                 where=address,
-                remedy="Check the address, or leave it out to start one here",
+                remedy="See that this machine has memory and time for it, and try again"
+                if address is None
+                else "Check the address, or leave it out to start one here",
             ) from error
         yield
     finally:
