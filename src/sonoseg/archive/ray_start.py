@@ -32,7 +32,7 @@ def connected(address: str | None = None, *, object_store: int | None = None) ->
 
     One of our own has no dashboard, reports nothing, leaves no files, and dies with this process. Its ports
     are open to the network, so it takes orders only with a token that is made for this run; that needs that
-    Ray was not imported before.
+    Ray was not imported before. Killed, it leaves its folder of logs in the temporary folder.
 
     object_store: bytes of its object store. Raises OutputError where Ray cannot be started or reached.
     """
