@@ -8,7 +8,7 @@ from typing import Literal
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import LogLocator, MaxNLocator
 
 from sonoseg.errors import FigureError
 from sonoseg.figures.checks import need_columns
@@ -54,11 +54,14 @@ def _history(
     so_far = values.cummax() if direction == "maximize" else values.cummin()
     axes.step(done["number"], so_far, where="post", color=VERMILION, label="best so far")
     axes.plot(done["number"], values, "o", markersize=4.5, color=BLUE, label="done")
-    floor = float(values.min())
     for state, marker in (("pruned", "v"), ("failed", "x")):
         own = rows[rows["state"] == state]
         if len(own):  # without a value: they stand at the lower border
-            axes.plot(own["number"], [floor] * len(own), marker, markersize=5, color=GREY, label=state)
+            (marks,) = axes.plot(own["number"], [0.0] * len(own), marker, ms=5, color=GREY, label=state)
+            marks.set_transform(axes.get_xaxis_transform())
+            marks.set_clip_on(False)
+            axes.relim()
+            axes.autoscale_view()
     axes.set_xlabel("trial")
     axes.set_title(f"Best {measure} {float(so_far.iloc[-1]):.3f}", fontsize=SMALL + 1)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
@@ -73,6 +76,8 @@ def _against(axes: Axes, done: pd.DataFrame, values: pd.Series, best: pd.Series,
         axes.plot([float(chosen)], [float(best["value"])], "o", markersize=9, mfc="none", mec=VERMILION)
         if log:
             log_axis(axes)
+            if own.max() > 30 * own.min():  # the labels of 2 and 5 would not fit
+                axes.xaxis.set_major_locator(LogLocator(subs=(1,)))
     else:
         names = sorted({str(value) for value in own})
         axes.plot([names.index(str(value)) for value in own], values, "o", markersize=4.5, color=BLUE)
