@@ -66,7 +66,15 @@ class Elements(HTMLParser):
 
 
 INDEX = Elements(source("index.html"))
-IDS = [attributes["id"] for _, attributes in INDEX.found if attributes.get("id")]
+PAGES = {"index.html": INDEX, "pacs.html": Elements(source("pacs.html"))}
+ADDRESSES = {"./", "pacs"}
+
+
+def ids(page: str) -> list[str]:
+    return [attributes["id"] or "" for _, attributes in PAGES[page].found if attributes.get("id")]
+
+
+every_page = pytest.mark.parametrize("page", PAGES)
 
 
 @pytest.fixture(scope="module")
@@ -84,22 +92,24 @@ def test_every_file_is_served_with_its_type(client: TestClient, path: Path) -> N
 
 
 def test_the_page_is_served_and_its_policy_forbids_what_it_does_not_need(client: TestClient) -> None:
-    answer = client.get("/")
-    assert answer.text == source("index.html")
-    policy = answer.headers["content-security-policy"]
-    assert "default-src 'none'" in policy
-    assert "unsafe" not in policy
-    assert "http" not in policy
+    for address, page in (("/", "index.html"), ("/pacs", "pacs.html")):
+        answer = client.get(address)
+        assert answer.text == source(page)
+        policy = answer.headers["content-security-policy"]
+        assert "default-src 'none'" in policy
+        assert "unsafe" not in policy
+        assert "http" not in policy
 
 
-def test_the_page_has_nothing_that_the_policy_would_stop() -> None:
-    for number, (tag, attributes) in enumerate(INDEX.found):
+@every_page
+def test_the_page_has_nothing_that_the_policy_would_stop(page: str) -> None:
+    for number, (tag, attributes) in enumerate(PAGES[page].found):
         assert not [key for key in attributes if key == "style" or key.startswith("on")], (tag, attributes)
         assert tag != "style"
         if tag == "script":
             assert attributes.get("src", "").startswith("page/")
             assert attributes["type"] == "module"
-            assert INDEX.said[number] == ""
+            assert PAGES[page].said[number] == ""
 
 
 @pytest.mark.parametrize("path", MODULES, ids=name)
@@ -139,32 +149,36 @@ def test_logic_has_no_page_in_it() -> None:
         assert not re.search(r"\b(document|window|localStorage)\.", text), file
 
 
-def test_ids_are_unique_and_every_reference_to_one_leads_to_it() -> None:
-    assert len(IDS) == len(set(IDS))
-    for tag, attributes in INDEX.found:
+@every_page
+def test_ids_are_unique_and_every_reference_to_one_leads_to_it(page: str) -> None:
+    there = ids(page)
+    assert len(there) == len(set(there))
+    for tag, attributes in PAGES[page].found:
         for key in ("for", "aria-controls", "aria-labelledby", "aria-describedby"):
             for wanted in (attributes.get(key) or "").split():
-                assert wanted in IDS, f"<{tag} {key}={wanted}>"
+                assert wanted in there, f"<{tag} {key}={wanted}>"
         if tag == "a":
-            assert (attributes["href"] or "").removeprefix("#") in IDS
+            href = attributes["href"] or ""
+            assert href in ADDRESSES or href.removeprefix("#") in there
 
 
 def test_every_id_that_a_module_asks_for_is_there() -> None:
     for path in MODULES:
+        page = "pacs.html" if path.name == "pacs.js" else "index.html"
         for wanted in re.findall(r"byId\(\"([^\"]+)\"\)", path.read_text("utf-8")):
-            assert wanted in IDS, f"{name(path)}: {wanted}"
+            assert wanted in ids(page), f"{name(path)}: {wanted}"
 
 
-def test_whatever_can_be_used_has_a_name() -> None:
-    labelled = {
-        attributes["for"] for tag, attributes in INDEX.found if tag == "label" and "for" in attributes
-    }
-    inside = re.findall(r"<label>\s*<input[^>]*>\s*[^<\s]", source("index.html"))
+@every_page
+def test_whatever_can_be_used_has_a_name(page: str) -> None:
+    found = PAGES[page].found
+    labelled = {attributes["for"] for tag, attributes in found if tag == "label" and "for" in attributes}
+    inside = re.findall(r"<label>\s*<input[^>]*>\s*[^<\s]", source(page))
     unnamed = []
-    for number, (tag, attributes) in enumerate(INDEX.found):
+    for number, (tag, attributes) in enumerate(found):
         said = attributes.get("aria-label") or attributes.get("aria-labelledby")
         if tag == "button":
-            assert said or INDEX.said[number], attributes
+            assert said or PAGES[page].said[number], attributes
         elif tag in ("input", "select", "textarea") and "hidden" not in attributes:
             if not said and attributes.get("id") not in labelled:
                 unnamed.append(attributes)
@@ -181,7 +195,7 @@ def test_every_button_has_a_type_so_that_none_sends_a_form_by_accident() -> None
 
 def test_every_icon_is_drawn() -> None:
     drawn = set(re.findall(r"<symbol id=\"([\w-]+)\"", source("icons.svg")))
-    used = set(re.findall(r"icons\.svg#([\w-]+)", source("index.html")))
+    used = {one for page in PAGES for one in re.findall(r"icons\.svg#([\w-]+)", source(page))}
     for path in MODULES:
         used |= set(re.findall(r"\bicon\(\"([\w-]+)\"\)", path.read_text("utf-8")))
     assert used == drawn
@@ -241,8 +255,9 @@ def test_what_is_exported_is_what_the_server_makes() -> None:
     assert set(offered) == set(get_args(What))
 
 
-def test_the_page_says_that_it_is_no_medical_device() -> None:
-    assert " ".join(RESEARCH_ONLY.split()) in " ".join(source("index.html").split())
+@every_page
+def test_the_page_says_that_it_is_no_medical_device(page: str) -> None:
+    assert " ".join(RESEARCH_ONLY.split()) in " ".join(source(page).split())
 
 
 def themes() -> dict[str, dict[str, str]]:

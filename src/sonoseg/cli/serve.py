@@ -46,6 +46,10 @@ def serve(
     read_only: Annotated[
         bool, typer.Option("--read-only", help="Refuse whatever would change the state.")
     ] = False,
+    pacs: Annotated[
+        Path | None,
+        typer.Option(help="The state folder of `sonoseg pacs serve`: the page /pacs shows its queue."),
+    ] = None,
     certfile: Annotated[
         Path | None, typer.Option(help="A certificate (PEM, with its chain): the server speaks HTTPS.")
     ] = None,
@@ -96,6 +100,8 @@ def serve(
     local = is_loopback(host)
     _check(host, token, local=local, read_only=read_only, paths=paths or [])
     check_certificate(certfile, keyfile)
+    if pacs is not None:
+        _check_node(pacs)
     from sonoseg.cli.notices import plain_warnings
     from sonoseg.cli.predict import parse_spacing
     from sonoseg.server.app import create_app
@@ -109,6 +115,7 @@ def serve(
             read_only=read_only,
             token=token,
             hosts=(*LOOPBACK, host) if local and token is None else (),
+            pacs=pacs,
             model=model,
             runtime=runtime.value,
             precision=precision.value,
@@ -128,7 +135,7 @@ def serve(
             if paths:
                 _take(store, paths, settings, given, quiet=quiet)
             address = address_of(listening, host, secure=certfile is not None)
-            _tell(address, token, state, quiet=quiet)
+            _tell(address, token, state, pacs, quiet=quiet)
             if browser:
                 _open(login_of(address, token))
             _run(app, listening, certfile, keyfile)
@@ -221,6 +228,18 @@ def _check(host: str, token: str | None, *, local: bool, read_only: bool, paths:
         )
 
 
+def _check_node(folder: Path) -> None:
+    """Raise OutputError where this sonoseg does not read that queue; one that is not there yet may come."""
+    from sonoseg.pacs.rows import DATABASE, Rows
+
+    if (folder / DATABASE).is_file():
+        Rows(folder).close()
+    elif folder.exists() and not folder.is_dir():
+        raise UsageError("no folder", where=folder, remedy="Name the --state of `sonoseg pacs serve`")
+    else:
+        err.print(f"[yellow]No node has worked in {escape(str(folder))} yet[/]", soft_wrap=True)
+
+
 def _check_model(settings: Settings) -> None:
     """Say at once what is wrong with the model; its engine starts beside the first requests."""
     from sonoseg.model.model import Model
@@ -250,10 +269,12 @@ def _take(
         )
 
 
-def _tell(address: str, token: str | None, state: Path, *, quiet: bool) -> None:
+def _tell(address: str, token: str | None, state: Path, pacs: Path | None, *, quiet: bool) -> None:
     from sonoseg import RESEARCH_ONLY
 
     out.print(f"The review page is at {escape(address)}", soft_wrap=True)
+    if pacs is not None:
+        out.print(f"The node's queue is at {escape(address)}pacs", soft_wrap=True)
     if token is not None:
         out.print(f"The first time, open {escape(login_of(address, token))}", soft_wrap=True)
     if not quiet:

@@ -105,7 +105,8 @@ def _send(association: Association, item: Sendable) -> Stored:
         status = association.send_c_store(dcmread(item.path))
     except Exception as error:  # of a file: a data set that cannot be encoded
         if not association.is_established:
-            return Stored(item.path, StoreOutcome.UNREACHABLE, item.instance, words=first_line(error))
+            words = f"the association ended ({type(error).__name__})"  # its own text may quote the object
+            return Stored(item.path, StoreOutcome.UNREACHABLE, item.instance, words=words)
         return Stored(
             item.path, StoreOutcome.REFUSED, item.instance, words=f"cannot be sent: {first_line(error)}"
         )

@@ -13,7 +13,13 @@ from typing import Any, Self
 
 from sonoseg.errors import OutputError
 
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
+
 DATABASE = "spool.sqlite"
+LOCK = ".lock"
 VERSION = 1
 
 TABLES = """
@@ -169,6 +175,38 @@ class Rows:
             source,
         )
         return [Result(*one) for one in found]
+
+    def next_at(self, state: State) -> float | None:
+        """When the first row of a state is due, in seconds since 1970; 0 is at once; None: no row.
+
+        Raises OutputError.
+        """
+        first = self._select("SELECT MIN(next_at) FROM instances WHERE state = ?", state.value)[0][0]
+        return None if first is None else float(first)
+
+    def changed_at(self) -> str | None:
+        """When a row changed last, as the rows have it; None where there is none. Raises OutputError."""
+        latest = self._select("SELECT MAX(updated_at) FROM instances")[0][0]
+        return None if latest is None else str(latest)
+
+    def working(self) -> bool | None:
+        """Whether a node works on the folder now; None where that cannot be told.
+
+        A node holds a lock that ends with it, however it ends. Asking takes the lock for a moment, in common
+        with others who ask; a node that starts in that moment waits for it.
+        """
+        if fcntl is None:
+            return None
+        try:
+            with (self.folder / LOCK).open("rb") as file:
+                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        except FileNotFoundError:
+            return False
+        except OSError:
+            return None
+        return False
 
     def close(self) -> None:
         """Close the file. Closing twice does no harm."""

@@ -18,6 +18,7 @@ import re
 import shutil
 import sqlite3
 import tempfile
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
@@ -30,6 +31,7 @@ from sonoseg.errors import InputError, OutputError
 from sonoseg.files import atomic_write_text, remove_leftovers, sha256_file, sync_folder
 from sonoseg.pacs.rows import (
     DATABASE,
+    LOCK,
     ROW,
     TABLES,
     VERSION,
@@ -46,8 +48,10 @@ try:
 except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment]
 
-INCOMING, RESULTS, GIVEN_UP, LOCK = "incoming", "results", "given-up", ".lock"
+INCOMING, RESULTS, GIVEN_UP = "incoming", "results", "given-up"
 SOURCE, WHY = "source.dcm", "why.json"
+LOOKS = 5
+"""How often a node looks whether another one works on the folder before it says so."""
 
 _UID = re.compile(r"\d+(\.\d+)*")
 
@@ -109,14 +113,18 @@ class Spool(Rows):
         file = self._held.enter_context(path.open("a+b"))
         if fcntl is None:
             return
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise OutputError(
-                "another node works on this folder",
-                where=path.parent,
-                remedy="Stop it, or choose another folder with --state",
-            ) from error
+        for left in reversed(range(LOOKS)):
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                return
+            except BlockingIOError as error:
+                if not left:
+                    raise OutputError(
+                        "another node works on this folder",
+                        where=path.parent,
+                        remedy="Stop it, or choose another folder with --state",
+                    ) from error
+            time.sleep(0.05)  # Rows.working has it for a moment
 
     def _open(self, path: Path) -> sqlite3.Connection:
         connection = sqlite3.connect(path, timeout=30, isolation_level=None, check_same_thread=False)
@@ -263,11 +271,6 @@ class Spool(Rows):
             limit,
         )
         return [row_of(one) for one in found]
-
-    def next_at(self, state: State) -> float | None:
-        """When the first row of a state is due, in seconds since 1970; None where there is none."""
-        first = self._select("SELECT MIN(next_at) FROM instances WHERE state = ?", state.value)[0][0]
-        return None if first is None else float(first)
 
     def begin(self, uid: str) -> int:
         """Note that segmenting begins; how often it was begun, this time among them."""

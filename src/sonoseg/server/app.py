@@ -16,6 +16,7 @@ from sonoseg.server import (
     routes_export,
     routes_items,
     routes_masks,
+    routes_pacs,
     routes_predict,
     routes_reading,
     routes_root,
@@ -83,8 +84,9 @@ def create_app(settings: Settings, predictor: Predictor | None = None) -> FastAP
     )
     app.state.server = server
     add_handlers(app)
-    for routes in (routes_items, routes_masks, routes_reading, routes_predict, routes_export):
+    for routes in (routes_items, routes_masks, routes_reading, routes_predict, routes_export, routes_pacs):
         app.include_router(routes.router, prefix=API)
+    app.include_router(routes_pacs.page)
     app.include_router(routes_root.router)
     app.mount("/page", routes_root.PageFiles(directory=routes_root.PAGE), name="page")
     return app

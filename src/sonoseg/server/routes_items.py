@@ -36,7 +36,10 @@ class ModelAbout(BaseModel):
 
 
 class About(BaseModel):
-    """What this server is. model is null until it is loaded; then see /ready."""
+    """What this server is. model is null until it is loaded; then see /ready.
+
+    pacs: whether it shows the queue of a node.
+    """
 
     version: str
     model: ModelAbout | None
@@ -46,6 +49,7 @@ class About(BaseModel):
     read_only: bool
     limits: Limits
     token_required: bool
+    pacs: bool
 
 
 class ItemDetail(Item):
@@ -99,6 +103,7 @@ async def about(server: ServerPart) -> About:
         read_only=server.settings.read_only,
         limits=server.settings.limits,
         token_required=server.token is not None,
+        pacs=server.settings.pacs is not None,
     )
 
 

@@ -14,8 +14,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from sonoseg.server.problems import answer
 from sonoseg.server.refusals import Forbidden, Malformed, NoToken, Refusal, TooLarge, WrongHost
 
-OPEN = ("/", "/health", "/ready", "/login")
-"""What needs no token, beside the page's own files: it asks for the token itself, and holds no picture."""
+OPEN = ("/", "/pacs", "/health", "/ready", "/login")
+"""What needs no token, beside the pages' own files: they ask for the token itself, and holds no picture."""
 
 PAGE = "/page/"
 

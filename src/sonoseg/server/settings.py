@@ -38,6 +38,7 @@ class Settings(BaseModel):
         this is what keeps other web pages from reaching a server on this machine by a name of theirs.
     model, runtime, precision, threads: as Predictor takes them.
     batch: most pictures a run of the network.
+    pacs: the state folder of `sonoseg pacs serve`, whose queue is shown; None shows none.
     busy_seconds: how long a change waits for a locked database before it gives up (503).
     """
 
@@ -47,6 +48,7 @@ class Settings(BaseModel):
     read_only: bool = False
     token: Annotated[str, Field(min_length=1)] | None = None
     hosts: tuple[str, ...] = ()
+    pacs: Path | None = None
     model: Path | None = None
     runtime: str = "auto"
     precision: str = "auto"

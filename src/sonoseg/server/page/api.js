@@ -90,6 +90,11 @@ export class Api extends EventTarget {
     return this.json(`items?${new URLSearchParams(query)}`);
   }
 
+  /** The node's queue. @param {Record<string, string | number>} query */
+  pacs(query) {
+    return this.json(`pacs?${new URLSearchParams(query)}`);
+  }
+
   item(id) {
     return this.json(`items/${id}`);
   }

@@ -85,6 +85,7 @@ class App {
       return;
     }
     const { limits, read_only: closed } = this.about;
+    byId("pacs-link").hidden = !this.about.pacs;
     this.sayAbout();
     Object.assign(this.upload.limits, limits);
     this.upload.closed = closed;
