@@ -24,6 +24,7 @@ from table_inference import (
     precision_loss,
     process_start,
 )
+from table_pacs import pacs_kills
 from table_parts import Result, footing, memory, shown, table
 from table_reading import reading_time
 from table_server import server_load
@@ -35,6 +36,7 @@ PAGES = (
     DOCS / "server.md",
     DOCS / "archive.md",
     DOCS / "results" / "reading.md",
+    DOCS / "results" / "pacs.md",
 )
 BLOCK = re.compile(
     r"(?P<head><!-- benchmark: (?P<name>\w+) -->\n).*?(?P<tail><!-- end of benchmark -->)", re.DOTALL
@@ -153,6 +155,7 @@ TABLES: dict[str, Callable[[Result], str]] = {
     "server_load": server_load,
     "reading_time": reading_time,
     "archive_throughput": archive_throughput,
+    "pacs_kills": pacs_kills,
 }
 
 
