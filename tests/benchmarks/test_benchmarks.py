@@ -15,6 +15,7 @@ RESULTS = [
     *sorted((STORED / "benchmarks").glob("*.json")),
     STORED / "precision_loss.json",
     STORED / "reading_time.json",
+    STORED / "pacs_kills.json",
 ]
 
 WORKER = """
