@@ -55,11 +55,13 @@ class Source:
         return {"seg": 1, "sr": 1, "capture": self.frames}
 
 
-def count(sources: Iterable[Source], files: Iterator[bytes], *, compared: int) -> dict[str, Any]:
+def count(
+    sources: Iterable[Source], files: Iterator[bytes], *, compared: int, predictor: Predictor | None = None
+) -> dict[str, Any]:
     """Sort what an archive holds by source and kind, and read each segmentation's place.
 
     files: every object of the archive, one at a time. compared: sources whose segmentation is compared, pixel
-    for pixel, with the mask that the model gives now.
+    for pixel, with the mask that the model gives now. predictor: has that model; the shipped one by default.
     """
     by_uid = {one.uid: one for one in sources}
     found: Counter[tuple[str, str]] = Counter()
@@ -95,7 +97,7 @@ def count(sources: Iterable[Source], files: Iterator[bytes], *, compared: int) -
         "others": others,
         "aligned": kinds["seg"] - len({line.split(":")[0] for line in wrong}),
         "misaligned": wrong,
-        "pixels": compare(masks, by_uid),
+        "pixels": compare(masks, by_uid, predictor),
     }
 
 
@@ -139,12 +141,13 @@ def masks_of(seg: Dataset, frames: int) -> NDArray[np.bool_]:
     return masks
 
 
-def compare(masks: Mapping[str, NDArray[np.bool_]], sources: Mapping[str, Source]) -> dict[str, int]:
+def compare(
+    masks: Mapping[str, NDArray[np.bool_]], sources: Mapping[str, Source], predictor: Predictor | None
+) -> dict[str, int]:
     """How many of these segmentations are, pixel for pixel, what the model gives for their source here."""
     if not masks:
         return {"compared": 0, "equal": 0}
-    predictor = Predictor()
-    equal = 0
+    predictor, equal = predictor or Predictor(), 0
     for uid, mask in masks.items():
         reads: list[Callable[[], Any]] = [partial(read, one) for one in list_frames(sources[uid].path, "all")]
         own = np.stack([one.mask for one in predictor.predict_many(reads)])

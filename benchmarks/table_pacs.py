@@ -18,7 +18,7 @@ ROWS: dict[str, Callable[[Mapping[str, Any]], str]] = {
     ),
     "**instances accepted**": lambda one: f"**{one['accepted']:,}**",
     **{
-        f"{name} in the archive, wanted": lambda one, kind=kind: (  # type: ignore[misc]
+        f"{name} in the archive, wanted": lambda one, kind=kind: (
             f"{one['archive']['kinds'][kind]:,}, {one['archive']['wanted'][kind]:,}"
         )
         for kind, name in KINDS.items()

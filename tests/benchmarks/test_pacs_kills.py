@@ -37,8 +37,8 @@ def kills(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
 
 
 @pytest.fixture(scope="module")
-def predictor() -> Predictor:
-    return Predictor()
+def predictor(dark_model: Path) -> Predictor:
+    return Predictor(dark_model, runtime="onnx", threads=1)
 
 
 def results_of(path: Path, predictor: Predictor) -> list[Dataset]:
@@ -51,11 +51,6 @@ def results_of(path: Path, predictor: Predictor) -> list[Dataset]:
     return [dcmread(BytesIO(encode(one))) for one in made]
 
 
-def count(kills: ModuleType, sources: list[Any], results: list[Dataset]) -> dict[str, Any]:
-    counted: dict[str, Any] = kills.count(sources, (encode(one) for one in results), compared=2)
-    return counted
-
-
 def test_the_count(tmp_path: Path, kills: ModuleType, predictor: Predictor) -> None:
     parts = kills.fixtures()
     paths = [
@@ -64,21 +59,27 @@ def test_the_count(tmp_path: Path, kills: ModuleType, predictor: Predictor) -> N
     ]
     sources = [kills.Source.of(path) for path in paths]
     still, clip = (results_of(path, predictor) for path in paths)
-    good = count(kills, sources, still + clip)
+
+    def count(results: list[Dataset]) -> dict[str, Any]:
+        files = (encode(one) for one in results)
+        counted: dict[str, Any] = kills.count(sources, files, compared=2, predictor=predictor)
+        return counted
+
+    good = count(still + clip)
     assert good["kinds"] == good["wanted"] == ALL
     assert (good["double"], good["missing"], good["others"], good["aligned"]) == (0, 0, 0, 2)
     assert good["pixels"] == {"compared": 2, "equal": 2}
 
-    assert count(kills, sources, still[1:] + clip[:-1])["missing"] == 2
+    assert count(still[1:] + clip[:-1])["missing"] == 2
     again = copy.deepcopy(still[0])
     again.SOPInstanceUID = "1.2.3"
-    assert count(kills, sources, [*still, again, *clip])["double"] == 1
+    assert count([*still, again, *clip])["double"] == 1
     foreign = results_of(parts.write_phantom(tmp_path / "other.dcm", 9), predictor)
-    assert count(kills, sources, still + clip + foreign)["others"] == 3
+    assert count(still + clip + foreign)["others"] == 3
 
     changed = copy.deepcopy(still[0])
     changed.PixelData = bytes(255 - byte for byte in changed.PixelData)
-    assert count(kills, sources, [changed, *still[1:], *clip])["pixels"] == {"compared": 2, "equal": 1}
+    assert count([changed, *still[1:], *clip])["pixels"] == {"compared": 2, "equal": 1}
     moved = copy.deepcopy(clip[0])
     item = moved.PerFrameFunctionalGroupsSequence[0].DerivationImageSequence[0].SourceImageSequence[0]
     item.ReferencedFrameNumber = 4
