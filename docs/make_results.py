@@ -21,6 +21,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
+from sonoseg.evaluation.compare import compare
+from sonoseg.evaluation.study import Study, read_rows
 from sonoseg.files import atomic_write_text
 from sonoseg.model.card import Result
 from sonoseg.model.model import CARD, Model, shipped
@@ -95,9 +99,15 @@ def table(names: list[str]) -> str:
     return "\n".join(lines) + "\n"
 
 
+def kept(name: str) -> Study:
+    """A study as it is kept, its rows and its summary, without curves."""
+    summary = json.loads((STUDIES / f"{name}.json").read_text("utf-8"))
+    return Study(read_rows(STUDIES / f"{name}.csv"), summary, pd.DataFrame(), pd.DataFrame())
+
+
 def differences(first: str, second: str) -> str:
-    """A Markdown table of the paired comparison that the study `first` holds."""
-    comparison = json.loads((STUDIES / f"{first}.json").read_text("utf-8"))["comparison"]
+    """A Markdown table of two kept studies, compared image by image."""
+    comparison = compare(kept(first), kept(second))
     lines = [f"| {first} minus {second} | difference [95 % interval] | p (permutation) |", "|---|---|---|"]
     for title, kind, keys in DIFFERENCES:
         one: Any = comparison
@@ -196,7 +206,6 @@ def keep_log(name: str, run: Path) -> None:
 
 def draw_curves() -> None:
     """Draw the kept logs' curves. They show no picture of any set."""
-    import pandas as pd
 
     from sonoseg.figures.style import save
     from sonoseg.figures.training import curves
@@ -207,7 +216,6 @@ def draw_curves() -> None:
 
 def draw_risk_coverage() -> None:
     """Draw the curve of each kept study that knows doubts, from its rows: no picture of any set is in it."""
-    import pandas as pd
 
     from sonoseg.evaluation.risk_coverage import risk_coverage_table
     from sonoseg.figures.evaluation import risk_coverage

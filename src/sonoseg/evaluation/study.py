@@ -85,12 +85,7 @@ class Study:
             summary = json.loads((folder / SUMMARY).read_text("utf-8"))
             if summary.get("format") != FORMAT:
                 raise ValueError(f"its format is '{summary.get('format')}', not '{FORMAT}'")
-            rows = pd.read_csv(
-                folder / ROWS,
-                dtype=dict.fromkeys(_TEXT, str),
-                keep_default_na=False,
-                na_values={name: [""] for name in _NUMBERS},
-            )
+            rows = read_rows(folder / ROWS)
             study = cls(rows, summary, pd.read_csv(folder / FROC), pd.read_csv(folder / RELIABILITY))
             if (folder / RISK_COVERAGE).exists():
                 study.risk_coverage = pd.read_csv(folder / RISK_COVERAGE)
@@ -102,6 +97,16 @@ class Study:
                 where=folder,
                 remedy="Give a folder that sonoseg evaluate wrote",
             ) from error
+
+
+def read_rows(path: Path) -> pd.DataFrame:
+    """The rows of a study, as `Study.save` wrote them. Raises OSError, ValueError."""
+    return pd.read_csv(
+        path,
+        dtype=dict.fromkeys(_TEXT, str),
+        keep_default_na=False,
+        na_values={name: [""] for name in _NUMBERS},
+    )
 
 
 def evaluate(

@@ -1,0 +1,46 @@
+"""docs/make_results.py: a comparison is of the two studies that the page names."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+DOCS = Path(__file__).resolve().parents[1] / "docs"
+
+
+@pytest.fixture(scope="module")
+def made() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("make_results", DOCS / "make_results.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_a_comparison_is_of_the_two_that_are_named(made: ModuleType) -> None:
+    # The study's own comparison, of whatever it was evaluated against, once stood under any name.
+    one, other = (made.kept(name) for name in ("sonoseg-busi", "compact-busi"))
+    text = made.differences("sonoseg-busi", "compact-busi")
+    shared = one.rows.merge(other.rows, on="id")
+    lesions = shared[shared["lesion_area_px_x"] > 0]
+    mean = (lesions["dice_x"] - lesions["dice_y"]).mean()
+    assert f"| Dice, all lesions | {mean:.3f} [" in text
+    assert made.differences("sonoseg-busi", "sonoseg-busi").count("| 0.000 [0.000, 0.000]") == 2
+
+
+def test_every_kept_study_has_rows_and_a_command() -> None:
+    for path in sorted((DOCS / "results" / "studies").glob("*.json")):
+        summary = json.loads(path.read_text("utf-8"))
+        assert summary["command"].startswith("sonoseg evaluate")
+        assert path.with_suffix(".csv").is_file()
+
+
+def test_the_pages_are_as_the_studies_make_them(made: ModuleType) -> None:
+    for page in made.PAGES:
+        text = page.read_text("utf-8")
+        assert made.refresh(text) == text, f"{page.name}: run python docs/make_results.py"
