@@ -9,6 +9,7 @@ import shutil
 import socket
 import ssl
 import subprocess
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -208,8 +209,13 @@ def test_a_file_that_is_no_image_is_kept_as_it_is(
         request.MessageID, request.Priority = 1, 2
         request.AffectedSOPClassUID, request.AffectedSOPInstanceUID = sop_class, uid
         request.DataSet = BytesIO(b"\x08\x00\x18\x00UI\xff\xff" + bytes(100))
+        # As pynetdicom's own requests do: else its thread may take the answer first.
+        association._reactor_checkpoint.clear()
+        while not association._is_paused:
+            time.sleep(0.01)
         association.dimse.send_msg(request, association.accepted_contexts[0].context_id)
         _, answer = association.dimse.get_msg(block=True)
+        association._reactor_checkpoint.set()
         return int(answer.Status)
 
     assert store("1.2.3") == 0x0000

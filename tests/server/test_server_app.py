@@ -470,6 +470,7 @@ def test_the_description_is_true(client: TestClient, send: Send, draw: Any) -> N
         ("POST", "/api/v1/items", {"files": {"files": ("b.png", b"no")}}),
         ("POST", "/api/v1/items", {"content": b"x", "headers": {"Content-Type": "multipart/form-data"}}),
         ("POST", "/api/v1/samples", {}),
+        ("GET", "/api/v1/pacs", {}),
         *(
             ("GET", f"/api/v1/items/{{id}}/{name}", {})
             for name in ("image.png", "thumbnail.png", "mask.png", "probability.png", "doubt.png", "history")

@@ -129,6 +129,7 @@ def query(
 
 
 def _table(found: list[Found], level: str) -> None:
+    from rich.console import Console
     from rich.markup import escape
     from rich.table import Table
 
@@ -137,5 +138,6 @@ def _table(found: list[Found], level: str) -> None:
     for item in found:
         uid = item.instance or item.series or item.study
         table.add_row(*(escape(item.values.get(keyword, "")) for keyword in columns.values()), uid)
-    table.columns[-1].no_wrap = True
-    out.print(table)
+    # A narrow terminal folds the UID; a file or a program gets whole lines.
+    table.columns[-1].overflow, table.columns[-1].min_width = "fold", 16
+    (out if out.is_terminal else Console(file=out.file, width=10_000)).print(table)
