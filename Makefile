@@ -1,16 +1,19 @@
-# Two commands: `make demo` segments the sample scans, `make test` runs every check.
+# Two commands: `make demo` segments the sample scans, `make test` runs every check but the long ones, `make long` those.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_CONSTRAINT=constraints.txt $(BIN)/python -m pip install --quiet
 
-.PHONY: demo test lint figures clean
+.PHONY: demo test long lint figures clean
 
 demo: $(VENV)/core.stamp
 	@$(BIN)/sonoseg demo --out demo
 
 test: $(VENV)/dev.stamp lint
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 4 --dist loadfile --cov --cov-report=term
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 4 --dist loadfile -m "not long" --cov --cov-report=term
+
+long: $(VENV)/dev.stamp
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile -m long
 
 lint: $(VENV)/dev.stamp
 	$(BIN)/ruff check .

@@ -27,7 +27,11 @@ from sonoseg.imaging.calibration import Origin, Spacing
 
 pytest.importorskip("ray")
 # Whatever it is asked to do, starting Ray's own processes takes more than ten seconds of a processor.
-pytestmark = [pytest.mark.slow, pytest.mark.skipif(sys.platform != "linux", reason="signals and /proc")]
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(sys.platform != "linux", reason="signals and /proc"),
+    pytest.mark.long,
+]
 
 Run = Callable[..., tuple[int, str, str]]
 ENGINE = ("--engine", "ray", "--workers", "2", "--runtime", "onnx")

@@ -58,6 +58,8 @@ Spool.segmented = segmented
 KILLED_AFTER_SENDING = """
 import os, signal
 from sonoseg.pacs.spool import Spool
+
+pytestmark = pytest.mark.long
 def stored(self, uid, results):
     os.kill(os.getpid(), signal.SIGKILL)
 Spool.stored = stored

@@ -22,6 +22,8 @@ from sonoseg.study.ray_pool import RayPool  # noqa: E402
 
 FAKE = """
 import os, sys, time
+
+pytestmark = pytest.mark.long
 word = sys.argv[-1]
 print("threads", os.environ.get("OMP_NUM_THREADS"), flush=True)
 if word == "fail":

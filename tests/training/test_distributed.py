@@ -25,7 +25,10 @@ from sonoseg.training.checkpoint import load_checkpoint
 from sonoseg.training.recipe import Recipe, load_recipe
 from sonoseg.training.train import train
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="forks processes that have torch loaded")
+pytestmark = [
+    pytest.mark.skipif(sys.platform != "linux", reason="forks processes that have torch loaded"),
+    pytest.mark.long,
+]
 
 HOST = """
 # Loads torch once, then forks the processes of each job that is asked for on stdin.
