@@ -19,6 +19,7 @@ AS_IT_IS = "as-it-is"
 """The one variant of a plan that names none."""
 
 T = TypeVar("T")
+Kind = TypeVar("Kind", bound=BaseModel)
 Word = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=60)]
 """A name that is also a folder's name."""
 Number = Annotated[int, Field(ge=0)]
@@ -107,6 +108,11 @@ def load_plan(path: str | Path) -> Plan:
     Nothing but the plan is opened. Raises PlanError, with the wrong key's path and the nearest right one.
     """
     path = Path(path)
+    return _completed(read_plan(path, Plan, "docs/study.md"), path.resolve().parent)
+
+
+def read_plan(path: Path, kind: type[Kind], docs: str) -> Kind:
+    """A plan of some kind as its YAML has it. docs: the page that describes it. Raises PlanError."""
     try:
         values = yaml.safe_load(path.read_text("utf-8"))
     except (OSError, UnicodeDecodeError) as error:
@@ -115,12 +121,11 @@ def load_plan(path: str | Path) -> Plan:
     except yaml.YAMLError as error:
         raise PlanError(f"no readable YAML ({' '.join(str(error).split())})", where=path) from error
     if not isinstance(values, dict):
-        raise PlanError("a plan is a mapping of keys to values", where=path, remedy="See docs/study.md")
+        raise PlanError("a plan is a mapping of keys to values", where=path, remedy=f"See {docs}")
     try:
-        plan = Plan.model_validate(values)
+        return kind.model_validate(values)
     except ValidationError as error:
-        raise worded(error.errors()[0], path, Plan, "docs/study.md") from error
-    return _completed(plan, path.resolve().parent)
+        raise _worded(error.errors()[0], path, kind, docs) from error
 
 
 def recipes_of(plan: Plan, where: str | Path) -> dict[str, Recipe]:
@@ -208,7 +213,7 @@ def _shown(value: Any) -> str:
     return str(value) if isinstance(value, Path) else repr(value)
 
 
-def worded(first: ErrorDetails, where: Path, plan: type[BaseModel], docs: str) -> PlanError:
+def _worded(first: ErrorDetails, where: Path, plan: type[BaseModel], docs: str) -> PlanError:
     """Our words for what pydantic found first in a plan of that kind, which `docs` describes."""
     # Where a value may be of several kinds, pydantic names the kind it tried: no key of the user's.
     parts = [part for part in first["loc"] if re.fullmatch(r"\w[\w.-]*", str(part))]

@@ -4,7 +4,8 @@ Sets hold few normals, and their own frames tell them apart. So lesion pictures 
 its own scale: black outside a window beside the lesion makes a normal of them. Others are cut down with the
 lesion kept. Both kinds take their shapes from one drawing, or a shape would come to mean "no lesion": windows
 that were as large as the lesion's place allowed were tall ones, and a network trained on them missed lesions
-in tall pictures.
+in tall pictures. Even so, windows without a lesion teach it to call another centre's pictures normal: the
+recipe that ships has none (docs/results/windows.md).
 """
 
 from __future__ import annotations

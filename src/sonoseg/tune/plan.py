@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from sonoseg.errors import PlanError, RecipeError
-from sonoseg.study.plan import Changes, Number, Word, change, worded
+from sonoseg.study.plan import Changes, Number, Word, change, read_plan
 from sonoseg.training.recipe import Recipe, load_recipe
 
 DOCS: Final = "docs/tune.md"
@@ -135,19 +135,7 @@ def load_plan(path: str | Path) -> TunePlan:
     Nothing but the plan and the recipe is opened. Raises PlanError, naming the wrong key; RecipeError.
     """
     path = Path(path)
-    try:
-        values = yaml.safe_load(path.read_text("utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise PlanError(f"the plan cannot be read ({reason})", where=path) from error
-    except yaml.YAMLError as error:
-        raise PlanError(f"no readable YAML ({' '.join(str(error).split())})", where=path) from error
-    if not isinstance(values, dict):
-        raise PlanError("a plan is a mapping of keys to values", where=path, remedy=f"See {DOCS}")
-    try:
-        plan = TunePlan.model_validate(values)
-    except ValidationError as error:
-        raise worded(error.errors()[0], path, TunePlan, DOCS) from error
+    plan = read_plan(path, TunePlan, DOCS)
     folder = path.resolve().parent
     recipe = str(folder / plan.recipe) if Path(plan.recipe).suffix in {".yaml", ".yml"} else plan.recipe
     paths = {"data": folder / plan.data, "split": folder / plan.split}
