@@ -22,6 +22,8 @@ from sonoseg.pacs.rows import Rows, State
 if os.name != "posix":
     pytest.skip("SIGKILL is Unix'", allow_module_level=True)
 
+pytestmark = pytest.mark.long
+
 Send = Callable[..., list[int | None]]
 
 MAIN = "from sonoseg.cli.main import main\nmain()\n"
@@ -58,8 +60,6 @@ Spool.segmented = segmented
 KILLED_AFTER_SENDING = """
 import os, signal
 from sonoseg.pacs.spool import Spool
-
-pytestmark = pytest.mark.long
 def stored(self, uid, results):
     os.kill(os.getpid(), signal.SIGKILL)
 Spool.stored = stored

@@ -20,10 +20,10 @@ ray = pytest.importorskip("ray", reason="Ray is not installed: pip install 'sono
 from sonoseg.study import ray_pool  # noqa: E402 - it imports Ray
 from sonoseg.study.ray_pool import RayPool  # noqa: E402
 
+pytestmark = pytest.mark.long
+
 FAKE = """
 import os, sys, time
-
-pytestmark = pytest.mark.long
 word = sys.argv[-1]
 print("threads", os.environ.get("OMP_NUM_THREADS"), flush=True)
 if word == "fail":
