@@ -23,11 +23,12 @@ def archive_throughput(result: Result) -> str:
         ),
         (
             "processor time a picture: read, network, finish, driver",
-            ", ".join(f"{spent[name]:.1f} ms" for name in ("read", "network", "finish", "driver")),
+            ", ".join(f"{spent[name]:.2g} ms" for name in ("read", "network", "finish", "driver")),
         ),
     ]
     words = (
         f"{result['pictures']:,} phantoms ({result['drawn']:,} drawn, the others copies), partitions of "
-        f"{result['partition']:,}, {killed['runtime']}. The target is a ratio of {result['target']:g}."
+        f"{result['partition']:,}, {killed['runtime']}, rounds of each: "
+        f"{result['rounds']}. The target is a ratio of {result['target']:g}."
     )
     return f"{table(('Archive', ''), rows)}\n\n{words}"

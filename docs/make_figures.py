@@ -5,15 +5,18 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+from matplotlib.figure import Figure
 from PIL import Image, ImageDraw, ImageFont
 
 from sonoseg import Predictor, samples
-from sonoseg.datasets.phantoms import draw_spec, render
+from sonoseg.datasets.phantoms import KINDS, draw_spec, render
+from sonoseg.figures.cases import Case, best_median_worst
 from sonoseg.figures.network import architecture
 from sonoseg.figures.style import save
 from sonoseg.findings.lesions import measure, measure_mask
 from sonoseg.imaging.callipers import draw_callipers
 from sonoseg.imaging.overlay import overlay
+from sonoseg.metrics.overlap import dice
 from sonoseg.network import build
 from sonoseg.network.summary import summary
 from sonoseg.samples.sheet import sheet
@@ -66,6 +69,37 @@ def measured() -> Image.Image:
     return picture
 
 
+def failures() -> Figure:
+    """Where the shipped model fails on phantoms: the worst of a fixed row of each kind."""
+    predictor = Predictor(runtime="onnx", precision="fp32")
+    found: dict[str, list[tuple[float, Case]]] = {}
+    for kind in KINDS:
+        for seed in TRIED:
+            phantom = render(draw_spec(seed, kind=kind))
+            seen = predictor.predict(phantom.frame)
+            score = dice(seen.mask, phantom.mask) if phantom.mask.any() else float("nan")
+            # A normal is the worse, the more is drawn on it.
+            rank = float(seen.mask.mean()) if kind == "normal" else 1 - score
+            case = Case(
+                name=f"{kind}, {phantom.spec.size_mm:.0f} mm" if phantom.mask.any() else "normal",
+                pixels=phantom.frame.pixels,
+                true=phantom.mask,
+                predicted=seen.raw_mask,
+                processed=seen.mask,
+                dice=score,
+            )
+            found.setdefault(kind, []).append((rank, case))
+    rows: dict[str, list[Case]] = {}
+    for kind, ranked in found.items():
+        bad = sum(rank > (0.001 if kind == "normal" else 0.9) for rank, _ in ranked)
+        what = "false alarm" if kind == "normal" else "missed"
+        worst = sorted(ranked, key=lambda one: -one[0])[:4]
+        rows[f"{kind}\n{what}: {bad} of {len(ranked)}"] = [case for _, case in worst]
+    return best_median_worst(rows)
+
+
+TRIED = range(500, 540)
+
 MEASURED = (("cyst", 1), ("oval", 8), ("spiculated", 2), ("oval", 20))
 
 SHOWN = ("cyst-9mm", "oval-16mm", "spiculated-15mm", "oval-4mm")
@@ -76,6 +110,7 @@ def main() -> None:
     IMAGES.mkdir(exist_ok=True)
     demo().save(IMAGES / "demo.png", optimize=True)
     measured().save(IMAGES / "measuring.png", optimize=True)
+    save(failures(), IMAGES / "failures.png", dpi=100)
     for preset in ("seed", "sonoseg"):
         layers = [row._asdict() for row in summary(build(preset))]
         save(architecture(layers), IMAGES / f"{preset}-network.png", dpi=100)

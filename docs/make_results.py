@@ -4,7 +4,8 @@
 `python docs/make_results.py ship RUN NAME ...` puts a run's Model into the package, with the kept studies'
 figures on its card; `curves NAME RUN` keeps a run's log and draws its curves to docs/images/curves-NAME.png;
 `python docs/make_results.py` writes every table and curve anew, of the studies on the shipped card also
-docs/images/risk-coverage-NAME.png, and the tables between the markers of the pages:
+docs/images/risk-coverage-NAME.png and all their FROC curves in docs/images/froc.png,
+and the tables between the markers of the pages:
 
     <!-- table: NAME NAME ... -->
     <!-- end of table -->
@@ -192,10 +193,10 @@ def ship(run: Path, names: list[str]) -> None:
 
 
 def add(name: str, study: Path) -> None:
-    """Keep a study: its summary and its row an image; no picture."""
+    """Keep a study: its summary, its row an image and its FROC; no picture."""
     STUDIES.mkdir(parents=True, exist_ok=True)
-    shutil.copyfile(study / "summary.json", STUDIES / f"{name}.json")
-    shutil.copyfile(study / "images.csv", STUDIES / f"{name}.csv")
+    for ours, theirs in ((".json", "summary.json"), (".csv", "images.csv"), ("-froc.csv", "froc.csv")):
+        shutil.copyfile(study / theirs, STUDIES / f"{name}{ours}")
 
 
 def keep_log(name: str, run: Path) -> None:
@@ -221,11 +222,26 @@ def draw_risk_coverage() -> None:
     from sonoseg.figures.evaluation import risk_coverage
     from sonoseg.figures.style import save
 
-    for name in sorted({one.on for one in Model.load().card.results} - {"validation"}):
+    for name in on_the_card():
         rows = pd.read_csv(STUDIES / f"{name}.csv")
         if "uncertainty" in rows:
             drawn = risk_coverage(risk_coverage_table(rows))
             save(drawn, DOCS / "images" / f"risk-coverage-{name}.png")
+
+
+def draw_froc() -> None:
+    """Draw the FROC curves of the studies on the shipped card, a curve a study."""
+
+    from sonoseg.figures.evaluation import froc
+    from sonoseg.figures.style import save
+
+    curves = [pd.read_csv(STUDIES / f"{name}-froc.csv").assign(model=name) for name in on_the_card()]
+    save(froc(pd.concat(curves)), DOCS / "images" / "froc.png")
+
+
+def on_the_card() -> list[str]:
+    """The studies of the test part whose figures the shipped card has."""
+    return sorted({one.on for one in Model.load().card.results} - {"validation"})
 
 
 def main() -> None:
@@ -241,6 +257,7 @@ def main() -> None:
         return
     draw_curves()
     draw_risk_coverage()
+    draw_froc()
     for page in PAGES:
         before = page.read_text("utf-8")
         after = refresh(before)

@@ -48,15 +48,18 @@ def tree(tmp_path: Path) -> Path:
     return tmp_path / "tree"
 
 
-@pytest.fixture
-def store(tree: Path) -> Iterator[str]:
-    """The same on a store, of memory."""
-    system = fsspec.filesystem("memory")
+@pytest.fixture(params=["memory", "file"])
+def store(tree: Path, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[str]:
+    """The same on a store: of memory, or a folder that is given as a URL. What it gives starts every name."""
+    system = fsspec.filesystem(request.param)
+    root = "/scans" if request.param == "memory" else (tmp_path / "store" / "scans").as_posix()
     for path in tree.rglob("*"):
         if path.is_file() and not path.is_symlink() and "loop" not in path.parts:
-            system.pipe(f"/scans/{path.relative_to(tree).as_posix()}", path.read_bytes())
-    yield "memory://scans"
-    system.rm("/scans", recursive=True)
+            there = f"{root}/{path.relative_to(tree).as_posix()}"
+            system.makedirs(there.rpartition("/")[0], exist_ok=True)
+            system.pipe(there, path.read_bytes())
+    yield f"{request.param}://{root}"
+    system.rm(root, recursive=True)
 
 
 def test_the_listing_is_that_of_a_plain_folder(tree: Path) -> None:
@@ -77,16 +80,14 @@ def test_each_picture_is_there_once_however_often_it_is_asked_for(
 
 def test_a_store_is_listed_by_the_same_rules(tree: Path, store: str) -> None:
     here = [Path(name).relative_to(tree).as_posix() for name in list_files([tree])]
-    there = [name.removeprefix("memory:///scans/") for name in list_files([store])]
+    there = [name.removeprefix(f"{store}/") for name in list_files([store])]
     assert there == [name for name in here if name != "link.png"]
 
 
 def test_files_and_globs_of_a_store(store: str) -> None:
-    assert list(list_files([f"{store}/text.txt"])) == ["memory:///scans/text.txt"]
+    assert list(list_files([f"{store}/text.txt"])) == [f"{store}/text.txt"]
     globbed = list(list_files([f"{store}/a/*", f"{store}/a/2.png"]))
-    assert globbed == [
-        f"memory:///scans/a/{name}" for name in ("1.2.840.113619.2", "10.jpg", "2.png", "IM0001")
-    ]
+    assert globbed == [f"{store}/a/{name}" for name in ("1.2.840.113619.2", "10.jpg", "2.png", "IM0001")]
 
 
 def test_paths_and_a_store_together(tree: Path, store: str) -> None:
@@ -141,15 +142,17 @@ def test_what_is_no_url(name: str) -> None:
     assert not is_url(name)
 
 
-def test_a_file_is_fetched_with_its_hash(tmp_path: Path) -> None:
+@pytest.mark.parametrize("kind", ["memory", "file"])
+def test_a_file_is_fetched_with_its_hash(kind: str, tmp_path: Path) -> None:
     sample = samples()[0]
-    system = fsspec.filesystem("memory")
-    system.pipe("/one/a.png", sample.read_bytes())
-    there = fetch("memory://one/a.png", tmp_path, tmp_path)
+    system, root = fsspec.filesystem(kind), "/one" if kind == "memory" else (tmp_path / "one").as_posix()
+    system.makedirs(root, exist_ok=True)
+    system.pipe(f"{root}/a.png", sample.read_bytes())
+    there = fetch(f"{kind}://{root}/a.png", tmp_path, tmp_path)
     assert there.path.read_bytes() == sample.read_bytes()
     assert there.path.parent == tmp_path
     assert there.path.suffix == ".png"
     assert there.sha256 == sha256_file(sample)
     assert fetch(sample.name, sample.parent, tmp_path) == Here(sample, there.sha256)
     with pytest.raises(InputError, match="no such file"):
-        fetch("memory://one/absent.png", tmp_path, tmp_path)
+        fetch(f"{kind}://{root}/absent.png", tmp_path, tmp_path)

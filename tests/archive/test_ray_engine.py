@@ -24,6 +24,7 @@ from sonoseg.archive.rle import decode
 from sonoseg.cli.main import main
 from sonoseg.datasets.phantoms import write_phantoms
 from sonoseg.imaging.calibration import Origin, Spacing
+from sonoseg.locks import locked
 
 pytest.importorskip("ray")
 # Whatever it is asked to do, starting Ray's own processes takes more than ten seconds of a processor.
@@ -93,6 +94,16 @@ def every_file_once(out: Path, scans: Path) -> None:
     rows = read_results(out)
     assert Counter(rows.column("file").to_pylist()) == Counter(map(str, scans.iterdir()))
     assert rows.column("file").to_pylist() == sorted(map(str, scans.iterdir()))
+
+
+def test_a_second_command_is_kept_out_of_the_results(run: Run, scans: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    with locked(out / ".lock", "busy", "wait"):
+        for words in ((), ("--resume",), ("--overwrite",)):
+            code, told, warned = run(scans, "--out", out, *ENGINE, *words)
+            assert (code, told) == (1, "")
+            assert "another command writes these results" in warned
+            assert [path.name for path in out.iterdir()] == [".lock"]
 
 
 def test_rows_are_those_of_the_plain_engine(run: Run, scans: Path, tmp_path: Path) -> None:

@@ -1,10 +1,7 @@
-"""The local pool: order, failures, threads, locks."""
+"""The local pool: order, failures, threads."""
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -12,7 +9,7 @@ import pytest
 
 from sonoseg.errors import OutputError
 from sonoseg.study import execute
-from sonoseg.study.execute import LocalPool, Outcome, Task, last_lines, locked, share_of_cores
+from sonoseg.study.execute import LocalPool, Outcome, Task, last_lines, share_of_cores
 
 FAKE = """
 import os, sys, time
@@ -114,20 +111,3 @@ def test_a_log_that_cannot_be_written_is_said() -> None:
     Path("logs").write_text("a file")
     with pytest.raises(OutputError, match="cannot be written"):
         LocalPool().run([task("a")], lambda *_: None)
-
-
-@pytest.mark.skipif(os.name != "posix", reason="locks of files")
-def test_the_lock_lasts_as_long_as_a_process_that_inherited_it(tmp_path: Path) -> None:
-    path = tmp_path / "study" / ".lock"
-    with locked(path) as lock:
-        orphan = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"], pass_fds=(lock,))
-        with pytest.raises(OutputError, match="another process works on this study"), locked(path, 0):
-            pass
-    try:
-        with pytest.raises(OutputError, match="another process works on this study"), locked(path, 0):
-            pass
-    finally:
-        orphan.kill()
-        orphan.wait()
-    with locked(path, 0):
-        pass

@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 
 from sonoseg.errors import RunsFailed
+from sonoseg.locks import locked
 from sonoseg.study.carry_out import carry_out
-from sonoseg.study.execute import Outcome, Task, last_lines, locked
+from sonoseg.study.execute import BUSY, Outcome, Task, last_lines
 from sonoseg.study.runs import StudyFolder
 
 ray = pytest.importorskip("ray", reason="Ray is not installed: pip install 'sonoseg[scale]'")
@@ -117,7 +118,7 @@ def test_what_an_earlier_study_left_running_is_waited_for(
 ) -> None:
     task = fake("a", "work")
     lock = tmp_path / "logs" / "a.log.lock"
-    with locked(lock):
+    with locked(lock, *BUSY):
         monkeypatch.setattr(ray_pool, "PATIENCE", 0.2)
         end, reason, _ = ray_pool.carry(task, 1)
     assert (end, "another process works" in reason) == ("failed", True)

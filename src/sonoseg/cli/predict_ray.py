@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from sonoseg.archive.partitions import Manifest, Partitions
     from sonoseg.imaging.frame import Spacing
 
+LOCK = ".lock"
+
 PARTITION = 1000
 """Files a partition, where nothing else is asked for: some ten seconds of a large machine."""
 
@@ -65,13 +67,23 @@ def refuse_options(given: Mapping[str, Any], engine: str) -> None:
 def predict_ray(asked: Asked) -> None:
     """Do it. Raises SonosegError; BatchError where some files gave no result, or not all of it."""
     need("scale", "ray", "pyarrow", "fsspec")
-    from sonoseg.archive.partitions import Manifest, Partitions
+    from sonoseg.archive.partitions import MANIFEST, Manifest, Partitions
+    from sonoseg.locks import locked
+
+    if not asked.resume and not asked.overwrite:
+        Partitions.free(asked.to)  # before Ray takes its seconds to start
+    # A second driver in the folder would clear away what the first is writing.
+    busy = ("another command writes these results", "Wait for it or stop it, then say --resume")
+    with locked(asked.to / LOCK, *busy):
+        before = Manifest.read(asked.to) if asked.resume and (asked.to / MANIFEST).exists() else None
+        _predict_ray(asked, before)
+
+
+def _predict_ray(asked: Asked, before: Manifest | None) -> None:
+    """The work, while nobody else writes there."""
     from sonoseg.archive.ray_start import connected
     from sonoseg.cli.notices import LateBar, plain_warnings
 
-    before = Manifest.read(asked.to) if asked.resume and (asked.to / "manifest.json").exists() else None
-    if not asked.resume and not asked.overwrite:
-        Partitions.free(asked.to)  # before Ray takes its seconds to start
     with plain_warnings(), connected(asked.address), resumable():
         from sonoseg.archive.ray_engine import Cores, describe, resolved, run
 

@@ -16,6 +16,7 @@ from types import TracebackType
 from typing import Any, BinaryIO
 
 from sonoseg.errors import OutputError
+from sonoseg.files import cannot_write
 from sonoseg.outputs.entries import Entry, Objects, Written
 
 try:
@@ -52,7 +53,7 @@ class Journal:
             _lock(file, path)
             file.truncate(0)
         except OSError as error:
-            raise _cannot_write(path, error) from error
+            raise cannot_write(path, error) from error
         journal = cls(path, file, _Known())
         journal._append(_HEAD + _plain(head))
         return journal
@@ -147,7 +148,7 @@ class Journal:
             while left:  # without a buffer, a write may take a part
                 left = left[self._file.write(left) :]
         except OSError as error:
-            raise _cannot_write(self.path, error) from error
+            raise cannot_write(self.path, error) from error
         return place
 
 
@@ -244,12 +245,4 @@ def _not_ours(path: Path) -> OutputError:
         "this is not a journal of sonoseg, or its first line is damaged",
         where=path,
         remedy="Choose another --out, or begin anew with --overwrite",
-    )
-
-
-def _cannot_write(path: Path, error: OSError) -> OutputError:
-    return OutputError(
-        f"cannot be written: {error.strerror or error}",
-        where=path,
-        remedy="Free some space, or choose a folder you may write to",
     )

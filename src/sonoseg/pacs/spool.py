@@ -18,7 +18,6 @@ import re
 import shutil
 import sqlite3
 import tempfile
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
@@ -28,7 +27,8 @@ from pathlib import Path
 
 from sonoseg import RESEARCH_ONLY
 from sonoseg.errors import InputError, OutputError
-from sonoseg.files import atomic_write_text, remove_leftovers, sha256_file, sync_folder
+from sonoseg.files import atomic_write_text, cannot_write, remove_leftovers, sha256_file, sync_folder
+from sonoseg.locks import locked
 from sonoseg.pacs.rows import (
     DATABASE,
     LOCK,
@@ -43,15 +43,8 @@ from sonoseg.pacs.rows import (
     row_of,
 )
 
-try:
-    import fcntl
-except ImportError:  # Windows
-    fcntl = None  # type: ignore[assignment]
-
 INCOMING, RESULTS, GIVEN_UP = "incoming", "results", "given-up"
 SOURCE, WHY = "source.dcm", "why.json"
-LOOKS = 5
-"""How often a node looks whether another one works on the folder before it says so."""
 
 _UID = re.compile(r"\d+(\.\d+)*")
 
@@ -94,37 +87,26 @@ class Spool(Rows):
         self._held = ExitStack()
         try:
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)  # patients' pictures: nobody else's
-            self._hold(folder / LOCK)
+            self._held.enter_context(
+                locked(
+                    folder / LOCK,
+                    "another node works on this folder",
+                    "Stop it, or choose another folder with --state",
+                    patience=0.2,  # Rows.working has it for a moment
+                )
+            )
             for name in (INCOMING, RESULTS, GIVEN_UP):
                 (folder / name).mkdir(exist_ok=True)
             (folder / DATABASE).touch()
         except OSError as error:
             self._held.close()
-            raise _cannot_write(folder, error) from error
+            raise cannot_write(folder, error) from error
         try:
             super().__init__(folder)
             self._put_right()
         except BaseException:
             self._held.close()
             raise
-
-    def _hold(self, path: Path) -> None:
-        """Keep other nodes out until this one closes, or dies."""
-        file = self._held.enter_context(path.open("a+b"))
-        if fcntl is None:
-            return
-        for left in reversed(range(LOOKS)):
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                return
-            except BlockingIOError as error:
-                if not left:
-                    raise OutputError(
-                        "another node works on this folder",
-                        where=path.parent,
-                        remedy="Stop it, or choose another folder with --state",
-                    ) from error
-            time.sleep(0.05)  # Rows.working has it for a moment
 
     def _open(self, path: Path) -> sqlite3.Connection:
         connection = sqlite3.connect(path, timeout=30, isolation_level=None, check_same_thread=False)
@@ -189,7 +171,7 @@ class Spool(Rows):
         try:
             free = shutil.disk_usage(self.folder).free
         except OSError as error:
-            raise _cannot_write(self.folder, error) from error
+            raise cannot_write(self.folder, error) from error
         if free - size < self._keep_free:
             raise OutputError(
                 f"only {free:,} bytes are free on its disk, and {self._keep_free:,} are kept free",
@@ -211,7 +193,7 @@ class Spool(Rows):
             if name:
                 with suppress(OSError):
                     Path(name).unlink()
-            raise _cannot_write(folder, error) from error
+            raise cannot_write(folder, error) from error
         return Path(name)
 
     def _enter(self, arrived: Arrived, temporary: Path, digest: str, size: int) -> Acceptance:
@@ -221,7 +203,7 @@ class Spool(Rows):
             temporary.replace(path)
             sync_folder(path.parent)
         except OSError as error:
-            raise _cannot_write(path, error) from error
+            raise cannot_write(path, error) from error
         try:
             former = self._insert(arrived, digest, size)
         except OutputError:
@@ -365,7 +347,7 @@ class Spool(Rows):
                 source.replace(path)
                 sync_folder(path.parent)
         except OSError as error:
-            raise _cannot_write(path, error) from error
+            raise cannot_write(path, error) from error
         if not path.exists():
             return False  # somebody took it away: there is nothing to work on
         with self._change() as connection:
@@ -495,11 +477,3 @@ class Spool(Rows):
 
 def _now() -> str:
     return datetime.now(UTC).isoformat(timespec="milliseconds")
-
-
-def _cannot_write(path: Path, error: OSError) -> OutputError:
-    return OutputError(
-        f"cannot be written: {error.strerror or error}",
-        where=path,
-        remedy="Free some space, or choose a folder you may write to",
-    )

@@ -24,10 +24,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sonoseg.errors import OutputError
+from sonoseg.files import cannot_write
 from sonoseg.imaging.calibration import Origin, Spacing
 from sonoseg.imaging.frame import Frame
 from sonoseg.imaging.frames import FrameRef, read
 from sonoseg.inference.segmentation import Segmentation
+from sonoseg.locks import locked
 from sonoseg.server import durable, pictures
 from sonoseg.server.database import Database
 from sonoseg.server.items import (
@@ -46,11 +48,6 @@ from sonoseg.server.reviews import Review
 from sonoseg.server.rows import entry_of, item_of, note, now, review_of, row_of, source_of, unread
 
 DATABASE, LOCK = "state.sqlite", ".lock"
-
-try:
-    import fcntl
-except ImportError:  # Windows
-    fcntl = None  # type: ignore[assignment]
 
 
 @dataclass(frozen=True)
@@ -99,7 +96,13 @@ class Store:
             else:
                 self._make_folder()
                 if exclusive:
-                    self._lock(opened)
+                    opened.enter_context(
+                        locked(
+                            self.folder / LOCK,
+                            "another server works on this state",
+                            "Stop it, or choose another folder with --state",
+                        )
+                    )
                     durable.tidy(self.folder)
             self._database = Database(self.folder / DATABASE, wait=wait, read_only=read_only)
             opened.callback(self._database.close)
@@ -546,7 +549,7 @@ class Store:
             target.parent.mkdir(exist_ok=True)
             source.replace(target)
         except OSError as error:
-            raise durable.refused(_cannot_write(target, error)) from error
+            raise durable.refused(cannot_write(target, error)) from error
         durable.sync_folder(target.parent)
 
     def _may_change(self) -> None:
@@ -560,28 +563,13 @@ class Store:
                 not path.name.startswith(".") for path in self.folder.iterdir()
             )
         except OSError as error:
-            raise _cannot_write(self.folder, error) from error
+            raise cannot_write(self.folder, error) from error
         if foreign:
             raise OutputError(
                 "this folder holds other files, and no state of sonoseg",
                 where=self.folder,
                 remedy="Name a new or empty folder with --state",
             )
-
-    def _lock(self, opened: ExitStack) -> None:
-        """Keep other servers out until the store is closed."""
-        try:
-            file = opened.enter_context((self.folder / LOCK).open("a+b"))
-            if fcntl is not None:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise OutputError(
-                "another server works on this state",
-                where=self.folder,
-                remedy="Stop it, or choose another folder with --state",
-            ) from error
-        except OSError as error:
-            raise _cannot_write(self.folder / LOCK, error) from error
 
     def _recover(self) -> None:
         """What was running when the server ended waits again."""
@@ -592,16 +580,6 @@ class Store:
 def read_only() -> Forbidden:
     """The refusal of a change where nothing may be changed."""
     return Forbidden("this server is read-only", remedy="Ask for one that is started without --read-only")
-
-
-def _cannot_write(path: Path, error: OSError) -> OutputError:
-    made = OutputError(
-        f"cannot be written: {error.strerror or error}",
-        where=path,
-        remedy="Free some space, or choose a folder you may write to",
-    )
-    made.__cause__ = error
-    return made
 
 
 def _state(row: sqlite3.Row) -> dict[str, Any]:

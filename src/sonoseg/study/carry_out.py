@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sonoseg.study.execute import Executor, LocalPool, Outcome, Task, locked, share_of_cores
+from sonoseg.locks import locked
+from sonoseg.study.execute import BUSY, GRACE, Executor, LocalPool, Outcome, Task, share_of_cores
 from sonoseg.study.runs import LOCK, Cell, StudyFolder, cells_of
 from sonoseg.study.table import make_table, write_table
 
@@ -56,7 +57,7 @@ def carry_out(
     Raises OutputError where another process works in the folder, or it cannot be written.
     """
     layout = study.layout
-    with locked(layout.folder / LOCK) as lock:
+    with locked(layout.folder / LOCK, *BUSY, patience=GRACE) as lock:
         study.begin()
         threads = threads or share_of_cores(jobs)
         steps = study.steps(threads)

@@ -19,12 +19,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import IO, Literal, Protocol
 
-from sonoseg.errors import OutputError
-
-try:
-    import fcntl
-except ImportError:  # Windows
-    fcntl = None  # type: ignore[assignment]
+from sonoseg.files import cannot_write
 
 End = Literal["done", "failed", "left out"]
 LINES = 12
@@ -35,6 +30,9 @@ PAUSE = 0.1
 
 GRACE = 10.0
 """Seconds that a process has to end when it is asked to, or that a lock may still be held by one."""
+
+BUSY = ("another process works on this study", "Wait for it or stop it, then give the same command again")
+"""What is said of a lock that is held for longer."""
 
 
 @dataclass(frozen=True)
@@ -167,35 +165,6 @@ def share_of_cores(jobs: int) -> int | None:
     return max(1, cores // jobs)
 
 
-@contextmanager
-def locked(path: Path, patience: float = GRACE) -> Iterator[int]:
-    """Hold the lock on `path`, made where it is not there; gives the open file, for processes to inherit.
-
-    A process that was killed may have left others behind that end a moment later: waits so many seconds.
-    Raises OutputError where somebody works there still.
-    """
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        file = path.open("a+b")
-    except OSError as error:
-        raise _cannot_write(path, error) from error
-    with file:
-        end = time.monotonic() + patience
-        while fcntl is not None:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError as error:
-                if time.monotonic() > end:
-                    raise OutputError(
-                        "another process works on this study",
-                        where=path.parent,
-                        remedy="Wait for it or stop it, then give the same command again",
-                    ) from error
-                time.sleep(PAUSE)
-        yield file.fileno()
-
-
 def _dies_with(parent: int) -> Callable[[], None] | None:
     """What a new process does first so that the kernel ends it with its parent; None where none can."""
     if sys.platform != "linux":
@@ -231,15 +200,7 @@ def _log(path: Path) -> Iterator[IO[bytes]]:
         with path.open("ab") as log:
             yield log
     except OSError as error:
-        raise _cannot_write(path, error) from error
-
-
-def _cannot_write(path: Path, error: OSError) -> OutputError:
-    return OutputError(
-        f"cannot be written: {error.strerror or error}",
-        where=path,
-        remedy="Free some space, or choose a folder you may write to",
-    )
+        raise cannot_write(path, error) from error
 
 
 def _why(code: int) -> str:

@@ -14,7 +14,8 @@ from dataclasses import replace
 from typing import Any, Final
 
 from sonoseg.errors import OutputError, RunsFailed, first_line
-from sonoseg.study.execute import End, LocalPool, Outcome, Task, Tell, locked, share_of_cores
+from sonoseg.locks import locked
+from sonoseg.study.execute import BUSY, End, LocalPool, Outcome, Task, Tell, share_of_cores
 
 os.environ.setdefault(
     "RAY_USAGE_STATS_ENABLED", "0"
@@ -98,7 +99,7 @@ class RayPool:
 def carry(task: Task, threads: int) -> tuple[End, str, float]:
     """Carry out one task on the host this is called on; how it ended, why, and its seconds."""
     try:
-        with locked(task.log.parent / f"{task.log.name}{LOCK}", PATIENCE) as lock:
+        with locked(task.log.parent / f"{task.log.name}{LOCK}", *BUSY, patience=PATIENCE) as lock:
             outcome = LocalPool(1, threads, keep=(lock,)).run([task], lambda *_: None)[0]
     except OutputError as error:
         return "failed", str(error), 0.0

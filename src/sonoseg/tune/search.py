@@ -23,7 +23,7 @@ from sonoseg.datasets.prepared import PreparedSet
 from sonoseg.datasets.splits import Split
 from sonoseg.errors import OutputError, PlanError, SonosegError, UsageError
 from sonoseg.files import atomic_write_text
-from sonoseg.study.execute import locked
+from sonoseg.locks import locked
 from sonoseg.training.recipe import Recipe
 from sonoseg.training.run import Run
 from sonoseg.tune.journal import distributions, open_journal
@@ -32,6 +32,9 @@ from sonoseg.tune.plan import TunePlan, Value, load_plan, what_changed
 PLAN, JOURNAL, LOCK = "plan.yaml", "journal.log", ".lock"
 REASON, SECONDS, EPOCH, TAKEN_UP = "reason", "seconds", "epoch", "taken_up"
 """What a trial carries beside its values."""
+
+BUSY = ("another process works on this search", "Wait for it or stop it, then give the same command again")
+"""What is said of a lock that is held for long."""
 
 OFTEN: Final = 2
 """How often a trial is taken up: one that ends its process each time is marked as failed then."""
@@ -112,12 +115,12 @@ class Search:
         Raises OutputError where the folder cannot be written. A trial that fails costs its row.
         """
         train = train or self._train
-        with locked(self.folder / LOCK, 60.0):
+        with locked(self.folder / LOCK, *BUSY, patience=60.0):
             if not (self.folder / PLAN).exists() or load_plan(self.folder / PLAN) != self.plan:
                 atomic_write_text(self.folder / PLAN, self.plan.yaml())
         while True:
             with ExitStack() as held:
-                with locked(self.folder / LOCK, 60.0):
+                with locked(self.folder / LOCK, *BUSY, patience=60.0):
                     study = self._study()
                     trial = self._orphan(study, held) or self._next(study, held)
                 if trial is None:
@@ -159,7 +162,7 @@ class Search:
 
     @contextmanager
     def _held(self, number: int) -> Iterator[None]:
-        with locked(self.folder / "locks" / f"{number:04d}", 0.0):
+        with locked(self.folder / "locks" / f"{number:04d}", *BUSY):
             yield
 
     def _do(self, study: optuna.Study, trial: optuna.Trial, train: Trainer, tell: Tell) -> None:
