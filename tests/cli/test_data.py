@@ -76,6 +76,11 @@ def test_phantom_to_figures(phantoms: Path, tmp_path: Path) -> None:
     assert "grouped split, all, seed 0" in run("split", out, "--out", split, "--folds", 3).output
     run("split", out, "--out", split, "--folds", 3, "--seed", 1, code=1)
     run("split", out, "--out", split, "--folds", 3, "--seed", 1, "--overwrite")
+    larger = tmp_path / "larger.json"
+    assert json.loads(run("split", out, "--extend", split, "--out", larger, "--json").stdout)["taught"] == 0
+    assert larger.read_bytes() == split.read_bytes()
+    refused = run("split", out, "--extend", split, "--out", larger, "--folds", 4, code=2)
+    assert "they stay what they were" in refused.output
 
     run("show", out, "--out", tmp_path / "figures")
     for name in ("filled", "outlined", "composition"):

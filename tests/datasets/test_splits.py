@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from sonoseg.datasets.prepare import prepare
 from sonoseg.datasets.prepared import PreparedSet
 from sonoseg.datasets.readers import read_source
-from sonoseg.datasets.splits import Method, Policy, Split, admit, make_split, strata, summarise
+from sonoseg.datasets.splits import Method, Policy, Split, admit, extend_split, make_split, strata, summarise
 from sonoseg.errors import DatasetError, OutputError, UsageError
 
 
@@ -194,6 +194,47 @@ def test_another_prepared_set() -> None:
     other = cast(PreparedSet, SimpleNamespace(fingerprint="0" * 64, folder=Path("q")))
     with pytest.raises(DatasetError, match="made for another prepared set"):
         split.check(other)
+
+
+@settings(max_examples=30, deadline=None)
+@given(groups, groups, st.integers(0, 99), st.sampled_from(["all", "first-of-group", "strict"]))
+def test_what_comes_to_a_split_only_trains(
+    before: list[tuple[str, int]], after: list[tuple[str, int]], seed: int, policy: Policy
+) -> None:
+    small = fake(before)
+    split = make_split(small, policy=policy, folds=3, seed=seed)
+    # The groups g0.. of `after` are other ones, but for the first, of which more pictures come.
+    fresh = fake(after).table.assign(set="t").rename(index=lambda name: name.replace("s/", "t/"))
+    fresh["group"] = [name if name == "g0" else f"t{name}" for name in fresh["group"]]
+    fresh["duplicates"] = [name and f"t{name}" for name in fresh["duplicates"]]
+    table = pd.concat([small.table, fresh])
+    large = cast(PreparedSet, SimpleNamespace(table=table, fingerprint="e" * 64, folder=Path("p")))
+    made = extend_split(split, large)
+    made.check(large)
+    kin = set(fresh.index[fresh["group"] == "g0"])
+    assert kin <= set(made.dropped)
+    assert set(made.taught) | (set(made.dropped) - set(split.dropped)) == set(fresh.index)
+    assert (
+        set(made.dropped) - set(split.dropped) - kin == set(admit(table, policy)) - set(split.dropped) - kin
+    )
+    for fold in range(3):
+        old, new = split.part(fold), made.part(fold)
+        assert (new.validation, new.test) == (old.validation, old.test)
+        assert set(new.train) == set(old.train) | set(made.taught)
+        assert len(new.train) == len(set(new.train))
+    assert extend_split(made, large) == made
+    assert sum(row["images"] for row in summarise(made, large)) == len(split.folds)
+
+
+def test_an_extended_split_is_kept_and_needs_all_its_images(tmp_path: Path) -> None:
+    small, large = fake([("benign", 1)] * 12), fake([("benign", 1)] * 14)
+    split = make_split(small)
+    made = extend_split(split, large)
+    assert made.taught == ("s/12", "s/13")
+    made.save(tmp_path / "s.json")
+    assert Split.load(tmp_path / "s.json") == made
+    with pytest.raises(DatasetError, match="2 images of the split are not in this set, such as s/12"):
+        extend_split(made, small)
 
 
 @pytest.mark.real

@@ -244,14 +244,28 @@ def split(
     data: Annotated[Path, typer.Argument(help="A prepared set.")],
     to: Annotated[Path, typer.Option("--out", "-o", help="The split file to write (JSON).")],
     method: Annotated[
-        MethodChoice,
-        typer.Option(help="Keep patients and duplicates together, ignore them, or use the published folds."),
-    ] = MethodChoice.grouped,
+        MethodChoice | None,
+        typer.Option(
+            show_default="grouped",
+            help="Keep patients and duplicates together, ignore them, or use the published folds.",
+        ),
+    ] = None,
     policy: Annotated[
-        PolicyChoice, typer.Option(help="All images, one of each group of copies, or no objections either.")
-    ] = PolicyChoice.all,
-    folds: Annotated[int, typer.Option(min=3, help="Number of folds.")] = 5,
-    seed: Annotated[int, typer.Option(help="The same seed gives the same split.")] = 0,
+        PolicyChoice | None,
+        typer.Option(
+            show_default="all", help="All images, one of each group of copies, or no objections either."
+        ),
+    ] = None,
+    folds: Annotated[int | None, typer.Option(min=3, show_default="5", help="Number of folds.")] = None,
+    seed: Annotated[
+        int | None, typer.Option(show_default="0", help="The same seed gives the same split.")
+    ] = None,
+    extend: Annotated[
+        Path | None,
+        typer.Option(
+            help="Keep this split of a smaller set; the images that came to it train in every fold.",
+        ),
+    ] = None,
     overwrite: OverwriteOption = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -260,10 +274,24 @@ def split(
     from rich.table import Table
 
     from sonoseg.datasets.prepared import PreparedSet
-    from sonoseg.datasets.splits import make_split, summarise
+    from sonoseg.datasets.splits import Split, extend_split, make_split, summarise
 
     prepared = PreparedSet.open(data)
-    made = make_split(prepared, method.value, policy=policy.value, folds=folds, seed=seed)
+    if extend is None:
+        made = make_split(
+            prepared,
+            (method or MethodChoice.grouped).value,
+            policy=(policy or PolicyChoice.all).value,
+            folds=5 if folds is None else folds,
+            seed=seed or 0,
+        )
+    elif any(value is not None for value in (method, policy, folds, seed)):
+        raise UsageError(
+            "--method, --policy, --folds or --seed with --extend",
+            remedy="Leave them out: they stay what they were in the split that is extended",
+        )
+    else:
+        made = extend_split(Split.load(extend), prepared)
     made.save(to, overwrite=overwrite)
     rows = summarise(made, prepared)
     if as_json:
@@ -275,18 +303,21 @@ def split(
                 "seed": made.seed,
                 "fingerprint": made.fingerprint,
                 "folds": rows,
+                "taught": len(made.taught),
                 "dropped": len(made.dropped),
             }
         )
         return
-    table = Table(title=f"{method.value} split, {policy.value}, seed {seed}")
+    table = Table(title=f"{made.method} split, {made.policy}, seed {made.seed}")
     for column in rows[0]:
         table.add_column(column, justify="right")
     for row in rows:
         table.add_row(*(str(value) for value in row.values()))
     out.print(table)
+    if made.taught:
+        out.print(f"{len(made.taught)} images train in every fold, and are never measured")
     if made.dropped:
-        out.print(f"{len(made.dropped)} images dropped by the policy '{policy.value}'")
+        out.print(f"{len(made.dropped)} images dropped by the policy '{made.policy}'")
     out.print(f"written to {to}", markup=False, soft_wrap=True)
 
 

@@ -42,6 +42,8 @@ class Split:
     policy: which images take part; see `admit`.
     fingerprint: of the prepared set it was made for.
     folds: id -> fold, from 0. dropped: id -> why it takes no part.
+    taught: ids that train in every fold and are never measured: what came to a set whose test part was
+        settled before; see `extend_split`.
     """
 
     method: Method
@@ -50,6 +52,7 @@ class Split:
     fingerprint: str
     folds: dict[str, int]
     dropped: dict[str, str] = field(default_factory=dict)
+    taught: tuple[str, ...] = ()
 
     @property
     def count(self) -> int:
@@ -68,6 +71,7 @@ class Split:
             )
         other = (fold + 1) % self.count
         parts = Parts([], [], [])
+        parts.train.extend(self.taught)
         for name, k in self.folds.items():
             (parts.test if k == fold else parts.validation if k == other else parts.train).append(name)
         return parts
@@ -86,6 +90,8 @@ class Split:
                 "fingerprint": self.fingerprint,
                 "folds": self.folds,
                 "dropped": self.dropped,
+                # Files of before there was such a thing stay byte for byte what they were.
+                **({"taught": list(self.taught)} if self.taught else {}),
             },
             indent=1,
             ensure_ascii=False,
@@ -106,7 +112,13 @@ class Split:
             if not folds or sorted(set(folds.values())) != list(range(max(folds.values()) + 1)):
                 raise ValueError("its folds are not numbered from 0 without a gap")
             return cls(
-                data["method"], data["policy"], int(data["seed"]), data["fingerprint"], folds, data["dropped"]
+                data["method"],
+                data["policy"],
+                int(data["seed"]),
+                data["fingerprint"],
+                folds,
+                data["dropped"],
+                tuple(map(str, data.get("taught", ()))),
             )
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             reason = (
@@ -182,6 +194,41 @@ def make_split(
     else:
         fold_of = _divided(table, folds, seed, prepared.folder, grouped=method == "grouped")
     return Split(method, policy, seed, prepared.fingerprint, fold_of, dropped)
+
+
+def extend_split(split: Split, prepared: PreparedSet) -> Split:
+    """The same split for a prepared set that more images came to: they train, in every fold.
+
+    What `split` measures stays what it was, so results before and after can be compared. A new image of a
+    group that `split` knows (another view of a patient, a copy) takes no part: it would train what is
+    measured.
+    The split's policy holds for new images too.
+    Raises DatasetError where an image of `split` is not in `prepared`.
+    """
+    known = split.folds.keys() | split.dropped.keys() | set(split.taught)
+    there = set(map(str, prepared.table.index))
+    if missing := sorted(known - there):
+        raise DatasetError(
+            f"{len(missing)} images of the split are not in this set, such as {missing[0]}",
+            where=prepared.folder,
+            remedy="Prepare the old sources and the new ones together, under the same names",
+        )
+    dropped = dict(split.dropped)
+    groups = {str(prepared.table.at[name, "group"]): name for name in split.folds}
+    unfit, taught = admit(prepared.table, split.policy), list(split.taught)
+    for name in map(str, prepared.table.index):
+        if name in known:
+            continue
+        kin = groups.get(str(prepared.table.at[name, "group"]))
+        if kin is not None:
+            dropped[name] = f"of one group with {kin}, which the split has"
+        elif name in unfit:
+            dropped[name] = unfit[name]
+        else:
+            taught.append(name)
+    return Split(
+        split.method, split.policy, split.seed, prepared.fingerprint, split.folds, dropped, tuple(taught)
+    )
 
 
 def strata(table: pd.DataFrame) -> list[str]:
