@@ -80,7 +80,7 @@ def test_phantom_to_figures(phantoms: Path, tmp_path: Path) -> None:
     assert json.loads(run("split", out, "--extend", split, "--out", larger, "--json").stdout)["taught"] == 0
     assert larger.read_bytes() == split.read_bytes()
     refused = run("split", out, "--extend", split, "--out", larger, "--folds", 4, code=2)
-    assert "they stay what they were" in refused.output
+    assert "they stay what they were" in str(refused.exception)
 
     run("show", out, "--out", tmp_path / "figures")
     for name in ("filled", "outlined", "composition"):
