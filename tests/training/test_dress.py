@@ -24,6 +24,11 @@ def scene(top: int, left: int, height: int, width: int) -> tuple[NDArray[np.uint
     return np.full((SIDE, SIDE), 90, dtype=np.uint8), mask
 
 
+def noise(random: np.random.Generator) -> NDArray[np.uint8]:
+    """A picture to mix with."""
+    return random.integers(0, 256, (SIDE, SIDE), dtype=np.uint8)
+
+
 BOXES = st.tuples(st.integers(0, 80), st.integers(0, 80), st.integers(1, 60), st.integers(1, 60))
 
 
@@ -128,17 +133,17 @@ def test_marks_fall_on_lesions_and_beside_them() -> None:
 
 
 def test_nothing_asked_nothing_done() -> None:
-    assert dresser(AugmentationOptions(flip=0.5, blur=1), (0, 0, 0), range(4)) is None
+    assert dresser(AugmentationOptions(flip=0.5, blur=1), (0, 0, 0), range(4), noise) is None
 
 
 def test_a_share_of_the_batch_meets_the_same_draws() -> None:
-    options = AugmentationOptions(crop=0.6, erase=0.4, marks=0.7)
+    options = AugmentationOptions(crop=0.6, erase=0.4, marks=0.7, mix=0.5)
     pairs = [scene(10 + 6 * n, 20, 20, 20) for n in range(6)]
     pixels, masks = (np.stack(part) for part in zip(*pairs, strict=True))
     before = pixels.copy()
     own_pixels, own_masks = pixels[1::2].copy(), masks[1::2].copy()
-    whole = dresser(options, (7, 1, 2), range(6))
-    share = dresser(options, (7, 1, 2), range(1, 6, 2))
+    whole = dresser(options, (7, 1, 2), range(6), noise)
+    share = dresser(options, (7, 1, 2), range(1, 6, 2), noise)
     assert whole is not None
     assert share is not None
     whole(pixels, masks)

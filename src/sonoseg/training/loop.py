@@ -177,7 +177,9 @@ class Trainer:
         options, seed = self.recipe.augmentation, (self.recipe.seed, epoch, step)
         # Drawn for the whole batch, so that the number of processes does not change what is drawn.
         places = np.arange(len(which))[share]
-        pairs = self.train_pictures.take(which[share], dresser(options, seed, places)).to(self.device)
+        pairs = self.train_pictures.take(
+            which[share], dresser(options, seed, places, self.train_pictures.any)
+        ).to(self.device)
         if options.active and len(pairs):
             generator = torch.Generator().manual_seed(seed_for(*seed, 1 << 20))
             pairs = apply(draw(options, len(which), generator)[share].to(self.device), pairs)

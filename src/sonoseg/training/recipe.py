@@ -87,6 +87,9 @@ class AugmentationOptions(_Section):
     )
     speckle: Share = Field(0.0, description="largest standard deviation of multiplied noise")
     blur: Annotated[float, Field(ge=0)] = Field(0.0, description="largest standard deviation, pixels")
+    mix: Share = Field(
+        0.0, description="chance that low spatial frequencies take the amplitudes of another picture"
+    )
     crop: Share = Field(0.0, description="chance of black outside a window that keeps the lesions whole")
     erase: Share = Field(
         0.0, description="chance of black outside a window of the same shapes without a lesion: a normal"
