@@ -10,7 +10,8 @@ and the tables between the markers of the pages:
     <!-- table: NAME NAME ... -->
     <!-- end of table -->
 
-and the description of the model that ships, between those of docs/model-card.md.
+(likewise `compared: NAME NAME`, the differences of two studies, and `froc: NAME ...`, lesions found at some
+rates of false positives), and the description of the model that ships, between those of docs/model-card.md.
 """
 
 from __future__ import annotations
@@ -47,6 +48,10 @@ DIFFERENCES: tuple[tuple[str, Kind, tuple[str, ...]], ...] = (
     ("missed (Dice < 0.1)", "share", ("metrics", "missed")),
     ("normals with a false alarm", "share", ("metrics", "false_alarm")),
 )
+
+FROC = re.compile(r"(<!-- froc: (?P<names>[^>]+?) -->\n).*?(<!-- end of froc -->)", re.DOTALL)
+RATES = (0.1, 0.2, 0.3, 0.5)
+"""False positives an image at which the lesions found are told."""
 
 SHIPPED = re.compile(r"(<!-- shipped:begin -->\n).*?(<!-- shipped:end -->)", re.DOTALL)
 
@@ -118,12 +123,25 @@ def differences(first: str, second: str) -> str:
     return "\n".join(lines) + "\n"
 
 
+def found_at(names: list[str]) -> str:
+    """A Markdown table of lesions found at the same false positives an image, and the thresholds for it."""
+    heads = [f"{rate:g} false positives an image" for rate in RATES]
+    lines = [f"| lesions found (threshold) | {' | '.join(heads)} |", "|---|" + "---|" * len(heads)]
+    for name in names:
+        curve = pd.read_csv(STUDIES / f"{name}-froc.csv")
+        at = [curve[curve["fp_per_image"] <= rate].iloc[-1] for rate in RATES]
+        cells = [f"{100 * one['sensitivity']:.1f} % ({one['threshold']:.2f})" for one in at]
+        lines.append(f"| {name} | {' | '.join(cells)} |")
+    return "\n".join(lines) + "\n"
+
+
 def refresh(text: str) -> str:
     """A page with its tables written anew."""
 
     def block(found: re.Match[str]) -> str:
         return f"{found[1]}\n{table(found['names'].split())}\n{found[3]}"
 
+    text = FROC.sub(lambda found: f"{found[1]}\n{found_at(found['names'].split())}\n{found[3]}", text)
     text = COMPARED.sub(
         lambda found: f"{found[1]}\n{differences(found['first'], found['second'])}\n{found[4]}",
         BLOCK.sub(block, text),
