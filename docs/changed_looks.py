@@ -145,7 +145,8 @@ def seen(predictor: Predictor, prepared: PreparedSet, ids: list[str]) -> list[di
                 ids[start:],
                 strict=False,
             ):
-                drawn = postprocess(probability >= predictor.threshold, predictor.postprocessing)
+                raw = probability >= predictor.threshold
+                drawn = postprocess(raw, probability, predictor.postprocessing)
                 row = {"look": look, "group": about.at[name, "group"], "set": about.at[name, "set"]}
                 found.append(row | judged(mask, drawn))
     return found

@@ -115,19 +115,19 @@ def measured(one: Picture, predictor: Predictor) -> dict[str, Any]:
     """The Dice and every candidate's doubt of one image."""
     card, threshold = predictor.model.card, predictor.threshold
     p, raw = sigmoid(one.logit, card.temperature), sigmoid(one.logit, 1.0)
-    mask = postprocess(p >= threshold, card.postprocessing)
+    mask = postprocess(p >= threshold, p, card.postprocessing)
     found: dict[str, Any] = {"dice": dice(mask, one.true), "empty": not mask.any(), "peak": one.logit.max()}
     views, box = VIEWS["full"], inside(one.grid)
     maps = [sigmoid(answer, card.temperature) for answer in one.answers]
     for word in ("none", "flip", "scales", "full"):
         own = [n for n, view in enumerate(views) if view in VIEWS[word]]
         mean = average([maps[n] for n in own], one.grid, [views[n] for n in own])[box]
-        averaged = postprocess(mean >= threshold, card.postprocessing)
+        averaged = postprocess(mean >= threshold, mean, card.postprocessing)
         found[f"dice {word}"] = dice(averaged, one.true)
         found[f"doubt {word}"] = image_uncertainty(mean, averaged, threshold)
         if len(own) > 1:
             back = [bring_back(maps[n], one.grid, views[n])[0][box] for n in own]
-            each = [postprocess(b >= threshold, card.postprocessing) for b in back]
+            each = [postprocess(b >= threshold, b, card.postprocessing) for b in back]
             found[f"disagreement {word}"] = 1 - float(np.mean([dice(k, averaged) for k in each]))
     doubts = {
         CHOSEN: found["doubt none"],

@@ -90,11 +90,11 @@ def failures() -> Figure:
             )
             found.setdefault(kind, []).append((rank, case))
     rows: dict[str, list[Case]] = {}
-    for kind, ranked in found.items():
-        bad = sum(rank > (0.001 if kind == "normal" else 0.9) for rank, _ in ranked)
-        what = "false alarm" if kind == "normal" else "missed"
+    for name, ranked in found.items():
+        bad = sum(rank > (0.001 if name == "normal" else 0.9) for rank, _ in ranked)
+        what = "false alarm" if name == "normal" else "missed"
         worst = sorted(ranked, key=lambda one: -one[0])[:4]
-        rows[f"{kind}\n{what}: {bad} of {len(ranked)}"] = [case for _, case in worst]
+        rows[f"{name}\n{what}: {bad} of {len(ranked)}"] = [case for _, case in worst]
     return best_median_worst(rows)
 
 

@@ -1,20 +1,31 @@
-"""Post-processing: specks, holes, the largest; by examples and by properties."""
+"""Post-processing: specks, holes, unsure lesions, the largest; by examples and by properties."""
 
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from scipy import ndimage
 
+from sonoseg.errors import ShapeError
 from sonoseg.inference.postprocess import postprocess
 from sonoseg.model.card import Postprocessing
 
 MASKS = hnp.arrays(np.bool_, hnp.array_shapes(min_dims=2, max_dims=2, min_side=1, max_side=14))
 OPTIONS = st.builds(
-    Postprocessing, min_area=st.floats(0, 0.5), fill_holes=st.booleans(), keep_largest=st.booleans()
+    Postprocessing,
+    min_area=st.floats(0, 0.5),
+    fill_holes=st.booleans(),
+    beside_surest=st.sampled_from([0, 0.7, 0.9, 1]),
+    keep_largest=st.booleans(),
 )
+
+
+def cleaned_of(mask: np.ndarray, options: Postprocessing) -> np.ndarray:
+    """Post-processed, with probabilities that differ from column to column."""
+    return postprocess(mask, np.linspace(0.5, 1, mask.size, dtype=np.float32).reshape(mask.shape), options)
 
 
 def drawn(*rows: str) -> np.ndarray:
@@ -25,45 +36,45 @@ RING = drawn("#####..", "#...#..", "#.#.#.#", "#...#..", "#####..")
 
 
 def test_holes_are_filled_and_specks_removed() -> None:
-    cleaned = postprocess(RING, Postprocessing(min_area=0.05, fill_holes=True))
+    cleaned = cleaned_of(RING, Postprocessing(min_area=0.05, fill_holes=True))
     assert np.array_equal(cleaned, drawn(*["#####.."] * 5))
 
 
 def test_each_step_alone() -> None:
     nothing = Postprocessing(min_area=0, fill_holes=False)
-    assert np.array_equal(postprocess(RING, nothing), RING)
-    specks = postprocess(RING, Postprocessing(min_area=2 / 35, fill_holes=False))
+    assert np.array_equal(cleaned_of(RING, nothing), RING)
+    specks = cleaned_of(RING, Postprocessing(min_area=2 / 35, fill_holes=False))
     assert np.array_equal(specks, drawn("#####..", "#...#..", "#...#..", "#...#..", "#####.."))
-    largest = postprocess(RING, Postprocessing(min_area=0, fill_holes=False, keep_largest=True))
+    largest = cleaned_of(RING, Postprocessing(min_area=0, fill_holes=False, keep_largest=True))
     assert np.array_equal(largest, specks)
 
 
 def test_the_area_limit_is_a_share_of_the_picture_and_inclusive() -> None:
     mask = np.zeros((10, 10), dtype=bool)
     mask[0, :3] = True
-    assert postprocess(mask, Postprocessing(min_area=0.03)).sum() == 3
-    assert postprocess(mask, Postprocessing(min_area=0.031)).sum() == 0
+    assert cleaned_of(mask, Postprocessing(min_area=0.03)).sum() == 3
+    assert cleaned_of(mask, Postprocessing(min_area=0.031)).sum() == 0
 
 
 def test_corners_join_a_lesion_but_let_no_background_out() -> None:
     diagonal = drawn(".#.", "#.#", ".#.")
-    filled = postprocess(diagonal, Postprocessing(min_area=4 / 9, fill_holes=True))
+    filled = cleaned_of(diagonal, Postprocessing(min_area=4 / 9, fill_holes=True))
     assert np.array_equal(filled, drawn(".#.", "###", ".#."))
 
 
 def test_a_bay_at_the_border_is_no_hole() -> None:
     bay = drawn("#.#", "#.#", "###")
-    assert np.array_equal(postprocess(bay, Postprocessing(min_area=0)), bay)
+    assert np.array_equal(cleaned_of(bay, Postprocessing(min_area=0)), bay)
 
 
 @given(MASKS, OPTIONS)
 def test_properties(mask: np.ndarray, options: Postprocessing) -> None:
     before = mask.copy()
-    cleaned = postprocess(mask, options)
+    cleaned = cleaned_of(mask, options)
     assert np.array_equal(mask, before)  # the input is not touched
     assert cleaned.dtype == bool
     assert cleaned.shape == mask.shape
-    assert np.array_equal(postprocess(cleaned, options), cleaned)  # done twice is done once
+    assert np.array_equal(cleaned_of(cleaned, options), cleaned)  # done twice is done once
     labels, count = ndimage.label(cleaned, structure=np.ones((3, 3)))
     areas = np.bincount(labels.ravel())[1:]
     assert (areas >= options.min_area * mask.size).all()
@@ -73,11 +84,46 @@ def test_properties(mask: np.ndarray, options: Postprocessing) -> None:
         assert not (ndimage.binary_fill_holes(cleaned) & ~cleaned).any()
     else:
         assert not (cleaned & ~mask).any()  # nothing is added
-    if options.min_area == 0 and not options.keep_largest:
+    if options.min_area == 0 and not options.keep_largest and not options.beside_surest:
         assert not (mask & ~cleaned).any()  # nothing is lost
+
+
+def test_beside_a_surer_lesion_an_unsure_one_goes() -> None:
+    mask = drawn("##..##", "##..##", "......", "#.....")
+    probability = np.where(mask, 0.9, 0.1).astype(np.float32)
+    probability[:2, 4:], probability[3, 0] = 0.8, 0.89
+    for share, left in ((0, 9), (0.88, 9), (0.9, 5), (0.99, 4), (1, 4)):
+        options = Postprocessing(min_area=0, beside_surest=share)
+        assert postprocess(mask, probability, options).sum() == left
+    # By the mean, not by the peak; and a single lesion stays, however unsure.
+    probability[0, 4] = 0.99
+    assert postprocess(mask, probability, Postprocessing(min_area=0, beside_surest=0.98)).sum() == 5
+    alone = drawn("......", "......", "......", "#.....")
+    assert postprocess(alone, probability, Postprocessing(min_area=0, beside_surest=1)).sum() == 1
+
+
+def test_a_speck_is_no_surest_lesion() -> None:
+    mask = drawn("##..#", "##...")
+    probability = np.where(mask, 0.6, 0.1).astype(np.float32)
+    probability[0, 4] = 1
+    kept = postprocess(mask, probability, Postprocessing(min_area=0.2, beside_surest=0.9))
+    assert np.array_equal(kept, drawn("##...", "##..."))
+
+
+def test_probabilities_of_another_size_are_refused() -> None:
+    with pytest.raises(ShapeError, match="a mask of"):
+        postprocess(RING, np.zeros((2, 2), dtype=np.float32), Postprocessing())
+
+
+@given(MASKS, st.sampled_from([0.5, 0.9, 1.0]))
+def test_equally_sure_lesions_stay_together(mask: np.ndarray, share: float) -> None:
+    options = Postprocessing(min_area=0, fill_holes=False, beside_surest=share)
+    assert np.array_equal(postprocess(mask, np.full(mask.shape, 0.7, dtype=np.float32), options), mask)
 
 
 @given(MASKS, OPTIONS)
 def test_turning_the_picture_turns_the_answer(mask: np.ndarray, options: Postprocessing) -> None:
     several = options.model_copy(update={"keep_largest": False})  # of equals, which is kept depends on order
-    assert np.array_equal(postprocess(np.rot90(mask), several), np.rot90(postprocess(mask, several)))
+    ramp = np.linspace(0.5, 1, mask.size, dtype=np.float32).reshape(mask.shape)
+    turned = postprocess(np.rot90(mask), np.rot90(ramp), several)
+    assert np.array_equal(turned, np.rot90(postprocess(mask, ramp, several)))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shlex
-import shutil
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -16,7 +15,6 @@ from sonoseg.errors import OutputError
 if TYPE_CHECKING:
     from sonoseg.evaluation.calibrate import Calibrated
     from sonoseg.model.card import ModelCard
-    from sonoseg.model.model import Model
 
 
 def calibrate(
@@ -59,24 +57,11 @@ def calibrate(
     # In full precision, on the runtime that every installation has: what is fitted does not depend on more.
     predictor = Predictor(Model.load(model), runtime="onnx", precision="fp32")
     found = fit(predictor, prepared, ids, keep_masks=keep_masks, track=progress)
-    _write(predictor.model, to, found, fold)
+    predictor.model.copy(to, _card(predictor.model.card, found, fold), overwrite=overwrite)
     if as_json:
         print_json({"folder": str(to), **found.as_dict()})
     else:
         _show(found, to)
-
-
-def _write(model: Model, to: Path, found: Calibrated, fold: int) -> None:
-    """The model with its new card: the files first, the card that names them last."""
-    from sonoseg.files import atomic_path
-    from sonoseg.model.model import CARD, INT8, ONNX, WEIGHTS
-
-    there = [name for name in (ONNX, INT8, WEIGHTS) if (model.folder / name).is_file()]
-    for name in dict.fromkeys((*model.card.sha256, *there)):
-        if not (to / name).exists() or not (to / name).samefile(model.folder / name):
-            with atomic_path(to / name) as temporary:
-                shutil.copyfile(model.folder / name, temporary)
-    _card(model.card, found, fold).write(to / CARD)
 
 
 def _card(card: ModelCard, found: Calibrated, fold: int) -> ModelCard:

@@ -7,13 +7,14 @@ from typing import Annotated
 
 import typer
 
-from sonoseg.cli import calibrate, precisions
+from sonoseg.cli import adjust, calibrate, precisions
 from sonoseg.cli.common import need, out, print_json
 from sonoseg.errors import OutputError, UsageError
 
-app = typer.Typer(help="Networks and models: list, show, card, calibrate, precisions.")
+app = typer.Typer(help="Networks and models: list, show, card, calibrate, adjust, precisions.")
 app.command("precisions")(precisions.precisions)
 app.command("calibrate")(calibrate.calibrate)
+app.command("adjust")(adjust.adjust)
 
 JsonOption = Annotated[bool, typer.Option("--json", help="Write JSON for a program to read.")]
 

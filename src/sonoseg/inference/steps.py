@@ -70,7 +70,7 @@ class Steps:
             frame=found.ready.frame,
             probability=probability,
             raw_mask=raw,
-            mask=postprocess(raw, self.postprocessing),
+            mask=postprocess(raw, probability, self.postprocessing),
             threshold=self.threshold,
             attention=attention,
             model=self.model,

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import dataclass
 from functools import cached_property
 from importlib.resources import files
 from pathlib import Path
 
-from sonoseg.errors import ModelError
-from sonoseg.files import sha256_file
+from sonoseg.errors import ModelError, OutputError
+from sonoseg.files import atomic_path, sha256_file
 from sonoseg.model.card import ModelCard
 
 CARD, ONNX, INT8, WEIGHTS = "card.json", "model.onnx", "model.int8.onnx", "weights.safetensors"
@@ -52,6 +53,29 @@ class Model:
                     where=path,
                     remedy="Copy the folder again, or export the model again from its training run",
                 )
+
+    def copy(self, to: str | Path, card: ModelCard, *, overwrite: bool = False) -> Model:
+        """The same files in another folder with another card, which is written last; gives that model.
+
+        `to` may be this model's own folder. Raises OutputError where a model is there and not `overwrite`, or
+        nothing can be written.
+        """
+        to = Path(to)
+        if to.exists() and not to.is_dir():
+            raise OutputError("this is a file, not a folder", where=to, remedy="Choose another --out")
+        if (to / CARD).exists() and not overwrite:
+            raise OutputError(
+                "a model is here already",
+                where=to,
+                remedy="Replace it with --overwrite, or choose another --out",
+            )
+        there = [name for name in (ONNX, INT8, WEIGHTS) if (self.folder / name).is_file()]
+        for name in dict.fromkeys((*self.card.sha256, *there)):
+            if not (to / name).exists() or not (to / name).samefile(self.folder / name):
+                with atomic_path(to / name) as temporary:
+                    shutil.copyfile(self.folder / name, temporary)
+        card.write(to / CARD)
+        return Model(to, card)
 
     @property
     def onnx_path(self) -> Path:
