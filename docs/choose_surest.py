@@ -1,8 +1,8 @@
-"""How `postprocessing.beside_surest` was chosen: on validation images, and on sets that a model has not seen.
+"""How `beside_surest` was chosen, and what `min_sureness` trades: on validation images and on sets not seen.
 
 `python docs/choose_surest.py NAME MODEL --data PREPARED [--split SPLIT]` runs a model on the network's grid
 over the validation part of a split, or over all of a set that it has not seen, cleans its masks with each
-share, keeps the figures in docs/results/surest.json and writes the tables of docs/results/surest.md.
+value, keeps the figures in docs/results/surest.json and writes the tables of docs/results/surest.md.
 """
 
 from __future__ import annotations
@@ -25,7 +25,12 @@ from sonoseg.metrics.lesion import false_alarm, match_lesions
 from sonoseg.metrics.overlap import dice
 
 PAGE = Path(__file__).resolve().parent / "results" / "surest.md"
-SHARES = (0.0, 0.6, 0.7, 0.75, 0.8, 0.85, 0.9, 1.0)
+TRIED: dict[str, tuple[float, ...]] = {
+    "beside_surest": (0.0, 0.6, 0.7, 0.75, 0.8, 0.85, 0.9, 1.0),
+    # Beside a surer lesion as it was chosen.
+    "min_sureness": (0.0, 0.6, 0.65, 0.7, 0.75, 0.8, 0.85),
+}
+CHOSEN = 0.8
 COLUMNS = (
     ("dice", "Dice"),
     ("missed", "missed"),
@@ -53,31 +58,38 @@ def main() -> None:
             split.check(prepared)
             ids = split.part(0).validation
         predictor = Predictor(None if wish.model == "shipped" else wish.model, precision="fp32", threads=1)
-        known[wish.name] = {"share": measured(predictor, prepared, ids)}
+        known[wish.name] = measured(predictor, prepared, ids)
         atomic_write_text(kept, json.dumps(known, indent=1) + "\n")
-    block = re.compile(r"(<!-- surest -->\n).*?(<!-- end of surest -->)", re.DOTALL)
     text = PAGE.read_text("utf-8")
-    atomic_write_text(PAGE, block.sub(lambda found: f"{found[1]}\n{tables(known)}\n{found[2]}", text))
+    for option in TRIED:
+        block = re.compile(rf"(<!-- {option} -->\n).*?(<!-- end of {option} -->)", re.DOTALL)
+        made = tables(known, option)
+        text = block.sub(lambda found, made=made: f"{found[1]}\n{made}\n{found[2]}", text)  # type: ignore[misc]
+    atomic_write_text(PAGE, text)
 
 
 def measured(predictor: Predictor, prepared: PreparedSet, ids: list[str]) -> dict[str, dict[str, Any]]:
-    """For each share and column a mean with its interval over groups, and n."""
+    """For each option, value and column a mean with its interval over groups, and n."""
     card = predictor.model.card
     pixels, masks = prepared.arrays(card.preprocessing.size, card.preprocessing.fit)
     rows, groups = prepared.rows(ids), prepared.table.loc[ids, "group"].to_numpy()
-    values = np.full((len(SHARES), len(ids), len(COLUMNS)), np.nan)
+    wishes = {
+        (option, value): card.postprocessing.model_copy(update={"beside_surest": CHOSEN} | {option: value})
+        for option, values in TRIED.items()
+        for value in values
+    }
+    found = {one: np.full((len(ids), len(COLUMNS)), np.nan) for one in wishes}
     for start in range(0, len(rows), 64):
         here = rows[start : start + 64]
         for number, probability in enumerate(predictor.predict_grid(np.array(pixels[here])), start):
             true, raw = np.array(masks[rows[number]]) > 0, probability >= predictor.threshold
-            for k, share in enumerate(SHARES):
-                wish = card.postprocessing.model_copy(update={"beside_surest": share})
-                values[k, number] = judged(true, postprocess(raw, probability, wish))
-    found: dict[str, dict[str, Any]] = {}
-    for k, share in enumerate(SHARES):
-        means = bootstrap_means(values[k], groups)
-        found[f"{share:g}"] = {name: one.as_dict() for (name, _), one in zip(COLUMNS, means, strict=True)}
-    return found
+            for one, wish in wishes.items():
+                found[one][number] = judged(true, postprocess(raw, probability, wish))
+    told: dict[str, dict[str, Any]] = {option: {} for option in TRIED}
+    for (option, value), table in found.items():
+        means = zip(COLUMNS, bootstrap_means(table, groups), strict=True)
+        told[option][f"{value:g}"] = {name: one.as_dict() for (name, _), one in means}
+    return told
 
 
 def judged(true: np.ndarray[Any, Any], drawn: np.ndarray[Any, Any]) -> list[float]:
@@ -89,15 +101,15 @@ def judged(true: np.ndarray[Any, Any], drawn: np.ndarray[Any, Any]) -> list[floa
     return [score, float(score < 0.1), several, float(match.n_false_positives), np.nan]
 
 
-def tables(known: dict[str, Any]) -> str:
+def tables(known: dict[str, Any], option: str) -> str:
     """A Markdown table a model and set."""
     lines = []
     for name, one in known.items():
-        shares = one["share"]
-        shown = [(key, words) for key, words in COLUMNS if shares["0"][key]["n"]]
-        heads = [f"{words} (n = {shares['0'][key]['n']})" for key, words in shown]
-        lines += [f"**{name}**", "", f"| share | {' | '.join(heads)} |", "|---|" + "---|" * len(heads)]
-        for share, figures in shares.items():
+        values = one[option]
+        shown = [(key, words) for key, words in COLUMNS if values["0"][key]["n"]]
+        heads = [f"{words} (n = {values['0'][key]['n']})" for key, words in shown]
+        lines += [f"**{name}**", "", f"| {option} | {' | '.join(heads)} |", "|---|" + "---|" * len(heads)]
+        for value, figures in values.items():
             cells = []
             for key, _ in shown:
                 mean, low, high = (figures[key][part] for part in ("mean", "low", "high"))
@@ -105,7 +117,7 @@ def tables(known: dict[str, Any]) -> str:
                     cells.append(f"{100 * mean:.1f} % [{100 * low:.1f}, {100 * high:.1f}]")
                 else:
                     cells.append(f"{mean:.3f} [{low:.3f}, {high:.3f}]")
-            lines.append(f"| {share} | {' | '.join(cells)} |")
+            lines.append(f"| {value} | {' | '.join(cells)} |")
         lines.append("")
     return "\n".join(lines)
 

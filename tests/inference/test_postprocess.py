@@ -18,6 +18,7 @@ OPTIONS = st.builds(
     Postprocessing,
     min_area=st.floats(0, 0.5),
     fill_holes=st.booleans(),
+    min_sureness=st.sampled_from([0, 0.6, 0.8]),
     beside_surest=st.sampled_from([0, 0.7, 0.9, 1]),
     keep_largest=st.booleans(),
 )
@@ -84,7 +85,12 @@ def test_properties(mask: np.ndarray, options: Postprocessing) -> None:
         assert not (ndimage.binary_fill_holes(cleaned) & ~cleaned).any()
     else:
         assert not (cleaned & ~mask).any()  # nothing is added
-    if options.min_area == 0 and not options.keep_largest and not options.beside_surest:
+    if (
+        options.min_area == 0
+        and not options.keep_largest
+        and not options.beside_surest
+        and not options.min_sureness
+    ):
         assert not (mask & ~cleaned).any()  # nothing is lost
 
 
@@ -100,6 +106,14 @@ def test_beside_a_surer_lesion_an_unsure_one_goes() -> None:
     assert postprocess(mask, probability, Postprocessing(min_area=0, beside_surest=0.98)).sum() == 5
     alone = drawn("......", "......", "......", "#.....")
     assert postprocess(alone, probability, Postprocessing(min_area=0, beside_surest=1)).sum() == 1
+
+
+def test_an_unsure_lesion_goes_even_alone() -> None:
+    mask = drawn("##..##", "##..##")
+    probability = np.where(mask, 0.9, 0.1).astype(np.float32)
+    probability[:, 4:] = 0.7
+    for least, left in ((0, 8), (0.65, 8), (0.75, 4), (0.95, 0)):
+        assert postprocess(mask, probability, Postprocessing(min_area=0, min_sureness=least)).sum() == left
 
 
 def test_a_speck_is_no_surest_lesion() -> None:

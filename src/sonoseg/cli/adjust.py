@@ -25,6 +25,12 @@ def adjust(
     min_area: Annotated[
         float | None, typer.Option(min=0.0, max=1.0, help="Lesions below this share of the picture go.")
     ] = None,
+    min_sureness: Annotated[
+        float | None,
+        typer.Option(
+            min=0.0, max=1.0, help="Lesions of a mean probability below this go: fewer false alarms."
+        ),
+    ] = None,
     beside_surest: Annotated[
         float | None,
         typer.Option(
@@ -53,6 +59,7 @@ def adjust(
 
     asked = {
         "min_area": min_area,
+        "min_sureness": min_sureness,
         "beside_surest": beside_surest,
         "fill_holes": fill_holes,
         "keep_largest": keep_largest,

@@ -17,9 +17,10 @@ def postprocess(
 
     1. fill_holes: background that no path of side-by-side pixels joins to the border becomes lesion.
     2. min_area: lesions (8-connected) of less than this share of the whole picture are removed.
-    3. beside_surest: of several lesions those go whose mean probability is less than this share of that of
+    3. min_sureness: lesions of a mean probability below this are removed.
+    4. beside_surest: of several lesions those go whose mean probability is less than this share of that of
        the surest one.
-    4. keep_largest: of several lesions the largest stays; of equals the first from the top.
+    5. keep_largest: of several lesions the largest stays; of equals the first from the top.
 
     mask: bool (H, W). probability: float (H, W), 0..1, of which it was made. Returns a new bool (H, W).
     Raises ShapeError where the two differ in size.
@@ -42,9 +43,11 @@ def postprocess(
     areas = np.bincount(labels.ravel(), minlength=count + 1)
     kept = areas >= options.min_area * mask.size
     kept[0] = False
-    if options.beside_surest and kept.sum() > 1:
+    if options.min_sureness or options.beside_surest:
         sums = np.bincount(labels.ravel(), weights=probability[box].ravel(), minlength=count + 1)
         means = sums / np.maximum(areas, 1)
+        kept &= means >= options.min_sureness
+    if options.beside_surest and kept.any():
         # Equal ones stay together, whatever the last digit of a sum.
         kept &= means >= options.beside_surest * means[kept].max() * (1 - 1e-9)
     if options.keep_largest and kept.any():

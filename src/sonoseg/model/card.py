@@ -31,6 +31,7 @@ class Postprocessing(_Part):
 
     min_area: components below this share of the picture are removed as specks, 0..1.
     fill_holes: holes inside a component are filled.
+    min_sureness: components of a mean probability below this are removed, 0..1.
     beside_surest: of several components those stay whose mean probability is at least this share of that of
         the surest one, 0..1; 0 keeps all.
     keep_largest: only the largest component stays.
@@ -38,6 +39,7 @@ class Postprocessing(_Part):
 
     min_area: Annotated[float, Field(ge=0, lt=1)] = 0.001
     fill_holes: bool = True
+    min_sureness: Annotated[float, Field(ge=0, le=1)] = 0.0
     beside_surest: Annotated[float, Field(ge=0, le=1)] = 0.0
     keep_largest: bool = False
 

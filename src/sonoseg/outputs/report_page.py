@@ -307,6 +307,10 @@ def _footer(results: Results) -> str:
         steps.append("holes filled")
     if about.postprocessing.get("min_area"):
         steps.append(f"specks below {about.postprocessing['min_area']:.2%} of the picture removed")
+    if about.postprocessing.get("min_sureness"):
+        steps.append(
+            f"lesions of a mean probability below {about.postprocessing['min_sureness']:.3g} removed"
+        )
     if about.postprocessing.get("beside_surest"):
         share = about.postprocessing["beside_surest"]
         steps.append(f"beside the surest lesion only those with {share:.0%} of its mean probability kept")
