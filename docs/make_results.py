@@ -2,16 +2,17 @@
 
 `python docs/make_results.py add NAME STUDY` keeps a study's summary and rows in docs/results/studies/;
 `python docs/make_results.py ship RUN NAME ...` puts a run's Model into the package, with the kept studies'
-figures on its card; `curves NAME RUN` keeps a run's log and draws its curves to docs/images/curves-NAME.png;
-`python docs/make_results.py` writes every table and curve anew, of the studies on the shipped card also
-docs/images/risk-coverage-NAME.png and all their FROC curves in docs/images/froc.png,
-and the tables between the markers of the pages:
+figures on its card; `study NAME FOLDER` keeps the table of a `sonoseg study`; `curves NAME RUN` keeps a run's
+log and draws its curves to docs/images/curves-NAME.png; `python docs/make_results.py` writes every table and
+curve anew, of the studies on the shipped card also docs/images/risk-coverage-NAME.png and all their FROC
+curves in docs/images/froc.png, and the tables between the markers of the pages:
 
     <!-- table: NAME NAME ... -->
     <!-- end of table -->
 
-(likewise `compared: NAME NAME`, the differences of two studies, and `froc: NAME ...`, lesions found at some
-rates of false positives), and the description of the model that ships, between those of docs/model-card.md.
+(likewise `study: NAME`, a kept table; `compared: NAME NAME`, the differences of two studies; `froc: NAME ...`,
+lesions found at some rates of false positives), and the description of the model that ships, between those of
+docs/model-card.md.
 """
 
 from __future__ import annotations
@@ -35,6 +36,7 @@ from sonoseg.outputs.evaluation_tables import Kind, interval, p_value
 DOCS = Path(__file__).resolve().parent
 STUDIES = DOCS / "results" / "studies"
 PAGES = (DOCS.parent / "README.md", *sorted(DOCS.rglob("*.md")))
+STUDY_TABLES = DOCS / "results" / "tables"
 LOGS = DOCS / "results" / "logs"
 BLOCK = re.compile(r"(<!-- table: (?P<names>[^>]+?) -->\n).*?(<!-- end of table -->)", re.DOTALL)
 
@@ -49,6 +51,7 @@ DIFFERENCES: tuple[tuple[str, Kind, tuple[str, ...]], ...] = (
     ("normals with a false alarm", "share", ("metrics", "false_alarm")),
 )
 
+STUDY = re.compile(r"(<!-- study: (?P<name>\S+) -->\n).*?(<!-- end of study -->)", re.DOTALL)
 FROC = re.compile(r"(<!-- froc: (?P<names>[^>]+?) -->\n).*?(<!-- end of froc -->)", re.DOTALL)
 RATES = (0.1, 0.2, 0.3, 0.5)
 """False positives an image at which the lesions found are told."""
@@ -141,6 +144,7 @@ def refresh(text: str) -> str:
     def block(found: re.Match[str]) -> str:
         return f"{found[1]}\n{table(found['names'].split())}\n{found[3]}"
 
+    text = STUDY.sub(lambda found: f"{found[1]}\n{study_table(found['name'])}\n{found[3]}", text)
     text = FROC.sub(lambda found: f"{found[1]}\n{found_at(found['names'].split())}\n{found[3]}", text)
     text = COMPARED.sub(
         lambda found: f"{found[1]}\n{differences(found['first'], found['second'])}\n{found[4]}",
@@ -247,6 +251,25 @@ def draw_risk_coverage() -> None:
             save(drawn, DOCS / "images" / f"risk-coverage-{name}.png")
 
 
+def study_table(name: str) -> str:
+    """The kept table of a study of many runs, headings made smaller, as the page has its own."""
+    from sonoseg.study.table import markdown
+
+    text = markdown(json.loads((STUDY_TABLES / f"{name}.json").read_text("utf-8")))
+    return re.sub(r"^#+ ", "### ", text.partition("\n")[2], flags=re.MULTILINE).strip() + "\n"
+
+
+def draw_study_tables() -> None:
+    """Draw each kept table to docs/images/study-NAME.png: figures with intervals, no picture of any set."""
+    from sonoseg.figures.style import save
+    from sonoseg.figures.variants import variants
+    from sonoseg.study.table import figure_rows
+
+    for path in sorted(STUDY_TABLES.glob("*.json")):
+        drawn = variants(figure_rows(json.loads(path.read_text("utf-8"))))
+        save(drawn, DOCS / "images" / f"study-{path.stem}.png")
+
+
 def draw_froc() -> None:
     """Draw the FROC curves of the studies on the shipped card, a curve a study."""
 
@@ -267,6 +290,10 @@ def main() -> None:
     if sys.argv[1:2] == ["curves"]:
         keep_log(sys.argv[2], Path(sys.argv[3]))
         return
+    if sys.argv[1:2] == ["study"]:
+        STUDY_TABLES.mkdir(exist_ok=True)
+        shutil.copyfile(Path(sys.argv[3]) / "table.json", STUDY_TABLES / f"{sys.argv[2]}.json")
+        return
     if sys.argv[1:2] == ["add"]:
         add(sys.argv[2], Path(sys.argv[3]))
         return
@@ -276,6 +303,7 @@ def main() -> None:
     draw_curves()
     draw_risk_coverage()
     draw_froc()
+    draw_study_tables()
     for page in PAGES:
         before = page.read_text("utf-8")
         after = refresh(before)
