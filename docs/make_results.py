@@ -11,8 +11,8 @@ curves in docs/images/froc.png, and the tables between the markers of the pages:
     <!-- end of table -->
 
 (likewise `study: NAME`, a kept table; `compared: NAME NAME`, the differences of two studies;
-`froc: NAME ...`, lesions found at some rates of false positives), and the description of the model that ships,
-between those of docs/model-card.md.
+`froc: NAME ...`, lesions found at some rates of false positives), and the description of the model that
+ships, between those of docs/model-card.md.
 """
 
 from __future__ import annotations
