@@ -174,7 +174,7 @@ def test_the_plan_that_the_documents_show_is_one() -> None:
     plan = load_plan(path)
     recipes = recipes_of(plan, path)
     assert (plan.seeds, list(plan.variants)) == ([0, 1, 2], ["gates", "none"])
-    assert recipes["gates"] == load_recipe("sonoseg")
+    assert recipes["gates"] == load_recipe("sonoseg", ["epochs=8", "data.size=192"])
     differing = {
         key for key, value in recipes["gates"].network if value != getattr(recipes["none"].network, key)
     }
