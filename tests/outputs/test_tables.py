@@ -90,7 +90,13 @@ def test_the_json_says_the_same(about: About, entries: list[Entry], make: Simple
     assert value["made_by"] == "sonoseg predict"
     assert value["notice"] == RESEARCH_ONLY
     assert value["model"] == {"name": "dark", "hash": about.model_hash}
-    assert value["postprocessing"] == {"min_area": 0.001, "fill_holes": True, "keep_largest": False}
+    assert value["postprocessing"] == {
+        "min_area": 0.001,
+        "fill_holes": True,
+        "min_sureness": 0.0,
+        "beside_surest": 0.0,
+        "keep_largest": False,
+    }
     two, none, odd = value["images"]
     assert [lesion["lesion"] for lesion in two["lesions"]] == [1, 2]
     assert two["lesions"][0]["box"] == {"top": 30, "left": 40, "height": 20, "width": 30}
