@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -66,9 +64,9 @@ def calibrate(
 
 def _card(card: ModelCard, found: Calibrated, fold: int) -> ModelCard:
     """The card with what was found; figures that no longer hold are left out."""
+    from sonoseg.evaluation.about import command_given
     from sonoseg.model.card import Result
 
-    command = shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])
     kept = [
         one
         for one in card.results
@@ -80,7 +78,7 @@ def _card(card: ModelCard, found: Calibrated, fold: int) -> ModelCard:
             value=round(found.after[name].ece, 4),
             n=found.images,
             on="validation",
-            command=command,
+            command=command_given(),
         )
         for name in found.regions
     ]
@@ -92,7 +90,7 @@ def _card(card: ModelCard, found: Calibrated, fold: int) -> ModelCard:
                 value=round(float(found.sweep.dice.max()), 4),
                 n=found.sweep.n,
                 on="validation",
-                command=command,
+                command=command_given(),
             ),
         )
     return card.model_copy(

@@ -19,6 +19,12 @@ if TYPE_CHECKING:
 PACKAGES = ("numpy", "scipy", "pandas", "pillow", "onnxruntime", "torch")
 
 
+def command_given() -> str:
+    """The command of this process, to be repeated: `python -m sonoseg` is sonoseg, too."""
+    name = Path(sys.argv[0]).name
+    return shlex.join(["sonoseg" if name == "__main__.py" else name, *sys.argv[1:]])
+
+
 def describe_run(predictor: Predictor) -> dict[str, Any]:
     """The summary's entries model, versions, command and the like, for a loaded model."""
     model, card = predictor.model, predictor.model.card
@@ -26,7 +32,7 @@ def describe_run(predictor: Predictor) -> dict[str, Any]:
         "research_only": RESEARCH_ONLY,
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "sonoseg": __version__,
-        "command": shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
+        "command": command_given(),
         "versions": {"python": platform.python_version(), **_versions()},
         "model": {
             "name": f"{card.name} ({model.hash})",
