@@ -77,7 +77,7 @@ def failures() -> Figure:
         for seed in TRIED:
             phantom = render(draw_spec(seed, kind=kind))
             seen = predictor.predict(phantom.frame)
-            score = dice(seen.mask, phantom.mask) if phantom.mask.any() else float("nan")
+            score = dice(phantom.mask, seen.mask) if phantom.mask.any() else float("nan")
             # A normal is the worse, the more is drawn on it.
             rank = float(seen.mask.mean()) if kind == "normal" else 1 - score
             case = Case(
