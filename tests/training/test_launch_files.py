@@ -61,12 +61,20 @@ def launched(words: list[str]) -> tuple[Any, dict[str, Any]]:
     return given, context.params
 
 
-@pytest.mark.parametrize("resume", [False, True])
-def test_the_slurm_script(commands: Callable[..., list[str]], resume: bool) -> None:
+@pytest.mark.parametrize(
+    ("resume", "hosts"),
+    [
+        (False, "echo node-a; echo node-b"),
+        (True, "echo node-a"),
+        # More than a pipe holds: whoever stops reading after the first line ends it by SIGPIPE.
+        (False, "echo node-a; seq 100000"),
+    ],
+)
+def test_the_slurm_script(commands: Callable[..., list[str]], resume: bool, hosts: str) -> None:
     path = DEPLOY / "slurm.sbatch"
     lines = commands(
         ["bash", str(path)],
-        {"scontrol": "echo node-a; echo node-b", "srun": 'for word; do echo "$word"; done'},
+        {"scontrol": hosts, "srun": 'for word; do echo "$word"; done'},
         SLURM_GPUS_ON_NODE="4",
         SLURM_CPUS_PER_TASK="16",
         SLURM_JOB_NODELIST="node-[a-b]",
