@@ -24,9 +24,9 @@ def scene(top: int, left: int, height: int, width: int) -> tuple[NDArray[np.uint
     return np.full((SIDE, SIDE), 90, dtype=np.uint8), mask
 
 
-def noise(random: np.random.Generator) -> NDArray[np.uint8]:
-    """A picture to mix with."""
-    return random.integers(0, 256, (SIDE, SIDE), dtype=np.uint8)
+def noise(random: np.random.Generator) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """A picture to mix with or to take from, and its mask."""
+    return random.integers(1, 256, (SIDE, SIDE), dtype=np.uint8), scene(60, 50, 12, 15)[1]
 
 
 BOXES = st.tuples(st.integers(0, 80), st.integers(0, 80), st.integers(1, 60), st.integers(1, 60))
@@ -137,7 +137,7 @@ def test_nothing_asked_nothing_done() -> None:
 
 
 def test_a_share_of_the_batch_meets_the_same_draws() -> None:
-    options = AugmentationOptions(crop=0.6, erase=0.4, marks=0.7, mix=0.5)
+    options = AugmentationOptions(crop=0.6, erase=0.4, marks=0.7, mix=0.5, cover=0.5, implant=0.5)
     pairs = [scene(10 + 6 * n, 20, 20, 20) for n in range(6)]
     pixels, masks = (np.stack(part) for part in zip(*pairs, strict=True))
     before = pixels.copy()

@@ -67,9 +67,10 @@ class Pictures:
         """A fresh order of the pictures for an epoch, from the seed alone."""
         return np.random.default_rng([seed, epoch]).permutation(len(self)).astype(np.intp)
 
-    def any(self, random: np.random.Generator) -> NDArray[np.uint8]:
-        """The pixels of one picture, uint8 (S, S), drawn from `random`."""
-        return np.asarray(self.pixels[self.rows[random.integers(len(self))]])
+    def any(self, random: np.random.Generator) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+        """The pixels and the mask of one picture, uint8 (S, S) each, drawn from `random`."""
+        row = self.rows[random.integers(len(self))]
+        return np.asarray(self.pixels[row]), np.asarray(self.masks[row])
 
     def take(self, which: NDArray[np.intp], change: Change | None = None) -> Tensor:
         """Pairs, float32 (n, 2, S, S): pixels in 0..1, and the mask of 0 or 1.

@@ -1,14 +1,15 @@
-"""What is done to single pictures before a batch goes to the device: amplitudes, marks, windows."""
+"""What is done to single pictures before a batch goes to the device: grafts, amplitudes, marks, windows."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sonoseg.training.amplitude import mix_amplitudes
 from sonoseg.training.batches import Change
+from sonoseg.training.grafts import Another, cover, implant
 from sonoseg.training.marks import draw_marks
 from sonoseg.training.recipe import AugmentationOptions
 from sonoseg.training.windows import draw_window
@@ -18,22 +19,28 @@ def dresser(
     options: AugmentationOptions,
     seed: tuple[int, ...],
     places: Iterable[int],
-    another: Callable[[np.random.Generator], NDArray[np.uint8]],
+    another: Another,
 ) -> Change | None:
-    """The change that amplitudes, marks and windows make to pictures and masks, uint8 (n, S, S), in place.
+    """The change that grafts, amplitudes, marks and windows make to pictures and masks, in place.
 
-    seed: of the run, the epoch and the step. places: each picture's place in the whole batch, so that it
-    meets the same draws whichever process takes it. another: draws a picture, uint8 (S, S), to mix with.
-    None where the options ask for nothing of the kind.
+    The change takes pixels and masks, uint8 (n, S, S). seed: of the run, the epoch and the step. places: each
+    picture's place in the whole batch, so that it meets the same draws whichever process takes it. another:
+    draws a picture and its mask, uint8 (S, S). None where the options ask for nothing of the kind.
     """
-    if not (options.mix or options.marks or options.crop or options.erase):
+    if not (
+        options.cover or options.implant or options.mix or options.marks or options.crop or options.erase
+    ):
         return None
     own = [np.random.default_rng([*seed, 1 << 21, place]) for place in places]
 
     def change(pixels: NDArray[np.uint8], masks: NDArray[np.uint8]) -> None:
         for picture, mask, random in zip(pixels, masks, own, strict=True):
+            if options.cover and random.random() < options.cover:
+                cover(picture, mask, another, random)
+            if options.implant and random.random() < options.implant:
+                implant(picture, mask, another, random)
             if options.mix and random.random() < options.mix:
-                mix_amplitudes(picture, another(random), random.random())
+                mix_amplitudes(picture, another(random)[0], random.random())
             window = draw_window(mask, options, random)
             if random.random() < options.marks:
                 draw_marks(picture, mask, random)

@@ -1,0 +1,150 @@
+"""Grafts: what is covered is gone from picture and mask, what is set in is in both, the rest is untouched."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+from scipy.ndimage import binary_dilation, gaussian_filter, label
+
+from sonoseg.training.grafts import DEPTH, FEATHER, RIM, SMALLEST, Pair, cover, implant
+
+SIDE = 96
+TISSUE, LESION = 140, 40
+SEEDS = st.integers(0, 2**31)
+BOXES = st.tuples(st.integers(0, 80), st.integers(0, 80), st.integers(2, 40), st.integers(2, 40))
+REACH = int(np.ceil((RIM[1] + FEATHER) * SIDE)) + 1
+
+
+def scene(box: tuple[int, int, int, int] | None, seed: int = 0) -> Pair:
+    """Grey tissue with a little grain, and one dark box as its lesion."""
+    grain = gaussian_filter(np.random.default_rng(seed).normal(size=(SIDE, SIDE)), 1)
+    pixels, mask = TISSUE + 3 * grain / grain.std(), np.zeros((SIDE, SIDE), dtype=np.uint8)
+    if box is not None:
+        top, left, height, width = box
+        mask[top : top + height, left : left + width] = 1
+    pixels[mask > 0] = LESION
+    return np.rint(pixels).astype(np.uint8), mask
+
+
+def lender(box: tuple[int, int, int, int] | None) -> Callable[[np.random.Generator], Pair]:
+    """Draws the same picture each time, read-only as the prepared arrays are."""
+    pair = scene(box, seed=1)
+    for part in pair:
+        part.flags.writeable = False
+    return lambda random: pair
+
+
+def near(mask: NDArray[np.uint8]) -> NDArray[np.bool_]:
+    """Where a graft of this shape may have changed pixels."""
+    return np.asarray(binary_dilation(mask > 0, np.ones((3, 3)), iterations=REACH))
+
+
+@given(BOXES, SEEDS)
+def test_a_lesion_is_covered_whole_or_stays_whole(box: tuple[int, int, int, int], seed: int) -> None:
+    pixels, mask = scene(box)
+    before, true = pixels.copy(), mask.copy()
+    cover(pixels, mask, lender(None), np.random.default_rng(seed))
+    if mask.any():
+        assert np.array_equal(mask, true)
+        assert (pixels[true > 0] == LESION).all()
+    else:
+        assert pixels[true > 0].min() > TISSUE - 30
+        assert np.array_equal(pixels[~near(true)], before[~near(true)])
+
+
+def test_half_of_the_grafts_lie_over_healthy_tissue() -> None:
+    ends = []
+    for seed in range(400):
+        pixels, mask = scene((40, 30, 14, 18))
+        before = pixels.copy()
+        cover(pixels, mask, lender(None), np.random.default_rng(seed))
+        ends.append("covered" if not mask.any() else "decoy" if (pixels != before).any() else "left")
+    assert ends.count("covered") / len(ends) == pytest.approx(0.5, abs=0.07)
+    assert ends.count("decoy") / len(ends) == pytest.approx(0.5, abs=0.07)
+
+
+def test_tissue_keeps_to_its_depth() -> None:
+    """Rows of a picture whose grey is its depth: what covers a lesion comes from about as deep."""
+    for seed in range(40):
+        mask = scene((40, 30, 10, 12))[1]
+        true = mask.copy()
+        pixels = np.repeat(np.arange(80, 80 + SIDE, dtype=np.uint8)[:, None], SIDE, axis=1)
+        before = pixels.astype(int)
+        cover(pixels, mask, lender(None), np.random.default_rng(seed))
+        if not mask.any():
+            # Brightness is matched along the seam, so what is left of a shift is small.
+            assert np.abs(pixels - before)[true > 0].max() <= DEPTH * SIDE + 1
+
+
+@pytest.mark.parametrize("change", [cover, implant])
+def test_black_is_neither_taken_nor_covered(change: Callable[..., None]) -> None:
+    for seed in range(60):
+        pixels, mask = scene((40, 50, 12, 12))
+        pixels[:, :30] = 0
+        change(pixels, mask, lender((20, 40, 12, 16)), np.random.default_rng(seed))
+        assert (pixels[:, :26] == 0).all()
+        assert not mask[:, :26].any()
+        # Pieces may reach a little into the border, by no more than a fiftieth of their area.
+        assert pixels[:, 32:].min() >= LESION // 2
+
+
+def test_a_normal_takes_a_graft_and_stays_one() -> None:
+    changed = 0
+    for seed in range(20):
+        pixels, mask = scene(None)
+        before = pixels.copy()
+        cover(pixels, mask, lender((30, 30, 15, 20)), np.random.default_rng(seed))
+        assert not mask.any()
+        changed += bool((pixels != before).any())
+    assert changed == 20
+
+
+@given(BOXES, BOXES, SEEDS)
+def test_an_implant_is_in_picture_and_mask(
+    own: tuple[int, int, int, int], other: tuple[int, int, int, int], seed: int
+) -> None:
+    pixels, mask = scene(own)
+    before, true = pixels.copy(), mask.copy()
+    implant(pixels, mask, lender(other), np.random.default_rng(seed))
+    new = (mask > 0) & (true == 0)
+    assert (mask[true > 0] == 1).all()
+    assert (pixels[true > 0] == LESION).all()
+    assert np.array_equal(pixels[~near(new.astype(np.uint8))], before[~near(new.astype(np.uint8))])
+    if new.any():
+        assert pixels[new].mean() < TISSUE - 40
+
+
+def test_implants_come_in_sizes_below_their_own() -> None:
+    areas = []
+    for seed in range(200):
+        pixels, mask = scene(None)
+        implant(pixels, mask, lender((30, 30, 20, 24)), np.random.default_rng(seed))
+        if mask.any():
+            assert label(mask)[1] == 1
+            areas.append(mask.sum() / (20 * 24))
+    assert len(areas) > 150
+    assert min(areas) >= SMALLEST**2 * 0.8
+    assert max(areas) <= 1.05
+    assert np.mean(np.array(areas) < 0.5) == pytest.approx(0.62, abs=0.12)  # log-uniform in the side
+
+
+@pytest.mark.parametrize("change", [cover, implant])
+def test_without_a_lesion_to_take_nothing_happens(change: Callable[..., None]) -> None:
+    pixels, mask = scene(None)
+    before = pixels.copy()
+    change(pixels, mask, lender(None), np.random.default_rng(0))
+    assert np.array_equal(pixels, before)
+    assert not mask.any()
+
+
+@pytest.mark.parametrize("change", [cover, implant])
+def test_a_lesion_that_fills_the_picture_leaves_no_room(change: Callable[..., None]) -> None:
+    pixels, mask = scene((2, 2, 92, 92))
+    before = pixels.copy()
+    change(pixels, mask, lender((2, 2, 92, 92)), np.random.default_rng(0))
+    assert np.array_equal(pixels, before)
