@@ -13,6 +13,7 @@ from typer.testing import CliRunner, Result
 
 from sonoseg.cli.main import app
 from sonoseg.datasets.catalogue import CATALOGUE
+from sonoseg.datasets.splits import Split
 from sonoseg.errors import SonosegError
 
 COUNT = 15
@@ -57,7 +58,7 @@ def test_list() -> None:
     run("list", "busy", code=2)
 
 
-def test_phantom_to_figures(phantoms: Path, tmp_path: Path) -> None:
+def test_phantom_to_figures(phantoms: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The whole way that the documentation shows."""
     out = tmp_path / "p"
     report = json.loads(run("check", phantoms, "--json").stdout)
@@ -81,6 +82,14 @@ def test_phantom_to_figures(phantoms: Path, tmp_path: Path) -> None:
     assert larger.read_bytes() == split.read_bytes()
     refused = run("split", out, "--extend", split, "--out", larger, "--folds", 4, code=2)
     assert "they stay what they were" in str(refused.exception)
+    narrow = tmp_path / "narrow.json"
+    refused = run("split", out, "--narrow", split, "--out", narrow, code=1)
+    assert "is too small for a quarter of it" in str(refused.exception)
+    monkeypatch.setattr("sonoseg.datasets.splits.NARROW", 3)
+    run("split", out, "--narrow", split, "--out", narrow)
+    assert len(Split.load(narrow).part().train) > len(Split.load(split).part().train)
+    refused = run("split", out, "--narrow", split, "--extend", split, "--out", narrow, code=2)
+    assert "--extend with --narrow" in str(refused.exception)
 
     run("show", out, "--out", tmp_path / "figures")
     for name in ("filled", "outlined", "composition"):

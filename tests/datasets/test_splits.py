@@ -15,7 +15,18 @@ from hypothesis import strategies as st
 from sonoseg.datasets.prepare import prepare
 from sonoseg.datasets.prepared import PreparedSet
 from sonoseg.datasets.readers import read_source
-from sonoseg.datasets.splits import Method, Policy, Split, admit, extend_split, make_split, strata, summarise
+from sonoseg.datasets.splits import (
+    NARROW,
+    Method,
+    Policy,
+    Split,
+    admit,
+    extend_split,
+    make_split,
+    narrow_split,
+    strata,
+    summarise,
+)
 from sonoseg.errors import DatasetError, OutputError, UsageError
 
 
@@ -256,3 +267,35 @@ def test_busi_in_five(real_busi: Path) -> None:
     reasons = Counter(why.split(":")[0].split(" of ")[0] for why in admit(table, "strict").values())
     assert reasons == {"objection": 96, "a copy": 155}
     assert len(admit(table, "first-of-group")) == 346 - 153
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.integers(0, 99), st.integers(4, 6))
+def test_a_narrow_split_tests_the_same_and_teaches_more(seed: int, folds: int) -> None:
+    sizes = [("benign", 1)] * 120 + [("benign", 2)] * 40 + [("malignant", 1)] * 80 + [("normal", 3)] * 20
+    prepared = fake(sizes)
+    split = make_split(prepared, folds=folds, seed=seed)
+    narrow = narrow_split(split, prepared)
+    before, after = split.part(), narrow.part()
+    assert after.test == before.test
+    assert set(after.train) == set(before.train) | (set(before.validation) - set(after.validation))
+    assert len(after.validation) == pytest.approx(len(before.validation) / NARROW, abs=4)
+    groups = [set(prepared.table.loc[part, "group"]) for part in after]
+    assert sum(len(part) for part in groups) == len(set.union(*groups))
+    labels = prepared.table.loc[after.validation, "label"].value_counts()
+    assert set(labels.index) == {"benign", "malignant", "normal"}
+    assert narrow_split(split, prepared) == narrow
+
+
+def test_a_narrow_split_is_kept_extended_and_of_one_set(tmp_path: Path) -> None:
+    small = fake([("benign", 1)] * 80)
+    larger = fake([("benign", 1)] * 90)
+    larger.fingerprint = "e" * 64
+    narrow = narrow_split(extend_split(make_split(small), larger), larger)
+    narrow.save(tmp_path / "narrow.json")
+    assert Split.load(tmp_path / "narrow.json") == narrow
+    assert set(narrow.taught) <= set(narrow.part().train)
+    with pytest.raises(DatasetError, match="made for another prepared set"):
+        narrow_split(narrow, small)
+    with pytest.raises(DatasetError, match="of 3 images is too small"):
+        narrow_split(make_split(fake([("benign", 1)] * 9), folds=3), fake([("benign", 1)] * 9))

@@ -266,6 +266,12 @@ def split(
             help="Keep this split of a smaller set; the images that came to it train in every fold.",
         ),
     ] = None,
+    narrow: Annotated[
+        Path | None,
+        typer.Option(
+            help="Keep the test part of this split, and a quarter of its validation part; the rest trains.",
+        ),
+    ] = None,
     overwrite: OverwriteOption = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -274,10 +280,13 @@ def split(
     from rich.table import Table
 
     from sonoseg.datasets.prepared import PreparedSet
-    from sonoseg.datasets.splits import Split, extend_split, make_split, summarise
+    from sonoseg.datasets.splits import Split, extend_split, make_split, narrow_split, summarise
 
     prepared = PreparedSet.open(data)
-    if extend is None:
+    if extend is not None and narrow is not None:
+        raise UsageError("--extend with --narrow", remedy="Do one, and then the other with what it wrote")
+    given = extend or narrow
+    if given is None:
         made = make_split(
             prepared,
             (method or MethodChoice.grouped).value,
@@ -287,11 +296,11 @@ def split(
         )
     elif any(value is not None for value in (method, policy, folds, seed)):
         raise UsageError(
-            "--method, --policy, --folds or --seed with --extend",
-            remedy="Leave them out: they stay what they were in the split that is extended",
+            f"--method, --policy, --folds or --seed with --{'narrow' if extend is None else 'extend'}",
+            remedy=f"Leave them out: they stay what they were in {given}",
         )
     else:
-        made = extend_split(Split.load(extend), prepared)
+        made = (narrow_split if extend is None else extend_split)(Split.load(given), prepared)
     made.save(to, overwrite=overwrite)
     rows = summarise(made, prepared)
     if as_json:
