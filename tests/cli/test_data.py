@@ -86,7 +86,8 @@ def test_phantom_to_figures(phantoms: Path, tmp_path: Path, monkeypatch: pytest.
     narrow = tmp_path / "narrow.json"
     refused = run("split", out, "--narrow", split, "--out", narrow, code=1)
     assert "is too small for a quarter of it" in str(refused.exception)
-    monkeypatch.setattr("sonoseg.datasets.splits.narrow_split", lambda given, prepared: replace(given, seed=7))
+    narrowed = "sonoseg.datasets.splits.narrow_split"
+    monkeypatch.setattr(narrowed, lambda given, prepared: replace(given, seed=7))
     run("split", out, "--narrow", split, "--out", narrow)
     assert Split.load(narrow) == replace(Split.load(split), seed=7)
     refused = run("split", out, "--narrow", split, "--extend", split, "--out", narrow, code=2)
