@@ -4,20 +4,25 @@ from __future__ import annotations
 
 import importlib.machinery
 import importlib.util
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from sonoseg.errors import TrainingError
+from sonoseg.files import sha256_file
+from sonoseg.model.model import CARD, WEIGHTS, Model
 from sonoseg.network import PRESETS, AttentionUNet, NetworkOptions, build
 from sonoseg.network.efficientnet import InvertedBlock
 from sonoseg.network.stages import EncoderKind, channels
 from sonoseg.training import start
-from sonoseg.training.start import PACKAGES, start_from_imagenet, weights_file
+from sonoseg.training.recipe import load_recipe
+from sonoseg.training.start import PACKAGES, check_start, start_from_imagenet, start_network, weights_file
 
 KINDS = tuple(PACKAGES)
 PEER = "efficientnet_lite_pytorch"
@@ -208,3 +213,55 @@ def test_a_peer_sees_the_same(kind: EncoderKind) -> None:
     halved = {one.shape[-1]: one for one in seen[: len(blocks(mine))]}  # the last of each size
     for found in features(mine, picture):
         torch.testing.assert_close(found, halved[found.shape[-1]], rtol=1e-4, atol=1e-4)
+
+
+def test_all_weights_of_the_model_in_the_package() -> None:
+    recipe = load_recipe("sonoseg", ["start=shipped"])
+    before = check_start(recipe)
+    assert {one.name for one in before} == {one.name for one in Model.load().card.data}
+    assert all(one.start and one.images == 0 and one.citation for one in before)
+    mine = build(recipe.network)
+    start_network(mine, recipe)
+    stored = load_file(Model.load().weights_path)
+    for name, value in mine.state_dict().items():
+        torch.testing.assert_close(value, stored[name].to(value.dtype), rtol=0, atol=0)
+    again = build(recipe.network)
+    start_network(again, load_recipe("sonoseg", [f"start={Model.load().folder}"]))
+    assert all(torch.equal(again.state_dict()[name], value) for name, value in mine.state_dict().items())
+
+
+def test_a_random_start_needs_nothing() -> None:
+    recipe = load_recipe("quick")
+    assert check_start(recipe) == []
+    mine = build(recipe.network)
+    kept = {name: value.clone() for name, value in mine.state_dict().items()}
+    start_network(mine, recipe)
+    assert all(torch.equal(kept[name], value) for name, value in mine.state_dict().items())
+
+
+@pytest.mark.parametrize(
+    ("changes", "found"),
+    [
+        (["start=imagnet"], "'imagnet' is no start"),
+        (["start=nowhere/model"], "'nowhere/model' is no start"),
+        (["start=shipped", "network.gate=none"], "the network's 'gate' is 'none', and 'grid' in the model"),
+        (["start=shipped", "network.preset=quick"], "in the model to start from"),
+    ],
+)
+def test_a_wrong_start_is_worded(changes: list[str], found: str) -> None:
+    with pytest.raises(TrainingError) as caught:
+        check_start(load_recipe("sonoseg", changes))
+    assert found in str(caught.value)
+
+
+def test_broken_weights_are_worded(tmp_path: Path) -> None:
+    folder = tmp_path / "model"
+    shutil.copytree(Model.load().folder, folder)
+    card = Model.load().card
+    stored = load_file(folder / WEIGHTS)
+    save_file({name: value for name, value in stored.items() if "presence" not in name}, folder / WEIGHTS)
+    hashes = card.sha256 | {WEIGHTS: sha256_file(folder / WEIGHTS)}
+    card.model_copy(update={"sha256": hashes}).write(folder / CARD)
+    recipe = load_recipe("sonoseg", [f"start={folder}"])
+    with pytest.raises(TrainingError, match="the weights do not fit the network"):
+        start_network(build(recipe.network), recipe)

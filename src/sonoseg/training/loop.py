@@ -21,7 +21,6 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from sonoseg.errors import SonosegError, TrainingError, first_line
-from sonoseg.network.attention_unet import AttentionUNet
 from sonoseg.network.presets import build
 from sonoseg.training.augmentation import apply, draw
 from sonoseg.training.batches import Pictures, seed_for
@@ -33,7 +32,7 @@ from sonoseg.training.processes import lost_another
 from sonoseg.training.recipe import OptimiserOptions, Recipe
 from sonoseg.training.run import Run
 from sonoseg.training.score import Score
-from sonoseg.training.start import start_from_imagenet
+from sonoseg.training.start import start_network
 
 Report = Callable[[int, int, int, dict[str, Any] | None], None]
 
@@ -77,9 +76,7 @@ class Trainer:
         self.device = self.accelerator.device
         set_seed(recipe.seed)
         network = build(recipe.network)
-        if recipe.start == "imagenet":
-            assert isinstance(network, AttentionUNet)  # a peer has no encoder whose weights there are
-            start_from_imagenet(network)
+        start_network(network, recipe)
         network = network.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         if self.accelerator.num_processes > 1:
             if self.device.type == "cuda":  # torch's own is the quicker one, and for CUDA only

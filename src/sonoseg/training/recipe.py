@@ -111,7 +111,11 @@ class Recipe(_Section):
 
     name: str
     network: NetworkOptions
-    start: Literal["random", "imagenet"] = Field("random", description="where the encoder's weights begin")
+    start: str = Field(
+        "random",
+        description="where weights begin: random; imagenet, the encoder's; shipped, all of the model in the "
+        "package; or all of the model in a folder",
+    )
     data: DataOptions = DataOptions()
     batch: Annotated[int, Field(ge=1)] = Field(8, description="pictures a step, over all processes")
     epochs: Annotated[int, Field(ge=1)] = 20

@@ -1,4 +1,4 @@
-"""Weights that an encoder starts from: ImageNet's, of EfficientNet-Lite."""
+"""Weights that training starts from: ImageNet's for an encoder, or all of another model's."""
 
 from __future__ import annotations
 
@@ -7,12 +7,16 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import torch
+from safetensors.torch import load_file
+from torch import nn
 
-from sonoseg.errors import TrainingError, first_line
+from sonoseg.errors import ModelError, TrainingError, first_line
 from sonoseg.model.card import TrainingSet
+from sonoseg.model.model import Model
 from sonoseg.network.attention_unet import AttentionUNet
 from sonoseg.network.efficientnet import InvertedBlock
 from sonoseg.network.stages import EncoderKind
+from sonoseg.training.recipe import Recipe
 
 IMAGENET = TrainingSet(
     name="imagenet",
@@ -41,6 +45,59 @@ _PARTS = {
     "project": ("_project_conv", "_bn2"),
 }
 _NORM = ("weight", "bias", "running_mean", "running_var")
+
+
+def check_start(recipe: Recipe) -> list[TrainingSet]:
+    """The sets behind the weights that a recipe starts from, for the card; nothing is changed.
+
+    Raises TrainingError where the weights are not there, or are of another network.
+    """
+    if recipe.start == "random":
+        return []
+    if recipe.start == "imagenet":
+        weights_file(recipe.network.encoder)
+        return [IMAGENET]
+    model = _model(recipe.start)
+    wanted = recipe.network.model_dump(mode="json")
+    for key, value in model.card.network.items():
+        if wanted.get(key, value) != value:
+            raise TrainingError(
+                f"the network's '{key}' is {wanted[key]!r}, and {value!r} in the model to start from",
+                where=model.folder,
+                remedy="Take that model's own network, or another start",
+            )
+    return [one.model_copy(update={"images": 0, "start": True}) for one in model.card.data]
+
+
+def start_network(network: nn.Module, recipe: Recipe) -> None:
+    """Copy the weights that the recipe starts from into its network, in place. Raises TrainingError."""
+    if recipe.start == "random":
+        return
+    if recipe.start == "imagenet":
+        assert isinstance(network, AttentionUNet)  # a peer has no encoder whose weights there are
+        start_from_imagenet(network)
+        return
+    path = _model(recipe.start).weights_path
+    try:
+        network.load_state_dict(load_file(path))
+    except Exception as error:  # safetensors' and torch's own
+        raise TrainingError(
+            f"the weights do not fit the network ({first_line(error)[:300]})",
+            where=path,
+            remedy="Copy the model's folder again, or take its own network",
+        ) from error
+
+
+def _model(start: str) -> Model:
+    """The model that a recipe starts from."""
+    try:
+        return Model.load(None if start == "shipped" else start)
+    except ModelError as error:
+        raise TrainingError(
+            f"'{start}' is no start ({error.found})",
+            where="start",
+            remedy="Give random, imagenet, shipped, or the folder of a model or of a training run",
+        ) from error
 
 
 def weights_file(kind: EncoderKind) -> Path:

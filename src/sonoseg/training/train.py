@@ -22,7 +22,7 @@ from sonoseg.training.export import export_model
 from sonoseg.training.loop import Progress, Report, Trainer, no_gpu
 from sonoseg.training.recipe import Recipe, load_recipe
 from sonoseg.training.run import Run
-from sonoseg.training.start import IMAGENET, weights_file
+from sonoseg.training.start import check_start
 from sonoseg.training.storing import to_store
 
 
@@ -44,8 +44,7 @@ def train(
     """
     run = Run(out)
     split.check(prepared)
-    if recipe.start == "imagenet":
-        weights_file(recipe.network.encoder)  # before anything is written: the same command works later
+    before = check_start(recipe)  # before anything is written: the same command works later
     parts = split.part(fold)
     if recipe.batch < processes.count():
         raise UsageError(
@@ -89,7 +88,7 @@ def train(
     trainer.accelerator.wait_for_everyone()
     if trainer.accelerator.is_main_process:
         draw_curves(run, progress)
-        model = _finish(run, recipe, prepared, parts, progress, network, threshold, dice)
+        model = _finish(run, recipe, prepared, parts, before, progress, network, threshold, dice)
     trainer.accelerator.wait_for_everyone()
     return model if trainer.accelerator.is_main_process else Model.load(run.model)
 
@@ -149,6 +148,7 @@ def _finish(
     recipe: Recipe,
     prepared: PreparedSet,
     parts: Parts,
+    before: list[TrainingSet],
     progress: Progress,
     network: AttentionUNet | PeerNetwork,
     threshold: float,
@@ -166,8 +166,7 @@ def _finish(
         )
         for source in prepared.sources
     ]
-    if recipe.start == "imagenet":
-        data.append(IMAGENET)
+    data += [one for one in before if one.name not in {own.name for own in data}]
     seconds = sum(entry["seconds"] for entry in progress.history)
     training = {
         "recipe": recipe.model_dump(mode="json"),
