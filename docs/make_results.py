@@ -27,6 +27,7 @@ from typing import Any
 import pandas as pd
 
 from sonoseg.evaluation.compare import compare
+from sonoseg.evaluation.detection import summarise_detection
 from sonoseg.evaluation.study import Study, read_rows
 from sonoseg.files import atomic_write_text
 from sonoseg.model.card import Result
@@ -71,6 +72,8 @@ MEASURES: tuple[tuple[str, Kind, tuple[str, ...]], ...] = (
     ("Dice, images with marks drawn on", "score", ("strata", "marks", "yes", "dice")),
     ("Dice, images without marks", "score", ("strata", "marks", "no", "dice")),
     ("normals with a false alarm", "share", ("normals", "false_alarm")),
+    ("normals told from lesion images by the peak, AUROC", "score", ("detection", "auroc")),
+    ("normals flagged where 90 % of lesion images are", "share", ("detection", "flagged_normals", "0.9")),
     ("ECE, foreground", "score", ("calibration", "foreground", "ece")),
     ("ECE, boundary band", "score", ("calibration", "band", "ece")),
     ("correlation of doubt and Dice (-1 is best)", "score", ("doubt", "spearman")),
@@ -94,7 +97,7 @@ def cell(value: dict[str, Any] | None, kind: Kind) -> str:
 
 def table(names: list[str]) -> str:
     """A Markdown table with a column a study, and the commands that made them."""
-    studies = {name: json.loads((STUDIES / f"{name}.json").read_text("utf-8")) for name in names}
+    studies = {name: summary_of(name) for name in names}
     lines = [f"| | {' | '.join(names)} |", "|---|" + "---|" * len(names)]
     for title, kind, keys in MEASURES:
         figures = [figure(study, keys) for study in studies.values()]
@@ -108,9 +111,17 @@ def table(names: list[str]) -> str:
     return "\n".join(lines) + "\n"
 
 
+def summary_of(name: str) -> dict[str, Any]:
+    """A kept study's summary; of before there was such an entry, `detection` is made from its rows."""
+    summary: dict[str, Any] = json.loads((STUDIES / f"{name}.json").read_text("utf-8"))
+    if "detection" not in summary:
+        summary["detection"] = summarise_detection(read_rows(STUDIES / f"{name}.csv"))
+    return summary
+
+
 def kept(name: str) -> Study:
     """A study as it is kept, its rows and its summary, without curves."""
-    summary = json.loads((STUDIES / f"{name}.json").read_text("utf-8"))
+    summary = summary_of(name)
     return Study(read_rows(STUDIES / f"{name}.csv"), summary, pd.DataFrame(), pd.DataFrame())
 
 
@@ -187,7 +198,7 @@ def ship(run: Path, names: list[str]) -> None:
     model = Model.load(run)
     results = [one for one in model.card.results if one.on == "validation"]
     for name in names:
-        study = json.loads((STUDIES / f"{name}.json").read_text("utf-8"))
+        study = summary_of(name)
         if study["model"]["sha256"] != model.card.sha256["model.onnx"]:
             sys.exit(f"{name} is a study of another model")
         for title, _, keys in MEASURES:

@@ -19,6 +19,7 @@ from sonoseg.errors import ShapeError
 
 Floats = NDArray[np.float64]
 Statistic = Callable[[Floats], Floats]
+Json = dict[str, Any]
 
 _CHUNK = 4_000_000  # cells of a chunk of resampling weights: 32 MB
 
@@ -164,6 +165,47 @@ def resampled(
     known, place = np.unique(np.asarray(groups), return_inverse=True)
     for weights in _weights(known.size, resamples, seed, max(known.size, place.size)):
         yield weights[:, place]
+
+
+def weighted_interval(
+    figure: Any,
+    groups: Sequence[Any] | NDArray[Any],
+    *,
+    resamples: int = 2000,
+    level: float = 0.95,
+    seed: int = 0,
+) -> Json:
+    """A figure of all images that is no sum, with its interval, as `Interval.as_dict` has it.
+
+    figure: figure() gives (1,), figure(weights) for weights (R, N) as of `resampled` (R,).
+    """
+    value = float(figure()[0])
+    low, high = weighted_bounds(
+        lambda weights: figure(weights)[:, None], groups, resamples=resamples, level=level, seed=seed
+    )
+    names = np.asarray(groups)
+    return Interval(value, float(low[0]), float(high[0]), names.size, int(np.unique(names).size)).as_dict()
+
+
+def weighted_bounds(
+    figures: Any,
+    groups: Sequence[Any] | NDArray[Any],
+    *,
+    resamples: int = 2000,
+    level: float = 0.95,
+    seed: int = 0,
+) -> tuple[Floats, Floats]:
+    """Percentiles over resamples of figures(weights (R, N)) -> (R, M), NaN with fewer than two groups."""
+    names, tail = np.asarray(groups), (1 - level) / 2
+    if np.unique(names).size < 2:
+        empty = np.full(figures(np.ones((1, names.size))).shape[1], np.nan)
+        return empty, empty.copy()
+    drawn = np.concatenate([figures(weights) for weights in resampled(names, resamples=resamples, seed=seed)])
+    low, high = np.full(drawn.shape[1], np.nan), np.full(drawn.shape[1], np.nan)
+    known = ~np.isnan(drawn).all(axis=0)
+    if known.any():
+        low[known], high[known] = np.nanquantile(drawn[:, known], [tail, 1 - tail], axis=0)
+    return low, high
 
 
 def at_the_ends(one: Interval, level: float = 0.95) -> Interval:

@@ -15,7 +15,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from sonoseg.errors import ShapeError
-from sonoseg.evaluation.bootstrap import Floats, Interval, resampled
+from sonoseg.evaluation.bootstrap import Floats, Interval, weighted_bounds, weighted_interval
 from sonoseg.evaluation.policy import POLICY, Policy
 
 SHARES: Final[Floats] = np.round(np.arange(0, 0.951, 0.01), 2)
@@ -106,7 +106,9 @@ def risk_coverage_table(rows: pd.DataFrame, policy: Policy = POLICY) -> pd.DataF
     dice, doubt, groups = _of_lesions(rows)
     if not dice.size:
         return pd.DataFrame({name: [] for name in COLUMNS}, dtype=np.float64)
-    low, high = _bounds(lambda weights: curve(dice, doubt, SHARES, weights), groups, policy)
+    low, high = weighted_bounds(
+        lambda weights: curve(dice, doubt, SHARES, weights), groups, **_options(policy)
+    )
     values = (SHARES, curve(dice, doubt), low, high, curve(dice, -dice), np.full(SHARES.size, dice.mean()))
     return pd.DataFrame(dict(zip(COLUMNS, values, strict=True)))
 
@@ -130,7 +132,7 @@ def summarise_doubt(rows: pd.DataFrame, policy: Policy = POLICY) -> Json:
             return np.asarray(np.where(best > 1e-12, reached / best, np.nan))
 
     def of_lesions(figure: Any) -> Json:
-        return _interval(figure, groups, policy) if dice.size else _nothing()
+        return weighted_interval(figure, groups, **_options(policy)) if dice.size else _nothing()
 
     normals = rows[(rows["kind"] == "normal") & rows["uncertainty"].notna()]
     alarm, score = normals["false_alarm"].to_numpy() > 0, normals["uncertainty"].to_numpy(np.float64)
@@ -142,8 +144,10 @@ def summarise_doubt(rows: pd.DataFrame, policy: Policy = POLICY) -> Json:
         "aurc_random": of_lesions(lambda weights=None: 1 - _flat(curve(dice, doubt, np.zeros(1), weights))),
         "gain": of_lesions(gain),
         "dice_left": {f"{share:g}": one for share, one in zip((0.0, *NAMED), left, strict=True)},
-        "false_alarm_auroc": _interval(
-            lambda weights=None: auroc(alarm, score, weights), normals["group"].to_numpy(), policy
+        "false_alarm_auroc": weighted_interval(
+            lambda weights=None: auroc(alarm, score, weights),
+            normals["group"].to_numpy(),
+            **_options(policy),
         )
         if len(normals)
         else _nothing(),
@@ -156,7 +160,9 @@ def _left(dice: Floats, doubt: Floats, groups: NDArray[Any], policy: Policy) -> 
     if not dice.size:
         return [_nothing() for _ in shares]
     means = curve(dice, doubt, shares)
-    low, high = _bounds(lambda weights: curve(dice, doubt, shares, weights), groups, policy)
+    low, high = weighted_bounds(
+        lambda weights: curve(dice, doubt, shares, weights), groups, **_options(policy)
+    )
     n_groups = int(np.unique(groups).size)
     counts = [round(dice.size * (1 - share)) for share in shares.tolist()]
     return [
@@ -165,28 +171,8 @@ def _left(dice: Floats, doubt: Floats, groups: NDArray[Any], policy: Policy) -> 
     ]
 
 
-def _interval(figure: Any, groups: NDArray[Any], policy: Policy) -> Json:
-    """A figure of all images with its interval; figure() gives (1,), figure(weights) (R,)."""
-    value = float(figure()[0])
-    low, high = _bounds(lambda weights: figure(weights)[:, None], groups, policy)
-    n_groups = int(np.unique(groups).size)
-    return Interval(value, float(low[0]), float(high[0]), len(groups), n_groups).as_dict()
-
-
-def _bounds(figures: Any, groups: NDArray[Any], policy: Policy) -> tuple[Floats, Floats]:
-    """Percentiles over resamples of figures(weights (R, N)) -> (R, M), NaN with fewer than two groups."""
-    tail = (1 - policy.level) / 2
-    if np.unique(groups).size < 2:
-        empty = np.full(figures(np.ones((1, len(groups)))).shape[1], np.nan)
-        return empty, empty.copy()
-    drawn = np.concatenate(
-        [figures(weights) for weights in resampled(groups, resamples=policy.resamples, seed=policy.seed)]
-    )
-    low, high = np.full(drawn.shape[1], np.nan), np.full(drawn.shape[1], np.nan)
-    known = ~np.isnan(drawn).all(axis=0)
-    if known.any():
-        low[known], high[known] = np.nanquantile(drawn[:, known], [tail, 1 - tail], axis=0)
-    return low, high
+def _options(policy: Policy) -> Any:
+    return {"resamples": policy.resamples, "level": policy.level, "seed": policy.seed}
 
 
 def _of_lesions(rows: pd.DataFrame) -> tuple[Floats, Floats, NDArray[Any]]:

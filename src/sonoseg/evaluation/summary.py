@@ -11,6 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from sonoseg.evaluation.bootstrap import Interval, at_the_ends, bootstrap, bootstrap_means, bootstrap_ratio
+from sonoseg.evaluation.detection import summarise_detection
 from sonoseg.evaluation.policy import Policy
 from sonoseg.evaluation.rows import REGIONS, Measured
 from sonoseg.evaluation.strata import STRATA, levels_of
@@ -57,6 +58,7 @@ def summarise(rows: pd.DataFrame, measured: Sequence[Measured], curve: pd.DataFr
         "pooled": _pooled(rows[lesion], policy),
         "lesions": _lesions(rows, measured, curve, policy),
         "normals": means_of(rows[normal], OF_NORMALS, policy),
+        "detection": summarise_detection(rows, policy),
         "calibration": _calibration(rows, measured, policy),
         "strata": _strata(rows[lesion], policy),
     }

@@ -58,6 +58,16 @@ def results_table(summary: Mapping[str, Any]) -> str:
     )
 
 
+def _detection(detection: Mapping[str, Any] | None) -> list[tuple[str, Figure, Kind]]:
+    if detection is None:
+        return []
+    flagged: list[tuple[str, Figure, Kind]] = [
+        (f"Flagged where {float(share):.0%} of the lesion images are, by their peaks", one, "share")
+        for share, one in detection["flagged_normals"].items()
+    ]
+    return [("Told from lesion images by the peak (AUROC)", detection["auroc"], "score"), *flagged]
+
+
 def _results(summary: Mapping[str, Any]) -> list[tuple[str, list[tuple[str, Figure, Kind]]]]:
     per, pooled, normals = summary["per_image"], summary["pooled"], summary["normals"]
     lesions, calibration, policy = summary["lesions"], summary["calibration"], summary["policy"]
@@ -107,6 +117,7 @@ def _results(summary: Mapping[str, Any]) -> list[tuple[str, list[tuple[str, Figu
                 ("The same before post-processing", normals["raw_false_alarm"], "share"),
                 ("False positives per normal", lesions["false_positives_per_normal"], "rate"),
                 ("Predicted area", normals["predicted_area_share"], "share"),
+                *_detection(summary.get("detection")),  # studies of before have none
             ],
         ),
         (
