@@ -73,3 +73,23 @@ def test_deep_supervision_weighs_and_sums_to_one(batch: tuple[torch.Tensor, torc
     small = torch.nn.functional.avg_pool2d(target, 2)
     both = picture_losses(Outputs(logit, [side], []), target, options)
     torch.testing.assert_close(both, (bce(logit, target) + 0.5 * bce(side, small)) / 1.5)
+
+
+def test_pictures_without_a_lesion_weigh_as_asked(batch: tuple[torch.Tensor, torch.Tensor]) -> None:
+    logit, target = batch
+    target = target.clone()
+    target[1:3] = 0
+    whole = picture_losses(Outputs(logit, [logit], []), target, LossOptions())
+    for weight in (0.0, 0.2):
+        weighed = picture_losses(Outputs(logit, [logit], []), target, LossOptions(normals=weight))
+        torch.testing.assert_close(weighed, whole * torch.tensor([1, weight, weight, 1]))
+
+
+def test_the_presence_head_hears_of_normals_whatever_the_mask_does() -> None:
+    empty, presence = torch.zeros(2, 1, 8, 8), torch.zeros(2, requires_grad=True)
+    options = LossOptions(normals=0, presence=0.25)
+    loss = picture_losses(Outputs(empty, [], [], presence), empty, options)
+    torch.testing.assert_close(loss, torch.full((2,), 0.25 * float(torch.log(torch.tensor(2.0)))))
+    loss.sum().backward()
+    assert presence.grad is not None
+    assert bool((presence.grad > 0).all())

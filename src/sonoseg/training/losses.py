@@ -48,8 +48,9 @@ def picture_losses(outputs: Outputs, target: Tensor, options: LossOptions) -> Te
     """The loss of each picture, (N,): of the output, and of the coarser ones under deep supervision.
 
     target: float (N, 1, H, W), 0 or 1. The coarser outputs are judged against the target averaged down to
-    their size, each weighing `options.sides` times the one before; the weights add up to one. A presence head
-    is judged by whether the picture holds a lesion, on top.
+    their size, each weighing `options.sides` times the one before; the weights add up to one. All of them
+    weigh `options.normals` where there is no lesion. A presence head is judged by whether the picture holds a
+    lesion, on top.
     """
     one = LOSSES[options.kind]
     total, weight, weights = one(outputs.logit.float(), target), 1.0, 1.0
@@ -59,9 +60,9 @@ def picture_losses(outputs: Outputs, target: Tensor, options: LossOptions) -> Te
         total = total + weight * one(
             side.float(), F.adaptive_avg_pool2d(target, (side.shape[2], side.shape[3]))
         )
-    total = total / weights
+    there = target.amax((1, 2, 3))
+    total = total / weights * (there + options.normals * (1 - there))
     if outputs.presence is not None:
-        there = target.amax((1, 2, 3))
         heard = F.binary_cross_entropy_with_logits(outputs.presence.float(), there, reduction="none")
         total = total + options.presence * heard
     return total

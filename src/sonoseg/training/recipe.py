@@ -62,6 +62,11 @@ class LossOptions(_Section):
     sides: Annotated[float, Field(ge=0)] = Field(
         0.5, description="deep supervision: each coarser output weighs so much less than the one before"
     )
+    normals: Annotated[float, Field(ge=0)] = Field(
+        1.0,
+        description="weight of the mask's loss on pictures without a lesion; 0 leaves those to the presence "
+        "head",
+    )
     presence: Annotated[float, Field(ge=0)] = Field(
         0.25, description="weight of the presence head's own cross-entropy, where the network has one"
     )
