@@ -7,11 +7,12 @@ from typing import Annotated
 
 import typer
 
-from sonoseg.cli import adjust, calibrate, precisions
+from sonoseg.cli import adjust, calibrate, precisions, presence
 from sonoseg.cli.common import need, out, print_json
 from sonoseg.errors import OutputError, UsageError
 
-app = typer.Typer(help="Networks and models: list, show, card, calibrate, adjust, precisions.")
+app = typer.Typer(help="Networks and models: list, show, card, presence, calibrate, adjust, precisions.")
+app.command("presence")(presence.presence)
 app.command("precisions")(precisions.precisions)
 app.command("calibrate")(calibrate.calibrate)
 app.command("adjust")(adjust.adjust)

@@ -92,10 +92,13 @@ def cover(
 def implant(
     pixels: NDArray[np.uint8], mask: NDArray[np.uint8], another: Another, random: np.random.Generator
 ) -> None:
-    """Set in the lesions of another picture, smaller by a drawn factor, in place.
+    """Set the lesions of another picture into one without any, smaller by a drawn factor, in place.
 
-    pixels, mask: uint8 (S, S). Nothing happens where the drawn picture has no lesion, or no place is free.
+    pixels, mask: uint8 (S, S). A picture with lesions stays as it is: more beside them would teach that
+    lesions come in pairs. So does any where the drawn picture has no lesion, or no place is free.
     """
+    if mask.any():
+        return
     source, lesions = another(random)
     factor = SMALLEST ** random.random()
     side = max(16, round(factor * len(source)))

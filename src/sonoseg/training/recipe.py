@@ -98,7 +98,7 @@ class AugmentationOptions(_Section):
     cover: Share = Field(
         0.0, description="chance of a graft of healthy tissue: over all lesions, or as often beside them"
     )
-    implant: Share = Field(0.0, description="chance that another picture's lesions are set in")
+    implant: Share = Field(0.0, description="chance that a normal gets another picture's lesions")
     crop: Share = Field(0.0, description="chance of black outside a window that keeps the lesions whole")
     erase: Share = Field(
         0.0, description="chance of black outside a window of the same shapes without a lesion: a normal"

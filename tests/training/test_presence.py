@@ -1,0 +1,119 @@
+"""The presence head decides at a level: chosen by lesion pictures, and nothing but its last layer changes."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from safetensors.torch import load_file, save_file
+
+from sonoseg.datasets.prepared import PreparedSet
+from sonoseg.datasets.splits import Split
+from sonoseg.errors import ModelError, OutputError, UsageError
+from sonoseg.inference.predictor import Predictor
+from sonoseg.model.model import WEIGHTS, Model
+from sonoseg.samples import frames
+from sonoseg.training.presence import STEEPNESS, Decision, choose_level, decide_presence, presence_logits
+
+logits = st.lists(st.integers(-40, 40).map(lambda n: n / 8), min_size=1, max_size=60)
+
+
+@given(logits, logits, st.floats(0.5, 1.0))
+def test_the_level_is_the_highest_that_enough_reach(
+    lesion: list[float], normal: list[float], keep: float
+) -> None:
+    heard = np.array([*lesion, *normal], dtype=np.float32)
+    there = np.array([True] * len(lesion) + [False] * len(normal))
+    found = choose_level(heard, there, keep)
+    level = np.log(found.level / (1 - found.level))
+    reached = np.array(lesion) >= level - 1e-4
+    assert reached.mean() >= keep - 1e-9
+    higher = [x for x in lesion if x > level + 1e-4]
+    assert len(higher) / len(lesion) < keep or not higher
+    assert found.normals_above == pytest.approx(np.mean(np.array(normal) >= level - 1e-4))
+    assert (found.lesions, found.normals) == (len(lesion), len(normal))
+
+
+def test_without_normals_nothing_is_said_of_them_and_without_lesions_nothing_is_chosen() -> None:
+    heard = np.array([0.5, 2.0], dtype=np.float32)
+    assert choose_level(heard, np.array([True, True]), 0.9).normals_above is None
+    with pytest.raises(UsageError, match="no picture has a lesion"):
+        choose_level(heard, np.array([False, False]), 0.9)
+
+
+@pytest.fixture(scope="module")
+def decided(tmp_path_factory: pytest.TempPathFactory) -> Model:
+    """The model in the package, with a level that every picture is far above."""
+    folder = tmp_path_factory.mktemp("decided") / "model"
+    return decide_presence(Model.load(), Decision(1e-9, 1.0, 1, 0, None), folder)
+
+
+def test_only_the_heads_last_layer_changes(decided: Model) -> None:
+    before, after = load_file(Model.load().weights_path), load_file(decided.weights_path)
+    changed = {name for name in before if not np.array_equal(before[name], after[name])}
+    assert changed == {"presence.judge.weight", "presence.judge.bias"}
+    weight = before["presence.judge.weight"].float() * STEEPNESS
+    np.testing.assert_allclose(after["presence.judge.weight"].float(), weight, rtol=1e-3)
+    bias = (float(before["presence.judge.bias"]) + np.log(1e9)) * STEEPNESS
+    assert float(after["presence.judge.bias"]) == pytest.approx(bias, rel=1e-3)
+
+
+def test_the_card_says_so_and_figures_of_before_are_gone(decided: Model) -> None:
+    old, new = Model.load().card, decided.card
+    assert new.training["presence"]["steepness"] == STEEPNESS
+    assert (new.results, new.temperature) == ([], 1.0)
+    assert (new.name, new.data, new.postprocessing) == (old.name, old.data, old.postprocessing)
+
+
+def test_below_the_level_nothing_is_drawn_above_it_nothing_is_held_back(
+    decided: Model, tmp_path: Path
+) -> None:
+    closed = decide_presence(Model.load(), Decision(1 - 1e-9, 1.0, 1, 0, None), tmp_path / "closed")
+    cold = Model(Model.load().folder, Model.load().card.model_copy(update={"temperature": 1.0}))
+    for frame in frames()[:2]:
+        as_trained, free, shut = (
+            Predictor(model, runtime="onnx", precision="fp32").predict(frame).probability
+            for model in (cold, decided, closed)
+        )
+        assert shut.max() < 1e-3
+        assert (free >= as_trained - 1e-3).all()
+
+
+def test_a_network_without_the_head_is_refused(tmp_path: Path) -> None:
+    card = Model.load().card
+    headless = Model(tmp_path, card.model_copy(update={"network": {**card.network, "presence": False}}))
+    stored = load_file(Model.load().weights_path)
+    save_file({name: one for name, one in stored.items() if "presence" not in name}, tmp_path / WEIGHTS)
+    with pytest.raises(ModelError, match="has no presence head"):
+        decide_presence(headless, Decision(0.5, 0.98, 1, 0, None), tmp_path / "no")
+    save_file(dict(list(stored.items())[:9]), tmp_path / WEIGHTS)
+    with pytest.raises(ModelError, match="do not fit its network"):
+        decide_presence(headless, Decision(0.5, 0.98, 1, 0, None), tmp_path / "no")
+
+
+def test_what_is_there_is_not_replaced(decided: Model) -> None:
+    with pytest.raises(OutputError, match="a model is here already"):
+        decide_presence(Model.load(), Decision(0.5, 0.98, 1, 0, None), decided.folder)
+
+
+def test_the_command(phantom_set: Path, phantom_split: Path, tmp_path: Path) -> None:
+    from typer.testing import CliRunner
+
+    from sonoseg.cli.main import app
+
+    words = ["model", "presence", "--data", phantom_set, "--split", phantom_split, "--out", tmp_path / "m"]
+    done = CliRunner().invoke(app, [*map(str, words), "--keep", "0.9", "--json"])
+    assert done.exit_code == 0, done.output
+    said = json.loads(done.stdout)
+    assert said["keep"] == 0.9
+    prepared, split = PreparedSet.open(phantom_set), Split.load(phantom_split)
+    heard, lesion = presence_logits(Model.load(), prepared, split.part().validation)
+    assert said["lesions"] == lesion.sum()
+    above = 1 / (1 + np.exp(-heard[lesion].astype(np.float64))) >= said["level"] - 1e-6
+    assert above.mean() >= 0.9
+    again = CliRunner().invoke(app, [*map(str, words), "--overwrite"])
+    assert "validation pictures with a lesion" in again.output
