@@ -23,19 +23,25 @@ logits = st.lists(st.integers(-40, 40).map(lambda n: n / 8), min_size=1, max_siz
 
 
 @given(logits, logits, st.floats(0.5, 1.0))
-def test_the_level_is_the_highest_that_enough_reach(
+def test_enough_reach_the_level_and_no_more_than_need_be(
     lesion: list[float], normal: list[float], keep: float
 ) -> None:
     heard = np.array([*lesion, *normal], dtype=np.float32)
     there = np.array([True] * len(lesion) + [False] * len(normal))
     found = choose_level(heard, there, keep)
     level = np.log(found.level / (1 - found.level))
-    reached = np.array(lesion) >= level - 1e-4
-    assert reached.mean() >= keep - 1e-9
-    higher = [x for x in lesion if x > level + 1e-4]
-    assert len(higher) / len(lesion) < keep or not higher
+    assert np.mean(np.array(lesion) >= level - 1e-4) >= keep - 1e-9
+    # None more than need be, but those as sure as the last that has to.
+    last = sorted(lesion, reverse=True)[max(1, int(np.ceil(keep * len(lesion) - 1e-9))) - 1]
+    assert all(one >= last for one in lesion if one > level + 1e-4)
     assert found.normals_above == pytest.approx(np.mean(np.array(normal) >= level - 1e-4))
     assert (found.lesions, found.normals) == (len(lesion), len(normal))
+
+
+def test_no_picture_stands_at_the_border() -> None:
+    heard = np.array([-2.0, 1.0, 4.0, 5.0], dtype=np.float32)
+    found = choose_level(heard, np.ones(4, dtype=bool), 0.75)
+    assert np.log(found.level / (1 - found.level)) == pytest.approx(-0.5)
 
 
 def test_without_normals_nothing_is_said_of_them_and_without_lesions_nothing_is_chosen() -> None:

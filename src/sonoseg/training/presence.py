@@ -58,14 +58,17 @@ class Decision:
 
 
 def choose_level(logits: NDArray[np.float32], lesion: NDArray[np.bool_], keep: float) -> Decision:
-    """The highest level that `keep` of the pictures with a lesion reach.
+    """A level that `keep` of the pictures with a lesion reach, and as few more as can be.
 
+    Halfway, in logits, between the last that has to and the next below it, so that no picture stands at the
+    border, where an engine's last digits would decide; at the last one where there is none below.
     logits: (N,), the head's. lesion: bool (N,). keep: above 0, up to 1. Raises UsageError without a lesion.
     """
     own, normal = np.sort(logits[lesion])[::-1], logits[~lesion]
     if not own.size:
         raise UsageError("no picture has a lesion", remedy="Give a part of the set that has some")
-    level = float(own[max(1, int(np.ceil(keep * own.size - 1e-9))) - 1])
+    last = max(1, int(np.ceil(keep * own.size - 1e-9)))
+    level = float((own[last - 1] + own[min(last, own.size - 1)]) / 2)
     above = float((normal >= level).mean()) if normal.size else None
     return Decision(float(1 / (1 + np.exp(-level))), keep, own.size, normal.size, above)
 
