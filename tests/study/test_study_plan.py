@@ -157,7 +157,10 @@ def test_what_changed_is_said(tmp_path: Path, text: str, said: str) -> None:
     assert said in changed
 
 
-@pytest.mark.parametrize("path", sorted((DOCS / "studies").glob("*.yaml")), ids=lambda path: path.stem)
+PLANS = [path for path in (DOCS / "studies").glob("*.yaml") if "\nvariants:" in path.read_text("utf-8")]
+
+
+@pytest.mark.parametrize("path", sorted(PLANS), ids=lambda path: path.stem)
 def test_every_plan_of_the_documents_makes_recipes_and_keeps_the_data(path: Path) -> None:
     plan = load_plan(path)
     recipes = recipes_of(plan, path)
@@ -165,8 +168,14 @@ def test_every_plan_of_the_documents_makes_recipes_and_keeps_the_data(path: Path
     first, *others = recipes.values()
     for other in others:
         assert other != first
-        assert (other.data, other.epochs, other.batch) == (first.data, first.epochs, first.batch)
-        assert (other.loss, other.augmentation) == (first.loss, first.augmentation)
+        assert (other.data.size, other.epochs, other.batch) == (first.data.size, first.epochs, first.batch)
+        assert other.optimiser == first.optimiser or "imagenet" in (first.start, other.start)
+        if not path.stem.startswith("normals-"):  # which asks what is made of the normals
+            assert (other.data, other.loss, other.augmentation) == (
+                first.data,
+                first.loss,
+                first.augmentation,
+            )
 
 
 def test_the_plan_that_the_documents_show_is_one() -> None:
@@ -174,7 +183,7 @@ def test_the_plan_that_the_documents_show_is_one() -> None:
     plan = load_plan(path)
     recipes = recipes_of(plan, path)
     assert (plan.seeds, list(plan.variants)) == ([0, 1, 2], ["gates", "none"])
-    assert recipes["gates"] == load_recipe("sonoseg", ["epochs=8", "data.size=192"])
+    assert recipes["gates"] == load_recipe(DOCS / "studies" / "third.yaml", ["epochs=8", "data.size=192"])
     differing = {
         key for key, value in recipes["gates"].network if value != getattr(recipes["none"].network, key)
     }

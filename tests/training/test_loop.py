@@ -436,10 +436,10 @@ def test_a_run_from_imagenet_says_so_on_its_card(
     given: tuple[PreparedSet, Split], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """How weights are copied is tested beside start.py: here that it is asked for, kept, and told."""
-    module = importlib.import_module("sonoseg.training.train")
+    module = importlib.import_module("sonoseg.training.start")
     monkeypatch.setattr(module, "weights_file", lambda kind: tmp_path)  # the package may be absent
     started: list[torch.nn.Module] = []
-    monkeypatch.setattr(loop, "start_from_imagenet", started.append)
+    monkeypatch.setattr(module, "start_from_imagenet", started.append)
     model = train(thin(), *given, tmp_path / "run")
     (network,) = started
     assert isinstance(network, AttentionUNet)
@@ -484,7 +484,11 @@ def test_a_run_from_random_weights_names_no_start(
         return real(trainer, recipe)
 
     monkeypatch.setattr(module, "choose_threshold", watching)
-    monkeypatch.setattr(loop, "start_from_imagenet", lambda network: pytest.fail("nobody asked"))
+    monkeypatch.setattr(
+        importlib.import_module("sonoseg.training.start"),
+        "start_from_imagenet",
+        lambda network: pytest.fail("nobody asked"),
+    )
     model = train(tiny("store=float16", "epochs=1"), *given, tmp_path / "run")
     assert not any(one.start for one in model.card.data)
     (measured,) = seen

@@ -26,11 +26,16 @@ class PresenceHead(nn.Module):
         return judged[:, 0]
 
 
+LARGEST = 30.0
+"""Logits beyond this, either way, count as this: 1e-13 of probability. Runtimes write the logarithm of a sum
+of exponentials out, and float32 ends at exp(88): strange pictures gave numbers that were none."""
+
+
 def both(first: Tensor, second: Tensor) -> Tensor:
     """The logit of two things holding at once: of sigmoid(first) x sigmoid(second).
 
     1 / ((1 + exp(-a)) (1 + exp(-b))) has the odds 1 : exp(-a) + exp(-b) + exp(-a - b), so its logit is minus
     the logarithm of that sum. Shapes broadcast.
     """
-    first, second = first.float(), second.float()
+    first, second = (one.float().clamp(-LARGEST, LARGEST) for one in (first, second))
     return -torch.logaddexp(torch.logaddexp(-first, -second), -first - second)
