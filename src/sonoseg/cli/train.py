@@ -46,6 +46,7 @@ def train(
     from sonoseg.datasets.splits import Split
     from sonoseg.errors import UsageError
     from sonoseg.training import processes
+    from sonoseg.training.precision import imitated
     from sonoseg.training.recipe import load_recipe
     from sonoseg.training.train import resume_run
     from sonoseg.training.train import train as run
@@ -69,8 +70,9 @@ def train(
             note = processes.one_alone_by_mistake()
             if processes.count() > 1:
                 note = f"{processes.count()} processes share each batch of {plan.batch}"
-            if note:
-                err.print(note, soft_wrap=True)
+            for line in (note, imitated(plan.precision, device.value)):
+                if line:
+                    err.print(line, soft_wrap=True)
         with _Bar(plan.epochs) as bar:
             model = run(
                 plan,

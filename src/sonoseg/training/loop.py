@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from accelerate import Accelerator
+from accelerate import Accelerator, PartialState
 from accelerate.state import AcceleratorState
 from accelerate.utils import broadcast, set_seed
 from torch import Tensor, nn
@@ -28,6 +28,7 @@ from sonoseg.training.checkpoint import load_checkpoint, save_checkpoint
 from sonoseg.training.dress import dresser
 from sonoseg.training.joint_norm import count_pictures, join_norms
 from sonoseg.training.losses import picture_losses
+from sonoseg.training.precision import computed
 from sonoseg.training.processes import lost_another
 from sonoseg.training.recipe import OptimiserOptions, Recipe
 from sonoseg.training.run import Run
@@ -69,10 +70,12 @@ class Trainer:
     ) -> None:
         self.recipe, self.train_pictures, self.validation_pictures, self.run = recipe, train, validation, run
         self.report = report or (lambda *_: None)
-        mixed = "bf16" if recipe.precision == "bf16" else "no"
+        cpu = device == "cpu" or no_gpu(device)
+        self.precision = computed(recipe.precision, PartialState(cpu=cpu).device)
         # Accelerate keeps its settings for the process; a second run in it may want others.
         AcceleratorState._reset_state()
-        self.accelerator = Accelerator(mixed_precision=mixed, cpu=device == "cpu" or no_gpu(device))
+        mixed = "bf16" if self.precision == "bf16" else "no"
+        self.accelerator = Accelerator(mixed_precision=mixed, cpu=cpu)
         self.device = self.accelerator.device
         set_seed(recipe.seed)
         network = build(recipe.network)

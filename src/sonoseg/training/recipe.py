@@ -127,7 +127,9 @@ class Recipe(_Section):
     loss: LossOptions = LossOptions()
     optimiser: OptimiserOptions = OptimiserOptions()
     augmentation: AugmentationOptions = AugmentationOptions()
-    precision: Literal["fp32", "bf16"] = "bf16"
+    precision: Literal["auto", "fp32", "bf16"] = Field(
+        "auto", description="what is computed in; auto is bf16 where the device has it, else fp32"
+    )
     seed: Annotated[int, Field(ge=0)] = 0
     checkpoint_minutes: Annotated[float, Field(gt=0)] = Field(
         5.0, description="also saved at each epoch's end"

@@ -88,7 +88,9 @@ def train(
     trainer.accelerator.wait_for_everyone()
     if trainer.accelerator.is_main_process:
         draw_curves(run, progress)
-        model = _finish(run, recipe, prepared, parts, before, progress, network, threshold, dice)
+        model = _finish(
+            run, recipe, prepared, parts, before, progress, network, threshold, dice, trainer.precision
+        )
     trainer.accelerator.wait_for_everyone()
     return model if trainer.accelerator.is_main_process else Model.load(run.model)
 
@@ -153,6 +155,7 @@ def _finish(
     network: AttentionUNet | PeerNetwork,
     threshold: float,
     dice: float,
+    precision: str,
 ) -> Model:
     lesions = int((prepared.table.loc[parts.validation, "lesion_area_px"] > 0).sum())
     sets = prepared.table.loc[parts.train, "set"].value_counts()
@@ -172,6 +175,7 @@ def _finish(
         "recipe": recipe.model_dump(mode="json"),
         "best_epoch": progress.best_epoch,
         "hours": round(seconds / 3600, 3),
+        "precision": precision,
         "split_sha256": sha256_file(run.split),
         "fingerprint": prepared.fingerprint,
         **{key: run.given()[key] for key in ("fold", "parts", "versions", "git")},

@@ -1,0 +1,108 @@
+"""What a run computes in: bfloat16 only where the device has it, the same in all processes, and said."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from sonoseg.datasets.prepared import PreparedSet
+from sonoseg.datasets.splits import Split
+from sonoseg.training import precision, processes
+from sonoseg.training.precision import computed, has_bf16, imitated
+from sonoseg.training.recipe import load_recipe, recipe_names
+from sonoseg.training.train import train
+
+CPU = torch.device("cpu")
+TINY = ["data.size=64", "batch=8", "epochs=1", "network.widths=[4,8,12,16]"]
+
+
+@pytest.fixture
+def processor(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    def of(**found: Any) -> None:
+        monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: found, raising=False)
+
+    return of
+
+
+@pytest.mark.parametrize("name", ["avx512_bf16", "amx_bf16", "bf16", "sve_bf16"])
+def test_a_processor_with_bfloat16(processor: Callable[..., None], name: str) -> None:
+    processor(architecture="any", **{name: True})
+    assert has_bf16(CPU)
+    assert computed("auto", CPU) == "bf16"
+
+
+@pytest.mark.parametrize(
+    "found", [{}, {"avx2": True, "avx512_bf16": False}, {"avx512_f": True, "amx_int8": True}]
+)
+def test_a_processor_without(processor: Callable[..., None], found: dict[str, bool]) -> None:
+    processor(**found)
+    assert not has_bf16(CPU)
+    assert computed("auto", CPU) == "fp32"
+
+
+def test_a_torch_that_cannot_say(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(torch.cpu, "get_capabilities", raising=False)
+    assert computed("auto", CPU) == "fp32"
+
+
+@pytest.mark.parametrize("own", [True, False])
+def test_a_gpu_is_asked_for_its_own(monkeypatch: pytest.MonkeyPatch, own: bool) -> None:
+    asked = []
+
+    def supported(including_emulation: bool = True) -> bool:
+        asked.append(including_emulation)
+        return own
+
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", supported)
+    assert has_bf16(torch.device("cuda")) is own
+    assert asked == [False]
+
+
+def test_what_is_named_is_taken(processor: Callable[..., None]) -> None:
+    processor()
+    assert computed("bf16", CPU) == "bf16"
+    processor(avx512_bf16=True)
+    assert computed("fp32", CPU) == "fp32"
+
+
+def test_one_process_without_decides_for_all(
+    processor: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    processor(avx512_bf16=True)
+    monkeypatch.setattr(processes, "count", lambda: 2)
+    monkeypatch.setattr(precision, "gather", lambda own: torch.cat([own, torch.tensor([0])]))
+    assert computed("auto", CPU) == "fp32"
+    monkeypatch.setattr(precision, "gather", lambda own: torch.cat([own, own]))
+    assert computed("auto", CPU) == "bf16"
+
+
+def test_imitation_is_said(processor: Callable[..., None]) -> None:
+    processor()
+    assert "imitates" in (imitated("bf16", "cpu") or "")
+    assert imitated("auto", "cpu") is None
+    assert imitated("fp32", "cpu") is None
+    processor(amx_bf16=True)
+    assert imitated("bf16", "cpu") is None
+
+
+def test_packaged_recipes_leave_it_to_the_device() -> None:
+    assert {load_recipe(name, []).precision for name in recipe_names()} == {"auto"}
+
+
+@pytest.mark.parametrize("has", [True, False])
+def test_the_card_says_what_was_computed_in(
+    processor: Callable[..., None],
+    phantom_set: Path,
+    phantom_split: Path,
+    tmp_path: Path,
+    has: bool,
+) -> None:
+    processor(avx512_bf16=has)
+    recipe = load_recipe("quick", TINY)
+    model = train(recipe, PreparedSet.open(phantom_set), Split.load(phantom_split), tmp_path / "run")
+    assert model.card.training["precision"] == ("bf16" if has else "fp32")
+    assert model.card.training["recipe"]["precision"] == "auto"
