@@ -113,6 +113,24 @@ def test_what_is_there_is_not_replaced(decided: Model) -> None:
         decide_presence(Model.load(), Decision(0.5, 0.98, 1, 0, None), decided.folder)
 
 
+def test_the_command_looks_at_the_folder_first(
+    phantom_set: Path, phantom_split: Path, tmp_path: Path
+) -> None:
+    from typer.testing import CliRunner
+
+    from sonoseg.cli.main import app
+
+    words = ["model", "presence", "--data", str(phantom_set), "--split", str(phantom_split)]
+    plain = tmp_path / "plain"
+    plain.write_text("mine")
+    for to, said in ((plain, "this is a file"), (Model.load().folder, "a model is here already")):
+        # A model that is not there would be met next.
+        done = CliRunner().invoke(app, [*words, "--out", str(to), str(tmp_path / "no-model")])
+        assert isinstance(done.exception, OutputError), done.output
+        assert said in str(done.exception)
+    assert plain.read_text() == "mine"
+
+
 def test_the_command(phantom_set: Path, phantom_split: Path, tmp_path: Path) -> None:
     from typer.testing import CliRunner
 

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from sonoseg.cli.common import out, print_json
+from sonoseg.cli.model_options import ModelFolder, NewFolder, Overwrite
 from sonoseg.errors import UsageError
 
 
 def adjust(
-    to: Annotated[Path, typer.Option("--out", "-o", help="The folder to write the new model to.")],
-    model: Annotated[
-        Path | None, typer.Argument(help="A model folder or training run; the shipped model by default.")
-    ] = None,
+    to: NewFolder,
+    model: ModelFolder = None,
     threshold: Annotated[
         float | None,
         typer.Option(
@@ -42,9 +40,7 @@ def adjust(
     ] = None,
     fill_holes: Annotated[bool | None, typer.Option(help="Fill holes in a lesion.")] = None,
     keep_largest: Annotated[bool | None, typer.Option(help="Keep the largest lesion alone.")] = None,
-    overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace a model that is there, be it this one.")
-    ] = False,
+    overwrite: Overwrite = False,
     as_json: Annotated[bool, typer.Option("--json", help="Write what the card says now as JSON.")] = False,
 ) -> None:
     """Change a model's threshold or post-processing, and leave its network as it is.

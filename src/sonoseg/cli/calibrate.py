@@ -8,7 +8,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from sonoseg.cli.common import need, out, print_json, progress
-from sonoseg.errors import OutputError
+from sonoseg.cli.model_options import (
+    ModelFolder,
+    NewFolder,
+    Overwrite,
+    PreparedFolder,
+    SplitFile,
+    ValidationFold,
+)
 
 if TYPE_CHECKING:
     from sonoseg.evaluation.calibrate import Calibrated
@@ -16,19 +23,15 @@ if TYPE_CHECKING:
 
 
 def calibrate(
-    data: Annotated[Path, typer.Option("--data", help="The prepared set.")],
-    split: Annotated[Path, typer.Option("--split", help="The split file made for it.")],
-    to: Annotated[Path, typer.Option("--out", "-o", help="The folder to write the new model to.")],
-    model: Annotated[
-        Path | None, typer.Argument(help="A model folder or training run; the shipped model by default.")
-    ] = None,
-    fold: Annotated[int, typer.Option(min=0, help="The fold whose validation part is used.")] = 0,
+    data: PreparedFolder,
+    split: SplitFile,
+    to: NewFolder,
+    model: ModelFolder = None,
+    fold: ValidationFold = 0,
     keep_masks: Annotated[
         bool, typer.Option("--keep-masks", help="Move the threshold so that no mask changes.")
     ] = False,
-    overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace a model that is there, be it this one.")
-    ] = False,
+    overwrite: Overwrite = False,
     as_json: Annotated[bool, typer.Option("--json", help="Write what was found as JSON.")] = False,
 ) -> None:
     """Make probabilities mean what they say: fit a temperature on validation images.
@@ -42,14 +45,9 @@ def calibrate(
     from sonoseg.evaluation.calibrate import calibrate as fit
     from sonoseg.evaluation.scope import choose_ids
     from sonoseg.inference.predictor import Predictor
-    from sonoseg.model.model import CARD, Model
+    from sonoseg.model.model import Model, check_target
 
-    if to.exists() and not to.is_dir():
-        raise OutputError("this is a file, not a folder", where=to, remedy="Choose another --out")
-    if (to / CARD).exists() and not overwrite:
-        raise OutputError(
-            "a model is here already", where=to, remedy="Replace it with --overwrite, or choose another --out"
-        )
+    check_target(to, overwrite)
     prepared = PreparedSet.open(data)
     ids = choose_ids(prepared, Split.load(split), fold, "validation")
     # In full precision, on the runtime that every installation has: what is fitted does not depend on more.

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from sonoseg.cli.common import err, need, out, print_json, progress
+from sonoseg.cli.model_options import ModelFolder, PreparedFolder, SplitFile
 
 if TYPE_CHECKING:
     from sonoseg.evaluation.precisions import Loss
@@ -16,11 +17,9 @@ if TYPE_CHECKING:
 
 
 def precisions(
-    data: Annotated[Path, typer.Option("--data", help="The prepared set.")],
-    split: Annotated[Path, typer.Option("--split", help="The split file made for it.")],
-    model: Annotated[
-        Path | None, typer.Argument(help="A model folder or training run; the shipped model by default.")
-    ] = None,
+    data: PreparedFolder,
+    split: SplitFile,
+    model: ModelFolder = None,
     fold: Annotated[int, typer.Option(min=0, help="The fold of the split.")] = 0,
     sets: Annotated[
         list[str] | None, typer.Option("--set", help="Only the images of this set, of a joined one.")

@@ -2,29 +2,32 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from sonoseg.cli.common import need, out, print_json
+from sonoseg.cli.common import need, out, print_json, progress
+from sonoseg.cli.model_options import (
+    ModelFolder,
+    NewFolder,
+    Overwrite,
+    PreparedFolder,
+    SplitFile,
+    ValidationFold,
+)
 
 
 def presence(
-    data: Annotated[Path, typer.Option("--data", help="The prepared set.")],
-    split: Annotated[Path, typer.Option("--split", help="The split file made for it.")],
-    to: Annotated[Path, typer.Option("--out", "-o", help="The folder to write the new model to.")],
-    model: Annotated[
-        Path | None, typer.Argument(help="A model folder or training run; the shipped model by default.")
-    ] = None,
+    data: PreparedFolder,
+    split: SplitFile,
+    to: NewFolder,
+    model: ModelFolder = None,
     keep: Annotated[
         float,
         typer.Option(min=0.5, max=1.0, help="Share of the validation pictures with a lesion that must pass."),
     ] = 0.98,
-    fold: Annotated[int, typer.Option(min=0, help="The fold whose validation part is used.")] = 0,
-    overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace a model that is there, be it this one.")
-    ] = False,
+    fold: ValidationFold = 0,
+    overwrite: Overwrite = False,
     as_json: Annotated[bool, typer.Option("--json", help="Write what was found as JSON.")] = False,
 ) -> None:
     """Let the presence head decide: below a level a picture stays empty, above it nothing is held back.
@@ -36,12 +39,13 @@ def presence(
     from sonoseg.datasets.prepared import PreparedSet
     from sonoseg.datasets.splits import Split
     from sonoseg.evaluation.scope import choose_ids
-    from sonoseg.model.model import Model
+    from sonoseg.model.model import Model, check_target
     from sonoseg.training.presence import choose_level, decide_presence, presence_logits
 
+    check_target(to, overwrite)
     prepared, loaded = PreparedSet.open(data), Model.load(model)
     ids = choose_ids(prepared, Split.load(split), fold, "validation")
-    logits, lesion = presence_logits(loaded, prepared, ids)
+    logits, lesion = presence_logits(loaded, prepared, ids, progress)
     decision = choose_level(logits, lesion, keep)
     decide_presence(loaded, decision, to, overwrite=overwrite)
     if as_json:

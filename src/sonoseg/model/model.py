@@ -15,6 +15,16 @@ from sonoseg.model.card import ModelCard
 CARD, ONNX, INT8, WEIGHTS = "card.json", "model.onnx", "model.int8.onnx", "weights.safetensors"
 
 
+def check_target(to: Path, overwrite: bool) -> None:
+    """See, before any work is done, that a model may be written to the folder. Raises OutputError."""
+    if to.exists() and not to.is_dir():
+        raise OutputError("this is a file, not a folder", where=to, remedy="Choose another --out")
+    if (to / CARD).exists() and not overwrite:
+        raise OutputError(
+            "a model is here already", where=to, remedy="Replace it with --overwrite, or choose another --out"
+        )
+
+
 @dataclass(frozen=True)
 class Model:
     """A folder of card.json, model.onnx and weights.safetensors, its card read and its hashes checked.
@@ -61,14 +71,7 @@ class Model:
         nothing can be written.
         """
         to = Path(to)
-        if to.exists() and not to.is_dir():
-            raise OutputError("this is a file, not a folder", where=to, remedy="Choose another --out")
-        if (to / CARD).exists() and not overwrite:
-            raise OutputError(
-                "a model is here already",
-                where=to,
-                remedy="Replace it with --overwrite, or choose another --out",
-            )
+        check_target(to, overwrite)
         there = [name for name in (ONNX, INT8, WEIGHTS) if (self.folder / name).is_file()]
         for name in dict.fromkeys((*self.card.sha256, *there)):
             if not (to / name).exists() or not (to / name).samefile(self.folder / name):

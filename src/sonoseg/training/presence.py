@@ -12,6 +12,7 @@ head's last layer changes, so every file format and runtime takes the model as i
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -22,8 +23,8 @@ from numpy.typing import NDArray
 from safetensors.torch import load_file
 
 from sonoseg.datasets.prepared import PreparedSet
-from sonoseg.errors import ModelError, OutputError, UsageError, first_line
-from sonoseg.model.model import CARD, Model
+from sonoseg.errors import ModelError, UsageError, first_line
+from sonoseg.model.model import Model, check_target
 from sonoseg.network.attention_unet import AttentionUNet
 from sonoseg.network.options import NetworkOptions
 from sonoseg.network.presence import PresenceHead
@@ -31,6 +32,8 @@ from sonoseg.network.presets import build
 from sonoseg.training.batches import Pictures
 from sonoseg.training.export import export_model
 from sonoseg.training.recipe import Recipe
+
+Track = Callable[[Iterable[int], str, int | None], Iterable[int]]
 
 STEEPNESS: Final = 4.0
 """The head's logit is multiplied by this: odds of e times the level's decide clearly, and the order of
@@ -74,18 +77,20 @@ def choose_level(logits: NDArray[np.float32], lesion: NDArray[np.bool_], keep: f
 
 
 def presence_logits(
-    model: Model, prepared: PreparedSet, ids: list[str]
+    model: Model, prepared: PreparedSet, ids: list[str], track: Track | None = None
 ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
     """The presence head's logits (N,) of some pictures of a prepared set, and whether each has a lesion.
 
-    Raises ModelError where the network has no such head, DatasetError.
+    track: passes the batches through under a progress bar. Raises ModelError where the network has no
+    such head, DatasetError.
     """
     network, recipe = _network(model)
     pictures = Pictures.of(prepared, ids, recipe.data, "validation")
     heard: list[torch.Tensor] = []
     there: list[torch.Tensor] = []
+    starts = range(0, len(pictures), 16)
     with torch.inference_mode():
-        for first in range(0, len(pictures), 16):
+        for first in track(starts, "presence", len(starts)) if track else starts:
             pairs = pictures.take(np.arange(first, min(first + 16, len(pictures))))
             images = ((pairs[:, :1] - recipe.data.mean) / recipe.data.std).expand(
                 -1, recipe.network.channels, -1, -1
@@ -103,10 +108,7 @@ def decide_presence(model: Model, decision: Decision, to: Path, *, overwrite: bo
     Figures of before are left out, and the temperature is 1 again: calibrate and measure the new model.
     Raises ModelError, OutputError.
     """
-    if (to / CARD).exists() and not overwrite:
-        raise OutputError(
-            "a model is here already", where=to, remedy="Replace it with --overwrite, or choose another --out"
-        )
+    check_target(to, overwrite)
     network, recipe = _network(model)
     assert network.presence is not None
     judge = network.presence.judge
