@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy.ndimage import binary_dilation, gaussian_filter, label
@@ -107,13 +107,15 @@ def test_a_normal_takes_a_graft_and_stays_one() -> None:
 
 
 @given(BOXES, SEEDS)
+@example((0, 1, 3, 2), 5349)  # two pixels made one, half of it tissue
 def test_an_implant_is_in_picture_and_mask(other: tuple[int, int, int, int], seed: int) -> None:
     pixels, mask = scene(None)
     before = pixels.copy()
     implant(pixels, mask, lender(other), np.random.default_rng(seed))
     assert np.array_equal(pixels[~near(mask)], before[~near(mask)])
     if mask.any():
-        assert pixels[mask > 0].mean() < TISSUE - 40
+        # A place counts as lesion from half its area on: those at the border are half tissue.
+        assert pixels[mask > 0].mean() < (TISSUE + LESION) / 2 + 30
 
 
 @given(BOXES, SEEDS)

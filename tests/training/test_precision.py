@@ -11,8 +11,9 @@ import torch
 
 from sonoseg.datasets.prepared import PreparedSet
 from sonoseg.datasets.splits import Split
+from sonoseg.network.bfloat16 import has_bf16
 from sonoseg.training import precision, processes
-from sonoseg.training.precision import computed, has_bf16, imitated
+from sonoseg.training.precision import computed, imitated
 from sonoseg.training.recipe import load_recipe, recipe_names
 from sonoseg.training.train import train
 
@@ -44,9 +45,12 @@ def test_a_processor_without(processor: Callable[..., None], found: dict[str, bo
     assert computed("auto", CPU) == "fp32"
 
 
-def test_a_torch_that_cannot_say(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("has", [True, False])
+def test_an_older_torch(monkeypatch: pytest.MonkeyPatch, has: bool) -> None:
     monkeypatch.delattr(torch.cpu, "get_capabilities", raising=False)
-    assert computed("auto", CPU) == "fp32"
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: has, raising=False)
+    monkeypatch.delattr(torch.cpu, "_is_amx_tile_supported", raising=False)
+    assert has_bf16(CPU) is has
 
 
 @pytest.mark.parametrize("own", [True, False])

@@ -101,6 +101,9 @@ def _write_card(model: Model, losses: list[Loss], on: str, command: str) -> None
     ]
     # Read again: measuring takes minutes, and the card may have been written to meanwhile.
     card = ModelCard.read(model.folder / CARD)
+    # What this machine cannot run was measured on another, of the same files.
+    measured = {(one.runtime, one.precision) for one in losses}
+    entries += [one for one in card.precisions if (one.runtime, one.precision) not in measured]
     card.model_copy(update={"precisions": entries}).write(model.folder / CARD)
 
 

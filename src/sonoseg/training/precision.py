@@ -7,25 +7,10 @@ from typing import Literal
 import torch
 from accelerate.utils import gather
 
+from sonoseg.network.bfloat16 import has_bf16
 from sonoseg.training import processes
 
 Computed = Literal["fp32", "bf16"]
-
-
-def has_bf16(device: torch.device) -> bool:
-    """Whether the device has instructions for bfloat16, and does not merely imitate them.
-
-    Imitation is correct and slow: on a processor with AVX2 alone, torch 2.13 takes many times as long for a
-    step in bfloat16 as in float32.
-    """
-    if device.type == "cuda":
-        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
-    if device.type != "cpu":
-        return False
-    # Newer than the oldest torch that serves; without it float32 is always right.
-    look = getattr(torch.cpu, "get_capabilities", None)
-    found = look() if look else {}
-    return any(found.get(name, False) for name in ("avx512_bf16", "amx_bf16", "bf16", "sve_bf16"))
 
 
 def computed(wanted: Literal["auto", "fp32", "bf16"], device: torch.device) -> Computed:

@@ -18,7 +18,8 @@ from sonoseg.model.model import Model
 class TorchRuntime:
     """The network built from the card's options, with the model's weights.safetensors, on a GPU where one is.
 
-    Raises MissingExtra without torch, ModelError where options or weights do not fit, Unsupported for int8.
+    Raises MissingExtra without torch, ModelError where options or weights do not fit, Unsupported for int8,
+    and for bf16 where the device has none.
     """
 
     engine: Engine = "torch"
@@ -32,7 +33,11 @@ class TorchRuntime:
         except ImportError as error:
             raise missing_extra(error.name or "torch", "train") from error
         from sonoseg.network import NetworkOptions, build
+        from sonoseg.network.bfloat16 import has_bf16
 
+        self._device = "cuda" if torch.cuda.is_available() else "cpu"
+        if precision == "bf16" and not has_bf16(torch.device(self._device)):
+            raise Unsupported(f"this {'GPU' if self._device == 'cuda' else 'processor'} has no bfloat16")
         path = model.weights_path
         try:
             network = build(NetworkOptions.model_validate(model.card.network))
@@ -46,7 +51,6 @@ class TorchRuntime:
         if threads is not None:
             torch.set_num_threads(threads)
         self._torch: Any = torch
-        self._device = "cuda" if torch.cuda.is_available() else "cpu"
         self.precision: Precision = precision
         self._type = torch.bfloat16 if precision == "bf16" else torch.float32
         placed: Any = network.eval().to(self._device, self._type)
