@@ -1,8 +1,6 @@
-"""Writes a network as a model folder, for the speed of its runtimes alone.
+"""Writes the seed network as a model folder, in float32 and int8, for the speed of its runtimes alone.
 
-    python infer_model.py FOLDER [SIZE [PRESET]]
-
-The seed network by default, then in int8 too; another preset in float32 alone.
+    python infer_model.py FOLDER [SIZE]
 
 Its weights are drawn at random and its batch norms have drawn statistics: speed depends on neither. What int8
 costs of a trained network is measured elsewhere (sonoseg model precisions).
@@ -20,7 +18,6 @@ from sonoseg.files import sha256_file
 from sonoseg.model.card import ModelCard
 from sonoseg.model.model import CARD, INT8, Model
 from sonoseg.network import build
-from sonoseg.network.presets import options_for
 from sonoseg.training.export import export_model
 from sonoseg.training.quantise import write_int8
 from sonoseg.training.recipe import load_recipe
@@ -30,18 +27,14 @@ from train_keras import discs
 def main() -> None:
     """Write the folder."""
     folder, size = Path(sys.argv[1]), int(sys.argv[2]) if len(sys.argv) > 2 else 256
-    preset = sys.argv[3] if len(sys.argv) > 3 else "seed"
-    recipe = load_recipe("seed", [f"data.size={size}"])
-    recipe = recipe.model_copy(update={"network": options_for(preset)})
     torch.manual_seed(0)
-    network = build(recipe.network).eval()
+    network = build("seed").eval()
     for module in network.modules():
         if isinstance(module, torch.nn.BatchNorm2d):
             module.running_mean.normal_(0, 0.1)
             module.running_var.uniform_(0.5, 1.5)
+    recipe = load_recipe("seed", [f"data.size={size}"])
     model = export_model(network, recipe, folder, threshold=0.5, data=[], training={}, results=[])
-    if preset != "seed":
-        return
     pixels, _ = discs(size, 8, np.random.default_rng(0))
     write_int8(model, pixels, folder / INT8)
     card = ModelCard.read(folder / CARD)

@@ -21,7 +21,6 @@ from table_inference import (
     folder_throughput,
     inference_speed,
     layer_profile,
-    peer_latency,
     precision_loss,
     process_start,
 )
@@ -36,7 +35,6 @@ PAGES = (
     DOCS / "runtimes.md",
     DOCS / "server.md",
     DOCS / "archive.md",
-    DOCS / "results" / "peers.md",
     DOCS / "results" / "reading.md",
     DOCS / "results" / "pacs.md",
 )
@@ -153,7 +151,6 @@ TABLES: dict[str, Callable[[Result], str]] = {
     "process_start": process_start,
     "folder_throughput": folder_throughput,
     "layer_profile": layer_profile,
-    "peer_latency": peer_latency,
     "precision_loss": precision_loss,
     "server_load": server_load,
     "reading_time": reading_time,

@@ -46,23 +46,6 @@ def inference_speed(result: Result) -> str:
     return f"{table(head, rows)}\n\n{words}"
 
 
-def peer_latency(result: Result) -> str:
-    """Milliseconds a picture of each network, and how often ours fits into it."""
-    rows = [
-        (
-            "the model that ships" if row["network"] == "shipped" else f"`{row['network']}`",
-            row["precision"],
-            f"{row['parameters'] / 1e6:.2f} M",
-            f"{row['macs'] / 1e9:.2f}",
-            shown(row["ms"], 1),
-            shown(row["ratio"], 2),
-        )
-        for row in result["rows"]
-    ]
-    head = ("Network", "precision", "parameters", "GMAC", "ms a picture", "it / `sonoseg` in fp32")
-    return f"{table(head, rows)}\n\nPictures of {result['size']} pixels a side, one at a time."
-
-
 def process_start(result: Result) -> str:
     """Seconds of a whole process, by the clock and of the processor, and the ratio to Keras."""
     rows = []
