@@ -21,7 +21,9 @@ def echo(port: int, **more: Any) -> None:
 
 
 def test_titles_that_orthanc_does_not_know(orthanc: Any) -> None:
-    with pytest.raises(ArchiveError, match="Called AE title not recognised"):
+    # Orthanc closes the connection behind its answer: on a busy machine the close is seen before the reason.
+    told = "Called AE title not recognised|takes the connection but not the association.*its AE title"
+    with pytest.raises(ArchiveError, match=told):
         echo(orthanc.port, ae="ANOTHER")
     echo(orthanc.port, ae="ORTHANC")
     stranger = open_archive(
