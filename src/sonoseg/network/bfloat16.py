@@ -16,7 +16,7 @@ def has_bf16(device: torch.device) -> bool:
     if device.type != "cpu":
         return False
     look = getattr(torch.cpu, "get_capabilities", None)
-    if look is None:  # torch before 2.10 knows of x86 alone
+    if look is None:  # an older torch, which knows of x86 alone
         asked = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
         return any(getattr(torch.cpu, name, bool)() for name in asked)
     found = look()

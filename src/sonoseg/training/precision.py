@@ -32,4 +32,4 @@ def imitated(wanted: Literal["auto", "fp32", "bf16"], device: str) -> str | None
     if wanted != "bf16" or has_bf16(here):
         return None
     name = "this processor" if here.type == "cpu" else "this GPU"
-    return f"{name} has no bfloat16 and imitates it, many times slower: precision=auto takes fp32 here"
+    return f"{name} has no bfloat16 and imitates it, many times slower: --set precision=auto takes fp32"
