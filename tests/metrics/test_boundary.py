@@ -150,6 +150,15 @@ def test_distances_scale_with_the_spacing(
         assert distances.diagonal == pytest.approx(factor * pixels.diagonal)
 
 
+@given(st.integers(1, 50), st.floats(0.01, 20.0), st.sampled_from([1.0, 0.5, math.sqrt(2.0)]))
+def test_a_percentile_on_a_step_is_the_step_whatever_the_unit(
+    twenties: int, factor: float, length: float
+) -> None:
+    n = 20 * twenties
+    parts = boundary.Directed(np.arange(1.0, n + 1), np.full(n, length * factor))
+    assert boundary._weighted_percentile(parts, 95.0) == 19 * twenties
+
+
 def test_a_miss_scales_too() -> None:
     missed = surface_distances(box((30, 40), 3, 3, 5, 5), np.zeros((30, 40), dtype=bool)).scaled(0.1)
     assert missed.hausdorff() == pytest.approx(5.0)

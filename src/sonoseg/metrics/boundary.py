@@ -240,6 +240,10 @@ def _by_transform(source: Mask, target: Mask, spacing: tuple[float, float]) -> F
     return np.asarray(distance_transform_edt(~target, sampling=spacing)[source], dtype=np.float64)
 
 
+ROUNDING = 1e-9
+"""Share of a boundary's length that sums of its parts may be wrong by, and more than they are."""
+
+
 def _interpolated_percentile(directed: Directed, percentile: float) -> float:
     return float(np.percentile(directed.distances, percentile))
 
@@ -248,5 +252,6 @@ def _weighted_percentile(directed: Directed, percentile: float) -> float:
     order = np.argsort(directed.distances, kind="stable")
     distances, weights = directed.distances[order], directed.weights[order]
     share = weights.cumsum() / weights.sum()
-    place = int(np.searchsorted(share, percentile / 100.0))
+    # Where the percentile falls on a step, rounding must not choose the side: another unit would take another.
+    place = int(np.searchsorted(share, percentile / 100.0 - ROUNDING))
     return float(distances[min(place, distances.size - 1)])
