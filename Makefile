@@ -10,7 +10,7 @@ demo: $(VENV)/core.stamp
 	@$(BIN)/sonoseg demo --out demo
 
 test: $(VENV)/dev.stamp lint
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 4 --dist loadfile -m "not long" --cov --cov-report=term
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 4 --dist loadfile --no-loadscope-reorder -m "not long" --cov --cov-report=term
 
 long: $(VENV)/dev.stamp
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile -m long

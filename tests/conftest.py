@@ -16,6 +16,17 @@ from hypothesis import settings
 settings.register_profile("sonoseg", deadline=None)
 settings.load_profile("sonoseg")
 
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files with slow tests come first.
+
+    Files are handed out whole, by xdist's own rule the most tests first: the slow ones, of few tests, would
+    come last, with some processes at work and the others waiting.
+    """
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: item.path not in slow)
+
+
 REAL_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 
 

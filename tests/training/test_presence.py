@@ -19,6 +19,8 @@ from sonoseg.inference.predictor import Predictor
 from sonoseg.model.model import WEIGHTS, Model
 from sonoseg.training.presence import STEEPNESS, Decision, choose_level, decide_presence, presence_logits
 
+pytestmark = pytest.mark.slow
+
 logits = st.lists(st.integers(-40, 40).map(lambda n: n / 8), min_size=1, max_size=60)
 
 
