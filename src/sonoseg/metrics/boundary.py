@@ -252,6 +252,6 @@ def _weighted_percentile(directed: Directed, percentile: float) -> float:
     order = np.argsort(directed.distances, kind="stable")
     distances, weights = directed.distances[order], directed.weights[order]
     share = weights.cumsum() / weights.sum()
-    # Where the percentile falls on a step, rounding must not choose the side: another unit would take another.
+    # Where the percentile falls on a step, rounding must not choose the side: another unit takes another.
     place = int(np.searchsorted(share, percentile / 100.0 - ROUNDING))
     return float(distances[min(place, distances.size - 1)])
