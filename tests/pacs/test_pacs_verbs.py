@@ -73,8 +73,8 @@ def test_the_whole_way(run: Run, orthanc: Any, folder: Path, tmp_path: Path, way
 def test_by_c_move(run: Run, orthanc: Any, folder: Path, tmp_path: Path) -> None:
     orthanc.put(folder / "a0.dcm")
     words = ("fetch", "-a", orthanc.dimse, "--patient", "P-a", "--out", tmp_path / "out")
-    code, out, _ = run(*words, "--move-port", orthanc.move_port)
-    assert (code, out) == (0, "1 fetched, 0 were there already, 0 failed\n")
+    code, out, said = run(*words, "--move-port", orthanc.move_port)
+    assert (code, out) == (0, "1 fetched, 0 were there already, 0 failed\n"), said
 
 
 def test_more_than_the_limit_is_said(run: Run, orthanc: Any, folder: Path) -> None:

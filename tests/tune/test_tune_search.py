@@ -6,6 +6,8 @@ import json
 import os
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,7 +15,9 @@ from typing import Any
 import pytest
 
 from sonoseg.errors import OutputError, PlanError
-from sonoseg.tune.search import Search
+from sonoseg.files import atomic_write_text
+from sonoseg.locks import locked
+from sonoseg.tune.search import LOCK, Search
 
 WritePlan = Callable[..., Path]
 
@@ -194,6 +198,28 @@ trainer = Pretend(stop=stop)
 Search({plan!r}, {out!r}).carry_out(trainer)
 print(len(trainer.ran))
 """
+
+
+@pytest.mark.skipif(os.name != "posix", reason="locks of files")
+def test_a_search_that_another_begins_this_moment_is_one(write_plan: WritePlan, tmp_path: Path) -> None:
+    """Its plan is still being written beside the lock: what is there is no stranger's."""
+    plan, out = write_plan(), tmp_path / "out"
+    half = out / ".plan.yaml.half"
+
+    def write() -> None:
+        time.sleep(0.3)
+        atomic_write_text(out / "plan.yaml", begun.plan.yaml())
+        half.unlink()
+
+    begun = Search(plan, out)
+    with locked(out / LOCK, "busy", "wait"):
+        half.write_text("name:")
+        other = threading.Thread(target=lambda: found.append(Search(plan, out)))
+        found: list[Search] = []
+        other.start()
+        write()
+    other.join(60)
+    assert len(found) == 1
 
 
 @pytest.mark.skipif(os.name != "posix", reason="SIGKILL and locks of files")

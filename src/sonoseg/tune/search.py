@@ -215,13 +215,18 @@ class Search:
                 "this is a file, not a folder", where=self.folder, remedy="Choose another --out"
             )
         stored = self.folder / PLAN
-        if not stored.exists():
-            if self.folder.exists() and any(path.name != LOCK for path in self.folder.iterdir()):
+        if self.folder.exists() and any(path.name != LOCK for path in self.folder.iterdir()):
+            if not stored.exists() and (self.folder / LOCK).exists():
+                # Another process that begins holds the lock while it writes the plan: look again after that.
+                with locked(self.folder / LOCK, *BUSY, patience=60.0):
+                    pass
+            if not stored.exists():
                 raise OutputError(
                     f"the folder is not empty, and holds no search ({PLAN} is missing)",
                     where=self.folder,
                     remedy="Choose another --out",
                 )
+        if not stored.exists():
             return
         changed = what_changed(load_plan(stored), self.plan)
         if changed:
