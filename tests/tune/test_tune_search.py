@@ -204,6 +204,7 @@ print(len(trainer.ran))
 def test_a_search_that_another_begins_this_moment_is_one(write_plan: WritePlan, tmp_path: Path) -> None:
     """Its plan is still being written beside the lock: what is there is no stranger's."""
     plan, out = write_plan(), tmp_path / "out"
+    found: list[Search] = []
     half = out / ".plan.yaml.half"
 
     def write() -> None:
@@ -215,7 +216,6 @@ def test_a_search_that_another_begins_this_moment_is_one(write_plan: WritePlan, 
     with locked(out / LOCK, "busy", "wait"):
         half.write_text("name:")
         other = threading.Thread(target=lambda: found.append(Search(plan, out)))
-        found: list[Search] = []
         other.start()
         write()
     other.join(60)
