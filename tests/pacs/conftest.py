@@ -148,9 +148,11 @@ class Orthanc:
         return to
 
     def clear(self) -> None:
-        """Remove all it has."""
+        """Remove all it has, and forget whom it was told of: a title known twice is moved to at either port."""
         for patient in self.rest("/patients"):
             self.rest(f"/patients/{patient}", "DELETE")
+        for name in set(self.rest("/modalities")) - {"sonoseg"}:
+            self.rest(f"/modalities/{name}", "DELETE")
 
     def know(self, name: str, ae: str, port: int, **more: Any) -> None:
         """Let it know another application entity on loopback, as a target of its C-STORE."""
