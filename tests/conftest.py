@@ -201,6 +201,20 @@ def phantom_split(phantom_set: Path, tmp_path_factory: pytest.TempPathFactory) -
     return path
 
 
+@pytest.fixture
+def no_onnx() -> Iterator[None]:
+    """For tests of weights and cards: trainings end without their seconds of writing ONNX, tested elsewhere."""
+
+    def unwritten(network: Any, path: Path, size: int) -> list[str]:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(f"no ONNX of {size} pixels".encode())
+        return [f"attention_{k + 1}" for k in range(len(network.gates))]
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr("sonoseg.training.export.write_onnx", unwritten)
+        yield
+
+
 @pytest.fixture(scope="session")
 def phantom_run(phantom_set: Path, phantom_split: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A tiny network trained on it for two epochs: a run folder with a Model."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -170,3 +171,16 @@ def test_a_run_of_somebody_elses_in_a_place_of_ours_is_refused(
     run.description.write_text(json.dumps(run.given() | {"fold": 3}))
     with pytest.raises(OutputError, match="another prepared set, split or fold"):
         StudyFolder(plan, out)
+
+
+@pytest.mark.parametrize("place", ["runs/a/fold0-seed0", "studies/test/a/fold0-seed0"])
+def test_a_file_in_a_place_of_ours_is_refused(
+    write_plan: Callable[..., Path], tmp_path: Path, inside: Callable[..., object], place: str
+) -> None:
+    out, plan = tmp_path / "out", write_plan(seeds=[0], variants={"a": {}})
+    carry_out(StudyFolder(plan, out), executor=inside())  # type: ignore[arg-type]
+    shutil.rmtree(out / place)
+    (out / place).write_text("mine")
+    with pytest.raises(OutputError, match="a file stands where a folder of the study belongs"):
+        StudyFolder(plan, out)
+    assert (out / place).read_text() == "mine"

@@ -91,6 +91,7 @@ def test_a_run_leaves_what_it_promises(phantom_run: Path) -> None:
     assert card["results"][0]["on"] == "validation"
 
 
+@pytest.mark.usefixtures("no_onnx")
 def test_it_learns(given: tuple[PreparedSet, Split], tmp_path: Path) -> None:
     train(tiny("epochs=16", "optimiser.ema=0.5", "optimiser.rate=0.004"), *given, tmp_path / "run")
     entries = log(tmp_path / "run")
@@ -102,6 +103,7 @@ def test_it_learns(given: tuple[PreparedSet, Split], tmp_path: Path) -> None:
     assert card["training"]["best_epoch"] == int(np.argmax(dice)) + 1
 
 
+@pytest.mark.usefixtures("no_onnx")
 def test_the_same_command_twice_gives_the_same(given: tuple[PreparedSet, Split], tmp_path: Path) -> None:
     for name in ("a", "b"):
         train(tiny(), *given, tmp_path / name)
@@ -110,6 +112,7 @@ def test_the_same_command_twice_gives_the_same(given: tuple[PreparedSet, Split],
     assert not same(tmp_path / "a", tmp_path / "c")
 
 
+@pytest.mark.usefixtures("no_onnx")
 def test_a_stop_in_the_middle_of_an_epoch_changes_nothing(
     given: tuple[PreparedSet, Split], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -138,6 +141,7 @@ def test_a_stop_in_the_middle_of_an_epoch_changes_nothing(
         }
 
 
+@pytest.mark.usefixtures("no_onnx")
 @pytest.mark.slow
 def test_sigkill_and_resume_end_with_the_same_weights(
     phantom_set: Path, phantom_split: Path, given: tuple[PreparedSet, Split], tmp_path: Path
@@ -160,6 +164,7 @@ def test_sigkill_and_resume_end_with_the_same_weights(
     assert same(tmp_path / "whole", out)
 
 
+@pytest.mark.usefixtures("no_onnx")
 @pytest.mark.slow
 def test_two_processes_train_as_one(
     phantom_set: Path, phantom_split: Path, given: tuple[PreparedSet, Split], tmp_path: Path
@@ -184,6 +189,7 @@ def test_two_processes_train_as_one(
         assert two["dice"] == pytest.approx(one["dice"], abs=5e-3)
 
 
+@pytest.mark.usefixtures("no_onnx")
 def test_a_loss_that_is_no_number_names_the_batch(
     given: tuple[PreparedSet, Split], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -308,6 +314,7 @@ def test_a_finished_run_is_not_repeated(given: tuple[PreparedSet, Split], phanto
     assert (phantom_run / "model" / "model.onnx").stat().st_mtime_ns == before
 
 
+@pytest.mark.usefixtures("no_onnx")
 def test_a_finished_run_makes_its_model_again(
     given: tuple[PreparedSet, Split], phantom_run: Path, tmp_path: Path
 ) -> None:
@@ -472,6 +479,7 @@ def test_without_its_start_a_run_does_not_begin(
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.usefixtures("no_onnx")
 def test_a_run_from_random_weights_names_no_start(
     given: tuple[PreparedSet, Split], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -261,10 +261,17 @@ class StudyFolder:
             self._check_run(cell)
 
     def _check_run(self, cell: Cell) -> None:
-        """Raise OutputError where another run lies in a run's place."""
+        """Raise OutputError where another run, or a file, lies in a run's place."""
         from sonoseg.datasets.splits import Split
 
         run, wanted = self.layout.run(cell), self.recipes[cell.variant]
+        for folder in (run.folder, *(self.layout.study(one.name, cell) for one in self.plan.evaluate)):
+            if folder.exists() and not folder.is_dir():
+                raise OutputError(
+                    "a file stands where a folder of the study belongs",
+                    where=folder,
+                    remedy="Move it away, or choose another --out",
+                )
         if state_of(run) == "to do":
             return
         wanted = wanted.model_copy(update={"seed": cell.seed})
