@@ -203,7 +203,7 @@ def phantom_split(phantom_set: Path, tmp_path_factory: pytest.TempPathFactory) -
 
 @pytest.fixture
 def no_onnx() -> Iterator[None]:
-    """For tests of weights and cards: trainings end without their seconds of writing ONNX, tested elsewhere."""
+    """For tests of weights and cards: trainings end without seconds of writing ONNX, tested elsewhere."""
 
     def unwritten(network: Any, path: Path, size: int) -> list[str]:
         path.parent.mkdir(parents=True, exist_ok=True)
