@@ -12,6 +12,8 @@ from typing import Any
 import pytest
 from hypothesis import settings
 
+from sonoseg.locks import locked
+
 # A machine with other work on it is slow now and then; no test here asserts a time.
 settings.register_profile("sonoseg", deadline=None)
 settings.load_profile("sonoseg")
@@ -165,40 +167,59 @@ def _this_process_stays() -> None:
     os.environ["SONOSEG_KEEP_ALLOCATOR"] = "1"
 
 
+MadeOnce = Callable[[str, Callable[[Path], object]], Path]
+
+
 @pytest.fixture(scope="session")
-def phantom_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def made_once(tmp_path_factory: pytest.TempPathFactory) -> MadeOnce:
+    """Make a file or folder once for all of xdist's processes: the first makes it, the others wait.
+
+    Takes a name and what makes it at the path that it is given. Nobody may change what comes back.
+    """
+    root = tmp_path_factory.getbasetemp()
+    root = (root.parent if "PYTEST_XDIST_WORKER" in os.environ else root) / "made-once"
+
+    def made(name: str, make: Callable[[Path], object]) -> Path:
+        with locked(root / f"{name}.lock", "another process makes it, and does not end", "", 900):
+            path, done = root / name, root / f"{name}.done"
+            if not done.exists():
+                make(path)
+                done.touch()
+        return path
+
+    return made
+
+
+@pytest.fixture(scope="session")
+def phantom_folder(made_once: MadeOnce) -> Path:
     """Forty phantoms in the layout of a user's own set."""
     from sonoseg.datasets.phantoms import write_phantoms
 
-    folder = tmp_path_factory.mktemp("phantoms") / "set"
-    write_phantoms(folder, 40, 7)
-    return folder
+    return made_once("phantoms", lambda path: write_phantoms(path, 40, 7))
 
 
 @pytest.fixture(scope="session")
-def phantom_set(phantom_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def phantom_set(phantom_folder: Path, made_once: MadeOnce) -> Path:
     """The same, prepared."""
     from typer.testing import CliRunner
 
     from sonoseg.cli.main import app
 
-    folder = tmp_path_factory.mktemp("prepared") / "set"
-    done = CliRunner().invoke(
-        app, ["data", "prepare", str(phantom_folder), "--out", str(folder), "--size", "64"]
-    )
-    assert done.exit_code == 0, done.output
-    return folder
+    def prepare(path: Path) -> None:
+        words = ["data", "prepare", str(phantom_folder), "--out", str(path), "--size", "64"]
+        done = CliRunner().invoke(app, words)
+        assert done.exit_code == 0, done.output
+
+    return made_once("prepared", prepare)
 
 
 @pytest.fixture(scope="session")
-def phantom_split(phantom_set: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def phantom_split(phantom_set: Path, made_once: MadeOnce) -> Path:
     """Five folds of it."""
     from sonoseg.datasets.prepared import PreparedSet
     from sonoseg.datasets.splits import make_split
 
-    path = tmp_path_factory.mktemp("split") / "split.json"
-    make_split(PreparedSet.open(phantom_set)).save(path)
-    return path
+    return made_once("split.json", lambda path: make_split(PreparedSet.open(phantom_set)).save(path))
 
 
 @pytest.fixture
@@ -216,14 +237,14 @@ def no_onnx() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
-def phantom_run(phantom_set: Path, phantom_split: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def phantom_run(phantom_set: Path, phantom_split: Path, made_once: MadeOnce) -> Path:
     """A tiny network trained on it for two epochs: a run folder with a Model."""
     from sonoseg.datasets.prepared import PreparedSet
     from sonoseg.datasets.splits import Split
     from sonoseg.training.recipe import load_recipe
     from sonoseg.training.train import train
 
-    folder = tmp_path_factory.mktemp("runs") / "tiny"
     recipe = load_recipe("quick", ["data.size=64", "epochs=2", "batch=8", "optimiser.ema=0.8"])
-    train(recipe, PreparedSet.open(phantom_set), Split.load(phantom_split), folder)
-    return folder
+    return made_once(
+        "run", lambda path: train(recipe, PreparedSet.open(phantom_set), Split.load(phantom_split), path)
+    )
