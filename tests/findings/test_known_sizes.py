@@ -181,10 +181,13 @@ def test_turning_and_mirroring(major: float, aspect: float, angle: float) -> Non
 
 @pytest.mark.real
 @pytest.mark.slow
-def test_boxes_agree_with_those_of_busbra(real_busbra: Path) -> None:
+@pytest.mark.parametrize("every", [6, pytest.param(1, marks=pytest.mark.long)])
+def test_boxes_agree_with_those_of_busbra(real_busbra: Path, every: int) -> None:
     with (real_busbra / "bus_data.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     assert len(rows) == 1875
+    known = "bus_0845-s"  # of two pieces, its box is that of one
+    rows = [row for place, row in enumerate(rows) if place % every == 0 or row["ID"] == known]
     # BBOX is [left, top, width, height] with places from 1, from the middle of the first pixel to that of the
     # last: a lesion n pixels wide has n - 1 there.
     other = []
@@ -196,4 +199,4 @@ def test_boxes_agree_with_those_of_busbra(real_busbra: Path) -> None:
         theirs = [left + 1, top + 1, width - 1, height - 1]
         if len(lesions) != 1 or theirs != json.loads(row["BBOX"]):
             other.append(row["ID"])
-    assert other == ["bus_0845-s"]
+    assert other == [known]
