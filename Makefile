@@ -4,20 +4,27 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_CONSTRAINT=constraints.txt $(BIN)/python -m pip install --quiet
 
-.PHONY: demo test long lint figures clean
+.PHONY: demo test pytest long lint style types figures clean
 
 demo: $(VENV)/core.stamp
 	@$(BIN)/sonoseg demo --out demo
 
-test: $(VENV)/dev.stamp lint
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 4 --dist loadfile --no-loadscope-reorder -m "not long" --cov --cov-report=term
+test: $(VENV)/dev.stamp style
+	@$(MAKE) --no-print-directory --jobs 2 types pytest
+
+pytest: $(VENV)/dev.stamp
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 4 --dist loadfile --no-loadscope-reorder -m "not long" --cov --cov-report=term --durations 20
 
 long: $(VENV)/dev.stamp
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile -m long
 
-lint: $(VENV)/dev.stamp
+lint: style types
+
+style: $(VENV)/dev.stamp
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+
+types: $(VENV)/dev.stamp
 	$(BIN)/mypy
 
 figures: $(VENV)/dev.stamp
