@@ -7,15 +7,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from safetensors.numpy import load_file
+from safetensors.numpy import load_file as load_arrays
+from safetensors.torch import load_file, save_file
 
 from sonoseg.errors import ModelError
 from sonoseg.inference.predictor import Predictor
 from sonoseg.model.model import Model
-from sonoseg.network import AttentionUNet, NetworkOptions, build
+from sonoseg.network import PRESETS, AttentionUNet, NetworkOptions, build
 from sonoseg.training.export import export_model
 from sonoseg.training.keras_network import read_safetensors
-from sonoseg.training.recipe import Recipe, load_recipe
+from sonoseg.training.recipe import Recipe, Store, load_recipe
 from sonoseg.training.storing import to_store
 
 
@@ -92,7 +93,7 @@ def test_every_file_and_engine_has_the_same_numbers(model: Model, recipe: Recipe
 
 def test_the_file_is_half_as_large(model: Model) -> None:
     path = model.folder / "weights.safetensors"
-    values = load_file(path)
+    values = load_arrays(path)
     count = sum(value.size for value in values.values())
     assert path.stat().st_size < 2.3 * count
     found = read_safetensors(path)
@@ -100,3 +101,19 @@ def test_the_file_is_half_as_large(model: Model) -> None:
     assert all(np.array_equal(found[name], value) for name, value in values.items())
     network = build(NetworkOptions.model_validate(model.card.network))
     assert {value.dtype for value in network.state_dict().values()} == {torch.float32, torch.int64}
+
+
+@pytest.mark.parametrize("kind", ["float32", "float16"])
+def test_a_layer_of_two_names_is_kept_under_both(kind: Store, tmp_path: Path) -> None:
+    """MONAI's DynUNet lists its blocks a second time; the file's format refuses memory that is shared."""
+    pytest.importorskip("monai")
+    options = PRESETS["monai-dynunet"].model_copy(update={"widths": (4, 8, 8), "dropout": (0.0,) * 3})
+    network = build(options)
+    state = to_store(network, kind)
+    save_file(state, tmp_path / "weights.safetensors")
+    again = build(options)
+    again.load_state_dict(load_file(tmp_path / "weights.safetensors"))
+    for name, value in again.state_dict().items():
+        assert torch.equal(value, state[name].float()), name
+    first, second = "inner.input_block.conv1.conv.weight", "inner.skip_layers.downsample.conv1.conv.weight"
+    assert torch.equal(state[first], state[second])

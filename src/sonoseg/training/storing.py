@@ -16,12 +16,19 @@ def to_store(network: nn.Module, kind: Store) -> dict[str, Tensor]:
     batch norm stay in float32. Loaded into a network these values become float32 again, and no others: so
     `network.load_state_dict(to_store(network, kind))` rounds it to what will be stored.
 
+    A layer that the network has under two names (MONAI's DynUNet) is kept under both: the file's format knows
+    no shared memory.
+
     Raises ModelError for a weight that is beyond the range of float16.
     """
-    state = {name: value.detach().cpu().contiguous() for name, value in network.state_dict().items()}
+    state, seen = {}, set()
+    for name, value in network.state_dict().items():
+        kept = value.detach().cpu().contiguous()
+        state[name] = kept.clone() if kept.data_ptr() in seen else kept
+        seen.add(kept.data_ptr())
     if kind == "float32":
         return state
-    for name, layer in network.named_modules():
+    for name, layer in network.named_modules(remove_duplicate=False):
         if isinstance(layer, nn.Conv2d | nn.Linear):
             key = f"{name}.weight"
             state[key] = state[key].to(torch.float16)
