@@ -202,7 +202,7 @@ def made_once(tmp_path_factory: pytest.TempPathFactory) -> MadeOnce:
     root = (root.parent if "PYTEST_XDIST_WORKER" in os.environ else root) / "made-once"
 
     def made(name: str, make: Callable[[Path], object]) -> Path:
-        with locked(root / f"{name}.lock", "another process makes it, and does not end", "", 900):
+        with locked(root / f"{name}.lock", "another process makes it, and does not end", "End it", 900):
             path, done = root / name, root / f"{name}.done"
             if not done.exists():
                 make(path)
