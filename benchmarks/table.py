@@ -21,6 +21,7 @@ from table_inference import (
     folder_throughput,
     inference_speed,
     layer_profile,
+    peer_latency,
     precision_loss,
     process_start,
 )
@@ -37,6 +38,7 @@ PAGES = (
     DOCS / "archive.md",
     DOCS / "results" / "reading.md",
     DOCS / "results" / "pacs.md",
+    DOCS / "results" / "peers.md",
 )
 BLOCK = re.compile(
     r"(?P<head><!-- benchmark: (?P<name>\w+) -->\n).*?(?P<tail><!-- end of benchmark -->)", re.DOTALL
@@ -151,6 +153,7 @@ TABLES: dict[str, Callable[[Result], str]] = {
     "process_start": process_start,
     "folder_throughput": folder_throughput,
     "layer_profile": layer_profile,
+    "peer_latency": peer_latency,
     "precision_loss": precision_loss,
     "server_load": server_load,
     "reading_time": reading_time,

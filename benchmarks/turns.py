@@ -155,8 +155,11 @@ def machine() -> dict[str, Any]:
 
 
 def _short(word: str) -> str:
+    # Of a path elsewhere its name: where a machine keeps its folders says nothing to who reads the result.
     path = Path(word)
-    return path.resolve().relative_to(ROOT).as_posix() if path.resolve().is_relative_to(ROOT) else word
+    if path.resolve().is_relative_to(ROOT):
+        return path.resolve().relative_to(ROOT).as_posix()
+    return path.name if path.is_absolute() else word
 
 
 def warn_if_busy(load: float) -> None:

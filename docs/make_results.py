@@ -5,7 +5,8 @@
 figures on its card; `study NAME FOLDER` keeps the table of a `sonoseg study`; `curves NAME RUN` keeps a run's
 log and draws its curves to docs/images/curves-NAME.png; `python docs/make_results.py` writes every table and
 curve anew, of the studies on the shipped card also docs/images/risk-coverage-NAME.png and all their FROC
-curves in docs/images/froc.png, and the tables between the markers of the pages:
+curves in docs/images/froc.png, the peers' accuracy against their time in docs/images/accuracy-latency.png,
+and the tables between the markers of the pages:
 
     <!-- table: NAME NAME ... -->
     <!-- end of table -->
@@ -281,6 +282,30 @@ def draw_study_tables() -> None:
         save(drawn, DOCS / "images" / f"study-{path.stem}.png")
 
 
+def draw_accuracy_latency() -> None:
+    """Draw the peers' Dice on a centre not seen against their milliseconds a picture."""
+    from sonoseg.figures.comparison import accuracy_latency
+    from sonoseg.figures.style import save
+
+    asked = json.loads((STUDY_TABLES / "peers.json").read_text("utf-8"))["evaluations"]
+    timed = json.loads((DOCS / "results" / "benchmarks" / "peer_latency.json").read_text("utf-8"))["rows"]
+    cost = {row["network"]: row for row in timed}
+    rows = [
+        {
+            "model": row["variant"],
+            "latency_ms": cost[row["variant"]]["ms"]["median"],
+            "parameters": cost[row["variant"]]["parameters"],
+            "dice": row["dice"]["mean"],
+            "low": row["dice"]["low"],
+            "high": row["dice"]["high"],
+        }
+        for one in asked
+        if one["name"] == "busi"
+        for row in one["rows"]
+    ]
+    save(accuracy_latency(pd.DataFrame(rows)), DOCS / "images" / "accuracy-latency.png")
+
+
 def draw_froc() -> None:
     """Draw the FROC curves of the studies on the shipped card, a curve a study."""
 
@@ -315,6 +340,7 @@ def main() -> None:
     draw_risk_coverage()
     draw_froc()
     draw_study_tables()
+    draw_accuracy_latency()
     for page in PAGES:
         before = page.read_text("utf-8")
         after = refresh(before)

@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 
 import pandas as pd
+from matplotlib.collections import PathCollection
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
@@ -81,14 +82,17 @@ def accuracy_latency(rows: pd.DataFrame, metric: str = "dice") -> Figure:
             axes.scatter(
                 [latency],
                 [score],
-                s=60 if math.isnan(millions) else 30 + 25 * millions,
+                s=60 if math.isnan(millions) else 30 + 10 * millions,
                 color=colour,
                 zorder=3,
                 label=str(row["model"]) + ("" if math.isnan(millions) else f", {millions:.1f} M parameters"),
             )
         log_axis(axes)
         axes.margins(x=0.15, y=0.15)
-        axes.legend(loc="best", markerscale=0.7)
+        legend = axes.legend(loc="best")
+        for handle in legend.legend_handles:
+            if isinstance(handle, PathCollection):
+                handle.set_sizes([50])  # one size, or a large network's point covers its neighbours' words
         axes.set_xlabel("time for one picture (ms, log scale)")
         axes.set_ylabel(metric_label(metric))
         axes.set_title("Accuracy against time" + (" (bars: 95 % interval)" if has_interval else ""))
