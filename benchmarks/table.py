@@ -21,12 +21,12 @@ from table_inference import (
     folder_throughput,
     inference_speed,
     layer_profile,
-    peer_latency,
     precision_loss,
     process_start,
 )
 from table_pacs import pacs_kills
 from table_parts import Result, footing, memory, shown, table
+from table_peers import peer_latency
 from table_reading import reading_time
 from table_server import server_load
 

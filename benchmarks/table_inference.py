@@ -100,23 +100,6 @@ def layer_profile(result: Result) -> str:
     return table(("Network", "Layers", "number", "ms a picture", "share"), rows)
 
 
-def peer_latency(result: Result) -> str:
-    """Milliseconds a picture of each network, the ratio to ours, and what a picture costs."""
-    rows = [
-        (
-            row["network"],
-            f"{row['parameters'] / 1e6:.2f} M",
-            f"{row['macs'] / 1e9:.2f}",
-            shown(row["ms"], 1),
-            f"**{shown(row['ratio'], 1)}**",
-        )
-        for row in result["rows"]
-    ]
-    head = ("Network", "parameters", "GMAC", "ms a picture", f"it / {result['reference']}")
-    words = f"At {result['size']} pixels, batch 1, float32, ONNX Runtime."
-    return f"{table(head, rows)}\n\n{words}"
-
-
 def precision_loss(result: Result) -> str:
     """Dice lost of each engine and precision, against its bar."""
     rows = [

@@ -1,0 +1,49 @@
+"""The table of docs/results/peers.md: what each network finds on a centre not seen, beside what it costs."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from table_parts import Result, shown, table
+
+STUDY = Path(__file__).resolve().parents[1] / "docs" / "results" / "tables" / "peers.json"
+UNSEEN = "busi"
+
+
+def peer_latency(result: Result) -> str:
+    """Accuracy from the kept study's row of each network, with its cost and its time."""
+    study = json.loads(STUDY.read_text("utf-8"))
+    (unseen,) = (one for one in study["evaluations"] if one["name"] == UNSEEN)
+    found = {row["variant"]: row for row in unseen["rows"]}
+    rows = [
+        (
+            row["network"],
+            _interval(found[row["network"]]["dice"], "{:.3f}"),
+            _interval(found[row["network"]]["small_dice"], "{:.3f}"),
+            _interval(found[row["network"]]["missed"], "{:.1%}"),
+            _interval(found[row["network"]]["false_alarm"], "{:.1%}"),
+            f"{row['parameters'] / 1e6:.2f} M",
+            f"{row['macs'] / 1e9:.2f}",
+            shown(row["ms"], 1),
+            f"**{shown(row['ratio'], 1)}**",
+        )
+        for row in result["rows"]
+    ]
+    head = (
+        "Network", "Dice", "Dice, smallest quarter", "missed", "normals with a false alarm",
+        "parameters", "GMAC", "ms a picture", f"it / {result['reference']}",
+    )  # fmt: skip
+    some = found[result["reference"]]
+    words = (
+        f"BUSI, which none has seen: {some['dice']['n']} lesion images, {some['small_dice']['n']} of them "
+        f"the smallest quarter, {some['false_alarm']['n']} normals; 95 % intervals over groups. Time at "
+        f"{result['size']} pixels, batch 1, float32, ONNX Runtime: median (least to greatest) of the turns."
+    )
+    return f"{table(head, rows)}\n\n{words}"
+
+
+def _interval(figure: dict[str, Any], form: str) -> str:
+    mean, low, high = (form.format(figure[key]).replace("%", " %") for key in ("mean", "low", "high"))
+    return f"{mean} [{low}, {high}]"
