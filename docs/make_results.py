@@ -12,8 +12,8 @@ and the tables between the markers of the pages:
     <!-- end of table -->
 
 (likewise `study: NAME`, a kept table; `compared: NAME NAME`, the differences of two studies;
-`froc: NAME ...`, lesions found at some rates of false positives), and the description of the model that
-ships, between those of docs/model-card.md.
+`seeds: NAME ...`, studies of one recipe's seeds and their mean; `froc: NAME ...`, lesions found at some
+rates of false positives), and the description of the model that ships, between those of docs/model-card.md.
 """
 
 from __future__ import annotations
@@ -29,11 +29,15 @@ import pandas as pd
 
 from sonoseg.evaluation.compare import compare
 from sonoseg.evaluation.detection import summarise_detection
+from sonoseg.evaluation.policy import POLICY
+from sonoseg.evaluation.runs import average_runs
 from sonoseg.evaluation.study import Study, read_rows
+from sonoseg.evaluation.summary import means_of
 from sonoseg.files import atomic_write_text
 from sonoseg.model.card import Result
 from sonoseg.model.model import CARD, Model, shipped
-from sonoseg.outputs.evaluation_tables import Kind, interval, p_value
+from sonoseg.outputs.evaluation_tables import Kind, interval, number, p_value
+from sonoseg.study.table import MEASURES as SEED_MEASURES
 
 DOCS = Path(__file__).resolve().parent
 STUDIES = DOCS / "results" / "studies"
@@ -55,6 +59,7 @@ DIFFERENCES: tuple[tuple[str, Kind, tuple[str, ...]], ...] = (
 
 STUDY = re.compile(r"(<!-- study: (?P<name>\S+) -->\n).*?(<!-- end of study -->)", re.DOTALL)
 FROC = re.compile(r"(<!-- froc: (?P<names>[^>]+?) -->\n).*?(<!-- end of froc -->)", re.DOTALL)
+SEEDS = re.compile(r"(<!-- seeds: (?P<names>[^>]+?) -->\n).*?(<!-- end of seeds -->)", re.DOTALL)
 RATES = (0.1, 0.2, 0.3, 0.5)
 """False positives an image at which the lesions found are told."""
 
@@ -138,6 +143,27 @@ def differences(first: str, second: str) -> str:
     return "\n".join(lines) + "\n"
 
 
+def over_seeds(names: list[str]) -> str:
+    """A Markdown table of kept studies of the same images: each, and their mean, first of every image."""
+    studies = [kept(name) for name in names]
+    rows = average_runs(studies)
+    lines = [f"| | mean of {len(names)} seeds | {' | '.join(names)} |", "|---|---|" + "---|" * len(names)]
+    for one in SEED_MEASURES.values():
+        mean = means_of(one.where(rows), [one.column], POLICY)[one.column]
+        if mean["n"]:
+            each = [one.where(study.rows)[one.column].mean() for study in studies]
+            cells = [cell(mean, one.kind), *(number(value, one.kind) for value in each)]
+            lines.append(f"| {one.title} | {' | '.join(cells)} |")
+    ece = [figure(study.summary, ("calibration", "foreground", "ece")) for study in studies]
+    values = [one["mean"] for one in ece if one]
+    if len(values) == len(names):
+        cells = [number(value) for value in (sum(values) / len(values), *values)]
+        lines.append(f"| ECE, foreground | {' | '.join(cells)} |")
+    lines += ["", "Of the mean the 95 % interval over groups. What was measured, and how:", ""]
+    lines += [f"- {name}: `{study.summary['command']}`" for name, study in zip(names, studies, strict=True)]
+    return "\n".join(lines) + "\n"
+
+
 def found_at(names: list[str]) -> str:
     """A Markdown table of lesions found at the same false positives an image, and the thresholds for it."""
     heads = [f"{rate:g} false positives an image" for rate in RATES]
@@ -157,6 +183,7 @@ def refresh(text: str) -> str:
         return f"{found[1]}\n{table(found['names'].split())}\n{found[3]}"
 
     text = STUDY.sub(lambda found: f"{found[1]}\n{study_table(found['name'])}\n{found[3]}", text)
+    text = SEEDS.sub(lambda found: f"{found[1]}\n{over_seeds(found['names'].split())}\n{found[3]}", text)
     text = FROC.sub(lambda found: f"{found[1]}\n{found_at(found['names'].split())}\n{found[3]}", text)
     text = COMPARED.sub(
         lambda found: f"{found[1]}\n{differences(found['first'], found['second'])}\n{found[4]}",

@@ -33,6 +33,18 @@ def test_a_comparison_is_of_the_two_that_are_named(made: ModuleType) -> None:
     assert made.differences("sonoseg-busi", "sonoseg-busi").count("| 0.000 [0.000, 0.000]") == 2
 
 
+def test_seeds_are_averaged_image_by_image(made: ModuleType) -> None:
+    names = ["sonoseg-busi", "compact-busi"]
+    both = [made.kept(name).rows for name in names]
+    text = made.over_seeds(names)
+    each = [rows[rows["kind"] == "lesion"]["dice"].mean() for rows in both]
+    dice = next(line for line in text.splitlines() if line.startswith("| Dice |"))
+    assert f"| {sum(each) / 2:.3f} [" in dice
+    assert dice.endswith(f"| {each[0]:.3f} | {each[1]:.3f} |")
+    alarms = next(line for line in text.splitlines() if line.startswith("| normals with"))
+    assert "n = 15 |" in alarms
+
+
 def test_every_kept_study_has_rows_and_a_command() -> None:
     for path in sorted((DOCS / "results" / "studies").glob("*.json")):
         summary = json.loads(path.read_text("utf-8"))
