@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
 
+from sonoseg.outputs.evaluation_tables import interval
 from table_parts import Result, shown, table
 
 STUDY = Path(__file__).resolve().parents[1] / "docs" / "results" / "tables" / "peers.json"
@@ -20,10 +20,10 @@ def peer_latency(result: Result) -> str:
     rows = [
         (
             row["network"],
-            _interval(found[row["network"]]["dice"], "{:.3f}"),
-            _interval(found[row["network"]]["small_dice"], "{:.3f}"),
-            _interval(found[row["network"]]["missed"], "{:.1%}"),
-            _interval(found[row["network"]]["false_alarm"], "{:.1%}"),
+            interval(found[row["network"]]["dice"]),
+            interval(found[row["network"]]["small_dice"]),
+            interval(found[row["network"]]["missed"], "share"),
+            interval(found[row["network"]]["false_alarm"], "share"),
             f"{row['parameters'] / 1e6:.2f} M",
             f"{row['macs'] / 1e9:.2f}",
             shown(row["ms"], 1),
@@ -42,8 +42,3 @@ def peer_latency(result: Result) -> str:
         f"{result['size']} pixels, batch 1, float32, ONNX Runtime: median (least to greatest) of the turns."
     )
     return f"{table(head, rows)}\n\n{words}"
-
-
-def _interval(figure: dict[str, Any], form: str) -> str:
-    mean, low, high = (form.format(figure[key]).replace("%", " %") for key in ("mean", "low", "high"))
-    return f"{mean} [{low}, {high}]"
