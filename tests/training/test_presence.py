@@ -202,3 +202,8 @@ def test_the_command(
     again = CliRunner().invoke(app, [*map(str, words), "--overwrite"])
     assert again.exit_code == 0, again.output
     assert "validation pictures with a lesion" in again.output
+    assert "caution" not in again.output
+    without = Decision(0.9, 0.98, 4, 0, None)
+    monkeypatch.setattr("sonoseg.training.presence.choose_level", lambda *_: without)
+    again = CliRunner().invoke(app, [*map(str, words), "--overwrite"])
+    assert "none of these pictures is without a lesion" in again.output

@@ -59,4 +59,10 @@ def presence(
     )
     if decision.normals_above is not None:
         out.print(f"and by {decision.normals_above:.1%} of {decision.normals} normals", markup=False)
+    else:
+        out.print(
+            "[yellow]caution:[/] none of these pictures is without a lesion: what the decision costs can be "
+            "measured on them, what it is worth cannot. Compare both models with --part validation",
+            soft_wrap=True,
+        )
     out.print(f"model: {to}", markup=False, soft_wrap=True)
