@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import json
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -25,9 +26,16 @@ from sonoseg.inference.postprocess import postprocess
 from sonoseg.inference.predictor import Predictor
 from sonoseg.metrics.lesion import false_alarm
 from sonoseg.metrics.overlap import dice
+from sonoseg.outputs.evaluation_tables import Kind, interval
+from sonoseg.study.table import signed
 
 RESULTS = Path(__file__).resolve().parent / "results"
-COLUMNS = ("Dice", "Dice, smallest quarter", "missed", "normals with a false alarm")
+COLUMNS: dict[str, Kind] = {
+    "Dice": "score",
+    "Dice, smallest quarter": "score",
+    "missed": "share",
+    "normals with a false alarm": "share",
+}
 ROWS = ("one", "together", "together minus one")
 BATCH = 64
 
@@ -39,6 +47,8 @@ def main() -> None:
     options.add_argument("models", nargs="*", type=Path)
     options.add_argument("--data", type=Path)
     wish = options.parse_args()
+    if wish.name and not (wish.models and wish.data):
+        options.error(f"'{wish.name}' comes without models or a set: give MODEL MODEL ... --data PREPARED")
     kept, page = RESULTS / "ensembles.json", RESULTS / "levers.md"
     known: dict[str, Any] = json.loads(kept.read_text("utf-8")) if kept.exists() else {}
     if wish.name:
@@ -88,27 +98,20 @@ def table(known: dict[str, Any]) -> str:
     """A Markdown table, three rows a set: one network, all together, the difference."""
     lines = [f"| | | {' | '.join(COLUMNS)} |", "|---|---|" + "---|" * len(COLUMNS)]
     for name, figures in known.items():
-        for row in ROWS:
-            words = {
-                "one": f"each of {figures['models']} alone, on average",
-                "together": f"the {figures['models']} together",
-                "together minus one": "difference",
-            }[row]
-            cells = [cell(figures[row][column], column, row == ROWS[2]) for column in COLUMNS]
+        count, (one, together, difference) = figures["models"], (figures[row] for row in ROWS)
+        for words, row, text in (
+            (f"each of {count} alone, on average", one, interval),
+            (f"the {count} together", together, interval),
+            ("difference", difference, signed),
+        ):
+            cells = [cell(row[column], kind, text) for column, kind in COLUMNS.items()]
             lines.append(f"| {name} | {words} | {' | '.join(cells)} |")
     return "\n".join(lines)
 
 
-def cell(figure: dict[str, Any], column: str, signed: bool) -> str:
-    """A figure with its interval; shares in percent."""
-    if not figure["n"]:
-        return "not measured"
-    share = column in COLUMNS[2:]
-    factor, form = (100, ".1f") if share else (1, ".3f")
-    form = f"+{form}" if signed else form
-    mean, low, high = (f"{factor * figure[key]:{form}}" for key in ("mean", "low", "high"))
-    unit = (" points" if signed else " %") if share else ""
-    return f"{mean}{unit} [{low}, {high}], n = {figure['n']}"
+def cell(figure: dict[str, Any], kind: Kind, text: Callable[[dict[str, Any], Kind], str]) -> str:
+    """A figure with its interval and n."""
+    return f"{text(figure, kind)}, n = {figure['n']}" if figure["n"] else "not measured"
 
 
 if __name__ == "__main__":

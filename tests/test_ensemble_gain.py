@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -17,13 +16,8 @@ DOCS = Path(__file__).resolve().parents[1] / "docs"
 
 
 @pytest.fixture(scope="module")
-def gain() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("ensemble_gain", DOCS / "ensemble_gain.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+def gain(docs_script: Callable[[str], ModuleType]) -> ModuleType:
+    return docs_script("ensemble_gain")
 
 
 def test_one_network_twice_is_that_network(gain: ModuleType, dark_model: Path, phantom_set: Path) -> None:

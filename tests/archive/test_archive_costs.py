@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
-import sys
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 
@@ -14,15 +13,8 @@ SCRIPT = Path(__file__).resolve().parents[2] / "docs" / "archive_costs.py"
 
 
 @pytest.fixture(scope="module")
-def costs() -> ModuleType:
-    """The script as a module."""
-    spec = importlib.util.spec_from_file_location("archive_costs", SCRIPT)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["archive_costs"] = module
-    spec.loader.exec_module(module)
-    return module
+def costs(docs_script: Callable[[str], ModuleType]) -> ModuleType:
+    return docs_script("archive_costs")
 
 
 def test_the_page_shows_what_the_script_computes(costs: ModuleType) -> None:

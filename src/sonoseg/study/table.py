@@ -261,7 +261,7 @@ def difference_cells(evaluation: Json) -> tuple[list[str], list[list[str]]]:
         [
             row["variant"],
             MEASURES[key].title,
-            _signed(row["against"][key]["difference"], MEASURES[key].kind),
+            signed(row["against"][key]["difference"], MEASURES[key].kind),
             p_value(row["against"][key]["p_permutation"]),
             str(row["against"][key]["difference"]["n"]),
         ]
@@ -281,7 +281,7 @@ def _markdown_table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     return "\n".join("| " + " | ".join(row) + " |" for row in (heads, ["---"] * len(heads), *rows))
 
 
-def _signed(one: Json, kind: Kind) -> str:
+def signed(one: Json, kind: Kind) -> str:
     """A difference with its interval; of shares it is in points of percent."""
 
     def text(value: float) -> str:
