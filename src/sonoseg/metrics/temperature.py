@@ -97,7 +97,8 @@ class LogitCounts:
 def moved_threshold(threshold: float, before: float, after: float) -> float:
     """The threshold that gives the same mask under another temperature: the same place on the logit.
 
-    threshold: 0..1, under the temperature `before`. Returns it under `after`.
+    threshold: 0..1, under the temperature `before`. Returns it under `after`; where that is within 1e-6 of
+    1, floats begin to lose places on the logit.
     """
     logit = math.log(threshold / (1 - threshold)) * before
     return 1 / (1 + math.exp(-logit / after))
