@@ -1,13 +1,13 @@
 """A folder of phantoms through `sonoseg predict --engine ray`, beside plain `sonoseg predict`, in turns.
 
-    python benchmarks/archive_throughput.py [--pictures 10000] [--drawn 1000] [--rounds 3] [--json FILE]
+    python benchmarks/archive_throughput.py [--images 10000] [--drawn 1000] [--rounds 3] [--json FILE]
 
-First the engine alone, once, over all pictures, with one of the workers that hold the network killed in the
-middle: every picture must have one row at the end, and the memory of all its processes together (the
+First the engine alone, once, over all images, with one of the workers that hold the network killed in the
+middle: every image must have one row at the end, and the memory of all its processes together (the
 proportional share of each, so that what they share counts once) is noted over time. Then whole commands in
 turns, plain and ray, on the same folder and cores; the ratio is taken round by round. The phantoms are drawn
 anew up to --drawn of them, and repeated beyond. Plain predict also writes masks, overlays, tables and a page,
-the engine rows in Parquet. `stages_ms` is processor time a picture in one thread, without Ray: reading,
+the engine rows in Parquet. `stages_ms` is processor time an image in one thread, without Ray: reading,
 network, finishing, and what the driver does to gather and write a row.
 """
 
@@ -38,7 +38,7 @@ SAMPLES = 200
 def main() -> None:
     """Measure, print, write JSON."""
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    options.add_argument("--pictures", type=int, default=10_000, help="files in the folder")
+    options.add_argument("--images", type=int, default=10_000, help="files in the folder")
     options.add_argument(
         "--drawn", type=int, default=1000, help="of which so many are drawn, the rest copies"
     )
@@ -53,7 +53,7 @@ def main() -> None:
     turns.warn_if_busy(about["load_before"])
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        fill(folder, wish.pictures, wish.drawn)
+        fill(folder, wish.images, wish.drawn)
         result = measure(wish, folder)
     packages = ("ray", "pyarrow", "onnxruntime", "openvino")
     result = {
@@ -67,18 +67,18 @@ def main() -> None:
     print(
         f"plain {turns.shown(rate['plain'], 1)}, ray {turns.shown(rate['ray'], 1)} images/s, ratio "
         f"{turns.shown(result['ratio'])}; {killed['workers']} worker killed, {killed['rows']} rows of "
-        f"{result['pictures']} files, {killed['twice']} twice, {killed['absent']} absent; memory "
+        f"{result['images']} files, {killed['twice']} twice, {killed['absent']} absent; memory "
         f"{killed['memory_bytes']['quarter'] / 2**20:.0f} MiB at most in the second quarter, "
         f"{killed['memory_bytes']['last'] / 2**20:.0f} MiB in the last"
     )
     turns.write(result, wish.json)
     if killed["workers"] != 1 or killed["twice"] or killed["absent"] or killed["errors"]:
-        sys.exit("not every picture has one row, or no worker was killed")
+        sys.exit("not every image has one row, or no worker was killed")
 
 
 def fill(folder: Path, count: int, drawn: int) -> None:
     """So many PNG files in folder/all, of which `drawn` differ."""
-    from sonoseg.datasets.phantoms import write_phantoms
+    from sonoseg.data.phantoms import write_phantoms
 
     write_phantoms(folder / "set", min(count, drawn), 1)
     made = sorted((folder / "set" / "images").iterdir())
@@ -99,15 +99,15 @@ def measure(wish: Any, folder: Path) -> dict[str, Any]:
         for name, words in (("plain", both), ("ray", engine)):
             began = time.perf_counter()
             subprocess.run(command(folder, words), check=True, capture_output=True)
-            rates[name].append(wish.pictures / (time.perf_counter() - began))
+            rates[name].append(wish.images / (time.perf_counter() - began))
             shutil.rmtree(folder / "results")
         print(
             f"round {number + 1}: plain {rates['plain'][-1]:.1f}, ray {rates['ray'][-1]:.1f} images/s",
             flush=True,
         )
     return {
-        "pictures": wish.pictures,
-        "drawn": min(wish.pictures, wish.drawn),
+        "images": wish.images,
+        "drawn": min(wish.images, wish.drawn),
         "partition": wish.partition,
         "rounds": wish.rounds,
         "killed": killed,
@@ -125,7 +125,7 @@ def command(folder: Path, words: list[str]) -> list[str]:
 
 def with_a_kill(folder: Path, words: list[str], wish: Any) -> dict[str, Any]:
     """One run whose worker is killed when half of the partitions are done."""
-    from sonoseg.archive.partitions import Manifest, read_results
+    from sonoseg.batch.partitions import Manifest, read_results
 
     done, workers, curve = folder / "results" / "partitions", 0, []
     began = time.perf_counter()
@@ -134,7 +134,7 @@ def with_a_kill(folder: Path, words: list[str], wish: Any) -> dict[str, Any]:
     assert process.stderr is not None
     reader = threading.Thread(target=lambda: said.append(process.stderr.read()))  # type: ignore[union-attr]
     reader.start()
-    half = -(-wish.pictures // wish.partition) // 2
+    half = -(-wish.images // wish.partition) // 2
     while process.poll() is None:
         family = processes(process.pid)
         finished = len(list(done.glob("[0-9]*.parquet"))) if done.is_dir() else 0
@@ -165,7 +165,7 @@ def with_a_kill(folder: Path, words: list[str], wish: Any) -> dict[str, Any]:
         "rows": len(rows),
         "errors": len(rows) - rows.column("error").null_count,
         "twice": sum(one > 1 for one in count.values()),
-        "absent": wish.pictures - len(count),
+        "absent": wish.images - len(count),
         # The first quarter is the start; a memory that grows is larger in the last than in the second.
         "memory_bytes": {
             "quarter": most(curve, lambda one: 0.25 * last <= one["partitions"] < 0.5 * last),
@@ -210,13 +210,13 @@ def memory(family: list[psutil.Process]) -> int:
 
 
 def stages(folder: Path, engine: str, precision: str) -> dict[str, float]:
-    """Milliseconds of processor time a picture, stage by stage, in one thread, over at most 200 pictures."""
+    """Milliseconds of processor time an image, stage by stage, in one thread, over at most 200 images."""
     import pyarrow as pa
 
-    from sonoseg.archive.gather import Gather
-    from sonoseg.archive.partitions import Partitions
-    from sonoseg.archive.reading import Numbered, Wish
-    from sonoseg.archive.work import finish, read_tables, segment
+    from sonoseg.batch.partitions import Partitions
+    from sonoseg.batch.row_gathering import Gather
+    from sonoseg.batch.row_reading import Numbered, Wish
+    from sonoseg.batch.row_steps import finish, read_tables, segment
     from sonoseg.inference.predictor import Predictor
 
     names = [str(path) for path in sorted((folder / "all").iterdir())[:200]]

@@ -26,7 +26,7 @@ def main() -> None:
     import monai
     import numpy as np
 
-    from sonoseg.datasets.prepared import PreparedSet
+    from sonoseg.data.prepared_set import PreparedSet
 
     monai.utils.set_determinism(0)
     prepared = PreparedSet.open(folder)
@@ -52,7 +52,7 @@ def main() -> None:
 
 
 def transforms(size: int) -> Any:
-    """The changes of the recipe `compact`, in MONAI's words, in the same ranges and for every picture."""
+    """The changes of the recipe `compact`, in MONAI's words, in the same ranges and for every image."""
     import torch
     from monai import transforms as t
 

@@ -17,28 +17,28 @@ def main() -> None:
     import numpy as np
     import torch
 
-    from sonoseg.datasets.prepared import PreparedSet
-    from sonoseg.training.augmentation import apply, draw
-    from sonoseg.training.batches import Pictures, seed_for
+    from sonoseg.data.prepared_set import PreparedSet
+    from sonoseg.training.batch_augmentation import apply, draw
+    from sonoseg.training.batches import TrainingImages, seed_for
     from sonoseg.training.recipe import load_recipe
 
     recipe = load_recipe("compact", [f"data.size={size}", "data.normals=1"])
     prepared = PreparedSet.open(folder)
     ids = list(np.resize(prepared.ids, pairs))
-    pictures = Pictures.of(prepared, ids, recipe.data, "train")
+    images = TrainingImages.of(prepared, ids, recipe.data, "train")
     epoch = 0
     while (wanted := orders.next()) is not None:
         total = 0.0
         for _ in range(wanted.amount):
             # As the loop's own _step and _prepare do it, without the network.
-            order = pictures.order(recipe.seed, epoch)
-            for step, start in enumerate(range(0, len(pictures), batch)):
+            order = images.order(recipe.seed, epoch)
+            for step, start in enumerate(range(0, len(images), batch)):
                 which = order[start : start + batch]
                 generator = torch.Generator().manual_seed(seed_for(recipe.seed, epoch, step, 1 << 20))
-                pairs = apply(draw(recipe.augmentation, len(which), generator), pictures.take(which))
+                pairs = apply(draw(recipe.augmentation, len(which), generator), images.take(which))
                 total += float(pairs[0, 0, 0, 0]) + len(pairs)
             epoch += 1
-        orders.done(pairs=wanted.amount * len(pictures), version=torch.__version__)
+        orders.done(pairs=wanted.amount * len(images), version=torch.__version__)
 
 
 if __name__ == "__main__":

@@ -2,8 +2,8 @@
 
     python benchmarks/evaluation_speed.py [--images 780] [--height 500] [--width 600] [--json FILE]
 
-Made-up lesions of the sizes that BUSI has (quartiles 2, 6 and 13 % of the picture), every sixth picture a
-normal, and predictions with a rough border and false positives, at the pictures' own size. The predictions
+Made-up lesions of the sizes that BUSI has (quartiles 2, 6 and 13 % of the image), every sixth image a
+normal, and predictions with a rough border and false positives, at the images' own size. The predictions
 are made beforehand, so what is measured is every metric of `sonoseg evaluate`, the bootstrap and the summary.
 """
 
@@ -21,8 +21,8 @@ import numpy as np
 import pandas as pd
 from scipy.ndimage import gaussian_filter
 
-from sonoseg.evaluation.study import evaluate
-from sonoseg.imaging.frame import Frame, Spacing
+from sonoseg.evaluation.evaluation import evaluate
+from sonoseg.image.frame import Frame, Spacing
 from sonoseg.inference.segmentation import Segmentation
 
 DIFFERENT = 48
@@ -30,7 +30,7 @@ SPACING = Spacing(0.1, 0.12)  # uneven, so that distances are measured twice
 
 
 class MadeUp:
-    """A prepared set and a predictor in one: a few dozen different pictures, over and over."""
+    """A prepared set and a predictor in one: a few dozen different images, over and over."""
 
     def __init__(self, images: int, shape: tuple[int, int]) -> None:
         rng = np.random.default_rng(0)

@@ -14,9 +14,9 @@ from collections import Counter
 import numpy as np
 from numpy.typing import NDArray
 
-from sonoseg.datasets.phantoms import make_phantoms
-from sonoseg.findings.geometry import convex_hull, longest_axis, perpendicular
-from sonoseg.findings.lesions import measure_mask
+from sonoseg.data.phantoms import make_phantoms
+from sonoseg.lesions.geometry import convex_hull, longest_axis, perpendicular
+from sonoseg.lesions.measurement import measure_mask
 
 
 def known(points: NDArray[np.float64], ends: NDArray[np.float64]) -> tuple[float, float, float, float]:

@@ -1,12 +1,12 @@
-"""A folder of pictures through `sonoseg predict`, beside the bare network's throughput, in turns.
+"""A folder of images through `sonoseg predict`, beside the bare network's throughput, in turns.
 
-    python benchmarks/folder_throughput.py [--pictures 500] [--rounds 3] [--model FOLDER ...] [--json FILE]
+    python benchmarks/folder_throughput.py [--images 500] [--rounds 3] [--model FOLDER ...] [--json FILE]
 
-The bare network is the same runtime in a process of its own, one picture a call, from network input to
+The bare network is the same runtime in a process of its own, one image a call, from network input to
 logits, with nothing else to do. The folder is PNG files (copies of the samples); its time is that of the
 whole command in a fresh process, Python's start, the model's loading, masks, overlays, tables and the page
-included. Peak memory of a tenth of the pictures and of all of them shows whether it is flat. `--profile` also
-says how much processor time a picture's reading, network, finishing and writing take.
+included. Peak memory of a tenth of the images and of all of them shows whether it is flat. `--profile` also
+says how much processor time an image's reading, network, finishing and writing take.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ TARGET = 0.85
 def main() -> None:
     """Measure, print, write JSON."""
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    options.add_argument("--pictures", type=int, default=500, help="pictures in the folder")
+    options.add_argument("--images", type=int, default=500, help="images in the folder")
     options.add_argument("--rounds", type=int, default=3, help="turns of each")
     options.add_argument("--runtime", default="auto", help="as sonoseg predict has it")
     options.add_argument("--precision", default="auto", help="as sonoseg predict has it")
@@ -41,15 +41,15 @@ def main() -> None:
     turns.warn_if_busy(about["load_before"])
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        pictures, few = folder / "all", folder / "few"
-        fill(pictures, wish.pictures)
-        fill(few, max(8, wish.pictures // 10))
-        rows = [one(wish, folder, which, pictures, few) for which in wish.model]
+        images, few = folder / "all", folder / "few"
+        fill(images, wish.images)
+        fill(few, max(8, wish.images // 10))
+        rows = [one(wish, folder, which, images, few) for which in wish.model]
     result = {
         "benchmark": "folder_throughput",
         "machine": about,
         "versions": {},
-        "pictures": wish.pictures,
+        "images": wish.images,
         "rows": rows,
         "target": TARGET,
     }
@@ -58,14 +58,14 @@ def main() -> None:
             f"{row['model']:8} {row['runtime']}: folder {turns.shown(row['folder'], 1)}, network "
             f"{turns.shown(row['network'], 1)} images/s, share {turns.shown(row['share'])}; peak "
             f"{row['peak_bytes']['few'] / 2**20:.0f} MiB for {row['few']}, "
-            f"{row['peak_bytes']['all'] / 2**20:.0f} MiB for {wish.pictures}"
+            f"{row['peak_bytes']['all'] / 2**20:.0f} MiB for {wish.images}"
         )
         for stage, milliseconds in row.get("stages_ms", {}).items():
-            print(f"    {stage:10} {milliseconds:6.2f} ms of one processor a picture")
+            print(f"    {stage:10} {milliseconds:6.2f} ms of one processor an image")
     turns.write(result, wish.json)
 
 
-def one(wish: Any, folder: Path, which: str, pictures: Path, few: Path) -> dict[str, Any]:
+def one(wish: Any, folder: Path, which: str, images: Path, few: Path) -> dict[str, Any]:
     """Measure one model."""
     model = which
     if which == "seed":
@@ -83,9 +83,9 @@ def one(wish: Any, folder: Path, which: str, pictures: Path, few: Path) -> dict[
     ) as bare:
         bare.turn(4)
         for number in range(wish.rounds):
-            rates["network"].append(wish.pictures / bare.turn(wish.pictures))
-            seconds, peak = command(pictures, folder / "results", words)
-            rates["folder"].append(wish.pictures / seconds)
+            rates["network"].append(wish.images / bare.turn(wish.images))
+            seconds, peak = command(images, folder / "results", words)
+            rates["folder"].append(wish.images / seconds)
             print(
                 f"{which}, round {number + 1}: network {rates['network'][-1]:.1f}, "
                 f"folder {rates['folder'][-1]:.1f} images/s",
@@ -117,11 +117,11 @@ def fill(folder: Path, count: int) -> None:
         shutil.copyfile(samples[number % len(samples)], folder / f"scan-{number:04}.png")
 
 
-def command(pictures: Path, to: Path, words: list[str]) -> tuple[float, int]:
+def command(images: Path, to: Path, words: list[str]) -> tuple[float, int]:
     """Seconds of a whole `sonoseg predict`, and the peak of its resident memory in bytes (Linux)."""
     import time
 
-    line = [sys.executable, "-m", "sonoseg", "predict", str(pictures), "--out", str(to), "-q", *words]
+    line = [sys.executable, "-m", "sonoseg", "predict", str(images), "--out", str(to), "-q", *words]
     began = time.perf_counter()
     process = subprocess.Popen(line, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
     assert process.stderr is not None
@@ -134,19 +134,19 @@ def command(pictures: Path, to: Path, words: list[str]) -> tuple[float, int]:
     return seconds, usage.ru_maxrss * 1024
 
 
-def stages(model: str | None, engine: str, precision: str, pictures: Path) -> dict[str, float]:
-    """Milliseconds of processor time a picture, stage by stage, in one thread and without overlap."""
+def stages(model: str | None, engine: str, precision: str, images: Path) -> dict[str, float]:
+    """Milliseconds of processor time an image, stage by stage, in one thread and without overlap."""
     import time
 
-    from sonoseg.cli.batch import list_all
-    from sonoseg.imaging.frames import read
-    from sonoseg.imaging.grid import Grid
+    from sonoseg.cli.segment_files import list_all
+    from sonoseg.image.network_grid import Grid
     from sonoseg.inference.predictor import Predictor
-    from sonoseg.outputs.entries import About
-    from sonoseg.outputs.folder import ResultsFolder
-    from sonoseg.outputs.names import result_names
+    from sonoseg.inputs.frame_list import read
+    from sonoseg.results.entries import RunInfo
+    from sonoseg.results.result_names import result_names
+    from sonoseg.results.results_folder import ResultsFolder
 
-    files = sorted(pictures.iterdir())
+    files = sorted(images.iterdir())
     wanted, _ = list_all(files, "all", keep_burned_in=False, quiet=True)
     predictor = Predictor(model, runtime=engine, precision=precision)
     card = predictor.model.card.preprocessing
@@ -154,8 +154,8 @@ def stages(model: str | None, engine: str, precision: str, pictures: Path) -> di
     with tempfile.TemporaryDirectory() as to:
         results = ResultsFolder(
             to,
-            result_names(files, [str(pictures)]),
-            About.of(predictor, "sonoseg predict", {}),
+            result_names(files, [str(images)]),
+            RunInfo.of(predictor, "sonoseg predict", {}),
             frames=wanted,
         )
         results.check()

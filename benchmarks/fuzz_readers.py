@@ -1,8 +1,8 @@
-"""Feed damaged pictures to the readers: each must be read or refused in words, soon, and without a crash.
+"""Feed damaged images to the readers: each must be read or refused in words, soon, and without a crash.
 
     .venv/bin/python benchmarks/fuzz_readers.py --seconds 600 --seed 1 --keep FOLDER [FILES ...]
 
-Mutates the FILES, pydicom's own small samples and a few raster pictures: bytes flipped, cut, doubled, moved
+Mutates the FILES, pydicom's own small samples and a few raster images: bytes flipped, cut, doubled, moved
 and replaced by odd numbers, elements set to odd values. Nine in ten start from a file that can be read. A
 worker process reads one mutant after the other; where it dies (a crash in a codec, or an input that takes
 longer than --patience), the mutant is kept and another worker goes on.
@@ -219,7 +219,7 @@ def _edited(sample: Sample, rng: np.random.Generator) -> bytes | None:
 def judge(path: Path, sample: Sample, keep: bool) -> tuple[str, str]:
     """Read one mutant: ("read" or "refused" or "FOUND ...", what was said)."""
     from sonoseg.errors import SonosegError, SonosegWarning
-    from sonoseg.imaging.frames import list_frames, read
+    from sonoseg.inputs.frame_list import list_frames, read
 
     said = ""
     with warnings.catch_warnings(record=True) as caught:

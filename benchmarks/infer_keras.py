@@ -1,8 +1,8 @@
-"""Worker: the seed network in Keras on TensorFlow, one picture a call. Runs in the environment of Keras.
+"""Worker: the seed network in Keras on TensorFlow, one image a call. Runs in the environment of Keras.
 
 python infer_keras.py SIZE
 
-An order is an amount of pictures; `what` is "predict" (model.predict, as people write it) or "function" (a
+An order is an amount of images; `what` is "predict" (model.predict, as people write it) or "function" (a
 tf.function, the quickest ordinary way).
 """
 
@@ -25,15 +25,15 @@ def main() -> None:
 
     keras.utils.set_random_seed(0)
     model = seed_model(size, strided="same")
-    picture = np.random.default_rng(0).random((1, size, size, 3), dtype=np.float32)
+    image = np.random.default_rng(0).random((1, size, size, 3), dtype=np.float32)
     called = tf.function(lambda x: model(x, training=False))
-    constant = tf.constant(picture)
+    constant = tf.constant(image)
     while (order := orders.next()) is not None:
         for _ in range(order.amount):
             if order.what == "function":
                 called(constant).numpy()
             else:
-                model.predict(picture, verbose=0)
+                model.predict(image, verbose=0)
         orders.done(keras=keras.__version__, tensorflow=tf.__version__)
 
 

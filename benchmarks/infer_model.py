@@ -14,12 +14,12 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from sonoseg.files import sha256_file
+from sonoseg._util.files import sha256_file
 from sonoseg.model.card import ModelCard
+from sonoseg.model.export.int8 import write_int8
 from sonoseg.model.model import CARD, INT8, Model
-from sonoseg.network import build
-from sonoseg.training.export import export_model
-from sonoseg.training.quantise import write_int8
+from sonoseg.networks import build
+from sonoseg.training.model_writing import export_model
 from sonoseg.training.recipe import load_recipe
 from train_keras import discs
 

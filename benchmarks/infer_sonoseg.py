@@ -1,8 +1,8 @@
-"""Worker: a model in one of sonoseg's runtimes, one picture a call.
+"""Worker: a model in one of sonoseg's runtimes, one image a call.
 
 python infer_sonoseg.py MODEL RUNTIME PRECISION
 
-MODEL is a model folder, or "shipped". An order is an amount of pictures: network input to logits in arrays.
+MODEL is a model folder, or "shipped". An order is an amount of images: network input to logits in arrays.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ def main() -> None:
     model = Model.load(None if folder == "shipped" else folder)
     runtime = load_runtime(engine, model, precision=precision)
     card = model.card.preprocessing
-    picture = np.random.default_rng(0).random((1, 1, card.size, card.size), dtype=np.float32)
-    picture = np.repeat((picture - np.float32(card.mean)) / np.float32(card.std), card.channels, axis=1)
+    image = np.random.default_rng(0).random((1, 1, card.size, card.size), dtype=np.float32)
+    image = np.repeat((image - np.float32(card.mean)) / np.float32(card.std), card.channels, axis=1)
     while (order := orders.next()) is not None:
         for _ in range(order.amount):
-            runtime.run(picture, False)
+            runtime.run(image, False)
         orders.done(name=runtime.name, torch="torch" in sys.modules)
 
 

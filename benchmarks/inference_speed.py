@@ -1,6 +1,6 @@
 """Inference at batch 1: sonoseg's runtimes beside Keras, in turns, in one run.
 
-    python benchmarks/inference_speed.py [--rounds 7] [--pictures 8] [--model FOLDER] [--json FILE]
+    python benchmarks/inference_speed.py [--rounds 7] [--images 8] [--model FOLDER] [--json FILE]
 
 Every engine and precision is a process of its own that waits while another works; a round is a turn of each.
 The peer is `model.predict` of the seed network in Keras on TensorFlow, and for information its tf.function.
@@ -39,7 +39,7 @@ def main() -> None:
     """Measure, print, write JSON."""
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     options.add_argument("--rounds", type=int, default=7, help="turns of each")
-    options.add_argument("--pictures", type=int, default=8, help="pictures a turn")
+    options.add_argument("--images", type=int, default=8, help="images a turn")
     options.add_argument("--model", default="shipped", help="a model folder in place of the shipped one")
     options.add_argument("--only", nargs="*", help="only these setups, as openvino-int8; all by default")
     options.add_argument("--json", type=Path, help="also write the result here")
@@ -70,9 +70,9 @@ def main() -> None:
             worker.turn(2)  # traces, compiles, fills caches
         for number in range(wish.rounds):
             for what in ("predict", "function"):
-                seconds[what].append(keras.turn(wish.pictures, what) / wish.pictures)
+                seconds[what].append(keras.turn(wish.images, what) / wish.images)
             for key, worker in ours.items():
-                seconds[key].append(worker.turn(wish.pictures) / wish.pictures)
+                seconds[key].append(worker.turn(wish.images) / wish.images)
             print(f"round {number + 1}: Keras predict {1000 * seconds['predict'][-1]:.0f} ms", flush=True)
         versions = {key: keras.last[key] for key in ("keras", "tensorflow")}
         memory = {"keras": keras.last} | {key: worker.last for key, worker in ours.items()}
@@ -104,9 +104,9 @@ def main() -> None:
         "benchmark": "inference_speed",
         "machine": about,
         "versions": versions | {"numpy": _version("numpy")},
-        "pictures": wish.pictures,
+        "images": wish.images,
         "limits": best,
-        "gflop_per_picture": work,
+        "gflop_per_image": work,
         "keras": {
             "ms": {what: turns.spread([1000 * s for s in seconds[what]]) for what in ("predict", "function")},
             "share_of_limit": {
@@ -131,10 +131,10 @@ def limits() -> dict[str, float]:
 
 
 def gflop(model: str) -> float:
-    """Twice the multiply-accumulates of a picture's forward pass, in billions."""
+    """Twice the multiply-accumulates of an image's forward pass, in billions."""
     from sonoseg.model.model import Model
-    from sonoseg.network import NetworkOptions, build
-    from sonoseg.network.summary import summary
+    from sonoseg.networks import NetworkOptions, build
+    from sonoseg.networks.layer_table import summary
 
     if model == "seed":
         return 2 * sum(row.macs for row in summary(build("seed"), 256)) / 1e9

@@ -1,6 +1,6 @@
 """Where an OpenVINO run's time goes, by kind of layer: python benchmarks/layer_profile.py [--json FILE]
 
-The engine's own counters over so many runs of one picture, summed by the kind of work each layer came to be
+The engine's own counters over so many runs of one image, summed by the kind of work each layer came to be
 after fusion. "int8 convolutions" are those that the engine says it ran in 8 bits.
 """
 
@@ -24,7 +24,7 @@ HERE = Path(__file__).resolve().parent
 def main() -> None:
     """Measure, print, write JSON."""
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    options.add_argument("--runs", type=int, default=60, help="pictures after the first ten")
+    options.add_argument("--runs", type=int, default=60, help="images after the first ten")
     options.add_argument("--model", nargs="*", default=["seed", "shipped"], help="seed, shipped or folders")
     options.add_argument("--json", type=Path, help="also write the result here")
     wish = options.parse_args()
@@ -48,7 +48,7 @@ def main() -> None:
 
 
 def profile(model: str | None, runs: int) -> dict[str, dict[str, Any]]:
-    """Milliseconds a picture, layers and share of the whole, by kind of layer, in int8."""
+    """Milliseconds an image, layers and share of the whole, by kind of layer, in int8."""
     import openvino
 
     from sonoseg.model.model import Model
@@ -61,11 +61,11 @@ def profile(model: str | None, runs: int) -> dict[str, dict[str, Any]]:
     network.reshape({"image": shape})
     compiled = core.compile_model(network, "CPU", {"PERFORMANCE_HINT": "LATENCY", "PERF_COUNT": True})
     request = compiled.create_infer_request()
-    picture = np.random.default_rng(0).normal(size=shape).astype(np.float32)
+    image = np.random.default_rng(0).normal(size=shape).astype(np.float32)
     spent: dict[str, float] = defaultdict(float)
     layers: dict[str, set[str]] = defaultdict(set)
     for number in range(runs + 10):
-        request.infer({"image": picture})
+        request.infer({"image": image})
         if number < 10:
             continue
         for one in request.profiling_info:

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 
 SIDES = (1024, 2048)
-CHANNELS, PICTURES, SIDE = 128, 8, 64
+CHANNELS, IMAGES, SIDE = 128, 8, 64
 
 
 def best(work: Callable[[], object], flop: float, seconds: float) -> float:
@@ -41,11 +41,11 @@ def convolution(dtype: torch.dtype, seconds: float) -> float:
     Torch's float32 products go to a library that does not use the widest units of every processor; its
     convolutions do, so that products alone would set the limit below what networks reach.
     """
-    picture = torch.randn(PICTURES, CHANNELS, SIDE, SIDE).to(dtype).to(memory_format=torch.channels_last)
+    image = torch.randn(IMAGES, CHANNELS, SIDE, SIDE).to(dtype).to(memory_format=torch.channels_last)
     kernel = torch.randn(CHANNELS, CHANNELS, 3, 3).to(dtype).to(memory_format=torch.channels_last)
-    flop = 2 * 9 * PICTURES * SIDE**2 * CHANNELS**2
+    flop = 2 * 9 * IMAGES * SIDE**2 * CHANNELS**2
     with torch.no_grad():
-        return best(lambda: torch.conv2d(picture, kernel, padding=1), flop, seconds)
+        return best(lambda: torch.conv2d(image, kernel, padding=1), flop, seconds)
 
 
 def int8_product(side: int, seconds: float) -> float:
@@ -71,8 +71,8 @@ def int8_chain(side: int, seconds: float, length: int = 6) -> float:
         x = rounded(op.relu(op.matmul(x, rounded(op.constant(weights), -1.28, 1.27), False, True)), 0, 2.55)
     least = op.reduce_max(x, op.constant(np.array([0, 1])), False)  # one number: no copying of results
     compiled = openvino.Core().compile_model(openvino.Model([least], [given]), "CPU")
-    request, picture = compiled.create_infer_request(), np.ones((side, side), np.float32)
-    return best(lambda: request.infer({0: picture}, share_inputs=True), length * 2 * side**3, seconds)
+    request, image = compiled.create_infer_request(), np.ones((side, side), np.float32)
+    return best(lambda: request.infer({0: image}, share_inputs=True), length * 2 * side**3, seconds)
 
 
 def measure(seconds: float = 1.0) -> dict[str, float]:

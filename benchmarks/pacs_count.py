@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 from pydicom import Dataset, dcmread
 
-from sonoseg.imaging.frames import list_frames, read
 from sonoseg.inference.predictor import Predictor
+from sonoseg.inputs.frame_list import list_frames, read
 
 KINDS = {
     "1.2.840.10008.5.1.4.1.1.66.4": "seg",

@@ -37,7 +37,7 @@ import turns
 from pacs_count import Source, count
 from pacs_senders import Sender
 from sonoseg.errors import OutputError
-from sonoseg.pacs.rows import Rows, State
+from sonoseg.pacs.queue_rows import Rows, State
 
 REAL = turns.ROOT.parent / "shared" / "data" / "dicom"
 WAYS = ("dimse", "web")

@@ -1,8 +1,8 @@
-"""The trained networks of a study at batch 1, in turns, in one run: milliseconds a picture.
+"""The trained networks of a study at batch 1, in turns, in one run: milliseconds an image.
 
-    python benchmarks/peer_latency.py STUDY [--rounds 11] [--pictures 16] [--json FILE]
+    python benchmarks/peer_latency.py STUDY [--rounds 11] [--images 16] [--json FILE]
 
-STUDY is the folder of `sonoseg study docs/studies/peers.yaml`; of each variant its first run's Model is
+STUDY is the folder of `sonoseg experiment docs/studies/peers.yaml`; of each variant its first run's Model is
 taken. All in float32 by the same engine, ONNX Runtime, which every installation has. Ratios to the first
 variant are taken within a round.
 """
@@ -17,10 +17,10 @@ from pathlib import Path
 from typing import Any
 
 import turns
+from sonoseg.experiments.plan import load_plan
 from sonoseg.model.model import Model
-from sonoseg.network.options import NetworkOptions
-from sonoseg.network.summary import cost
-from sonoseg.study.plan import load_plan
+from sonoseg.networks.layer_table import cost
+from sonoseg.networks.options import NetworkOptions
 
 HERE = Path(__file__).resolve().parent
 
@@ -30,7 +30,7 @@ def main() -> None:
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     options.add_argument("study", type=Path, help="the study's folder")
     options.add_argument("--rounds", type=int, default=11, help="turns of each")
-    options.add_argument("--pictures", type=int, default=16, help="pictures a turn")
+    options.add_argument("--images", type=int, default=16, help="images a turn")
     options.add_argument("--json", type=Path, help="also write the result here")
     wish = options.parse_args()
     about = turns.machine()
@@ -48,7 +48,7 @@ def main() -> None:
             worker.turn(2)  # fills caches
         for number in range(wish.rounds):
             for name, worker in workers.items():
-                seconds[name].append(worker.turn(wish.pictures) / wish.pictures)
+                seconds[name].append(worker.turn(wish.images) / wish.images)
             print(f"round {number + 1} of {wish.rounds}", flush=True)
     reference = next(iter(models))
     result = {

@@ -10,7 +10,7 @@ import time
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 
-from sonoseg.datasets.phantoms import draw_spec, render
+from sonoseg.data.phantoms import draw_spec, render
 
 SHAPE = (450, 550)
 

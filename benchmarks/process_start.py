@@ -1,4 +1,4 @@
-"""One picture, from the start of the process to written mask and overlay: `sonoseg predict` beside Keras.
+"""One image, from the start of the process to written mask and overlay: `sonoseg predict` beside Keras.
 
     python benchmarks/process_start.py [--rounds 9] [--json FILE]
 
@@ -39,14 +39,14 @@ def main() -> None:
     """Measure, print, write JSON."""
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     options.add_argument("--rounds", type=int, default=9, help="starts of each")
-    options.add_argument("--picture", type=Path, help="a picture in place of a sample")
+    options.add_argument("--image", type=Path, help="an image in place of a sample")
     options.add_argument("--json", type=Path, help="also write the result here")
     wish = options.parse_args()
     about = turns.machine()
     turns.warn_if_busy(about["load_before"])
     from sonoseg.samples import paths
 
-    picture = wish.picture or paths()[0]
+    image = wish.image or paths()[0]
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         keras, script = keras_env.python(), HERE / "start_keras.py"
@@ -54,11 +54,11 @@ def main() -> None:
         model = folder / "seed.keras"
         subprocess.run([keras, script, "save", model], check=True, env=environment, capture_output=True)
         commands: dict[str, tuple[Sequence[Any], dict[str, str]]] = {
-            "keras": ([keras, script, "predict", model, picture, folder / "theirs"], environment)
+            "keras": ([keras, script, "predict", model, image, folder / "theirs"], environment)
         }
         for label, words in OURS.items():
             to = folder / label.replace(" ", "-")
-            command = [sys.executable, "-m", "sonoseg", "predict", picture, "--out", to, "--overwrite", "-q"]
+            command = [sys.executable, "-m", "sonoseg", "predict", image, "--out", to, "--overwrite", "-q"]
             commands[label] = ([*command, *words], dict(os.environ))
         wall: dict[str, list[float]] = {label: [] for label in commands}
         cpu: dict[str, list[float]] = {label: [] for label in commands}

@@ -1,4 +1,4 @@
-"""From opening a picture to a right mask: how many actions, from the model's mask and without a model.
+"""From opening an image to a right mask: how many actions, from the model's mask and without a model.
 
     python benchmarks/reading_time.py --data PREPARED --split SPLIT [--set busi] [--images 50] [--json FILE]
 
@@ -27,8 +27,8 @@ import numpy as np
 
 import turns
 from scripted_reader import BRUSHES, GOAL, HELPS, Scene, Work, mend
-from sonoseg.datasets.prepared import PreparedSet
-from sonoseg.datasets.splits import Split
+from sonoseg.data.prepared_set import PreparedSet
+from sonoseg.data.splits import Split
 from sonoseg.evaluation.bootstrap import bootstrap_means
 from sonoseg.evaluation.scope import choose_ids, describe, only_sets
 from sonoseg.inference.predictor import Predictor
@@ -42,13 +42,13 @@ COUNTS = ("actions", "click", "stroke", "corners", "seconds")
 
 @dataclass(frozen=True)
 class Times:
-    """Seconds of the operators of the keystroke-level model, and how large a picture is shown.
+    """Seconds of the operators of the keystroke-level model, and how large an image is shown.
 
     Card, Moran and Newell, The keystroke-level model for user performance time with interactive systems,
     Communications of the ACM 23(7), 1980, 396-410: key 0.2 (an average skilled typist), pointing 1.1, mental
     preparation 1.35, drawing 0.9 a straight piece and 0.16 a centimetre. A press or a release of the mouse
     button is 0.1 (as in Kieras' guide to the model, 1993). Drawing was measured with lines on a coarse grid:
-    for a brush it is a rough guess. canvas: CSS pixels (height, width) that the page gives a picture in a
+    for a brush it is a rough guess. canvas: CSS pixels (height, width) that the page gives an image in a
     window of 1400 x 860. cm: of a CSS pixel.
     """
 
@@ -62,7 +62,7 @@ class Times:
     cm: float = 2.54 / 96
 
     def of(self, work: Work, shape: tuple[int, int], answer: float) -> float:
-        """Seconds of some work on a picture (H, W). answer: of the server to a smart click."""
+        """Seconds of some work on an image (H, W). answer: of the server to a smart click."""
         press = self.point + 2 * self.button
         done = work.done
         scale = 0.96 * min(self.canvas[0] / shape[0], self.canvas[1] / shape[1])

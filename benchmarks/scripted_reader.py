@@ -1,7 +1,7 @@
 """A reader who is a script: mends a mask with the tools of the review page, and counts what that takes.
 
 It knows the true mask, so it never hesitates and never misses; the same holds from whatever mask it starts.
-Places are of the picture's own pixels. A step mends the largest region that is wrong (missing or too much):
+Places are of the image's own pixels. A step mends the largest region that is wrong (missing or too much):
 
 - click: the middle of the region, where it is deepest, as inside or outside; all clicks on one lesion count
   together, as the page sends them (server/click.py).
@@ -26,15 +26,15 @@ from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import dijkstra
 
 from smart_click import next_click, overlap
-from sonoseg.imaging.components import label
-from sonoseg.outputs.contours import Contour, contours, fill, simplify
-from sonoseg.server.click import Point, smart_click
+from sonoseg.image.components import label
+from sonoseg.image.contours import Contour, contours, fill, simplify
+from sonoseg.inference.smart_click import Point, smart_click
 
 Mask = NDArray[np.bool_]
 
 GOAL = 0.95
 BRUSHES = (60, 28, 14, 6, 2)
-"""Diameters in picture pixels; the page begins with 14 and offers 1 to 120."""
+"""Diameters in image pixels; the page begins with 14 and offers 1 to 120."""
 HELPS = 0.005
 """A click that raises Dice by less is taken back; after two such the brush does the rest."""
 
@@ -51,7 +51,7 @@ class Stroke(NamedTuple):
 class Work:
     """What was done. done: how often each action. dice: at the start and after each step.
 
-    corners: of polygons. drawn: picture pixels that strokes went. pieces: straight pieces of their ways.
+    corners: of polygons. drawn: image pixels that strokes went. pieces: straight pieces of their ways.
     """
 
     done: Counter[str] = field(default_factory=Counter)
@@ -62,7 +62,7 @@ class Work:
 
     @property
     def actions(self) -> int:
-        """All that the hand does on the picture: clicks, strokes, deletions, corners, and what is undone."""
+        """All that the hand does on the image: clicks, strokes, deletions, corners, and what is undone."""
         return (
             sum(self.done[name] for name in ("click", "stroke", "delete", "clear", "undo"))
             + self.corners

@@ -1,14 +1,14 @@
-"""Many clients at one `sonoseg serve`, beside `sonoseg predict` on a folder of the same pictures, in turns.
+"""Many clients at one `sonoseg serve`, beside `sonoseg predict` on a folder of the same images, in turns.
 
     python benchmarks/server_load.py [--clients 16] [--predictions 2000] [--rounds 4] [--json FILE]
 
 The server is a process of its own on loopback, started once; each client has one connection and asks
-POST /api/v1/predict for the next picture, with its mask, as soon as it has the answer to the last. A client
+POST /api/v1/predict for the next image, with its mask, as soon as it has the answer to the last. A client
 that is told 503 waits as Retry-After says and asks again: its latency counts from its first asking. In each
-round the same number of pictures goes through the server and then, while it waits, through the whole command
+round the same number of images goes through the server and then, while it waits, through the whole command
 `sonoseg predict` in a fresh process, which also writes masks, overlays, tables and the page. The clients take
 processor time too, on the same cores: how much is told. `steady` is the folder's speed without its start,
-from the difference between all pictures of a round and a few. A tenth of the predictions come before the
+from the difference between all images of a round and a few. A tenth of the predictions come before the
 first round, unmeasured; the server's peak memory after them and at the end shows whether it is flat.
 """
 
@@ -68,7 +68,7 @@ def main() -> None:
     options.add_argument("--json", type=Path, help="also write the result here")
     wish = options.parse_args()
     if not 1 <= wish.rounds <= wish.predictions:
-        options.error("at least one picture a round")
+        options.error("at least one image a round")
     about = turns.machine()
     turns.warn_if_busy(about["load_before"])
     with tempfile.TemporaryDirectory() as name:
@@ -101,7 +101,7 @@ def measure(wish: Any, folder: Path) -> dict[str, Any]:
     few = max(1, each // 10)
     fill(folder / "all", each)
     fill(folder / "few", few)
-    pictures = [path.read_bytes() for path in sorted((folder / "all").iterdir())]
+    images = [path.read_bytes() for path in sorted((folder / "all").iterdir())]
     words = ["--runtime", wish.runtime, "--precision", wish.precision]
     if wish.model:
         words += ["--model", wish.model]
@@ -110,11 +110,11 @@ def measure(wish: Any, folder: Path) -> dict[str, Any]:
     with Server(folder / "state", words) as server:
         server.wait()
         tenth = max(1, wish.predictions // 10)
-        load(server.port, wish.clients, [pictures[k % each] for k in range(tenth)])  # not measured
+        load(server.port, wish.clients, [images[k % each] for k in range(tenth)])  # not measured
         peak_at_tenth = server.memory()["peak"]
         for number in range(wish.rounds):
             before = time.process_time(), server.processor()
-            seconds, one = load(server.port, wish.clients, pictures)
+            seconds, one = load(server.port, wish.clients, images)
             clients_cpu += time.process_time() - before[0]
             server_cpu += server.processor() - before[1]
             told.add(one)
@@ -147,7 +147,7 @@ def measure(wish: Any, folder: Path) -> dict[str, Any]:
         "errors": told.errors,
         "peak_bytes": {"tenth": peak_at_tenth, "all": state["peak"]},
         "resident_bytes": state["resident"],
-        "processor_ms_a_picture": {
+        "processor_ms_a_image": {
             "clients": 1000 * clients_cpu / len(told.seconds),
             "server": 1000 * server_cpu / len(told.seconds),
         },
@@ -213,11 +213,11 @@ class Server:
         self.words.close()
 
 
-def load(port: int, clients: int, pictures: Sequence[bytes]) -> tuple[float, Told]:
-    """Ask for each picture once, so many clients at a time; the seconds of all, and what they were told."""
+def load(port: int, clients: int, images: Sequence[bytes]) -> tuple[float, Told]:
+    """Ask for each image once, so many clients at a time; the seconds of all, and what they were told."""
     waiting: queue.SimpleQueue[bytes] = queue.SimpleQueue()
-    for picture in pictures:
-        waiting.put(picture)
+    for image in images:
+        waiting.put(image)
     all_told = [Told() for _ in range(clients)]
     threads = [threading.Thread(target=client, args=(port, waiting, one)) for one in all_told]
     began = time.perf_counter()
@@ -233,17 +233,17 @@ def load(port: int, clients: int, pictures: Sequence[bytes]) -> tuple[float, Tol
 
 
 def client(port: int, waiting: queue.SimpleQueue[bytes], told: Told) -> None:
-    """Ask for one picture after the other until none is left."""
+    """Ask for one image after the other until none is left."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=120)
     while True:
         try:
-            picture = waiting.get_nowait()
+            image = waiting.get_nowait()
         except queue.Empty:
             connection.close()
             return
         began = time.perf_counter()
         try:
-            while (again := ask(connection, picture)) is not None:
+            while (again := ask(connection, image)) is not None:
                 told.refused += 1
                 time.sleep(again)
             told.seconds.append(time.perf_counter() - began)
@@ -252,12 +252,12 @@ def client(port: int, waiting: queue.SimpleQueue[bytes], told: Told) -> None:
             connection.close()
 
 
-def ask(connection: http.client.HTTPConnection, picture: bytes) -> float | None:
-    """Ask for one picture: None where it was answered, seconds to wait where the server has too much to do.
+def ask(connection: http.client.HTTPConnection, image: bytes) -> float | None:
+    """Ask for one image: None where it was answered, seconds to wait where the server has too much to do.
 
     Raises ValueError for any other answer, and for one that is no result.
     """
-    connection.request("POST", PATH, picture, {"Content-Type": "application/octet-stream"})
+    connection.request("POST", PATH, image, {"Content-Type": "application/octet-stream"})
     answer = connection.getresponse()
     data = answer.read()
     if answer.status == 503:

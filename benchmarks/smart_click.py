@@ -23,14 +23,14 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import distance_transform_edt
 
-from sonoseg.datasets.masks import join_masks
-from sonoseg.datasets.readers import read_sources
-from sonoseg.datasets.record import Record
-from sonoseg.datasets.splits import Split
-from sonoseg.imaging.components import boxes, label
-from sonoseg.imaging.read import read_frame
+from sonoseg.data.mask_reading import join_masks
+from sonoseg.data.readers import read_sources
+from sonoseg.data.record import Record
+from sonoseg.data.splits import Split
+from sonoseg.image.components import boxes, label
 from sonoseg.inference.predictor import Predictor
-from sonoseg.server.click import Point, smart_click
+from sonoseg.inference.smart_click import Point, smart_click
+from sonoseg.inputs.reading import read_frame
 
 Mask = NDArray[np.bool_]
 

@@ -1,7 +1,7 @@
-"""The least that a Keras user writes: load a model, predict one picture, write a mask and an overlay.
+"""The least that a Keras user writes: load a model, predict one image, write a mask and an overlay.
 
     python start_keras.py save MODEL.keras
-    python start_keras.py predict MODEL.keras PICTURE FOLDER
+    python start_keras.py predict MODEL.keras IMAGE FOLDER
 
 Runs in the environment of Keras.
 """
@@ -15,10 +15,10 @@ import keras
 import tensorflow as tf
 
 
-def predict(model: str, picture: str, folder: str) -> None:
-    """Write FOLDER/mask.png and FOLDER/overlay.png, on the picture's own grid."""
+def predict(model: str, image: str, folder: str) -> None:
+    """Write FOLDER/mask.png and FOLDER/overlay.png, on the image's own grid."""
     network = keras.models.load_model(model)
-    grey = tf.image.decode_png(tf.io.read_file(picture), channels=1)
+    grey = tf.image.decode_png(tf.io.read_file(image), channels=1)
     small = tf.image.grayscale_to_rgb(tf.image.resize(grey, network.input_shape[1:3]) / 255)
     probability = network.predict(small[None], verbose=0)
     mask = tf.image.resize(probability[0], grey.shape[:2]) >= 0.5

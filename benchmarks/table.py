@@ -83,7 +83,7 @@ def training_speed(result: Result) -> str:
     rows = []
     for name, words in names.items():
         rate, limit = result["images_per_second"][name], result["limits"][result["precision"][name]]
-        share = rate["median"] * result["gflop_per_picture"] / limit
+        share = rate["median"] * result["gflop_per_image"] / limit
         rows.append((words, shown(rate, 2), f"{share:.0%} of {limit:.0f}", memory(result, name)))
     head = ("Training", "images/s", "share of the limit, GFLOP/s", "peak resident memory")
     ratio = f"Ratio in the same round: **{shown(result['ratio'], 2)}**; the target is {result['target']:g}."
@@ -125,7 +125,7 @@ def seed_parity(result: Result) -> str:
     head = ("Weights", "probabilities", "largest difference", "mean difference")
     count = result["parameters"]
     words = (
-        f"Parameters: {count['sonoseg']:,} here, {count['keras']:,} in Keras. Pictures: {result['pictures']} "
+        f"Parameters: {count['sonoseg']:,} here, {count['keras']:,} in Keras. Images: {result['images']} "
         f"of {result['size']}x{result['size']}. The limit is {result['limit']:g}."
     )
     return f"{table(head, rows)}\n\n{words}"

@@ -6,7 +6,7 @@ from table_parts import Result, shown, table
 
 
 def archive_throughput(result: Result) -> str:
-    """Pictures a second of both sides, their ratio, rows with a worker killed, memory, processor time."""
+    """Images a second of both sides, their ratio, rows with a worker killed, memory, processor time."""
     rate, killed = result["images_per_second"], result["killed"]
     memory, spent = killed["memory_bytes"], result["stages_ms"]
     rows = [
@@ -22,12 +22,12 @@ def archive_throughput(result: Result) -> str:
             ", ".join(f"{memory[name] / 2**20:.0f} MiB" for name in ("quarter", "last", "peak")),
         ),
         (
-            "processor time a picture: read, network, finish, driver",
+            "processor time an image: read, network, finish, driver",
             ", ".join(f"{spent[name]:.2g} ms" for name in ("read", "network", "finish", "driver")),
         ),
     ]
     words = (
-        f"{result['pictures']:,} phantoms ({result['drawn']:,} drawn, the others copies), partitions of "
+        f"{result['images']:,} phantoms ({result['drawn']:,} drawn, the others copies), partitions of "
         f"{result['partition']:,}, {killed['runtime']}, rounds of each: "
         f"{result['rounds']}. The target is a ratio of {result['target']:g}."
     )

@@ -8,7 +8,7 @@ WORDS = {"onnx": "ONNX Runtime", "openvino": "OpenVINO", "torch": "torch"}
 
 
 def inference_speed(result: Result) -> str:
-    """Milliseconds a picture of each engine and precision, the ratio to Keras, share of the limit, memory."""
+    """Milliseconds an image of each engine and precision, the ratio to Keras, share of the limit, memory."""
     limits = result["limits"]
     rows = [
         (
@@ -35,7 +35,7 @@ def inference_speed(result: Result) -> str:
         )
         for row in result["rows"]
     ]
-    head = ("Network", "Engine", "precision", "ms a picture", "Keras / it", "share of the limit", "resident")
+    head = ("Network", "Engine", "precision", "ms an image", "Keras / it", "share of the limit", "resident")
     targets = result["targets"]
     words = (
         "The limit is in GFLOP/s (int8: billions of operations). Targets: "
@@ -53,13 +53,13 @@ def process_start(result: Result) -> str:
         words = "Keras, a script" if label == "keras" else f"`sonoseg predict`, {label}"
         ratio = f"**{shown(result['ratio'][label], 1)}**" if label in result["ratio"] else ""
         rows.append((words, shown(seconds, 2), shown(result["processor_seconds"][label], 2), ratio))
-    head = ("One picture, whole process", "seconds", "processor seconds", "Keras / it")
+    head = ("One image, whole process", "seconds", "processor seconds", "Keras / it")
     targets = result["targets"]
     return f"{table(head, rows)}\n\nTargets: {targets['seconds']:g} s, {targets['ratio']:g} times."
 
 
 def folder_throughput(result: Result) -> str:
-    """Pictures a second of a folder beside the bare network, memory, and where the time goes."""
+    """Images a second of a folder beside the bare network, memory, and where the time goes."""
     rows = [
         (
             "seed network" if row["model"] == "seed" else f"{row['model']} model",
@@ -68,7 +68,7 @@ def folder_throughput(result: Result) -> str:
             shown(row["folder"], 1),
             f"**{shown(row['share'], 2)}**",
             f"{_mebibytes(row['peak_bytes']['few'])} for {row['few']}, "
-            f"{_mebibytes(row['peak_bytes']['all'])} for {result['pictures']}",
+            f"{_mebibytes(row['peak_bytes']['all'])} for {result['images']}",
         )
         for row in result["rows"]
     ]
@@ -78,13 +78,13 @@ def folder_throughput(result: Result) -> str:
     if staged:
         stages = list(staged[0]["stages_ms"])
         lines = [(row["model"], *(f"{row['stages_ms'][stage]:.1f}" for stage in stages)) for row in staged]
-        text += "\n\nProcessor time a picture, ms, one stage after the other:\n\n"
+        text += "\n\nProcessor time an image, ms, one stage after the other:\n\n"
         text += table(("Network", *stages), lines)
     return text
 
 
 def layer_profile(result: Result) -> str:
-    """Milliseconds a picture and share of the whole, by kind of layer."""
+    """Milliseconds an image and share of the whole, by kind of layer."""
     rows = [
         (
             "seed network" if row["model"] == "seed" else f"{row['model']} model",
@@ -97,7 +97,7 @@ def layer_profile(result: Result) -> str:
         for kind, one in sorted(row["kinds"].items(), key=lambda item: -item[1]["ms"])
         if one["share"] >= 0.005
     ]
-    return table(("Network", "Layers", "number", "ms a picture", "share"), rows)
+    return table(("Network", "Layers", "number", "ms an image", "share"), rows)
 
 
 def precision_loss(result: Result) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from sonoseg.outputs.evaluation_tables import interval
+from sonoseg.results.evaluation_tables import interval
 from table_parts import Result, shown, table
 
 STUDY = Path(__file__).resolve().parents[1] / "docs" / "results" / "tables" / "peers.json"
@@ -33,7 +33,7 @@ def peer_latency(result: Result) -> str:
     ]
     head = (
         "Network", "Dice", "Dice, smallest quarter", "missed", "normals with a false alarm",
-        "parameters", "GMAC", "ms a picture", f"it / {result['reference']}",
+        "parameters", "GMAC", "ms an image", f"it / {result['reference']}",
     )  # fmt: skip
     some = found[result["reference"]]
     words = (

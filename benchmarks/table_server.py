@@ -6,9 +6,9 @@ from table_parts import Result, shown, table
 
 
 def server_load(result: Result) -> str:
-    """Pictures a second of both sides, their ratios, latency, refusals, memory."""
+    """Images a second of both sides, their ratios, latency, refusals, memory."""
     rate, latency, peak = result["images_per_second"], result["latency_ms"], result["peak_bytes"]
-    spent = result["processor_ms_a_picture"]
+    spent = result["processor_ms_a_image"]
     rows = [
         (f"server, {result['clients']} clients, images/s", shown(rate["server"], 1)),
         ("`sonoseg predict` on the folder, images/s", shown(rate["folder"], 1)),
@@ -21,7 +21,7 @@ def server_load(result: Result) -> str:
             ", ".join(f"{peak[name] / 2**20:.0f} MiB" for name in ("tenth", "all")),
         ),
         (
-            "processor time a picture of the server, of the clients, ms",
+            "processor time an image of the server, of the clients, ms",
             f"{spent['server']:.1f}, {spent['clients']:.1f}",
         ),
     ]

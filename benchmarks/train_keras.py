@@ -54,11 +54,11 @@ def main() -> None:
     keras.mixed_precision.set_global_policy(setup.policy)
     model = seed_model(size, strided="same")
     model.compile(optimizer=keras.optimizers.Adam(1e-3), loss="binary_crossentropy", jit_compile=setup.jit)
-    images, masks = pictures(size, 8 * batch)
+    images, masks = arrays(size, 8 * batch)
     step, loss = 0, 0.0
     while (order := orders.next()) is not None:
         if setup.call == "fit":
-            # As many pictures as the steps take, in memory.
+            # As many images as the steps take, in memory.
             which = np.arange(step * batch, (step + order.amount) * batch) % len(images)
             held = model.fit(images[which], masks[which], batch_size=batch, epochs=1, verbose=0)
             loss = held.history["loss"][-1]
@@ -70,7 +70,7 @@ def main() -> None:
         orders.done(loss=float(loss), keras=keras.__version__, tensorflow=tf.__version__, jit=_jit(model))
 
 
-def pictures(size: int, count: int) -> tuple[Any, Any]:
+def arrays(size: int, count: int) -> tuple[Any, Any]:
     """Noise with dark discs, grey in three channels: float32 (N, S, S, 3), and masks (N, S, S, 1)."""
     draw = np.random.default_rng(0)
     grey, masks = discs(size, count, draw)

@@ -36,10 +36,10 @@ def main() -> None:
     import numpy as np
     import torch
 
-    from sonoseg.training.batches import Pictures
-    from sonoseg.training.loop import Trainer
+    from sonoseg.training.batches import TrainingImages
     from sonoseg.training.recipe import load_recipe
-    from sonoseg.training.run import Run
+    from sonoseg.training.run_folder import Run
+    from sonoseg.training.trainer import Trainer
     from train_keras import discs
 
     recipe = load_recipe(
@@ -48,10 +48,12 @@ def main() -> None:
     )
     count = 8 * batch
     pixels, masks = discs(size, count, np.random.default_rng(0))
-    # An epoch without end: the same pictures over and over, so that no validation falls into a turn.
+    # An epoch without end: the same images over and over, so that no validation falls into a turn.
     rows = np.arange(ENDLESS) % count
-    endless = Pictures([f"disc-{row}" for row in range(count)] * (ENDLESS // count + 1), rows, pixels, masks)
-    few = Pictures([f"disc-{row}" for row in range(count)], np.arange(count), pixels, masks)
+    endless = TrainingImages(
+        [f"disc-{row}" for row in range(count)] * (ENDLESS // count + 1), rows, pixels, masks
+    )
+    few = TrainingImages([f"disc-{row}" for row in range(count)], np.arange(count), pixels, masks)
     left = -1
 
     def between(epoch: int, step: int, steps: int, ended: dict[str, Any] | None) -> None:

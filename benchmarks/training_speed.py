@@ -29,8 +29,8 @@ def main() -> None:
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     options.add_argument("--rounds", type=int, default=6, help="turns of each side")
     options.add_argument("--steps", type=int, default=3, help="steps a turn")
-    options.add_argument("--size", type=int, default=256, help="side of the pictures")
-    options.add_argument("--batch", type=int, default=8, help="pictures a step")
+    options.add_argument("--size", type=int, default=256, help="side of the images")
+    options.add_argument("--batch", type=int, default=8, help="images a step")
     options.add_argument(
         "--setup", choices=ORDINARY, default="train_on_batch", help="the fastest of keras_setups.py"
     )
@@ -67,7 +67,7 @@ def main() -> None:
         "jit": last["keras"]["jit"],
         "precision": {"sonoseg": wish.precision, "keras": "fp32"},
         "limits": best,
-        "gflop_per_picture": 3 * 2 * macs(wish.size) / 1e9,
+        "gflop_per_image": 3 * 2 * macs(wish.size) / 1e9,
         "images_per_second": {name: turns.spread(done) for name, done in rates.items()},
         "ratio": turns.spread([a / b for a, b in zip(rates["sonoseg"], rates["keras"], strict=True)]),
         "peak_bytes": {name: done["peak"] for name, done in last.items() if "peak" in done},
@@ -102,9 +102,9 @@ def limits() -> dict[str, float]:
 
 
 def macs(size: int) -> int:
-    """Multiply-accumulates of the seed network's convolutions, forward, for one picture."""
-    from sonoseg.network import build
-    from sonoseg.network.summary import summary
+    """Multiply-accumulates of the seed network's convolutions, forward, for one image."""
+    from sonoseg.networks import build
+    from sonoseg.networks.layer_table import summary
 
     return sum(row.macs for row in summary(build("seed"), size))
 
@@ -113,7 +113,7 @@ def show(result: dict[str, Any]) -> None:
     """Print the result as a table."""
     for name, rate in result["images_per_second"].items():
         precision = result["precision"][name]
-        share = rate["median"] * result["gflop_per_picture"] / result["limits"][precision]
+        share = rate["median"] * result["gflop_per_image"] / result["limits"][precision]
         peak = result["peak_bytes"].get(name)
         print(
             f"{name:8} {precision}  {turns.shown(rate)} images/s  "

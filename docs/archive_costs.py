@@ -5,7 +5,7 @@
 
 Measured are the figures of docs/results/benchmarks, on the cores that are named there:
 archive_throughput.json (what the engine does a second, and the processor time of its stages) where it is
-there, else folder_throughput.json (the same of plain `sonoseg predict`), and the operations a picture of
+there, else folder_throughput.json (the same of plain `sonoseg predict`), and the operations an image of
 inference_speed.json. Assumed are prices, the machines' sizes and what a GPU reaches: each is an option, and
 is written below the table with the date it was set down.
 """
@@ -65,8 +65,8 @@ class Assumed:
 @dataclass(frozen=True)
 class Measured:
     """What was measured. rate: images a second of one core, all stages together. around: milliseconds of a
-    processor a picture beside the network. driver: of the driver alone, None where not measured.
-    gflop: a picture. source: the results these stand in.
+    processor an image beside the network. driver: of the driver alone, None where not measured.
+    gflop: an image. source: the results these stand in.
     """
 
     rate: float
@@ -78,7 +78,7 @@ class Measured:
 
 def measured(folder: Path = RESULTS) -> Measured:
     """Read the figures of the shipped model."""
-    gflop = _result(folder, "inference_speed")["gflop_per_picture"]["shipped"]
+    gflop = _result(folder, "inference_speed")["gflop_per_image"]["shipped"]
     if (folder / "archive_throughput.json").exists():
         found = _result(folder, "archive_throughput")
         rate = found["images_per_second"]["ray"]["median"] / found["machine"]["cores"]
@@ -157,7 +157,7 @@ def text(figures: Measured, assumed: Assumed) -> str:
     lines += [
         "",
         f"Measured ({figures.source}): {figures.rate:.1f} images/s a core, {figures.around:.1f} ms of a "
-        f"processor around the network, {figures.gflop:.2f} GFLOP a picture, the driver {driver}.",
+        f"processor around the network, {figures.gflop:.2f} GFLOP an image, the driver {driver}.",
         "",
         "Assumed, each an option of the script:",
         "",

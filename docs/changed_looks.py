@@ -1,9 +1,9 @@
 """What models make of validation images under the looks of other machines, and of phantoms.
 
 `python docs/changed_looks.py NAME=MODEL ... --data PREPARED --split SPLIT [--fold K]` runs each model (a run,
-a Model's folder, or `shipped`) over the validation part on its own grid, each picture changed in one way
+a Model's folder, or `shipped`) over the validation part on its own grid, each image changed in one way
 after the other, and over forty phantoms of each kind; it writes the tables of docs/results/looks.md. This is
-what recipes are chosen by: the test part is not touched, and no picture is kept.
+what recipes are chosen by: the test part is not touched, and no image is kept.
 """
 
 from __future__ import annotations
@@ -18,16 +18,16 @@ import numpy as np
 import pandas as pd
 from scipy.ndimage import gaussian_filter, zoom
 
-from sonoseg.datasets.phantoms import KINDS, draw_spec, render
-from sonoseg.datasets.prepared import PreparedSet
-from sonoseg.datasets.splits import Split
+from sonoseg._util.files import atomic_write_text
+from sonoseg.data.phantoms import KINDS, draw_spec, render
+from sonoseg.data.prepared_set import PreparedSet
+from sonoseg.data.splits import Split
 from sonoseg.evaluation.bootstrap import bootstrap_means
-from sonoseg.files import atomic_write_text
-from sonoseg.inference.postprocess import postprocess
+from sonoseg.inference.postprocessing import postprocess
 from sonoseg.inference.predictor import Predictor
-from sonoseg.metrics.lesion import false_alarm
+from sonoseg.metrics.lesion_detection import false_alarm
 from sonoseg.metrics.overlap import dice
-from sonoseg.training.marks import draw_marks
+from sonoseg.training.drawn_marks import draw_marks
 
 PAGE = Path(__file__).resolve().parent / "results" / "looks.md"
 PHANTOMS = range(500, 540)
@@ -63,7 +63,7 @@ def window(axis: int) -> Look:
 
 
 def farther(pixels: Array, mask: Array, _: np.random.Generator) -> tuple[Array, Array]:
-    """The picture at 0.6 of its size, black around it."""
+    """The image at 0.6 of its size, black around it."""
     found = []
     for plane, order in ((pixels, 1), (mask.astype(np.uint8), 0)):
         small = zoom(plane, 0.6, order=order)
@@ -128,7 +128,7 @@ def main() -> None:
 
 
 def seen(predictor: Predictor, prepared: PreparedSet, ids: list[str]) -> list[dict[str, Any]]:
-    """A row for each picture and look: its group, its set, Dice or whether there is a false alarm."""
+    """A row for each image and look: its group, its set, Dice or whether there is a false alarm."""
     card = predictor.model.card.preprocessing
     pixels, masks = prepared.arrays(card.size, card.fit)
     places, about, found = prepared.rows(ids), prepared.table.loc[ids], []

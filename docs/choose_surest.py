@@ -15,13 +15,13 @@ from typing import Any
 
 import numpy as np
 
-from sonoseg.datasets.prepared import PreparedSet
-from sonoseg.datasets.splits import Split
+from sonoseg._util.files import atomic_write_text
+from sonoseg.data.prepared_set import PreparedSet
+from sonoseg.data.splits import Split
 from sonoseg.evaluation.bootstrap import bootstrap_means
-from sonoseg.files import atomic_write_text
-from sonoseg.inference.postprocess import postprocess
+from sonoseg.inference.postprocessing import postprocess
 from sonoseg.inference.predictor import Predictor
-from sonoseg.metrics.lesion import false_alarm, match_lesions
+from sonoseg.metrics.lesion_detection import false_alarm, match_lesions
 from sonoseg.metrics.overlap import dice
 
 PAGE = Path(__file__).resolve().parent / "results" / "surest.md"
@@ -93,7 +93,7 @@ def measured(predictor: Predictor, prepared: PreparedSet, ids: list[str]) -> dic
 
 
 def judged(true: np.ndarray[Any, Any], drawn: np.ndarray[Any, Any]) -> list[float]:
-    """The values of COLUMNS of one picture."""
+    """The values of COLUMNS of one image."""
     if not true.any():
         return [np.nan, np.nan, np.nan, np.nan, float(false_alarm(drawn))]
     match, score = match_lesions(true, drawn), dice(true, drawn)

@@ -18,18 +18,23 @@ from typing import Any
 
 import numpy as np
 
-from sonoseg.datasets.prepared import PreparedSet
-from sonoseg.datasets.splits import Split
+from sonoseg._util.files import atomic_write_text
+from sonoseg.data.prepared_set import PreparedSet
+from sonoseg.data.splits import Split
 from sonoseg.evaluation.bootstrap import resampled
 from sonoseg.evaluation.policy import POLICY
 from sonoseg.evaluation.risk_coverage import aurc, curve, spearman
-from sonoseg.files import atomic_write_text
-from sonoseg.imaging.grid import Grid
-from sonoseg.inference.postprocess import postprocess
+from sonoseg.image.network_grid import Grid
+from sonoseg.inference.postprocessing import postprocess
 from sonoseg.inference.predictor import Predictor
-from sonoseg.inference.tta import VIEWS, average, bring_back, show
+from sonoseg.inference.test_time_augmentation import VIEWS, average, bring_back, show
 from sonoseg.inference.uncertainty import LOWER, NOTHING_FOUND, UPPER, doubt_band, image_uncertainty
-from sonoseg.metrics.calibration import ReliabilityBins, boundary_band, foreground, reliability_bins
+from sonoseg.metrics.probability_calibration import (
+    ReliabilityBins,
+    boundary_band,
+    foreground,
+    reliability_bins,
+)
 from sonoseg.metrics.temperature import LogitCounts
 
 PAGE = Path(__file__).resolve().parent / "uncertainty.md"
@@ -39,8 +44,8 @@ Array = np.ndarray[Any, Any]
 
 
 @dataclass(frozen=True)
-class Picture:
-    """One validation image on the network's grid, cut to the picture.
+class Image:
+    """One validation image on the network's grid, cut to the image.
 
     true: bool (h, w). logit: (h, w), of the plain view. answers: float16 (V, S, S), every view's logits.
     """
@@ -69,9 +74,7 @@ def logits_of(predictor: Predictor, prepared: PreparedSet, ids: Sequence[str], k
     return logits
 
 
-def pictures(
-    predictor: Predictor, prepared: PreparedSet, ids: Sequence[str], logits: Array
-) -> Iterator[Picture]:
+def images(predictor: Predictor, prepared: PreparedSet, ids: Sequence[str], logits: Array) -> Iterator[Image]:
     """The images one after the other."""
     card = predictor.model.card.preprocessing
     for name, answers in zip(ids, logits, strict=True):
@@ -80,11 +83,11 @@ def pictures(
         box = inside(grid)
         logit = np.asarray(answers[0][box], np.float32)
         group = str(prepared.table.loc[name, "group"])
-        yield Picture(grid.mask_to_network(true)[box], logit, np.asarray(answers), grid, name, group)
+        yield Image(grid.mask_to_network(true)[box], logit, np.asarray(answers), grid, name, group)
 
 
 def inside(grid: Grid) -> tuple[slice, slice]:
-    """Where the picture lies in the network's square."""
+    """Where the image lies in the network's square."""
     top, left, height, width = grid.box
     return slice(top, top + height), slice(left, left + width)
 
@@ -111,7 +114,7 @@ def dice(one: Array, other: Array) -> float:
     return 2 * int((one & other).sum()) / total if total else 1.0
 
 
-def measured(one: Picture, predictor: Predictor) -> dict[str, Any]:
+def measured(one: Image, predictor: Predictor) -> dict[str, Any]:
     """The Dice and every candidate's doubt of one image."""
     card, threshold = predictor.model.card, predictor.threshold
     p, raw = sigmoid(one.logit, card.temperature), sigmoid(one.logit, 1.0)
@@ -279,7 +282,7 @@ def band_table(rows: list[dict[str, Any]]) -> str:
     return markdown(lines)
 
 
-def temperature_table(found: list[Picture]) -> str:
+def temperature_table(found: list[Image]) -> str:
     """The temperature by the region it is fitted on, and the ECE it leaves in each."""
     regions = [
         {"whole": np.ones_like(one.true)}
@@ -343,10 +346,10 @@ def main() -> None:
     ids = split.part(asked.fold).validation
     predictor = Predictor(asked.model, runtime="onnx", precision="fp32")
     logits = logits_of(predictor, prepared, ids, asked.logits)
-    lesions: list[Picture] = []
+    lesions: list[Image] = []
     rows: list[dict[str, Any]] = []
     normals: list[dict[str, Any]] = []
-    for one in pictures(predictor, prepared, ids, logits):
+    for one in images(predictor, prepared, ids, logits):
         (rows if one.true.any() else normals).append(measured(one, predictor))
         if one.true.any():
             lesions.append(one)

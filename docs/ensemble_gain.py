@@ -17,17 +17,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sonoseg.datasets.prepared import PreparedSet
+from sonoseg._util.files import atomic_write_text
+from sonoseg.data.prepared_set import PreparedSet
 from sonoseg.evaluation.bootstrap import bootstrap_means
 from sonoseg.evaluation.policy import POLICY
 from sonoseg.evaluation.strata import SIZES, size_edges, size_stratum
-from sonoseg.files import atomic_write_text
-from sonoseg.inference.postprocess import postprocess
+from sonoseg.experiments.experiment_table import signed
+from sonoseg.inference.postprocessing import postprocess
 from sonoseg.inference.predictor import Predictor
-from sonoseg.metrics.lesion import false_alarm
+from sonoseg.metrics.lesion_detection import false_alarm
 from sonoseg.metrics.overlap import dice
-from sonoseg.outputs.evaluation_tables import Kind, interval
-from sonoseg.study.table import signed
+from sonoseg.results.evaluation_tables import Kind, interval
 
 RESULTS = Path(__file__).resolve().parent / "results"
 COLUMNS: dict[str, Kind] = {
@@ -70,8 +70,8 @@ def measured(predictors: list[Predictor], prepared: PreparedSet) -> dict[str, An
     thresholds = [one.threshold for one in predictors]
     values = np.full((len(predictors) + 1, len(masks), len(COLUMNS)), np.nan)
     for start in range(0, len(masks), BATCH):
-        pictures = np.array(pixels[start : start + BATCH])
-        each = np.stack([one.predict_grid(pictures) for one in predictors])
+        images = np.array(pixels[start : start + BATCH])
+        each = np.stack([one.predict_grid(images) for one in predictors])
         for model, (probabilities, threshold) in enumerate(
             zip([*each, each.mean(0)], [*thresholds, float(np.mean(thresholds))], strict=True)
         ):
@@ -87,7 +87,7 @@ def measured(predictors: list[Predictor], prepared: PreparedSet) -> dict[str, An
 
 
 def judged(true: NDArray[np.bool_], drawn: NDArray[np.bool_], small: bool) -> list[float]:
-    """The values of COLUMNS of one picture; nan where a column does not speak of it."""
+    """The values of COLUMNS of one image; nan where a column does not speak of it."""
     if not true.any():
         return [np.nan, np.nan, np.nan, float(false_alarm(drawn))]
     score = dice(true, drawn)

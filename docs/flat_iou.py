@@ -14,9 +14,9 @@ from pathlib import Path
 
 import numpy as np
 
-from sonoseg.datasets.prepared import PreparedSet
-from sonoseg.datasets.splits import Split
-from sonoseg.files import atomic_write_text
+from sonoseg._util.files import atomic_write_text
+from sonoseg.data.prepared_set import PreparedSet
+from sonoseg.data.splits import Split
 
 PAGE = Path(__file__).resolve().parent / "results" / "seed.md"
 BLOCK = re.compile(r"(<!-- flat iou -->\n).*?(<!-- end of flat iou -->)", re.DOTALL)

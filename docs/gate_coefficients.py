@@ -2,7 +2,7 @@
 
 `python docs/gate_coefficients.py MODEL --data PREPARED --split SPLIT [--fold K]` runs a model over the
 validation part and writes the table of docs/results/gates.md and docs/images/gates.png: of each gate the mean
-coefficient inside the lesion less that of the box around it. Means and distributions alone: no picture of any
+coefficient inside the lesion less that of the box around it. Means and distributions alone: no image of any
 set is kept. The test part is not touched.
 """
 
@@ -16,13 +16,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from sonoseg.datasets.prepared import PreparedSet
-from sonoseg.datasets.splits import Split
+from sonoseg._util.files import atomic_write_text
+from sonoseg.data.prepared_set import PreparedSet
+from sonoseg.data.splits import Split
 from sonoseg.evaluation.bootstrap import bootstrap
-from sonoseg.figures.style import BLUE, INK, VERMILION, WIDTH, blank, grid, look, save
-from sonoseg.files import atomic_write_text
 from sonoseg.inference.predictor import Predictor
-from sonoseg.metrics.calibration import foreground
+from sonoseg.metrics.probability_calibration import foreground
+from sonoseg.plots.style import BLUE, INK, VERMILION, WIDTH, blank, grid, look, save
 
 PAGE = Path(__file__).resolve().parent / "results" / "gates.md"
 FIGURE = PAGE.parents[1] / "images" / "gates.png"

@@ -9,16 +9,16 @@ from matplotlib.figure import Figure
 from PIL import Image, ImageDraw, ImageFont
 
 from sonoseg import Predictor, samples
-from sonoseg.datasets.phantoms import KINDS, draw_spec, render
-from sonoseg.figures.cases import Case, best_median_worst
-from sonoseg.figures.network import architecture
-from sonoseg.figures.style import save
-from sonoseg.findings.lesions import measure, measure_mask
-from sonoseg.imaging.callipers import draw_callipers
-from sonoseg.imaging.overlay import overlay
+from sonoseg.data.phantoms import KINDS, draw_spec, render
+from sonoseg.image.callipers import draw_callipers
+from sonoseg.image.overlay import overlay
+from sonoseg.lesions.measurement import measure, measure_mask
 from sonoseg.metrics.overlap import dice
-from sonoseg.network import build
-from sonoseg.network.summary import summary
+from sonoseg.networks import build
+from sonoseg.networks.layer_table import summary
+from sonoseg.plots.cases import Case, best_median_worst
+from sonoseg.plots.network_diagram import architecture
+from sonoseg.plots.style import save
 from sonoseg.samples.sheet import sheet
 
 IMAGES = Path(__file__).parent / "images"
@@ -41,10 +41,10 @@ def demo() -> Image.Image:
         ImageDraw.Draw(column).text((width / 2, 2 * height + text / 2), sizes, "black", font, "mm")
         columns.append(column)
     gap = 8
-    picture = Image.new("RGB", (len(columns) * (width + gap) - gap, columns[0].height), "white")
+    image = Image.new("RGB", (len(columns) * (width + gap) - gap, columns[0].height), "white")
     for k, column in enumerate(columns):
-        picture.paste(column, (k * (width + gap), 0))
-    return picture
+        image.paste(column, (k * (width + gap), 0))
+    return image
 
 
 def measured() -> Image.Image:
@@ -63,10 +63,10 @@ def measured() -> Image.Image:
         at = (260, tile.height + 17)
         ImageDraw.Draw(page).text(at, words, "black", ImageFont.load_default(size=17), "mm")
         tiles.append(page)
-    picture = Image.new("RGB", (1048, 876), "white")
+    image = Image.new("RGB", (1048, 876), "white")
     for k, tile in enumerate(tiles):
-        picture.paste(tile, (k % 2 * 528, k // 2 * 442))
-    return picture
+        image.paste(tile, (k % 2 * 528, k // 2 * 442))
+    return image
 
 
 def failures() -> Figure:

@@ -2,7 +2,7 @@
 
 `python docs/make_results.py add NAME STUDY` keeps a study's summary and rows in docs/results/studies/;
 `python docs/make_results.py ship RUN NAME ...` puts a run's Model into the package, with the kept studies'
-figures on its card; `study NAME FOLDER` keeps the table of a `sonoseg study`; `curves NAME RUN` keeps a run's
+figures on its card; `study NAME FOLDER` keeps the table of a `sonoseg experiment`; `curves NAME RUN` keeps a run's
 log and draws its curves to docs/images/curves-NAME.png; `python docs/make_results.py` writes every table and
 curve anew, of the studies on the shipped card also docs/images/risk-coverage-NAME.png and all their FROC
 curves in docs/images/froc.png, the peers' accuracy against their time in docs/images/accuracy-latency.png,
@@ -27,17 +27,17 @@ from typing import Any
 
 import pandas as pd
 
-from sonoseg.evaluation.compare import compare
-from sonoseg.evaluation.detection import summarise_detection
+from sonoseg._util.files import atomic_write_text
+from sonoseg.evaluation.comparison import compare
+from sonoseg.evaluation.evaluation import Evaluation, read_rows
+from sonoseg.evaluation.image_detection import summarise_detection
 from sonoseg.evaluation.policy import POLICY
-from sonoseg.evaluation.runs import average_runs
-from sonoseg.evaluation.study import Study, read_rows
+from sonoseg.evaluation.seed_averages import average_runs
 from sonoseg.evaluation.summary import means_of
-from sonoseg.files import atomic_write_text
-from sonoseg.model.card import Result
+from sonoseg.experiments.experiment_table import MEASURES as SEED_MEASURES
+from sonoseg.model.card import CardResult
 from sonoseg.model.model import CARD, Model, shipped
-from sonoseg.outputs.evaluation_tables import Kind, interval, number, p_value
-from sonoseg.study.table import MEASURES as SEED_MEASURES
+from sonoseg.results.evaluation_tables import Kind, interval, number, p_value
 
 DOCS = Path(__file__).resolve().parent
 STUDIES = DOCS / "results" / "studies"
@@ -125,10 +125,10 @@ def summary_of(name: str) -> dict[str, Any]:
     return summary
 
 
-def kept(name: str) -> Study:
+def kept(name: str) -> Evaluation:
     """A study as it is kept, its rows and its summary, without curves."""
     summary = summary_of(name)
-    return Study(read_rows(STUDIES / f"{name}.csv"), summary, pd.DataFrame(), pd.DataFrame())
+    return Evaluation(read_rows(STUDIES / f"{name}.csv"), summary, pd.DataFrame(), pd.DataFrame())
 
 
 def differences(first: str, second: str) -> str:
@@ -234,7 +234,7 @@ def ship(run: Path, names: list[str]) -> None:
             if one:
                 low, high = one["low"], one["high"]
                 results.append(
-                    Result(
+                    CardResult(
                         measure=title, value=one["mean"], low=low, high=high, n=one["n"], on=name,
                         command=study["command"],
                     )
@@ -254,7 +254,7 @@ def ship(run: Path, names: list[str]) -> None:
 
 
 def add(name: str, study: Path) -> None:
-    """Keep a study: its summary, its row an image and its FROC; no picture."""
+    """Keep a study: its summary, its row an image and its FROC; no image."""
     STUDIES.mkdir(parents=True, exist_ok=True)
     for ours, theirs in ((".json", "summary.json"), (".csv", "images.csv"), ("-froc.csv", "froc.csv")):
         shutil.copyfile(study / theirs, STUDIES / f"{name}{ours}")
@@ -267,21 +267,21 @@ def keep_log(name: str, run: Path) -> None:
 
 
 def draw_curves() -> None:
-    """Draw the kept logs' curves. They show no picture of any set."""
+    """Draw the kept logs' curves. They show no image of any set."""
 
-    from sonoseg.figures.style import save
-    from sonoseg.figures.training import curves
+    from sonoseg.plots.style import save
+    from sonoseg.plots.training_curves import curves
 
     for log in sorted(LOGS.glob("*.jsonl")):
         save(curves(pd.read_json(log, lines=True)), DOCS / "images" / f"curves-{log.stem}.png")
 
 
 def draw_risk_coverage() -> None:
-    """Draw the curve of each kept study that knows doubts, from its rows: no picture of any set is in it."""
+    """Draw the curve of each kept study that knows doubts, from its rows: no image of any set is in it."""
 
     from sonoseg.evaluation.risk_coverage import risk_coverage_table
-    from sonoseg.figures.evaluation import risk_coverage
-    from sonoseg.figures.style import save
+    from sonoseg.plots.evaluation_plots import risk_coverage
+    from sonoseg.plots.style import save
 
     for name in on_the_card():
         rows = pd.read_csv(STUDIES / f"{name}.csv")
@@ -292,17 +292,17 @@ def draw_risk_coverage() -> None:
 
 def study_table(name: str) -> str:
     """The kept table of a study of many runs, headings made smaller, as the page has its own."""
-    from sonoseg.study.table import markdown
+    from sonoseg.experiments.experiment_table import markdown
 
     text = markdown(json.loads((STUDY_TABLES / f"{name}.json").read_text("utf-8")))
     return re.sub(r"^#+ ", "### ", text.partition("\n")[2], flags=re.MULTILINE).strip() + "\n"
 
 
 def draw_study_tables() -> None:
-    """Draw each kept table to docs/images/study-NAME.png: figures with intervals, no picture of any set."""
-    from sonoseg.figures.style import save
-    from sonoseg.figures.variants import variants
-    from sonoseg.study.table import figure_rows
+    """Draw each kept table to docs/images/study-NAME.png: figures with intervals, no image of any set."""
+    from sonoseg.experiments.experiment_table import figure_rows
+    from sonoseg.plots.style import save
+    from sonoseg.plots.variants import variants
 
     for path in sorted(STUDY_TABLES.glob("*.json")):
         drawn = variants(figure_rows(json.loads(path.read_text("utf-8"))))
@@ -310,9 +310,9 @@ def draw_study_tables() -> None:
 
 
 def draw_accuracy_latency() -> None:
-    """Draw the peers' Dice on a centre not seen against their milliseconds a picture."""
-    from sonoseg.figures.comparison import accuracy_latency
-    from sonoseg.figures.style import save
+    """Draw the peers' Dice on a centre not seen against their milliseconds an image."""
+    from sonoseg.plots.model_comparison import accuracy_latency
+    from sonoseg.plots.style import save
 
     asked = json.loads((STUDY_TABLES / "peers.json").read_text("utf-8"))["evaluations"]
     timed = json.loads((DOCS / "results" / "benchmarks" / "peer_latency.json").read_text("utf-8"))["rows"]
@@ -336,8 +336,8 @@ def draw_accuracy_latency() -> None:
 def draw_froc() -> None:
     """Draw the FROC curves of the studies on the shipped card, a curve a study."""
 
-    from sonoseg.figures.evaluation import froc
-    from sonoseg.figures.style import save
+    from sonoseg.plots.evaluation_plots import froc
+    from sonoseg.plots.style import save
 
     curves = [pd.read_csv(STUDIES / f"{name}-froc.csv").assign(model=name) for name in on_the_card()]
     save(froc(pd.concat(curves)), DOCS / "images" / "froc.png")

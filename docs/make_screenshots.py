@@ -23,8 +23,8 @@ import uvicorn
 from PIL import Image
 from playwright.sync_api import Page, sync_playwright
 
-from sonoseg.server.app import create_app
-from sonoseg.server.settings import Settings
+from sonoseg.review.app import create_app
+from sonoseg.review.settings import Settings
 
 IMAGES = Path(__file__).parent / "images"
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
@@ -60,9 +60,9 @@ def until(page: Page, code: str, seconds: float = 120) -> None:
 
 
 def open_item(page: Page, name: str) -> None:
-    """Open a picture by its name, and wait for the model's mask and for all to be saved."""
+    """Open an image by its name, and wait for the model's mask and for all to be saved."""
     page.locator(".item", has_text=name).click()
-    until(page, f"app.item?.name.startsWith('{name}') && app.picture.model !== null")
+    until(page, f"app.item?.name.startsWith('{name}') && app.image.model !== null")
     settled(page)
 
 
@@ -73,7 +73,7 @@ def settled(page: Page) -> None:
 
 
 def drag(page: Page, places: list[tuple[float, float]]) -> None:
-    """Draw over the picture; places are shares of the canvas, (across, down)."""
+    """Draw over the image; places are shares of the canvas, (across, down)."""
     box = page.locator("#canvas").bounding_box()
     assert box is not None
     points = [(box["x"] + x * box["width"], box["y"] + y * box["height"]) for x, y in places]
@@ -86,8 +86,8 @@ def drag(page: Page, places: list[tuple[float, float]]) -> None:
 
 def shoot(page: Page, name: str) -> None:
     """Write a screenshot, with as many colours as it needs."""
-    with Image.open(io.BytesIO(page.screenshot())) as picture:
-        small = picture.convert("RGB").quantize(COLOURS, dither=Image.Dither.NONE)
+    with Image.open(io.BytesIO(page.screenshot())) as image:
+        small = image.convert("RGB").quantize(COLOURS, dither=Image.Dither.NONE)
     small.save(IMAGES / f"{name}.png", optimize=True)
 
 
@@ -160,7 +160,7 @@ def main() -> None:
         two_views(page)
         page = browser.new_context(viewport={"width": 820, "height": 1180}, has_touch=True, **look).new_page()
         page.goto(address)
-        until(page, "app.picture?.model")
+        until(page, "app.image?.model")
         tablet(page)
         browser.close()
 

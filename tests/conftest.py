@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 from hypothesis import settings
 
-from sonoseg.locks import locked
+from sonoseg._util.locks import locked
 
 # A machine with other work on it is slow now and then; no test here asserts a time.
 settings.register_profile("sonoseg", deadline=None)
@@ -217,7 +217,7 @@ def made_once(tmp_path_factory: pytest.TempPathFactory) -> MadeOnce:
 @pytest.fixture(scope="session")
 def phantom_folder(made_once: MadeOnce) -> Path:
     """Forty phantoms in the layout of a user's own set."""
-    from sonoseg.datasets.phantoms import write_phantoms
+    from sonoseg.data.phantoms import write_phantoms
 
     return made_once("phantoms", lambda path: write_phantoms(path, 40, 7))
 
@@ -240,8 +240,8 @@ def phantom_set(phantom_folder: Path, made_once: MadeOnce) -> Path:
 @pytest.fixture(scope="session")
 def phantom_split(phantom_set: Path, made_once: MadeOnce) -> Path:
     """Five folds of it."""
-    from sonoseg.datasets.prepared import PreparedSet
-    from sonoseg.datasets.splits import make_split
+    from sonoseg.data.prepared_set import PreparedSet
+    from sonoseg.data.splits import make_split
 
     return made_once("split.json", lambda path: make_split(PreparedSet.open(phantom_set)).save(path))
 
@@ -273,15 +273,15 @@ def no_onnx() -> Iterator[None]:
         return [f"attention_{k + 1}" for k in range(len(network.gates))]
 
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr("sonoseg.training.export.write_onnx", unwritten)
+        patched.setattr("sonoseg.training.model_writing.write_onnx", unwritten)
         yield
 
 
 @pytest.fixture(scope="session")
 def phantom_run(phantom_set: Path, phantom_split: Path, made_once: MadeOnce) -> Path:
     """A tiny network trained on it for two epochs: a run folder with a Model."""
-    from sonoseg.datasets.prepared import PreparedSet
-    from sonoseg.datasets.splits import Split
+    from sonoseg.data.prepared_set import PreparedSet
+    from sonoseg.data.splits import Split
     from sonoseg.training.recipe import load_recipe
     from sonoseg.training.train import train
 

@@ -1,4 +1,4 @@
-"""docs/ensemble_gain.py: several networks' mean against each of them, of the same pictures."""
+"""docs/ensemble_gain.py: several networks' mean against each of them, of the same images."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from types import ModuleType
 
 import pytest
 
-from sonoseg.datasets.prepared import PreparedSet
+from sonoseg.data.prepared_set import PreparedSet
 from sonoseg.inference.predictor import Predictor
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"

@@ -11,8 +11,8 @@ from threading import Timer
 
 import pytest
 
+from sonoseg._util.locks import locked
 from sonoseg.errors import OutputError
-from sonoseg.locks import locked
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="locks of files")
 
@@ -58,7 +58,7 @@ def test_it_lasts_as_long_as_a_process_that_inherited_it(tmp_path: Path) -> None
 def test_it_ends_with_a_process_that_is_killed(tmp_path: Path) -> None:
     path = tmp_path / ".lock"
     script = (
-        "import sys, time; from pathlib import Path; from sonoseg.locks import locked\n"
+        "import sys, time; from pathlib import Path; from sonoseg._util.locks import locked\n"
         "with locked(Path(sys.argv[1]), 'busy', 'wait'):\n    print('held', flush=True)\n    time.sleep(60)"
     )
     holder = subprocess.Popen([sys.executable, "-c", script, str(path)], stdout=subprocess.PIPE)

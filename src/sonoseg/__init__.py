@@ -11,17 +11,17 @@ __version__ = "0.1.0"
 RESEARCH_ONLY = "Research software, not a medical device: not for diagnosis or treatment."
 
 if TYPE_CHECKING:
-    from sonoseg.imaging.frame import Frame as Frame
-    from sonoseg.imaging.frame import Spacing as Spacing
-    from sonoseg.imaging.read import read_frame as read_frame
+    from sonoseg.image.frame import Frame as Frame
+    from sonoseg.image.frame import Spacing as Spacing
     from sonoseg.inference.predictor import Predictor as Predictor
     from sonoseg.inference.segmentation import Segmentation as Segmentation
+    from sonoseg.inputs.reading import read_frame as read_frame
     from sonoseg.model.model import Model as Model
 
 _HOMES = {
-    "Frame": "sonoseg.imaging.frame",
-    "Spacing": "sonoseg.imaging.frame",
-    "read_frame": "sonoseg.imaging.read",
+    "Frame": "sonoseg.image.frame",
+    "Spacing": "sonoseg.image.frame",
+    "read_frame": "sonoseg.inputs.reading",
     "Predictor": "sonoseg.inference.predictor",
     "Segmentation": "sonoseg.inference.segmentation",
     "Model": "sonoseg.model.model",

@@ -60,7 +60,7 @@ class MissingExtra(SonosegError):
 
 
 class InputError(SonosegError):
-    """A picture cannot be read or used."""
+    """An image cannot be read or used."""
 
 
 class ShapeError(SonosegError):

@@ -29,14 +29,14 @@ def fuzz(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
 
 
 @pytest.fixture
-def picture(tmp_path: Path) -> Path:
+def image(tmp_path: Path) -> Path:
     path = tmp_path / "scan.png"
     Image.fromarray(np.zeros((20, 20), dtype=np.uint8)).save(path)
     return path
 
 
-def test_the_same_seed_gives_the_same_mutants(fuzz: ModuleType, picture: Path) -> None:
-    sample = fuzz.Sample("scan", picture.read_bytes())
+def test_the_same_seed_gives_the_same_mutants(fuzz: ModuleType, image: Path) -> None:
+    sample = fuzz.Sample("scan", image.read_bytes())
 
     def mutants() -> list[bytes]:
         rng = np.random.default_rng(5)
@@ -46,11 +46,11 @@ def test_the_same_seed_gives_the_same_mutants(fuzz: ModuleType, picture: Path) -
     assert len(set(mutants())) > 20
 
 
-def test_a_sound_picture_is_read_and_a_bad_one_refused(fuzz: ModuleType, picture: Path) -> None:
+def test_a_sound_image_is_read_and_a_bad_one_refused(fuzz: ModuleType, image: Path) -> None:
     sample = fuzz.Sample("scan", b"")
-    assert fuzz.judge(picture, sample, keep=False)[0] == "read"
-    picture.write_bytes(b"words")
-    assert fuzz.judge(picture, sample, keep=False)[0] == "refused"
+    assert fuzz.judge(image, sample, keep=False)[0] == "read"
+    image.write_bytes(b"words")
+    assert fuzz.judge(image, sample, keep=False)[0] == "refused"
 
 
 def shout(path: Path) -> None:
@@ -71,14 +71,14 @@ def stumble(path: Path) -> None:
 )
 def test_what_must_not_be_is_found(
     fuzz: ModuleType,
-    picture: Path,
+    image: Path,
     monkeypatch: pytest.MonkeyPatch,
     bad: Callable[[Path], Any],
     outcome: str,
 ) -> None:
-    from sonoseg.imaging import frames
+    from sonoseg.inputs import frame_list as frames
 
     monkeypatch.setattr(frames, "check_file", bad)
     sample = fuzz.Sample("scan", b"")
     sample.secrets = {"Secretname"}
-    assert fuzz.judge(picture, sample, keep=False)[0] == outcome
+    assert fuzz.judge(image, sample, keep=False)[0] == outcome

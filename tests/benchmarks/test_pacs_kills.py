@@ -16,13 +16,13 @@ pytest.importorskip("pynetdicom", reason="the extra 'pacs' is not installed")
 
 from pydicom import Dataset, dcmread
 
-from sonoseg.findings.lesions import measure
-from sonoseg.imaging.frames import list_frames, read
+from sonoseg.dicom.writing.attributes import encode
+from sonoseg.dicom.writing.capture import make_capture
+from sonoseg.dicom.writing.seg import make_seg
+from sonoseg.dicom.writing.sr import make_sr
 from sonoseg.inference.predictor import Predictor
-from sonoseg.outputs.dicom.attributes import encode
-from sonoseg.outputs.dicom.capture import make_capture
-from sonoseg.outputs.dicom.seg import make_seg
-from sonoseg.outputs.dicom.sr import make_sr
+from sonoseg.inputs.frame_list import list_frames, read
+from sonoseg.lesions.measurement import measure
 
 ROOT = Path(__file__).resolve().parents[2]
 ALL = {"seg": 2, "sr": 2, "capture": 4}

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from scipy.ndimage import distance_transform_edt
 
-from sonoseg.server.click import Point
+from sonoseg.inference.smart_click import Point
 
 ROOT = Path(__file__).resolve().parents[2]
 ROWS, COLUMNS = np.mgrid[:160, :200]
@@ -36,7 +36,7 @@ def study(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
 
 
 def scene(reader: ModuleType, truth: np.ndarray, *, known: bool = False) -> object:
-    """A picture that shows the true mask darkly, and perhaps a probability that knows it."""
+    """An image that shows the true mask darkly, and perhaps a probability that knows it."""
     rng = np.random.default_rng(0)
     pixels = np.where(truth, 40, 160).astype(np.uint8) + rng.integers(0, 30, truth.shape, dtype=np.uint8)
     return reader.Scene(pixels, truth, truth.astype(np.float32) * 0.9 + 0.05 if known else None)
@@ -129,8 +129,8 @@ def test_the_test_part_is_never_chosen(study: ModuleType, tmp_path: Path) -> Non
 
     import pandas as pd
 
-    from sonoseg.datasets.prepared import PreparedSet
-    from sonoseg.datasets.splits import Split
+    from sonoseg.data.prepared_set import PreparedSet
+    from sonoseg.data.splits import Split
 
     names = [f"own/{n}" for n in range(50)]
     table = pd.DataFrame(

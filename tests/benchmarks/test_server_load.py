@@ -25,7 +25,7 @@ def server_load(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
 
 @pytest.fixture
 def stub() -> Iterator[http.server.ThreadingHTTPServer]:
-    """Answers by the picture's first letter: r is put off the first time, f fails, e has no mask."""
+    """Answers by the image's first letter: r is put off the first time, f fails, e has no mask."""
 
     put_off: set[bytes] = set()
 
@@ -33,14 +33,14 @@ def stub() -> Iterator[http.server.ThreadingHTTPServer]:
         protocol_version = "HTTP/1.1"
 
         def do_POST(self) -> None:
-            picture = self.rfile.read(int(self.headers["Content-Length"]))
+            image = self.rfile.read(int(self.headers["Content-Length"]))
             status, told, more = 200, {"mask": {"runs": ""}}, {}
-            if picture[:1] == b"r" and picture not in put_off:
-                put_off.add(picture)
+            if image[:1] == b"r" and image not in put_off:
+                put_off.add(image)
                 status, told, more = 503, {"error": {}}, {"Retry-After": "0.01"}
-            elif picture[:1] == b"f":
+            elif image[:1] == b"f":
                 status, told = 500, {"error": {}}
-            elif picture[:1] == b"e":
+            elif image[:1] == b"e":
                 told = {"mask": None}
             data = json.dumps(told).encode()
             self.send_response(status)
@@ -61,11 +61,11 @@ def stub() -> Iterator[http.server.ThreadingHTTPServer]:
     started.server_close()
 
 
-def test_every_picture_is_asked_for_and_every_fault_counted(
+def test_every_image_is_asked_for_and_every_fault_counted(
     server_load: ModuleType, stub: http.server.ThreadingHTTPServer
 ) -> None:
-    pictures = [b"a1", b"r1", b"f1", b"a2", b"e1", b"r2", b"a3"]
-    seconds, told = server_load.load(stub.server_address[1], 3, pictures)
+    images = [b"a1", b"r1", b"f1", b"a2", b"e1", b"r2", b"a3"]
+    seconds, told = server_load.load(stub.server_address[1], 3, images)
     assert len(told.seconds) == 5
     assert told.refused == 2
     assert sorted(error.partition(":")[0] for error in told.errors) == ["ValueError", "ValueError"]

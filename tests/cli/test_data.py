@@ -13,8 +13,8 @@ from PIL import Image
 from typer.testing import CliRunner, Result
 
 from sonoseg.cli.main import app
-from sonoseg.datasets.catalogue import CATALOGUE
-from sonoseg.datasets.splits import Split
+from sonoseg.data.catalogue import CATALOGUE
+from sonoseg.data.splits import Split
 from sonoseg.errors import SonosegError
 
 COUNT = 15
@@ -86,7 +86,7 @@ def test_phantom_to_figures(phantoms: Path, tmp_path: Path, monkeypatch: pytest.
     narrow = tmp_path / "narrow.json"
     refused = run("split", out, "--narrow", split, "--out", narrow, code=1)
     assert "is too small for a quarter of it" in str(refused.exception)
-    narrowed = "sonoseg.datasets.splits.narrow_split"
+    narrowed = "sonoseg.data.splits.narrow_split"
     monkeypatch.setattr(narrowed, lambda given, prepared: replace(given, seed=7))
     run("split", out, "--narrow", split, "--out", narrow)
     assert Split.load(narrow) == replace(Split.load(split), seed=7)
@@ -95,8 +95,8 @@ def test_phantom_to_figures(phantoms: Path, tmp_path: Path, monkeypatch: pytest.
 
     run("show", out, "--out", tmp_path / "figures")
     for name in ("filled", "outlined", "composition"):
-        with Image.open(tmp_path / "figures" / f"{name}.png") as picture:
-            assert min(picture.size) > 300
+        with Image.open(tmp_path / "figures" / f"{name}.png") as image:
+            assert min(image.size) > 300
     run("show", out, "--out", tmp_path / "figures", code=1)
 
 
@@ -147,7 +147,7 @@ def test_get_by_hand_goes_wrong(tmp_path: Path) -> None:
 def test_get_says_where_from_whom_and_how_much(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from sonoseg.datasets import get as module
+    from sonoseg.data import retrieval as module
 
     made = module.Got(tmp_path / "busi", {"images": 780}, {"Dataset_BUSI.zip": "ab" * 32}, fresh=True)
     monkeypatch.setattr(module, "get", lambda *_, **__: made)

@@ -13,8 +13,9 @@ import pytest
 from typer.testing import CliRunner
 
 from sonoseg import RESEARCH_ONLY
-from sonoseg.cli import checks, installed
-from sonoseg.cli.checks import Check, all_checks, write_phantom
+from sonoseg.cli import doctor_checks as checks
+from sonoseg.cli import installed
+from sonoseg.cli.doctor_checks import Check, all_checks, write_phantom
 from sonoseg.cli.main import app
 from sonoseg.inference.predictor import Predictor
 from sonoseg.inference.runtimes import base

@@ -12,8 +12,8 @@ import pytest
 from typer.testing import CliRunner
 
 from sonoseg.cli.main import app
-from sonoseg.datasets.prepared import PreparedSet
-from sonoseg.datasets.splits import Split
+from sonoseg.data.prepared_set import PreparedSet
+from sonoseg.data.splits import Split
 from sonoseg.errors import DatasetError, MissingExtra, ModelError, OutputError, SonosegError, UsageError
 
 FILES = {
@@ -55,7 +55,7 @@ def test_passes_are_averaged_on_request(
 @pytest.fixture
 def no_figures(monkeypatch: pytest.MonkeyPatch) -> None:
     """For tests of everything but the figures, which take most of the time."""
-    monkeypatch.setattr("sonoseg.outputs.evaluation.draw_figures", lambda *arrays: [])
+    monkeypatch.setattr("sonoseg.results.evaluation_folder.draw_figures", lambda *arrays: [])
 
 
 def test_it_leaves_tables_summary_figures_and_page(study: tuple[Path, str], phantom_split: Path) -> None:
@@ -73,7 +73,7 @@ def test_it_leaves_tables_summary_figures_and_page(study: tuple[Path, str], phan
     page = (folder / "index.html").read_text("utf-8")
     assert "The test part of fold 0; grouped split of 5 folds" in page
     assert page.count("data:image/png;base64,") == len(list((folder / "figures").iterdir()))
-    assert {"pictures.png", "froc.png", "reliability.png", "dice_by_size.png", "best_median_worst.png"} <= {
+    assert {"images.png", "froc.png", "reliability.png", "dice_by_size.png", "best_median_worst.png"} <= {
         path.name for path in (folder / "figures").iterdir()
     }
     assert "Dice, mean over lesion images" in said
@@ -140,7 +140,7 @@ def test_compare_with_a_model_and_with_a_study(
     assert "Compared with other" in page
     assert (tmp_path / "a" / "figures" / "comparison.png").is_file()
     # A study that was saved says the same as the model it was made of.
-    monkeypatch.setattr("sonoseg.outputs.evaluation.draw_figures", lambda *arrays: [])
+    monkeypatch.setattr("sonoseg.results.evaluation_folder.draw_figures", lambda *arrays: [])
     run(*given, "--out", tmp_path / "b", "--compare", tmp_path / "a" / "compared")
     again = json.loads((tmp_path / "b" / "summary.json").read_text("utf-8"))["comparison"]
     assert again["metrics"]["dice"]["p_permutation"] == compared["metrics"]["dice"]["p_permutation"]

@@ -13,16 +13,16 @@ import torch
 from typer.testing import CliRunner, Result
 
 from sonoseg.cli.main import app
-from sonoseg.datasets.prepared import PreparedSet
-from sonoseg.datasets.splits import Split
+from sonoseg.data.prepared_set import PreparedSet
+from sonoseg.data.splits import Split
 from sonoseg.errors import MissingExtra, ModelError, OutputError, UsageError
 from sonoseg.inference.predictor import Predictor
 from sonoseg.inference.runtimes import choice
 from sonoseg.model.card import LowerPrecision
+from sonoseg.model.export.int8 import calibration_pixels
 from sonoseg.model.model import CARD, Model
-from sonoseg.network import bfloat16
-from sonoseg.network.bfloat16 import has_bf16
-from sonoseg.training.quantise import calibration_pixels
+from sonoseg.networks import bfloat16
+from sonoseg.networks.bfloat16 import has_bf16
 
 
 def run(*words: object) -> Result:
@@ -40,7 +40,7 @@ def with_int8(model: Path, phantom_set: Path, phantom_split: Path) -> Path:
     """The same with its int8 network, made by the command."""
     made = run(
         *("export", model, "--precision", "int8"),
-        *("--calibrate", phantom_set, "--split", phantom_split, "--pictures", 6),
+        *("--calibrate", phantom_set, "--split", phantom_split, "--images", 6),
     )
     assert made.exit_code == 0, made.output
     assert "calibrating on 6 training images" in made.output
@@ -163,7 +163,7 @@ def test_calibration_sees_training_images_alone(
     assert chosen.shape == (5, 64, 64)
     pixels, _ = prepared.arrays(64, card.preprocessing.fit)
     training = pixels[prepared.rows(split.part(0).train)]
-    assert all((training == picture).all(axis=(1, 2)).any() for picture in chosen)
+    assert all((training == image).all(axis=(1, 2)).any() for image in chosen)
     with pytest.raises(UsageError, match="was not trained on fold 1 of this split"):
         calibration_pixels(card, prepared, split, phantom_split, fold=1)
 

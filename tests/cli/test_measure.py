@@ -12,8 +12,8 @@ import pytest
 from PIL import Image
 
 from sonoseg import RESEARCH_ONLY
-from sonoseg.findings.lesions import PLANE_NOTE
-from sonoseg.imaging.callipers import WHITE
+from sonoseg.image.callipers import WHITE
+from sonoseg.lesions.measurement import PLANE_NOTE
 
 Run = Callable[..., tuple[int, str, str]]
 
@@ -54,7 +54,7 @@ def test_one_mask_in_pixels(run: Run, tmp_path: Path) -> None:
     assert RESEARCH_ONLY in told
 
 
-def test_with_picture_and_spacing_as_json(run: Run, tmp_path: Path) -> None:
+def test_with_image_and_spacing_as_json(run: Run, tmp_path: Path) -> None:
     mask, scan = mask_file(tmp_path / "a_mask.png"), scan_file(tmp_path / "a.png")
     code, told, _ = run(mask, "--image", scan, "--spacing", "0.1,0.2", "--json")
     assert code == 0
@@ -63,7 +63,7 @@ def test_with_picture_and_spacing_as_json(run: Run, tmp_path: Path) -> None:
     assert value["notice"] == RESEARCH_ONLY
     assert value["plane_note"] == PLANE_NOTE
     (one,) = value["masks"]
-    assert (one["mask"], one["picture"], one["unit"]) == (str(mask), str(scan), "mm")
+    assert (one["mask"], one["image"], one["unit"]) == (str(mask), str(scan), "mm")
     (lesion,) = one["lesions"]
     assert (lesion["width"], lesion["height"], lesion["depth"]) == (8, 2, 3)
     assert (lesion["echo_level"], lesion["posterior"]) == ("anechoic", "enhancement")
@@ -73,7 +73,7 @@ def test_with_picture_and_spacing_as_json(run: Run, tmp_path: Path) -> None:
     assert "uncertainty" not in lesion
 
 
-def test_a_folder_with_its_pictures_writes_everything(run: Run, tmp_path: Path) -> None:
+def test_a_folder_with_its_images_writes_everything(run: Run, tmp_path: Path) -> None:
     folder, to = tmp_path / "set", tmp_path / "out"
     mask_file(folder / "a_mask.png")
     mask_file(folder / "b_mask.png", high=0)
@@ -127,23 +127,23 @@ def test_two_views_make_three_dimensions(run: Run, tmp_path: Path) -> None:
 def test_a_batch_goes_on_past_what_is_no_mask(run: Run, tmp_path: Path) -> None:
     good = mask_file(tmp_path / "good.png")
     noise = np.random.default_rng(0).integers(30, 200, (60, 60))
-    picture = save(tmp_path / "picture.png", noise)
+    image = save(tmp_path / "image.png", noise)
     broken = tmp_path / "broken.png"
     broken.write_bytes(good.read_bytes()[:60])
-    code, told, errors = run(good, picture, broken)
+    code, told, errors = run(good, image, broken)
     assert code == 3
     assert "800 px²" in told
-    assert "picture.png: a picture, not a mask" in errors
+    assert "image.png: an image, not a mask" in errors
     assert "broken.png: this mask cannot be read" in errors
     assert "2 of 3 masks" in errors
     assert "Traceback" not in errors
 
 
-def test_a_picture_of_another_size_is_refused(run: Run, tmp_path: Path) -> None:
+def test_a_image_of_another_size_is_refused(run: Run, tmp_path: Path) -> None:
     mask = mask_file(tmp_path / "m.png")
     code, _, errors = run(mask, "--image", save(tmp_path / "p.png", np.full((60, 60), 90)))
     assert code == 3
-    assert "Give the mask of this picture" in errors
+    assert "Give the mask of this image" in errors
 
 
 @pytest.mark.parametrize(
@@ -152,7 +152,7 @@ def test_a_picture_of_another_size_is_refused(run: Run, tmp_path: Path) -> None:
         ((), "no mask was named"),
         (("nowhere.png",), "no such file or folder"),
         (("a.png", "--spacing", "much"), "'much' is no spacing"),
-        (("a.png", "b.png", "--image", "a.png"), "one picture for 2 masks"),
+        (("a.png", "b.png", "--image", "a.png"), "one image for 2 masks"),
         (("--pair", "a.png", "gone.png"), "gone.png: no such file"),
     ],
 )

@@ -11,10 +11,10 @@ import pytest
 from typer.testing import CliRunner
 
 from sonoseg.cli.main import app
-from sonoseg.datasets.prepared import PreparedSet
-from sonoseg.datasets.splits import Split
+from sonoseg.data.prepared_set import PreparedSet
+from sonoseg.data.splits import Split
 from sonoseg.errors import DatasetError, OutputError
-from sonoseg.evaluation.calibrate import REGIONS, calibrate
+from sonoseg.evaluation.temperature_scaling import REGIONS, calibrate
 from sonoseg.inference.predictor import Predictor
 from sonoseg.model.model import Model
 

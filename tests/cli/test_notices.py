@@ -10,8 +10,8 @@ from contextlib import suppress
 import pytest
 from rich.console import Console
 
-from sonoseg.cli import notices
-from sonoseg.cli.notices import LateBar, plain_warnings, warn
+from sonoseg.cli import warnings_display as notices
+from sonoseg.cli.warnings_display import LateBar, plain_warnings, warn
 from sonoseg.errors import SonosegWarning
 
 

@@ -19,13 +19,13 @@ from PIL import Image
 from sonoseg import RESEARCH_ONLY
 from sonoseg.cli.predict import parse_spacing
 from sonoseg.errors import UsageError
-from sonoseg.imaging.frame import Spacing
+from sonoseg.image.frame import Spacing
 
 Run = Callable[..., tuple[int, str, str]]
 
 
 def scan(path: Path, *, size: tuple[int, int] = (120, 160), dark: bool = True) -> Path:
-    """A grey picture with a dark square of 40 pixels, or without."""
+    """A grey image with a dark square of 40 pixels, or without."""
     pixels = np.full(size, 150, dtype=np.uint8)
     if dark:
         pixels[40:80, 60:100] = 5
@@ -46,19 +46,19 @@ def rows(out: Path) -> list[dict[str, str]]:
 SUMMARIES = {"report.html", "report.json", "results.csv", "results.json", "journal.jsonl"}
 
 
-def test_one_picture(run: Run, tmp_path: Path) -> None:
+def test_one_image(run: Run, tmp_path: Path) -> None:
     out = tmp_path / "out"
     code, told, warned = run(scan(tmp_path / "scan.png"), "--out", out)
     assert code == 0
     assert warned == ""
     assert written(out) == SUMMARIES | {"masks/scan.png", "overlays/scan.png"}
-    with Image.open(out / "masks" / "scan.png") as picture:
-        mask = np.asarray(picture)
+    with Image.open(out / "masks" / "scan.png") as image:
+        mask = np.asarray(image)
     assert mask.shape == (120, 160)
     assert set(np.unique(mask)) == {0, 255}
     assert mask[60, 80] == 255
     assert abs((mask > 0).sum() - 1600) < 200
-    for words in ("scan", "1 lesion in 1 picture.", f"Results: {out / 'report.html'}", RESEARCH_ONLY, "px²"):
+    for words in ("scan", "1 lesion in 1 image.", f"Results: {out / 'report.html'}", RESEARCH_ONLY, "px²"):
         assert words in told
 
 
@@ -92,8 +92,8 @@ def test_probability_and_attention_on_request(run: Run, tmp_path: Path) -> None:
     assert code == 0
     gates = {f"attention/scan_gate{k}.png" for k in (1, 2, 3, 4)}
     assert written(out) == SUMMARIES | gates | {f"{k}/scan.png" for k in ("masks", "overlays", "probability")}
-    with Image.open(out / "probability" / "scan.png") as picture:
-        probability = np.asarray(picture).astype(float) / 65535
+    with Image.open(out / "probability" / "scan.png") as image:
+        probability = np.asarray(image).astype(float) / 65535
     assert probability.shape == (120, 160)
     assert probability[60, 80] > 0.99
     assert probability[10, 10] < 0.1
@@ -116,14 +116,14 @@ def test_attention_of_a_model_without_gates_is_a_warning(
 
 
 def test_spacing_gives_millimetres(run: Run, tmp_path: Path) -> None:
-    picture = scan(tmp_path / "scan.png")
-    code, told, _ = run(picture, "--out", tmp_path / "one", "--spacing", "0.1")
+    image = scan(tmp_path / "scan.png")
+    code, told, _ = run(image, "--out", tmp_path / "one", "--spacing", "0.1")
     assert code == 0
     (row,) = rows(tmp_path / "one")
     assert row["unit"] == "mm"
     assert float(row["width"]) == pytest.approx(4.0, abs=0.3)
     assert "mm²" in told
-    run(picture, "--out", tmp_path / "two", "--spacing", "0.1,0.2")
+    run(image, "--out", tmp_path / "two", "--spacing", "0.1,0.2")
     (row,) = rows(tmp_path / "two")
     assert (row["spacing_row"], row["spacing_column"]) == ("0.1", "0.2")
     assert float(row["width"]) == pytest.approx(8.0, abs=0.6)
@@ -158,11 +158,11 @@ def test_json_is_all_that_stdout_holds(run: Run, tmp_path: Path) -> None:
 
 
 def test_quiet_says_nothing_but_what_went_wrong(run: Run, tmp_path: Path) -> None:
-    picture = scan(tmp_path / "scan.png")
-    assert run(picture, "--out", tmp_path / "one", "--quiet") == (0, "", "")
+    image = scan(tmp_path / "scan.png")
+    assert run(image, "--out", tmp_path / "one", "--quiet") == (0, "", "")
     bad = tmp_path / "bad.png"
     bad.touch()
-    code, told, warned = run(picture, bad, "--out", tmp_path / "two", "-q")
+    code, told, warned = run(image, bad, "--out", tmp_path / "two", "-q")
     assert (code, told) == (3, "")
     assert "bad.png: this file is empty" in warned
 
@@ -186,7 +186,7 @@ def test_a_batch_goes_on_past_bad_files_and_lists_them(run: Run, tmp_path: Path)
 
     code, told, warned = run(scans, "--out", out)
     assert code == 3
-    assert "2 lesions in 3 pictures; 1 without a lesion; 6 files refused." in told
+    assert "2 lesions in 3 images; 1 without a lesion; 6 files refused." in told
     assert "6 of 9 files gave no result" in warned
     for name, why in {
         "empty.png": "this file is empty",
@@ -209,7 +209,7 @@ def test_every_file_bad(run: Run, tmp_path: Path) -> None:
     bad.touch()
     code, told, _ = run(bad, "--out", tmp_path / "out")
     assert code == 3
-    assert "0 lesions in 0 pictures; 1 file refused." in told
+    assert "0 lesions in 0 images; 1 file refused." in told
     assert written(tmp_path / "out") == SUMMARIES
 
 
@@ -217,8 +217,8 @@ def test_every_file_bad(run: Run, tmp_path: Path) -> None:
     ("words", "said"),
     [
         (["gone.png"], "gone.png: no such file or folder"),
-        (["nothing"], "nothing: no picture found"),
-        (["*.webp"], "no picture found"),
+        (["nothing"], "nothing: no image found"),
+        (["*.webp"], "no image found"),
     ],
 )
 def test_nothing_to_do_is_an_error_before_any_work(
@@ -234,18 +234,18 @@ def test_nothing_to_do_is_an_error_before_any_work(
 
 
 def test_results_are_replaced_only_with_overwrite(run: Run, tmp_path: Path) -> None:
-    picture, out = scan(tmp_path / "scan.png"), tmp_path / "out"
-    assert run(picture, "--out", out)[0] == 0
+    image, out = scan(tmp_path / "scan.png"), tmp_path / "out"
+    assert run(image, "--out", out)[0] == 0
     timed = {"journal.jsonl", "report.json"}
     before = {name: (out / name).read_bytes() for name in written(out) - timed}
     (out / "masks" / "scan.png").write_text("edited by hand")
-    code, told, warned = run(picture, "--out", out)
+    code, told, warned = run(image, "--out", out)
     assert code == 1
     assert "results are here already" in warned
     assert "--overwrite" in warned
     assert told == ""
     assert (out / "masks" / "scan.png").read_text() == "edited by hand"
-    assert run(picture, "--out", out, "--overwrite")[0] == 0
+    assert run(image, "--out", out, "--overwrite")[0] == 0
     assert {name: (out / name).read_bytes() for name in written(out) - timed} == before
 
 
@@ -260,7 +260,7 @@ def test_results_below_the_searched_folder_are_not_searched(run: Run, tmp_path: 
 
 
 def test_no_permission_to_write(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from sonoseg.outputs import folder
+    from sonoseg.results import results_folder as folder
 
     def denied(**_: object) -> object:
         raise PermissionError(13, "Permission denied")
@@ -286,8 +286,8 @@ def test_the_threshold_is_used_and_said(run: Run, tmp_path: Path) -> None:
 
 
 def test_no_model_where_one_is_meant(run: Run, tmp_path: Path) -> None:
-    picture = scan(tmp_path / "s.png")
-    code, _, warned = run(picture, "--out", tmp_path / "out", "--model", tmp_path, model=False)
+    image = scan(tmp_path / "s.png")
+    code, _, warned = run(image, "--out", tmp_path / "out", "--model", tmp_path, model=False)
     assert code == 1
     assert "not a model folder" in warned
 
@@ -304,7 +304,7 @@ def test_brackets_in_names_are_printed_as_they_are(run: Run, tmp_path: Path) -> 
 def test_a_long_table_is_cut_on_the_terminal_only(
     run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("sonoseg.cli.told.ROWS", 2)
+    monkeypatch.setattr("sonoseg.cli.summary.ROWS", 2)
     for k in range(5):
         scan(tmp_path / "in" / f"{k}.png")
     _, told, _ = run(tmp_path / "in", "--out", tmp_path / "out")
@@ -345,7 +345,7 @@ def test_the_manifest_tells_what_went_in_and_what_came_out(run: Run, tmp_path: P
     assert value["options"]["spacing"] == [0.1, 0.1]
     assert value["options"]["tta"] == "none"
     assert value["model"]["name"] == "dark"
-    assert value["counts"] | {"pictures": 1, "lesions": 1, "refused": 1} == value["counts"]
+    assert value["counts"] | {"images": 1, "lesions": 1, "refused": 1} == value["counts"]
     assert value["versions"].keys() >= {"sonoseg", "python", "numpy", "onnxruntime"}
     assert value["timings"]["segment"] > 0
     used, refused = value["inputs"]
@@ -370,7 +370,7 @@ def test_a_share_is_referred(run: Run, tmp_path: Path) -> None:
         scan(tmp_path / "in" / f"{k}.png", dark=k != 2)
     code, told, _ = run(tmp_path / "in", "--out", tmp_path / "out", "--refer", "0.25")
     assert code == 0
-    assert "1 picture referred to a person" in told
+    assert "1 image referred to a person" in told
     assert [row["referred"] for row in rows(tmp_path / "out")].count("yes") == 1
     assert run(tmp_path / "in", "--out", tmp_path / "x", "--refer", "1.5")[0] == 2
 
@@ -378,14 +378,14 @@ def test_a_share_is_referred(run: Run, tmp_path: Path) -> None:
 @pytest.mark.skipif(sys.platform != "linux", reason="file names are text here")
 def test_a_name_that_is_no_utf8(run: Run, tmp_path: Path) -> None:
     folder = tmp_path / "in"
-    picture = scan(folder / "plain.png")
+    plain = scan(folder / "plain.png")
     for name in (b"caf\xe9.png", b"caf\xe8.png"):
-        (folder / os.fsdecode(name)).write_bytes(picture.read_bytes())
+        (folder / os.fsdecode(name)).write_bytes(plain.read_bytes())
     (folder / os.fsdecode(b"b\xff.png")).touch()
     out = tmp_path / "out"
     code, told, warned = run(folder, "--out", out, "--coco", "--labelme")
     assert code == 3
-    assert "in 3 pictures; 1 file refused" in told
+    assert "in 3 images; 1 file refused" in told
     assert "Traceback" not in warned
     names = {image["image"] for image in json.loads((out / "results.json").read_text("utf-8"))["images"]}
     assert len(names) == 3

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from sonoseg.imaging.calibration import UNKNOWN
+from sonoseg.image.calibration import UNKNOWN
 
 pydicom = pytest.importorskip("pydicom")
 pytest.importorskip("highdicom")
@@ -76,8 +76,8 @@ def rows(out: Path) -> list[dict[str, str]]:
 
 
 def mask(out: Path, name: str) -> np.ndarray:
-    with Image.open(out / "masks" / f"{name}.png") as picture:
-        return np.asarray(picture) > 0
+    with Image.open(out / "masks" / f"{name}.png") as image:
+        return np.asarray(image) > 0
 
 
 def files(out: Path, folder: str) -> set[str]:
@@ -144,7 +144,7 @@ def test_a_clip_has_a_result_a_frame(run: Run, tmp_path: Path) -> None:
         ("clip_f0003", "3"),
         ("clip_f0005", "5"),
     ]
-    assert "in 3 pictures" in told
+    assert "in 3 images" in told
     left = [int(np.flatnonzero(mask(out, f"clip_f000{number}").any(axis=0))[0]) for number in (1, 3, 5)]
     assert np.diff(left).min() > 0  # each is of its own frame
     code, _, warned = run(clip, "--out", tmp_path / "x", "--frames", "99")
@@ -189,26 +189,26 @@ def test_objects_for_the_archive_hold_the_masks(run: Run, tmp_path: Path) -> Non
 
 
 def test_the_patient_is_in_the_objects_only_and_not_even_there_on_request(run: Run, tmp_path: Path) -> None:
-    picture = scan(tmp_path / "still.dcm")
+    image = scan(tmp_path / "still.dcm")
     shown, hidden = tmp_path / "shown", tmp_path / "hidden"
-    _, *told = run(picture, "--out", shown, "--dicom", "--labelme", "--nrrd", "--coco")
+    _, *told = run(image, "--out", shown, "--dicom", "--labelme", "--nrrd", "--coco")
     assert NAME not in "".join(told)
     for path in shown.rglob("*"):
         if path.is_file():
             assert (NAME.encode() in path.read_bytes()) == (path.parent.name == "dicom"), path
-    assert run(picture, "--out", hidden, "--dicom", "--anonymise", "-q")[0] == 0
+    assert run(image, "--out", hidden, "--dicom", "--anonymise", "-q")[0] == 0
     for path in hidden.rglob("*"):
         assert path.is_dir() or NAME.encode() not in path.read_bytes(), path
-    code, _, warned = run(picture, "--out", tmp_path / "x", "--anonymise")
+    code, _, warned = run(image, "--out", tmp_path / "x", "--anonymise")
     assert code == 2
     assert "--anonymise without a DICOM object" in warned
 
 
 def test_what_lies_outside_the_region_is_blank_unless_kept(run: Run, tmp_path: Path) -> None:
-    picture = scan(tmp_path / "still.dcm")
+    image = scan(tmp_path / "still.dcm")
     for words, grey in (((), 0), (("--keep-burned-in",), 255)):
         out = tmp_path / f"out{grey}"
-        run(picture, "--out", out, "-q", *words)
+        run(image, "--out", out, "-q", *words)
         with Image.open(out / "overlays" / "still.png") as overlay:
             assert np.asarray(overlay)[10, 1].tolist() == [grey] * 3
 
@@ -227,8 +227,8 @@ def test_probabilities_as_a_fractional_segmentation(run: Run, tmp_path: Path) ->
     assert run(clip, "--out", out, "--fractional", "-q")[0] == 0
     seg = pydicom.dcmread(out / "dicom" / "clip_seg.dcm")
     assert seg.SegmentationType == "FRACTIONAL"
-    with Image.open(out / "probability" / "clip_f0001.png") as picture:
-        probability = np.asarray(picture) / 65535
+    with Image.open(out / "probability" / "clip_f0001.png") as image:
+        probability = np.asarray(image) / 65535
     assert np.abs(seg.pixel_array[1] / 255 - probability).max() <= 0.5 / 255 + 1e-4
 
 
@@ -252,7 +252,7 @@ def test_damaged_files_end_neither_the_batch_nor_in_a_traceback(run: Run, tmp_pa
     (tmp_path / "in" / "cut.dcm").write_bytes(data[: len(data) // 2])
     (tmp_path / "in" / "head.dcm").write_bytes(data[:200])
     (tmp_path / "in" / "empty.dcm").touch()
-    (tmp_path / "in" / "text.dcm").write_text("no picture")
+    (tmp_path / "in" / "text.dcm").write_text("no image")
     scan(tmp_path / "in" / "zero.dcm", Rows=0)
     code, _, warned = run(tmp_path / "in", "--out", tmp_path / "out", "--dicom")
     assert code == 3
@@ -265,7 +265,7 @@ def test_damaged_files_end_neither_the_batch_nor_in_a_traceback(run: Run, tmp_pa
 def test_what_a_reader_did_not_think_of_is_one_files_fault(
     run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from sonoseg.imaging import frames
+    from sonoseg.inputs import frame_list as frames
 
     real = frames.read
 
@@ -292,24 +292,24 @@ def test_a_clip_broken_off_gets_its_objects_on_resume(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:  # after the last frame, before the objects
-        patched.setattr("sonoseg.outputs.journal.Journal.add_objects", stop)
+        patched.setattr("sonoseg.results.journal.Journal.add_objects", stop)
         assert run(clip, "--out", out, "--seg", "-q")[0] == 130
     (out / "dicom" / "clip_seg.dcm").unlink()
     code, _, warned = run(clip, "--out", out, "--seg", "--resume")
     assert code == 0
-    assert "4 of 4 pictures are done already" in warned
+    assert "4 of 4 images are done already" in warned
     assert files(out, "dicom") == {"clip_seg.dcm"}
     assert len(pydicom.dcmread(out / "dicom" / "clip_seg.dcm").pixel_array) == 4
     (out / "masks" / "clip_f0002.png").unlink()
     code, _, warned = run(clip, "--out", out, "--seg", "--resume")
-    assert (code, "3 of 4 pictures are done already" in warned) == (0, True)
+    assert (code, "3 of 4 images are done already" in warned) == (0, True)
 
 
 def test_annotations_and_masks_for_other_tools(run: Run, tmp_path: Path) -> None:
     scan(tmp_path / "in" / "a.dcm")
-    picture = np.full(SHAPE, 150, dtype=np.uint8)
-    picture[40:80, 60:100] = 5
-    Image.fromarray(picture).save(tmp_path / "in" / "b.png")
+    pixels = np.full(SHAPE, 150, dtype=np.uint8)
+    pixels[40:80, 60:100] = 5
+    Image.fromarray(pixels).save(tmp_path / "in" / "b.png")
     out = tmp_path / "out"
     assert run(tmp_path / "in", "--out", out, "--coco", "--labelme", "--nrrd", "-q")[0] == 0
     assert files(out, "labelme") == {"a.json", "a.png", "b.json"}

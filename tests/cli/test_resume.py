@@ -24,7 +24,7 @@ TIMED = {"journal.jsonl", "report.json"}
 
 @pytest.fixture
 def scans(tmp_path: Path) -> Path:
-    """Sixty pictures with a dark square each, no two alike, and one that is none."""
+    """Sixty images with a dark square each, no two alike, and one that is none."""
     folder = tmp_path / "scans"
     folder.mkdir()
     draw = np.random.default_rng(3)
@@ -33,7 +33,7 @@ def scans(tmp_path: Path) -> Path:
         top, left, side = (int(value) for value in draw.integers(10, 40, 3))
         pixels[top : top + side, left : left + side] = 5
         Image.fromarray(pixels).save(folder / f"{number:02d}.png")
-    (folder / "31.png").write_text("no picture")
+    (folder / "31.png").write_text("no image")
     return folder
 
 
@@ -52,11 +52,11 @@ def lines(out: Path) -> int:
 
 
 def killed(words: list[str], out: Path, after: int) -> int:
-    """Run the command, kill it once so many pictures are done, and return how many were."""
-    # One picture a batch and a slow pen, so that there is a moment to kill it in.
+    """Run the command, kill it once so many images are done, and return how many were."""
+    # One image a batch and a slow pen, so that there is a moment to kill it in.
     program = (
         "import time\n"
-        "from sonoseg.outputs.folder import ResultsFolder as R\n"
+        "from sonoseg.results.results_folder import ResultsFolder as R\n"
         "write = R.write\n"
         "R.write = lambda self, found: (time.sleep(0.1), write(self, found))[1]\n"
         "from sonoseg.cli.main import main\n"
@@ -94,7 +94,7 @@ def test_killed_twice_it_ends_as_an_unbroken_run(
     times = {path: path.stat().st_mtime_ns for path in whole_ones}
     code, _, warned = run(scans, "--out", broken, "--batch", 1, "--resume")
     assert code == 3
-    assert f"{second} of 60 pictures are done already" in warned
+    assert f"{second} of 60 images are done already" in warned
     assert contents(broken) == contents(whole)
     kept = sum(path.stat().st_mtime_ns == before for path, before in times.items())
     assert kept >= second  # what was done was left as it was
@@ -115,28 +115,28 @@ def test_a_finished_run_has_nothing_left_to_do(
     before = contents(out)
     code, _, warned = run(scans, "--out", out, "--resume")
     assert (code, contents(out)) == (0, before)
-    assert "5 of 5 pictures are done already" in warned
-    # A picture more: only that one is segmented.
+    assert "5 of 5 images are done already" in warned
+    # An image more: only that one is segmented.
     (scans / "05.png").write_bytes((scans / "04.png").read_bytes())
     code, told, warned = run(scans, "--out", out, "--resume")
     assert code == 0
-    assert "5 of 6 pictures are done already" in warned
-    assert "in 6 pictures" in told
+    assert "5 of 6 images are done already" in warned
+    assert "in 6 images" in told
 
 
-def test_other_options_or_pictures_are_told(run: Run, scans: Path, tmp_path: Path) -> None:
+def test_other_options_or_images_are_told(run: Run, scans: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
-    picture = scans / "00.png"
-    assert run(picture, "--out", out, "-q")[0] == 0
-    code, _, warned = run(picture, "--out", out, "--resume", "--threshold", "0.3", "--spacing", "0.1")
+    image = scans / "00.png"
+    assert run(image, "--out", out, "-q")[0] == 0
+    code, _, warned = run(image, "--out", out, "--resume", "--threshold", "0.3", "--spacing", "0.1")
     assert code == 1
     assert "options.spacing was None and is [0.1, 0.1]" in warned
     assert "threshold was 0.5 and is 0.3" in warned
-    picture.write_bytes((scans / "01.png").read_bytes())
-    code, _, warned = run(picture, "--out", out, "--resume")
+    image.write_bytes((scans / "01.png").read_bytes())
+    code, _, warned = run(image, "--out", out, "--resume")
     assert code == 0
-    assert "done already" not in warned  # another picture under its name: segmented anew
-    code, _, warned = run(picture, "--out", out, "--resume", "--overwrite")
+    assert "done already" not in warned  # another image under its name: segmented anew
+    code, _, warned = run(image, "--out", out, "--resume", "--overwrite")
     assert code == 2
     assert "both --resume and --overwrite" in warned
 
@@ -172,7 +172,7 @@ def test_a_full_disk_and_an_interrupt_leave_what_can_be_gone_on_with(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
-        patched.setattr("sonoseg.outputs.folder.ResultsFolder.commit", stop)
+        patched.setattr("sonoseg.results.results_folder.ResultsFolder.commit", stop)
         code, _, warned = run(scans, "--out", out, "-q", "--resume")
     assert code == 130
     assert "interrupted; what is done is kept" in warned

@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 from sonoseg.cli.main import app
 from sonoseg.errors import MissingExtra, OutputError, SonosegError, UsageError
 from sonoseg.model.model import Model
-from sonoseg.training.start import IMAGENET
+from sonoseg.training.initial_weights import IMAGENET
 
 TINY = ("--set", "data.size=64", "--set", "epochs=1", "--set", "batch=8")
 

@@ -12,7 +12,7 @@ from typer.testing import CliRunner, Result
 
 from sonoseg.cli.main import app
 from sonoseg.errors import MissingExtra, RunsFailed, TrainingError, UsageError
-from sonoseg.training.run import Run
+from sonoseg.training.run_folder import Run
 
 
 def run(*words: object) -> Result:

@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 
 from sonoseg.errors import DatasetError
-from sonoseg.imaging.frame import Frame, Spacing
+from sonoseg.image.frame import Frame, Spacing
 from sonoseg.inference.segmentation import Segmentation
 
 SHAPE = (60, 80)

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from sonoseg.evaluation.about import command_given
+from sonoseg.evaluation.provenance import command_given
 
 
 @pytest.mark.parametrize(

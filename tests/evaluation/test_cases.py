@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from sonoseg.evaluation.cases import best_median_worst, gather, table_of_pictures
+from sonoseg.evaluation.case_selection import best_median_worst, gather, table_of_images
 
 
 def rows(dice: list[float], normals: int = 0) -> pd.DataFrame:
@@ -48,10 +48,10 @@ def test_equal_scores_are_ordered_by_id() -> None:
 
 
 def test_the_table_runs_from_best_to_worst_with_the_largest_alarm() -> None:
-    chosen = table_of_pictures(rows([n / 10 for n in range(9)], normals=4))
+    chosen = table_of_images(rows([n / 10 for n in range(9)], normals=4))
     assert chosen == ["l8", "l6", "l4", "l2", "l0", "n3", "n0"]
-    assert table_of_pictures(rows([0.2])) == ["l0"]
-    assert table_of_pictures(rows([0.3, 0.2], normals=1), lesions=5) == ["l0", "l1", "n0"]
+    assert table_of_images(rows([0.2])) == ["l0"]
+    assert table_of_images(rows([0.3, 0.2], normals=1), lesions=5) == ["l0", "l1", "n0"]
 
 
 def test_cases_carry_their_arrays(mixed: Any, shifted: Any) -> None:

@@ -12,26 +12,26 @@ from hypothesis import strategies as st
 from scipy.stats import wilcoxon
 
 from sonoseg.errors import DatasetError
-from sonoseg.evaluation.compare import compare, paired, permutation_test, wilcoxon_test
+from sonoseg.evaluation.comparison import compare, paired, permutation_test, wilcoxon_test
+from sonoseg.evaluation.evaluation import Evaluation, evaluate
 from sonoseg.evaluation.policy import Policy
-from sonoseg.evaluation.study import Study, evaluate
 
 QUICK = Policy(resamples=200)
 
 
 @pytest.fixture
-def perfect(mixed: Any, scripted: Any) -> Study:
+def perfect(mixed: Any, scripted: Any) -> Evaluation:
     told = scripted(lambda name: np.where(mixed.mask(name), 0.9, 0.1))
     about = {"model": {"name": "perfect (1)"}, "cautions": ["It knows."]}
     return evaluate(told, mixed, mixed.ids, about=about, policy=QUICK)
 
 
 @pytest.fixture
-def moved(mixed: Any, shifted: Any) -> Study:
+def moved(mixed: Any, shifted: Any) -> Evaluation:
     return evaluate(shifted, mixed, mixed.ids[:14], about={"model": {"name": "moved (0)"}}, policy=QUICK)
 
 
-def test_first_minus_second_on_the_common_images(perfect: Study, moved: Study) -> None:
+def test_first_minus_second_on_the_common_images(perfect: Evaluation, moved: Evaluation) -> None:
     found = compare(perfect, moved, QUICK)
     assert (found["images"], found["only_first"], found["only_second"]) == (14, 2, 0)
     assert (found["first"], found["second"]) == ("perfect (1)", "moved (0)")
@@ -47,7 +47,7 @@ def test_first_minus_second_on_the_common_images(perfect: Study, moved: Study) -
     assert found["metrics"]["hd95_percent_diagonal"]["difference"]["mean"] < 0
 
 
-def test_turned_round_it_turns_the_sign(perfect: Study, moved: Study) -> None:
+def test_turned_round_it_turns_the_sign(perfect: Evaluation, moved: Evaluation) -> None:
     there, back = compare(perfect, moved, QUICK), compare(moved, perfect, QUICK)
     one, other = there["metrics"]["dice"], back["metrics"]["dice"]
     assert one["difference"]["mean"] == pytest.approx(-other["difference"]["mean"])
@@ -56,7 +56,7 @@ def test_turned_round_it_turns_the_sign(perfect: Study, moved: Study) -> None:
     assert back["second_cautions"] == ["It knows."]
 
 
-def test_another_policy_is_said(perfect: Study, mixed: Any, shifted: Any) -> None:
+def test_another_policy_is_said(perfect: Evaluation, mixed: Any, shifted: Any) -> None:
     strict = evaluate(shifted, mixed, mixed.ids, policy=Policy(resamples=200, missed_dice=0.5))
     assert compare(strict, perfect, QUICK)["second_cautions"] == [
         "It knows.",
@@ -64,28 +64,28 @@ def test_another_policy_is_said(perfect: Study, mixed: Any, shifted: Any) -> Non
     ]
 
 
-def test_strata_add_up(perfect: Study, moved: Study) -> None:
+def test_strata_add_up(perfect: Evaluation, moved: Evaluation) -> None:
     strata = compare(perfect, moved, QUICK)["strata"]
     assert strata.pop("set") == {}
     for levels in strata.values():
         assert sum(one["dice"]["difference"]["n"] for one in levels.values()) == 12
 
 
-def test_a_study_against_itself_differs_in_nothing(perfect: Study) -> None:
+def test_a_study_against_itself_differs_in_nothing(perfect: Evaluation) -> None:
     one = compare(perfect, perfect, QUICK)["metrics"]["dice"]
     assert one["difference"]["mean"] == one["difference"]["low"] == one["difference"]["high"] == 0.0
     assert one["p_permutation"] == one["p_wilcoxon"] == 1.0
     assert one["equal"] == 12
 
 
-def test_no_common_image_or_other_masks_are_refused(perfect: Study, moved: Study) -> None:
+def test_no_common_image_or_other_masks_are_refused(perfect: Evaluation, moved: Evaluation) -> None:
     rest = (moved.summary, moved.froc, moved.reliability)
-    renamed = Study(
+    renamed = Evaluation(
         moved.rows.assign(id=moved.rows["id"] + "x"), moved.summary, moved.froc, moved.reliability
     )
     with pytest.raises(DatasetError, match="share no image"):
         compare(perfect, renamed)
-    changed = Study(moved.rows.assign(lesion_area_px=moved.rows["lesion_area_px"] + 1), *rest)
+    changed = Evaluation(moved.rows.assign(lesion_area_px=moved.rows["lesion_area_px"] + 1), *rest)
     with pytest.raises(DatasetError, match="true mask of 'toy/lesion00' differs"):
         compare(perfect, changed)
 

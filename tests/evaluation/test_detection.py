@@ -1,4 +1,4 @@
-"""Normals told from lesion pictures: against scikit-learn, by hand, and where there is nothing to tell."""
+"""Normals told from lesion images: against scikit-learn, by hand, and where there is nothing to tell."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import roc_auc_score
 
-from sonoseg.evaluation.detection import KEPT, flagged, summarise_detection
+from sonoseg.evaluation.image_detection import KEPT, flagged, summarise_detection
 
 peaks = st.lists(st.integers(0, 20).map(lambda n: n / 20), min_size=2, max_size=40)
 
@@ -34,7 +34,7 @@ def test_as_scikit_learn_has_it(lesion: list[float], normal: list[float]) -> Non
 
 @given(peaks, peaks, st.sampled_from([0.5, 0.9, 0.95, 1.0]))
 def test_the_flagged_are_counted(lesion: list[float], normal: list[float], share: float) -> None:
-    """The highest threshold that still flags the share of the lesion pictures, searched for."""
+    """The highest threshold that still flags the share of the lesion images, searched for."""
     reached = max(t for t in lesion if np.mean([p >= t for p in lesion]) >= share - 1e-12)
     kind = np.array([True] * len(lesion) + [False] * len(normal))
     found = flagged(kind, np.array([*lesion, *normal]), share)
@@ -50,7 +50,7 @@ def test_one_kind_alone_tells_nothing() -> None:
         assert all(one["mean"] is None for one in found["flagged_normals"].values())
 
 
-def test_pictures_without_their_mask_are_kept_out() -> None:
+def test_images_without_their_mask_are_kept_out() -> None:
     table = rows([0.9, 0.8, 0.7], [0.2, 0.1])
     odd = table.iloc[:1].assign(kind="unannotated", max_probability=0.0, group="odd")
     assert summarise_detection(pd.concat([table, odd])) == summarise_detection(table)

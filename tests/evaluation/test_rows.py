@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from sonoseg.errors import DatasetError
+from sonoseg.evaluation.image_measures import ImageMeasures, kind_of, measure
 from sonoseg.evaluation.policy import POLICY
-from sonoseg.evaluation.rows import Measured, kind_of, measure
-from sonoseg.imaging.frame import Frame, Spacing
+from sonoseg.image.frame import Frame, Spacing
 from sonoseg.inference.segmentation import Segmentation
 from sonoseg.metrics.boundary import hd95, nsd
 from sonoseg.metrics.overlap import dice
@@ -41,8 +41,8 @@ def found(
 
 
 @pytest.fixture
-def one(make_disc: Callable[..., np.ndarray]) -> Callable[..., Measured]:
-    def run(label: str = "benign", spacing: Spacing | None = None, miss: bool = False) -> Measured:
+def one(make_disc: Callable[..., np.ndarray]) -> Callable[..., ImageMeasures]:
+    def run(label: str = "benign", spacing: Spacing | None = None, miss: bool = False) -> ImageMeasures:
         true = make_disc(30, 40, 10) if label != "normal" else np.zeros((60, 80), bool)
         probability = np.where(make_disc(30, 43, 10), 0.8, 0.1)
         if miss:
@@ -139,6 +139,6 @@ def test_candidates_are_taken_below_the_threshold(make_disc: Any) -> None:
     assert doubtful.candidates.lesions == pytest.approx([0.3])
 
 
-def test_masks_must_have_the_pictures_size(make_disc: Any) -> None:
+def test_masks_must_have_the_images_size(make_disc: Any) -> None:
     with pytest.raises(DatasetError, match="prepare"):
         measure(np.zeros((5, 5), bool), "benign", found(np.zeros((60, 80))), POLICY)

@@ -10,25 +10,27 @@ import pandas as pd
 import pytest
 
 from sonoseg.errors import DatasetError
+from sonoseg.evaluation.evaluation import Evaluation, evaluate
 from sonoseg.evaluation.policy import Policy
-from sonoseg.evaluation.runs import average_runs, pooled_ece
-from sonoseg.evaluation.study import Study, evaluate
+from sonoseg.evaluation.seed_averages import average_runs, pooled_ece
 
 QUICK = Policy(resamples=50)
 
 
 @pytest.fixture
-def perfect(mixed: Any, scripted: Any) -> Study:
+def perfect(mixed: Any, scripted: Any) -> Evaluation:
     told = scripted(lambda name: np.where(mixed.mask(name), 0.9, 0.1))
     return evaluate(told, mixed, mixed.ids, policy=QUICK)
 
 
 @pytest.fixture
-def moved(mixed: Any, shifted: Any) -> Study:
+def moved(mixed: Any, shifted: Any) -> Evaluation:
     return evaluate(shifted, mixed, mixed.ids[:14], policy=QUICK)
 
 
-def test_each_image_is_averaged_over_the_runs_that_measured_it(perfect: Study, moved: Study) -> None:
+def test_each_image_is_averaged_over_the_runs_that_measured_it(
+    perfect: Evaluation, moved: Evaluation
+) -> None:
     rows = average_runs([perfect, moved]).set_index("id")
     assert list(rows.index) == list(perfect.rows["id"])
     dice = moved.rows.set_index("id")["dice"]
@@ -43,7 +45,7 @@ def test_each_image_is_averaged_over_the_runs_that_measured_it(perfect: Study, m
     pd.testing.assert_frame_equal(same[["id", "dice"]], moved.rows[["id", "dice"]])
 
 
-def test_another_true_mask_is_refused(perfect: Study, moved: Study) -> None:
+def test_another_true_mask_is_refused(perfect: Evaluation, moved: Evaluation) -> None:
     moved.rows.loc[3, "lesion_area_px"] += 1
     with pytest.raises(DatasetError, match="true mask of 'toy/lesion03' differs"):
         average_runs([perfect, moved])

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from sonoseg.datasets.splits import Split
+from sonoseg._util.files import sha256_file
+from sonoseg.data.splits import Split
 from sonoseg.errors import DatasetError, UsageError
 from sonoseg.evaluation.scope import choose_ids, describe, only_sets
-from sonoseg.files import sha256_file
 from sonoseg.model.card import ModelCard, TrainingSet
 
 

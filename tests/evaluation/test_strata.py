@@ -12,7 +12,7 @@ from sonoseg.errors import DatasetError
 from sonoseg.evaluation.strata import SIZES, levels_of, marks_strata, size_edges, size_stratum
 
 
-def test_quartiles_leave_pictures_without_a_lesion_out() -> None:
+def test_quartiles_leave_images_without_a_lesion_out() -> None:
     assert size_edges([0.0, 0.0, 0.1, 0.2, 0.3, 0.4, 0.5]) == pytest.approx((0.2, 0.3, 0.4))
 
 
@@ -32,7 +32,7 @@ def test_quarters_are_quarters(shares: list[float]) -> None:
 
 
 def test_without_a_lesion_there_are_no_sizes() -> None:
-    with pytest.raises(DatasetError, match="no picture has a lesion"):
+    with pytest.raises(DatasetError, match="no image has a lesion"):
         size_edges([0.0, 0.0])
 
 

@@ -14,21 +14,21 @@ import pandas as pd
 import pytest
 
 from sonoseg.errors import DatasetError
+from sonoseg.evaluation.evaluation import Evaluation, evaluate
 from sonoseg.evaluation.policy import Policy
-from sonoseg.evaluation.study import Study, evaluate
-from sonoseg.evaluation.threshold import ThresholdSweep
-from sonoseg.metrics.calibration import ece
+from sonoseg.evaluation.threshold_sweep import ThresholdSweep
 from sonoseg.metrics.overlap import confusion, pooled
+from sonoseg.metrics.probability_calibration import ece
 
 QUICK = Policy(resamples=200)
 
 
 @pytest.fixture
-def study(mixed: Any, shifted: Any) -> Study:
+def study(mixed: Any, shifted: Any) -> Evaluation:
     return evaluate(shifted, mixed, mixed.ids, about={"model": {"name": "toy (0)"}}, policy=QUICK)
 
 
-def test_a_row_an_image_in_the_order_given(study: Study, mixed: Any) -> None:
+def test_a_row_an_image_in_the_order_given(study: Evaluation, mixed: Any) -> None:
     assert study.rows["id"].tolist() == mixed.ids
     first = study.rows.iloc[1]
     assert first["group"] == "toy:g0"
@@ -40,7 +40,7 @@ def test_a_row_an_image_in_the_order_given(study: Study, mixed: Any) -> None:
     assert study.name == "toy (0)"
 
 
-def test_every_mean_has_its_interval_and_its_n(study: Study) -> None:
+def test_every_mean_has_its_interval_and_its_n(study: Evaluation) -> None:
     lesions = study.rows[study.rows["kind"] == "lesion"]
     for name, one in study.summary["per_image"].items():
         known = lesions[name].dropna()
@@ -51,7 +51,7 @@ def test_every_mean_has_its_interval_and_its_n(study: Study) -> None:
     assert study.summary["per_image"]["hd95_mm"]["n"] == 6
 
 
-def test_normals_are_apart(study: Study) -> None:
+def test_normals_are_apart(study: Evaluation) -> None:
     normals = study.rows[study.rows["kind"] == "normal"]
     assert normals[["dice", "iou", "hd95_px", "nsd", "missed"]].isna().all().all()
     assert study.summary["normals"]["false_alarm"]["mean"] == pytest.approx(1 / 4)
@@ -76,7 +76,7 @@ def test_adding_normals_changes_no_lesion_score(mixed: Any, shifted: Any) -> Non
     assert alone["normals"]["false_alarm"] == {"mean": None, "low": None, "high": None, "n": 0, "groups": 0}
 
 
-def test_the_missed_lesion_counts(study: Study) -> None:
+def test_the_missed_lesion_counts(study: Evaluation) -> None:
     row = study.rows.set_index("id").loc["toy/lesion00"]
     assert (row["dice"], row["missed"], row["hd95_percent_diagonal"]) == (0.0, 1.0, 100.0)
     assert study.summary["per_image"]["missed"]["mean"] == pytest.approx(1 / 12)
@@ -84,7 +84,7 @@ def test_the_missed_lesion_counts(study: Study) -> None:
     assert study.summary["lesions"]["sensitivity"]["n"] == 12
 
 
-def test_pooled_is_pooled(study: Study, mixed: Any, shifted: Any) -> None:
+def test_pooled_is_pooled(study: Evaluation, mixed: Any, shifted: Any) -> None:
     found = {s.frame.name: s.mask for s in shifted.predict_many(mixed.frame(name) for name in mixed.ids)}
     counts = pooled(confusion(mixed.mask(n), found[n]) for n in mixed.ids if mixed.mask(n).any())
     assert study.summary["pooled"]["dice"]["mean"] == pytest.approx(counts.dice)
@@ -92,7 +92,7 @@ def test_pooled_is_pooled(study: Study, mixed: Any, shifted: Any) -> None:
     assert counts.dice > study.summary["per_image"]["dice"]["mean"]  # large lesions rule the pool
 
 
-def test_calibration_is_of_the_pooled_pixels(study: Study, mixed: Any, shifted: Any) -> None:
+def test_calibration_is_of_the_pooled_pixels(study: Evaluation, mixed: Any, shifted: Any) -> None:
     names = [name for name in mixed.ids if mixed.mask(name).any()]
     true = np.concatenate([mixed.mask(name) for name in names])
     probability = np.concatenate([shifted.answer(name) for name in names]).astype(np.float32)
@@ -104,7 +104,7 @@ def test_calibration_is_of_the_pooled_pixels(study: Study, mixed: Any, shifted: 
     assert regions == ["whole", "foreground", "band", "normals"]
 
 
-def test_strata_partition_the_lesions(study: Study) -> None:
+def test_strata_partition_the_lesions(study: Evaluation) -> None:
     assert study.summary["strata"].pop("set") == {}  # there is one set
     for name, levels in study.summary["strata"].items():
         assert sum(one["dice"]["n"] for one in levels.values()) == 12, name
@@ -122,7 +122,7 @@ def test_size_quarters_are_of_the_whole_set_not_of_the_part(mixed: Any, shifted:
     assert part.rows["size_stratum"].tolist() == ["Q4 largest", "Q4 largest", "Q1 smallest"]
 
 
-def test_the_froc_ends_where_all_candidates_count(study: Study) -> None:
+def test_the_froc_ends_where_all_candidates_count(study: Evaluation) -> None:
     assert study.froc["sensitivity"].iloc[-1] == pytest.approx(11 / 12)
     assert study.froc["fp_per_image"].iloc[-1] == pytest.approx(1 / 16)
     at = study.summary["lesions"]["sensitivity_at_fp_per_image"]
@@ -133,12 +133,12 @@ def test_the_froc_ends_where_all_candidates_count(study: Study) -> None:
     assert study.froc["sensitivity"].iloc[1] == 0.0
 
 
-def test_saved_and_loaded_it_is_the_same(study: Study, tmp_path: Path) -> None:
+def test_saved_and_loaded_it_is_the_same(study: Evaluation, tmp_path: Path) -> None:
     study.save(tmp_path)
     assert sorted(path.name for path in tmp_path.iterdir()) == [
         *("froc.csv", "images.csv", "reliability.csv", "risk_coverage.csv", "summary.json")
     ]
-    again = Study.load(tmp_path)
+    again = Evaluation.load(tmp_path)
     pd.testing.assert_frame_equal(again.risk_coverage, study.risk_coverage, rtol=1e-6)
     pd.testing.assert_frame_equal(again.rows, study.rows, check_dtype=False, rtol=1e-6)
     assert again.summary == json.loads(json.dumps(study.summary))
@@ -146,7 +146,7 @@ def test_saved_and_loaded_it_is_the_same(study: Study, tmp_path: Path) -> None:
     assert again.rows["marks"].tolist() == study.rows["marks"].tolist()
 
 
-def test_doubt_is_a_column_and_a_part_of_the_summary(study: Study) -> None:
+def test_doubt_is_a_column_and_a_part_of_the_summary(study: Evaluation) -> None:
     assert study.rows["uncertainty"].between(0, 1).all()
     own = study.summary["doubt"]
     assert own["dice_left"]["0"]["mean"] == pytest.approx(study.rows["dice"].mean())
@@ -154,12 +154,12 @@ def test_doubt_is_a_column_and_a_part_of_the_summary(study: Study) -> None:
     assert own["false_alarm_auroc"]["n"] == 4
 
 
-def test_a_study_of_an_earlier_version_is_read_without_its_doubt(study: Study, tmp_path: Path) -> None:
+def test_a_study_of_an_earlier_version_is_read_without_its_doubt(study: Evaluation, tmp_path: Path) -> None:
     study.save(tmp_path)
     (tmp_path / "risk_coverage.csv").unlink()
     table = pd.read_csv(tmp_path / "images.csv", keep_default_na=False)
     table.drop(columns="uncertainty").to_csv(tmp_path / "images.csv", index=False)
-    again = Study.load(tmp_path)
+    again = Evaluation.load(tmp_path)
     assert again.risk_coverage.empty
     assert "uncertainty" not in again.rows
 
@@ -172,7 +172,7 @@ def test_the_same_study_twice_gives_the_same_files(mixed: Any, shifted: Any, tmp
 
 
 @pytest.mark.parametrize("damage", ["missing", "torn", "foreign"])
-def test_a_folder_that_is_no_study_says_so(study: Study, tmp_path: Path, damage: str) -> None:
+def test_a_folder_that_is_no_study_says_so(study: Evaluation, tmp_path: Path, damage: str) -> None:
     study.save(tmp_path)
     if damage == "missing":
         (tmp_path / "images.csv").unlink()
@@ -181,7 +181,7 @@ def test_a_folder_that_is_no_study_says_so(study: Study, tmp_path: Path, damage:
     else:
         (tmp_path / "summary.json").write_text("[]")
     with pytest.raises(DatasetError, match="sonoseg evaluate"):
-        Study.load(tmp_path)
+        Evaluation.load(tmp_path)
 
 
 def test_ids_must_be_known_once_and_some(mixed: Any, shifted: Any) -> None:
@@ -267,7 +267,7 @@ def test_a_sweep_on_validation_is_in_the_summary(mixed: Any, shifted: Any) -> No
     assert told["dice"][8] == pytest.approx(study.summary["per_image"]["raw_dice"]["mean"], abs=1e-6)
 
 
-def test_spacing_of_some_images_makes_millimetres_of_some(study: Study) -> None:
+def test_spacing_of_some_images_makes_millimetres_of_some(study: Evaluation) -> None:
     rows = study.rows.set_index("id")
     assert rows["hd95_mm"].notna().sum() == 6
     assert rows.loc["toy/lesion01", "hd95_mm"] == pytest.approx(rows.loc["toy/lesion01", "hd95_px"] * 0.1)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from sonoseg.errors import DatasetError
-from sonoseg.evaluation.threshold import THRESHOLDS, ThresholdSweep, choose_threshold
+from sonoseg.evaluation.threshold_sweep import THRESHOLDS, ThresholdSweep, choose_threshold
 from sonoseg.metrics.overlap import dice
 
 

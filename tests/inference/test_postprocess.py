@@ -10,7 +10,7 @@ from hypothesis.extra import numpy as hnp
 from scipy import ndimage
 
 from sonoseg.errors import ShapeError
-from sonoseg.inference.postprocess import postprocess
+from sonoseg.inference.postprocessing import postprocess
 from sonoseg.model.card import Postprocessing
 
 MASKS = hnp.arrays(np.bool_, hnp.array_shapes(min_dims=2, max_dims=2, min_side=1, max_side=14))
@@ -50,7 +50,7 @@ def test_each_step_alone() -> None:
     assert np.array_equal(largest, specks)
 
 
-def test_the_area_limit_is_a_share_of_the_picture_and_inclusive() -> None:
+def test_the_area_limit_is_a_share_of_the_image_and_inclusive() -> None:
     mask = np.zeros((10, 10), dtype=bool)
     mask[0, :3] = True
     assert cleaned_of(mask, Postprocessing(min_area=0.03)).sum() == 3
@@ -136,7 +136,7 @@ def test_equally_sure_lesions_stay_together(mask: np.ndarray, share: float) -> N
 
 
 @given(MASKS, OPTIONS)
-def test_turning_the_picture_turns_the_answer(mask: np.ndarray, options: Postprocessing) -> None:
+def test_turning_the_image_turns_the_answer(mask: np.ndarray, options: Postprocessing) -> None:
     several = options.model_copy(update={"keep_largest": False})  # of equals, which is kept depends on order
     ramp = np.linspace(0.5, 1, mask.size, dtype=np.float32).reshape(mask.shape)
     turned = postprocess(np.rot90(mask), np.rot90(ramp), several)

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from sonoseg.errors import InputError, ModelError, ShapeError, SonosegError, UsageError
-from sonoseg.imaging.frame import Frame, Spacing
-from sonoseg.inference.predictor import Picture, Predictor
+from sonoseg.image.frame import Frame, Spacing
+from sonoseg.inference.predictor import ImageInput, Predictor
 from sonoseg.model.card import Postprocessing
 from sonoseg.model.model import Model
 
@@ -26,7 +26,7 @@ def scan(
     radius: float = 0.2,
     grey: int = 150,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """A grey picture with one dark disc, and the disc."""
+    """A grey image with one dark disc, and the disc."""
     rows, columns = np.indices(shape)
     reach = radius * min(shape)
     disc = (rows - centre[0] * shape[0]) ** 2 + (columns - centre[1] * shape[1]) ** 2 <= reach**2
@@ -153,11 +153,11 @@ def test_attention_is_brought_to_the_frames_grid(fitted: Predictor) -> None:
     assert abs(columns.mean() - 105) < 2
 
 
-def test_every_kind_of_picture_gives_the_same_answer(predictor: Predictor, tmp_path: Path) -> None:
+def test_every_kind_of_image_gives_the_same_answer(predictor: Predictor, tmp_path: Path) -> None:
     pixels, _ = scan()
     path = tmp_path / "scan.png"
     Image.fromarray(pixels).save(path)
-    kinds: list[Picture] = [
+    kinds: list[ImageInput] = [
         Frame(pixels),
         path,
         str(path),
@@ -183,10 +183,10 @@ def test_spacing_goes_with_what_carries_none(predictor: Predictor, tmp_path: Pat
     assert predictor.predict(own, spacing=given).frame.spacing == Spacing(1, 1)
 
 
-def test_a_bad_picture_is_refused(predictor: Predictor, tmp_path: Path) -> None:
+def test_a_bad_image_is_refused(predictor: Predictor, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no such file"):
         predictor.predict(tmp_path / "gone.png")
-    with pytest.raises(ShapeError, match="is no picture"):
+    with pytest.raises(ShapeError, match="is no image"):
         predictor.predict(np.zeros(5))
 
 
@@ -227,23 +227,23 @@ def test_many_reads_no_further_ahead_than_it_must(predictor: Predictor) -> None:
     assert taken == before
 
 
-def test_a_batch_goes_on_past_bad_pictures(predictor: Predictor, tmp_path: Path) -> None:
+def test_a_batch_goes_on_past_bad_images(predictor: Predictor, tmp_path: Path) -> None:
     good = tmp_path / "good.png"
     Image.fromarray(scan()[0]).save(good)
     bad = tmp_path / "bad.png"
     bad.write_text("text")
-    refused: list[tuple[Picture, str]] = []
+    refused: list[tuple[ImageInput, str]] = []
 
-    def note(picture: Picture, error: SonosegError) -> None:
-        refused.append((picture, error.found))
+    def note(image: ImageInput, error: SonosegError) -> None:
+        refused.append((image, error.found))
 
     found = list(predictor.predict_many([bad, good, bad, good, bad], batch=2, on_error=note))
     assert [one.frame.source for one in found] == [good, good]
-    assert refused == [(bad, "this file holds text, not a picture")] * 3
+    assert refused == [(bad, "this file holds text, not an image")] * 3
     assert list(predictor.predict_many([bad], on_error=note)) == []
 
 
-def test_without_a_handler_the_first_bad_picture_ends_it(predictor: Predictor, tmp_path: Path) -> None:
+def test_without_a_handler_the_first_bad_image_ends_it(predictor: Predictor, tmp_path: Path) -> None:
     work = predictor.predict_many([scan()[0], tmp_path / "gone.png", scan()[0]], batch=1)
     with pytest.raises(InputError, match=r"gone\.png"):
         list(work)
@@ -269,7 +269,7 @@ def test_an_impossible_batch_is_refused(predictor: Predictor) -> None:
         next(predictor.predict_many([scan()[0]], batch=0))
 
 
-def test_pictures_on_the_grid_already(predictor: Predictor) -> None:
+def test_images_on_the_grid_already(predictor: Predictor) -> None:
     stack = np.stack([scan((64, 64), radius=0.1 + 0.02 * k)[0] for k in range(5)])
     probability = predictor.predict_grid(stack, batch=2)
     assert probability.shape == (5, 64, 64)

@@ -13,9 +13,9 @@ import pytest
 from PIL import Image
 
 from sonoseg.errors import MissingExtra, ModelError, UsageError
-from sonoseg.imaging.read import read_frame
 from sonoseg.inference.predictor import Predictor
 from sonoseg.inference.runtimes import choice, load_runtime
+from sonoseg.inputs.reading import read_frame
 from sonoseg.model.card import LowerPrecision
 from sonoseg.model.model import Model
 from sonoseg.samples import paths
@@ -36,7 +36,7 @@ ENGINES = [
 
 
 def agree(model: Model, engine: str) -> None:
-    """Assert that an engine gives what torch gives, within 1e-4, pictures of any size and grids."""
+    """Assert that an engine gives what torch gives, within 1e-4, images of any size and grids."""
     rng = np.random.default_rng(0)
     mine, torch = (Predictor(model, runtime=name, precision="fp32", threads=1) for name in (engine, "torch"))
     assert mine.runtime.startswith({"onnx": "onnxruntime "}.get(engine, engine))
@@ -45,8 +45,8 @@ def agree(model: Model, engine: str) -> None:
     for shape in ((70, 90), (64, 64), (120, 50)):
         # Smooth noise: bright and dark patches, as in tissue.
         small = Image.fromarray(rng.integers(0, 256, (9, 9), dtype=np.uint8))
-        picture = np.asarray(small.resize(shape[::-1], Image.Resampling.BICUBIC))
-        one, other = (p.predict(picture, attention=True) for p in (mine, torch))
+        image = np.asarray(small.resize(shape[::-1], Image.Resampling.BICUBIC))
+        one, other = (p.predict(image, attention=True) for p in (mine, torch))
         assert np.abs(one.probability - other.probability).max() < 1e-4
         assert one.probability.std() > 1e-6  # not a constant that would agree by itself
         assert one.attention is not None
@@ -97,17 +97,15 @@ def test_a_lower_precision_outlines_the_samples_alike(engine: str, precision: st
     assert any((one != other).any() for one, other in found)  # truly another arithmetic
 
 
-def order(
-    model: Model, name: str = "auto", precision: str = "auto", pictures: int | None = None
-) -> list[str]:
-    return [f"{one.engine} {one.precision}" for one in choice.choices(name, precision, model, pictures)]
+def order(model: Model, name: str = "auto", precision: str = "auto", images: int | None = None) -> list[str]:
+    return [f"{one.engine} {one.precision}" for one in choice.choices(name, precision, model, images)]
 
 
 def test_auto_takes_what_the_card_allows(dark_model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(choice, "installed", lambda engine: True)
     plain = Model.load(dark_model)
     assert order(plain) == ["openvino fp32", "onnx fp32", "torch fp32"]
-    assert order(plain, pictures=1) == ["onnx fp32", "openvino fp32", "torch fp32"]
+    assert order(plain, images=1) == ["onnx fp32", "openvino fp32", "torch fp32"]
     assert order(plain, "onnx", "int8") == ["onnx int8"]
 
     def measured(runtime: str, precision: str, loss: float) -> LowerPrecision:
@@ -130,7 +128,7 @@ def test_auto_takes_what_the_card_allows(dark_model: Path, monkeypatch: pytest.M
 
 def test_auto_starts_what_is_installed(dark_model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     model = Model.load(dark_model)
-    assert load_runtime("auto", model, pictures=1).engine == "onnx"
+    assert load_runtime("auto", model, images=1).engine == "onnx"
     monkeypatch.setattr(choice, "installed", lambda engine: engine == "onnx")
     runtime = load_runtime("auto", model)
     assert (runtime.engine, runtime.precision) == ("onnx", "fp32")
@@ -217,7 +215,7 @@ def test_a_card_of_another_network(
 def test_many_side_by_side_give_what_one_gives(trained: Model) -> None:
     pytest.importorskip("openvino")
     one = load_runtime("openvino", trained, threads=2)
-    many = load_runtime("openvino", trained, threads=2, pictures=choice.FEW + 1)
+    many = load_runtime("openvino", trained, threads=2, images=choice.FEW + 1)
     batch = np.random.default_rng(3).normal(size=(9, 1, 64, 64)).astype(np.float32)
     for count in (1, 3, 9):  # fewer than requests, and more
         (logit, maps), (expected, expected_maps) = many.run(batch[:count], True), one.run(batch[:count], True)

@@ -7,8 +7,8 @@ import io
 import numpy as np
 from PIL import Image
 
-from sonoseg.imaging.frame import Frame
-from sonoseg.imaging.overlay import AMBER, overlay
+from sonoseg.image.frame import Frame
+from sonoseg.image.overlay import AMBER, overlay
 from sonoseg.inference.segmentation import Segmentation
 
 

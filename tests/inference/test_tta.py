@@ -1,4 +1,4 @@
-"""Test-time augmentation: where each view puts the picture, and that its answer comes back to its place."""
+"""Test-time augmentation: where each view puts the image, and that its answer comes back to its place."""
 
 from __future__ import annotations
 
@@ -11,16 +11,24 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sonoseg.errors import UsageError
-from sonoseg.imaging.grid import Fit, Grid
+from sonoseg.image.network_grid import Fit, Grid
 from sonoseg.inference.predictor import Predictor
-from sonoseg.inference.tta import AS_IT_IS, VIEWS, View, average, bring_back, show, views_of
+from sonoseg.inference.test_time_augmentation import (
+    AS_IT_IS,
+    VIEWS,
+    View,
+    average,
+    bring_back,
+    show,
+    views_of,
+)
 
 FITS = st.sampled_from(["letterbox", "stretch"])
 SIDES = st.integers(20, 90)
 
 
 def smooth(height: int, width: int, seed: int = 0) -> np.ndarray:
-    """A picture of slow waves, uint8 (H, W), lopsided in both directions."""
+    """An image of slow waves, uint8 (H, W), lopsided in both directions."""
     turn = np.random.default_rng(seed).uniform(0, 6, 2)
     rows, columns = np.mgrid[:height, :width]
     waves = np.sin(3 * rows / height + turn[0]) + np.cos(4 * columns / width + turn[1])
@@ -51,7 +59,7 @@ def test_the_words_and_their_passes() -> None:
 def test_what_a_view_shows_comes_back_to_its_place(
     height: int, width: int, fit: Fit, flip: bool, zoom: float
 ) -> None:
-    """A network that answers with its input gives the plain picture again, whatever the view."""
+    """A network that answers with its input gives the plain image again, whatever the view."""
     grid, view, pixels = Grid((height, width), 64, fit), View(flip, zoom), smooth(height, width)
     values, weights = bring_back(show(pixels, grid, view).astype(np.float32), grid, view)
     plain = grid.to_network(pixels).astype(np.float32)
@@ -75,7 +83,7 @@ def test_zooming_out_puts_black_around_and_in_cuts_away() -> None:
     assert (bring_back(near.astype(np.float32), grid, View(zoom=2.0))[1] > 0).sum() == 32 * 32
 
 
-def test_weights_fall_where_the_picture_goes_on_unseen() -> None:
+def test_weights_fall_where_the_image_goes_on_unseen() -> None:
     grid = Grid((64, 64), 64)
     _, weights = bring_back(np.ones((64, 64), np.float32), grid, View(zoom=1.25))
     assert weights.max() == 1
@@ -101,10 +109,10 @@ def lopsided(make_dark_model: Callable[..., Path]) -> dict[str, Predictor]:
 
 @settings(max_examples=15, deadline=None)
 @given(SIDES, SIDES, st.sampled_from(["flip", "full"]), st.integers(0, 99))
-def test_the_mirrored_picture_gives_the_mirrored_probability(
+def test_the_mirrored_image_gives_the_mirrored_probability(
     lopsided: dict[str, Predictor], height: int, width: int, word: str, seed: int
 ) -> None:
-    """Whatever the network: both pictures are shown in the same views."""
+    """Whatever the network: both images are shown in the same views."""
     pixels = smooth(height, width, seed)
     there = lopsided[word].predict(pixels).probability
     mirrored = lopsided[word].predict(np.ascontiguousarray(pixels[:, ::-1])).probability
@@ -113,7 +121,7 @@ def test_the_mirrored_picture_gives_the_mirrored_probability(
 
 
 @pytest.mark.parametrize("word", ["flip", "scales", "full"])
-def test_a_network_that_follows_the_picture_answers_as_without(
+def test_a_network_that_follows_the_image_answers_as_without(
     make_dark_model: Callable[..., Path], word: str
 ) -> None:
     folder = make_dark_model(fit="stretch", level=0.5, steepness=4.0)
@@ -123,11 +131,11 @@ def test_a_network_that_follows_the_picture_answers_as_without(
     assert np.abs(averaged - plain)[8:-8, 8:-8].max() < (0.005 if word == "flip" else 0.03)
 
 
-def test_many_pictures_and_attention_are_as_one_by_one(make_dark_model: Callable[..., Path]) -> None:
+def test_many_images_and_attention_are_as_one_by_one(make_dark_model: Callable[..., Path]) -> None:
     predictor = Predictor(make_dark_model(fit="letterbox"), tta="full")
-    pictures = [smooth(60 + 5 * n, 70, seed=n) for n in range(5)]
-    many = list(predictor.predict_many(pictures, batch=3, attention=True))
-    for pixels, found in zip(pictures, many, strict=True):
+    images = [smooth(60 + 5 * n, 70, seed=n) for n in range(5)]
+    many = list(predictor.predict_many(images, batch=3, attention=True))
+    for pixels, found in zip(images, many, strict=True):
         alone = predictor.predict(pixels, attention=True)
         assert np.allclose(found.probability, alone.probability, atol=1e-6)
         assert found.attention is not None

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from sonoseg.errors import ShapeError, UsageError
-from sonoseg.imaging.frame import Frame
+from sonoseg.image.frame import Frame
 from sonoseg.inference.segmentation import Segmentation
 from sonoseg.inference.uncertainty import (
     doubt_band,
@@ -80,7 +80,7 @@ def test_a_lesion_answers_for_its_own_surroundings_only() -> None:
     assert lesion_uncertainty(both, one, 0.5) < image_uncertainty(both, one | other, 0.5)
 
 
-def test_a_lone_lesions_doubt_is_the_pictures() -> None:
+def test_a_lone_lesions_doubt_is_the_images() -> None:
     probability = slope(30, 40, 10, 1)
     mask = probability >= 0.5
     assert lesion_uncertainty(probability, mask, 0.5) == pytest.approx(

@@ -178,7 +178,7 @@ def test_moving_both_masks_changes_nothing(
 
 @settings(max_examples=25)
 @given(lesions(), SPACINGS, KINDS)
-def test_turning_the_picture_turns_the_spacing(
+def test_turning_the_image_turns_the_spacing(
     pair: tuple[np.ndarray, np.ndarray], spacing: tuple[float, float], kind: boundary.Boundary
 ) -> None:
     turned = surface_distances(pair[0].T, pair[1].T, (spacing[1], spacing[0]), kind)

@@ -12,7 +12,7 @@ from hypothesis.extra.numpy import array_shapes, arrays
 from scipy.spatial.distance import cdist
 
 from sonoseg.errors import ShapeError
-from sonoseg.metrics.calibration import (
+from sonoseg.metrics.probability_calibration import (
     ReliabilityBins,
     boundary_band,
     brier,
@@ -69,7 +69,7 @@ def test_in_bounds_and_counted_once(pair: tuple[np.ndarray, np.ndarray]) -> None
 
 
 @given(st.lists(forecasts(), min_size=1, max_size=4))
-def test_bins_of_pictures_add_up_to_the_bins_of_all_pixels(many: list[tuple[np.ndarray, np.ndarray]]) -> None:
+def test_bins_of_images_add_up_to_the_bins_of_all_pixels(many: list[tuple[np.ndarray, np.ndarray]]) -> None:
     total = sum((reliability_bins(t, p) for t, p in many), start=ReliabilityBins.empty())
     true = np.concatenate([t.ravel() for t, _ in many])[None]
     probability = np.concatenate([p.ravel() for _, p in many])[None]
@@ -130,7 +130,7 @@ def test_foreground_holds_the_lesion(true: np.ndarray, margin: float) -> None:
 
 
 def test_the_background_swamps_the_plain_figure() -> None:
-    """Why three regions: a model that knows nothing about lesions looks calibrated over the whole picture."""
+    """Why three regions: a model that knows nothing about lesions looks calibrated over the whole image."""
     true = np.zeros((100, 100), dtype=bool)
     true[40:60, 40:60] = True
     probability = np.where(true, 0.5, 0.0)

@@ -13,7 +13,7 @@ from hypothesis.extra.numpy import array_shapes, arrays
 from PIL import Image
 
 from sonoseg.errors import ShapeError
-from sonoseg.metrics.lesion import (
+from sonoseg.metrics.lesion_detection import (
     SPECK,
     Candidates,
     area_share,
@@ -25,7 +25,7 @@ from sonoseg.metrics.lesion import (
 )
 
 
-def picture(*boxes: tuple[int, int, int, int], shape: tuple[int, int] = (100, 100)) -> np.ndarray:
+def image(*boxes: tuple[int, int, int, int], shape: tuple[int, int] = (100, 100)) -> np.ndarray:
     mask = np.zeros(shape, dtype=bool)
     for top, left, height, width in boxes:
         mask[top : top + height, left : left + width] = True
@@ -42,12 +42,12 @@ def test_pixels_that_touch_by_a_corner_are_one_component() -> None:
 
 
 def test_specks_are_left_out_but_never_the_largest() -> None:
-    labels, n = components(picture((0, 0, 1, 1), (10, 10, 20, 20), (50, 50, 1, 3)), min_share=5e-4)
+    labels, n = components(image((0, 0, 1, 1), (10, 10, 20, 20), (50, 50, 1, 3)), min_share=5e-4)
     assert n == 1
     assert labels[15, 15] == 1
     assert labels[0, 0] == labels[50, 50] == 0
-    assert components(picture((5, 5, 1, 1)), min_share=0.5)[1] == 1
-    assert components(picture())[1] == components(picture(), min_share=0.5)[1] == 0
+    assert components(image((5, 5, 1, 1)), min_share=0.5)[1] == 1
+    assert components(image())[1] == components(image(), min_share=0.5)[1] == 0
 
 
 @given(MASKS, st.floats(0.0, 0.6))
@@ -64,35 +64,33 @@ def test_components_partition_what_they_keep(mask: np.ndarray, min_share: float)
 
 
 def test_found_missed_and_false() -> None:
-    true = picture((10, 10, 20, 20), (60, 60, 20, 20))
-    match = match_lesions(true, picture((12, 12, 20, 20), (10, 70, 10, 10), (90, 5, 5, 5)))
+    true = image((10, 10, 20, 20), (60, 60, 20, 20))
+    match = match_lesions(true, image((12, 12, 20, 20), (10, 70, 10, 10), (90, 5, 5, 5)))
     assert match.found.tolist() == [True, False]
     assert (match.n_lesions, match.n_found, match.n_false_positives) == (2, 1, 2)
     assert match.sensitivity == 0.5
 
 
 def test_the_rule_of_a_hit_is_a_dice_of_a_tenth_or_any_pixel() -> None:
-    true, sliver = picture((10, 10, 20, 20)), picture((10, 10, 2, 10))  # Dice 2 * 20 / 420 = 0.095
+    true, sliver = image((10, 10, 20, 20)), image((10, 10, 2, 10))  # Dice 2 * 20 / 420 = 0.095
     assert match_lesions(true, sliver).n_found == 0
     assert match_lesions(true, sliver).n_false_positives == 1
     assert match_lesions(true, sliver, rule="any").n_found == 1
     assert match_lesions(true, sliver, rule="any").n_false_positives == 0
-    enough = picture((10, 10, 2, 11))  # Dice 2 * 22 / 422 = 0.104
+    enough = image((10, 10, 2, 11))  # Dice 2 * 22 / 422 = 0.104
     assert match_lesions(true, enough).n_found == 1
 
 
 def test_one_component_may_hit_two_lesions_and_two_one() -> None:
-    two = picture((10, 10, 20, 20), (10, 35, 20, 20))
-    bridge = picture((10, 10, 20, 45))
+    two = image((10, 10, 20, 20), (10, 35, 20, 20))
+    bridge = image((10, 10, 20, 45))
     assert match_lesions(two, bridge).n_found == 2
     assert match_lesions(bridge, two).n_found == 1
     assert match_lesions(bridge, two).n_false_positives == 0
 
 
 def test_an_annotation_speck_is_no_lesion() -> None:
-    match = match_lesions(
-        picture((10, 10, 20, 20), (80, 80, 1, 1)), picture((10, 10, 20, 20)), min_share=5e-4
-    )
+    match = match_lesions(image((10, 10, 20, 20), (80, 80, 1, 1)), image((10, 10, 20, 20)), min_share=5e-4)
     assert (match.n_lesions, match.n_found) == (1, 1)
 
 
@@ -105,7 +103,7 @@ def test_busis_specks_are_no_lesions(real_busi: Path, name: str) -> None:
 
 
 def test_empty_masks_by_the_policy() -> None:
-    empty, lesion = picture(), picture((10, 10, 20, 20))
+    empty, lesion = image(), image((10, 10, 20, 20))
     missed = match_lesions(lesion, empty)
     assert (missed.n_found, missed.n_false_positives, missed.sensitivity) == (0, 0, 0.0)
     normal = match_lesions(empty, lesion)
@@ -126,7 +124,7 @@ def test_candidates_carry_their_highest_probability() -> None:
     probability[15, 15] = 0.8
     probability[60:70, 60:70] = 0.3
     probability[90, 90] = 0.95
-    true = picture((10, 10, 20, 20), (40, 80, 15, 15))
+    true = image((10, 10, 20, 20), (40, 80, 15, 15))
     found = candidates(true, probability)
     assert found.lesions == pytest.approx([0.8, 0.0])
     assert sorted(found.false) == pytest.approx([0.3, 0.95])
@@ -135,10 +133,10 @@ def test_candidates_carry_their_highest_probability() -> None:
 
 
 def test_candidates_on_empty_masks() -> None:
-    nothing = candidates(picture((1, 1, 5, 5)), np.zeros((100, 100)))
+    nothing = candidates(image((1, 1, 5, 5)), np.zeros((100, 100)))
     assert nothing.lesions.tolist() == [0.0]
     assert nothing.false.size == 0
-    normal = candidates(picture(), picture((1, 1, 5, 5)).astype(np.float32))
+    normal = candidates(image(), image((1, 1, 5, 5)).astype(np.float32))
     assert normal.lesions.size == 0
     assert normal.false.tolist() == [1.0]
 
@@ -146,7 +144,7 @@ def test_candidates_on_empty_masks() -> None:
 @pytest.mark.parametrize("threshold", [0.0, -0.1, 1.1])
 def test_a_candidate_threshold_lies_in_its_range(threshold: float) -> None:
     with pytest.raises(ShapeError, match="above 0"):
-        candidates(picture(), np.zeros((100, 100)), threshold=threshold)
+        candidates(image(), np.zeros((100, 100)), threshold=threshold)
 
 
 def test_a_froc_by_hand() -> None:
@@ -178,20 +176,20 @@ def test_a_froc_only_rises(lesions: list[float], false: list[float], n_images: i
         assert math.isnan(curve.sensitivity_at(1.0))
 
 
-def test_a_froc_needs_pictures() -> None:
-    with pytest.raises(ShapeError, match="one picture or more"):
+def test_a_froc_needs_images() -> None:
+    with pytest.raises(ShapeError, match="one image or more"):
         froc([0.5], [], 0)
 
 
 def test_false_alarm_above_a_thousandth_of_the_area() -> None:
-    assert area_share(picture((0, 0, 2, 5))) == pytest.approx(0.001)
-    assert not false_alarm(picture((0, 0, 2, 5)))
-    assert false_alarm(picture((0, 0, 1, 11)))
-    assert not false_alarm(picture())
-    assert not false_alarm(picture((0, 0, 1, 11)), share=0.01)
+    assert area_share(image((0, 0, 2, 5))) == pytest.approx(0.001)
+    assert not false_alarm(image((0, 0, 2, 5)))
+    assert false_alarm(image((0, 0, 1, 11)))
+    assert not false_alarm(image())
+    assert not false_alarm(image((0, 0, 1, 11)), share=0.01)
 
 
-def test_candidates_of_two_pictures_are_joined_by_concatenation() -> None:
+def test_candidates_of_two_images_are_joined_by_concatenation() -> None:
     parts = [Candidates(np.array([0.9]), np.array([])), Candidates(np.array([]), np.array([0.95]))]
     curve = froc(
         np.concatenate([p.lesions for p in parts]), np.concatenate([p.false for p in parts]), len(parts)

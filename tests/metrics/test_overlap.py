@@ -12,7 +12,7 @@ from hypothesis.extra.numpy import array_shapes, arrays
 
 from sonoseg.errors import ShapeError
 from sonoseg.metrics import overlap
-from sonoseg.metrics.overlap import Counts, best_threshold, confusion, dice_at_thresholds, pooled
+from sonoseg.metrics.overlap import ConfusionCounts, best_threshold, confusion, dice_at_thresholds, pooled
 
 
 @st.composite
@@ -28,7 +28,7 @@ EMPTY = np.zeros((2, 4), dtype=bool)
 
 def test_a_pair_counted_by_hand() -> None:
     counts = confusion(TRUE, PREDICTED)
-    assert counts == Counts(tp=2, fp=1, fn=2, tn=3)
+    assert counts == ConfusionCounts(tp=2, fp=1, fn=2, tn=3)
     assert counts.dice == pytest.approx(4 / 7)
     assert counts.iou == pytest.approx(2 / 5)
     assert counts.precision == pytest.approx(2 / 3)
@@ -52,7 +52,7 @@ def test_without_a_true_lesion_there_is_no_score(name: str, predicted: np.ndarra
     assert math.isnan(getattr(overlap, name)(EMPTY, predicted))
 
 
-def test_pixel_accuracy_is_defined_on_a_normal_picture() -> None:
+def test_pixel_accuracy_is_defined_on_a_normal_image() -> None:
     assert overlap.pixel_accuracy(EMPTY, EMPTY) == 1.0
     assert overlap.pixel_accuracy(EMPTY, PREDICTED) == pytest.approx(5 / 8)
 

@@ -2,7 +2,7 @@
 
 Where they do not, and why:
 - An empty prediction on a lesion: MONAI's HD95 and average distance are inf or NaN (and its reductions drop
-  NaN), surface-distance's inf; ours is the picture's diagonal. Their Dice and NSD are 0, as ours.
+  NaN), surface-distance's inf; ours is the image's diagonal. Their Dice and NSD are 0, as ours.
 - An empty truth: MONAI's Dice is NaN (1 where both are empty) and its NSD 0 or NaN; ours is NaN in all cases.
 - surface-distance puts the boundary on the pixels' corners and weights it with the contour's length; MONAI
   takes pixel centres. Ours do either: boundary="contour" and boundary="pixels".
@@ -33,7 +33,7 @@ SPACINGS = [(1.0, 1.0), (0.25, 0.25), (0.07, 0.3), (2.0, 0.5)]
 
 
 def blobs(seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Two rough, overlapping masks, each of one or several parts, some at the picture's edge."""
+    """Two rough, overlapping masks, each of one or several parts, some at the image's edge."""
     rng = np.random.default_rng(seed)
     shape = (int(rng.integers(30, 90)), int(rng.integers(30, 90)))
     base = gaussian_filter(rng.standard_normal(shape), rng.uniform(2, 6))

@@ -43,7 +43,7 @@ def test_the_likelihood_is_that_of_the_pixels() -> None:
     assert counted(true, logit).nll(1.7) == pytest.approx(expected, rel=1e-4)
 
 
-def test_pictures_add_up_and_only_the_region_counts() -> None:
+def test_images_add_up_and_only_the_region_counts() -> None:
     true, logit = drawn(2.0)
     whole, parts = counted(true, logit), LogitCounts()
     upper = np.zeros_like(true)
@@ -65,7 +65,7 @@ def test_without_pixels_of_both_kinds_there_is_no_temperature() -> None:
     assert math.isnan(LogitCounts().nll(1))
     with pytest.raises(EmptyMask, match="pixels of lesions and others"):
         counted(np.zeros((4, 4), bool), np.ones((4, 4))).fit()
-    with pytest.raises(ShapeError, match="of one picture"):
+    with pytest.raises(ShapeError, match="of one image"):
         LogitCounts().add(np.ones((4, 4), bool), np.ones((4, 5)), np.ones((4, 4), bool))
 
 

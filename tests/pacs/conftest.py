@@ -217,7 +217,7 @@ def dcmtk() -> Callable[..., subprocess.CompletedProcess[str]]:
 
 @lru_cache
 def _drawn(seed: int) -> Any:
-    from sonoseg.datasets.phantoms import draw_spec, render
+    from sonoseg.data.phantoms import draw_spec, render
 
     spec = draw_spec(seed, kind="cyst", size_mm=8, shape=(160, 200), spacing=(0.2, 0.16), borders=False)
     return render(spec).frame.pixels

@@ -11,7 +11,7 @@ from pydicom import dcmread
 
 from sonoseg.errors import ArchiveError
 from sonoseg.pacs.address import DimseAddress, WebAddress, parse
-from sonoseg.pacs.archive import Archive, FetchOutcome, Level, Query, StoreOutcome, open_archive
+from sonoseg.pacs.client import Archive, FetchOutcome, Query, QueryLevel, StoreOutcome, open_archive
 
 WAYS = ("dimse", "move", "web")
 Phantom = Callable[..., Path]
@@ -76,17 +76,17 @@ def test_found_by_level(archive: Archive, orthanc: Any, files: list[Path]) -> No
     studies = list(archive.find(Query()))
     assert {found.study for found in studies} == {a.StudyInstanceUID, b.StudyInstanceUID}
     (one,) = archive.find(Query(patient="P-a"))
-    assert (one.level, one.study, one.series) == (Level.STUDY, a.StudyInstanceUID, None)
+    assert (one.level, one.study, one.series) == (QueryLevel.STUDY, a.StudyInstanceUID, None)
     assert one.values["PatientID"] == "P-a"
     assert one.values["StudyDate"] == "20240229"
     assert one.values["ModalitiesInStudy"] == "US"
     assert int(one.values["NumberOfStudyRelatedInstances"]) == 3
 
-    series = list(archive.find(Query(level=Level.SERIES, study=a.StudyInstanceUID)))
+    series = list(archive.find(Query(level=QueryLevel.SERIES, study=a.StudyInstanceUID)))
     assert {found.series for found in series} == {dcmread(files[k]).SeriesInstanceUID for k in (0, 2)}
     assert {found.study for found in series} == {a.StudyInstanceUID}
 
-    instances = list(archive.find(Query(level=Level.INSTANCE)))
+    instances = list(archive.find(Query(level=QueryLevel.INSTANCE)))
     assert sorted(found.instance or "" for found in instances) == sorted(uid(path) for path in files)
     clip = next(found for found in instances if found.instance == uid(files[2]))
     assert clip.values["SOPClassUID"] == dcmread(files[2]).SOPClassUID
@@ -109,7 +109,7 @@ def test_found_by_value(
 ) -> None:
     for path in files:
         orthanc.put(path)
-    for level, many in ((Level.STUDY, {"a": 1, "b": 1}), (Level.INSTANCE, {"a": 3, "b": 1})):
+    for level, many in ((QueryLevel.STUDY, {"a": 1, "b": 1}), (QueryLevel.INSTANCE, {"a": 3, "b": 1})):
         found = list(archive.find(Query.model_validate({"level": level, **words})))
         assert len(found) == sum(many[study] for study in studies)
 
@@ -117,14 +117,14 @@ def test_found_by_value(
 def test_no_more_than_asked_for(archive: Archive, orthanc: Any, files: list[Path]) -> None:
     for path in files:
         orthanc.put(path)
-    assert len(list(archive.find(Query(level=Level.INSTANCE, limit=2)))) == 2
+    assert len(list(archive.find(Query(level=QueryLevel.INSTANCE, limit=2)))) == 2
     assert len(list(archive.find(Query(limit=1)))) == 1
     archive.echo()
 
 
 def test_the_name_of_a_patient_is_not_asked_for(archive: Archive, orthanc: Any, files: list[Path]) -> None:
     orthanc.put(files[0])
-    for level in Level:
+    for level in QueryLevel:
         assert "Musterfrau" not in repr(list(archive.find(Query(level=level))))
 
 
@@ -164,7 +164,7 @@ def test_one_instance_is_fetched(archive: Archive, orthanc: Any, files: list[Pat
         orthanc.put(path)
     values = dcmread(files[1])
     query = Query(
-        level=Level.INSTANCE,
+        level=QueryLevel.INSTANCE,
         study=values.StudyInstanceUID,
         series=values.SeriesInstanceUID,
         instance=values.SOPInstanceUID,
@@ -231,7 +231,9 @@ def test_real_files_there_and_back(archive: Archive, orthanc: Any, real_data: Pa
     assert all(item.stored for item in stored), stored
     for path in real:
         values = dcmread(path)
-        query = Query(level=Level.INSTANCE, study=values.StudyInstanceUID, instance=values.SOPInstanceUID)
+        query = Query(
+            level=QueryLevel.INSTANCE, study=values.StudyInstanceUID, instance=values.SOPInstanceUID
+        )
         (got,) = archive.fetch(query, tmp_path / "out")
         assert got.path is not None
         back = dcmread(got.path)

@@ -12,7 +12,7 @@ import pytest
 
 from sonoseg.errors import ArchiveError, UsageError
 from sonoseg.pacs.address import DimseAddress, PeerTls
-from sonoseg.pacs.archive import Query, open_archive
+from sonoseg.pacs.client import Query, open_archive
 
 
 def echo(port: int, **more: Any) -> None:

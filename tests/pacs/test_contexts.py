@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from sonoseg.imaging.dicom import codecs
-from sonoseg.pacs import contexts
+from sonoseg.dicom.reading import codecs
+from sonoseg.pacs import presentation_contexts as contexts
 
 
 def test_only_what_is_needed_is_offered() -> None:

@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 import yaml
 
-from sonoseg.pacs.settings import load
+from sonoseg.pacs.node_settings import load
 
 ROOT = Path(__file__).resolve().parents[2]
 DEPLOY = ROOT / "deploy"

@@ -13,7 +13,7 @@ from pynetdicom import AE, evt
 
 from sonoseg.errors import ArchiveError, UsageError
 from sonoseg.pacs.address import DimseAddress
-from sonoseg.pacs.archive import FetchOutcome, Level, Query, open_archive
+from sonoseg.pacs.client import FetchOutcome, Query, QueryLevel, open_archive
 
 Phantom = Callable[..., Path]
 FIND, GET = "1.2.840.10008.5.1.4.1.2.2.1", "1.2.840.10008.5.1.4.1.2.2.3"
@@ -53,7 +53,9 @@ def server(images: list[Dataset], sends: Callable[[Any], Iterator[Any]]) -> Iter
 
 
 def fetch(port: int, images: list[Dataset], folder: Path) -> dict[str, Any]:
-    query = Query(level=Level.INSTANCE, study=images[0].StudyInstanceUID, series=images[0].SeriesInstanceUID)
+    query = Query(
+        level=QueryLevel.INSTANCE, study=images[0].StudyInstanceUID, series=images[0].SeriesInstanceUID
+    )
     address = DimseAddress(ae="PACS", host="127.0.0.1", port=port, timeout=10)
     return {item.instance: item for item in open_archive(address).fetch(query, folder)}
 

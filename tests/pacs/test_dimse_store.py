@@ -13,7 +13,7 @@ from pydicom import dcmread
 from pynetdicom import AE, evt
 
 from sonoseg.pacs.address import DimseAddress
-from sonoseg.pacs.archive import Stored, StoreOutcome, open_archive
+from sonoseg.pacs.client import Stored, StoreOutcome, open_archive
 
 Phantom = Callable[..., Path]
 REFUSED, STORED, UNREACHABLE = StoreOutcome.REFUSED, StoreOutcome.STORED, StoreOutcome.UNREACHABLE

@@ -17,7 +17,7 @@ import numpy as np
 import pydicom
 import pytest
 
-from sonoseg.pacs.rows import Rows, State
+from sonoseg.pacs.queue_rows import Rows, State
 
 if os.name != "posix":
     pytest.skip("SIGKILL is Unix'", allow_module_level=True)
@@ -39,7 +39,7 @@ refusals = 2
 
 KILLED_BEFORE_THE_ANSWER = """
 import os, signal
-from sonoseg.pacs.spool import Spool
+from sonoseg.pacs.queue import Spool
 real = Spool._insert
 def insert(self, *given):
     real(self, *given)
@@ -51,7 +51,7 @@ KILLED_BEFORE_THE_ROW = KILLED_BEFORE_THE_ANSWER.replace("    real(self, *given)
 
 KILLED_AFTER_SEGMENTING = """
 import os, signal
-from sonoseg.pacs.spool import Spool
+from sonoseg.pacs.queue import Spool
 def segmented(self, *given):
     os.kill(os.getpid(), signal.SIGKILL)
 Spool.segmented = segmented
@@ -59,7 +59,7 @@ Spool.segmented = segmented
 
 KILLED_AFTER_SENDING = """
 import os, signal
-from sonoseg.pacs.spool import Spool
+from sonoseg.pacs.queue import Spool
 def stored(self, uid, results):
     os.kill(os.getpid(), signal.SIGKILL)
 Spool.stored = stored

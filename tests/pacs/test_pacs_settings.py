@@ -8,7 +8,7 @@ import pytest
 
 from sonoseg.errors import UsageError
 from sonoseg.pacs.address import DimseAddress, WebAddress
-from sonoseg.pacs.settings import load
+from sonoseg.pacs.node_settings import load
 
 WHOLE = """
 ae = "NODE1"

@@ -19,9 +19,9 @@ import pytest
 
 from sonoseg.errors import OutputError, UsageError
 from sonoseg.pacs.audit import Audit
-from sonoseg.pacs.receive import Receiver
-from sonoseg.pacs.settings import load
-from sonoseg.pacs.spool import Spool
+from sonoseg.pacs.node_settings import load
+from sonoseg.pacs.queue import Spool
+from sonoseg.pacs.storage_scp import Receiver
 
 Listening = Callable[..., "Ears"]
 Send = Callable[..., list[int | None]]

@@ -11,11 +11,11 @@ import pydicom
 import pytest
 
 from sonoseg.errors import InputError, OutputError
-from sonoseg.imaging.frames import list_frames, read
 from sonoseg.inference.predictor import Predictor
-from sonoseg.pacs.rows import Row, State
-from sonoseg.pacs.segment import Segmenter, check_ultrasound
-from sonoseg.pacs.settings import load
+from sonoseg.inputs.frame_list import list_frames, read
+from sonoseg.pacs.node_settings import load
+from sonoseg.pacs.queue_rows import QueueRow, State
+from sonoseg.pacs.segmenter import Segmenter, check_ultrasound
 
 US, CLIP = "1.2.840.10008.5.1.4.1.1.6.1", "1.2.840.10008.5.1.4.1.1.3.1"
 
@@ -29,7 +29,7 @@ def segmenter(dark_model: Path) -> Callable[..., Segmenter]:
     return make
 
 
-def row_of(path: Path, **values: Any) -> Row:
+def row_of(path: Path, **values: Any) -> QueueRow:
     """The row that the receiver makes of a file."""
     meta = pydicom.filereader.read_file_meta_info(path)
     said = {
@@ -51,7 +51,7 @@ def row_of(path: Path, **values: Any) -> Row:
         "received_at": "2026-05-01T10:00:00.000+00:00",
         "updated_at": "",
     }
-    return Row(**(said | values))
+    return QueueRow(**(said | values))
 
 
 def test_a_still_gets_all_three_on_its_own_grid(
@@ -166,7 +166,7 @@ def _set(**values: Any) -> Callable[[Path], None]:
         (3, _set(NumberOfFrames=9), "9 frames"),
     ],
 )
-def test_what_is_no_ultrasound_picture_is_refused_in_words(
+def test_what_is_no_ultrasound_image_is_refused_in_words(
     tmp_path: Path,
     segmenter: Callable[..., Segmenter],
     make_phantom: Callable[..., Path],

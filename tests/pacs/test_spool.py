@@ -16,26 +16,26 @@ from typing import Any
 import pytest
 
 from sonoseg.errors import InputError, OutputError
-from sonoseg.pacs import spool as module
-from sonoseg.pacs.rows import Result, Rows, State
-from sonoseg.pacs.spool import Acceptance, Arrived, Spool
+from sonoseg.pacs import queue as module
+from sonoseg.pacs.queue import Acceptance, ReceivedInstance, Spool
+from sonoseg.pacs.queue_rows import QueuedResult, Rows, State
 
 US = "1.2.840.10008.5.1.4.1.1.6.1"
 SYNTAX = "1.2.840.10008.1.2.1"
 
 
-def arrived(uid: str = "1.2.3") -> Arrived:
-    return Arrived(uid, US, SYNTAX, "SCANNER", "10.0.0.7")
+def arrived(uid: str = "1.2.3") -> ReceivedInstance:
+    return ReceivedInstance(uid, US, SYNTAX, "SCANNER", "10.0.0.7")
 
 
-def make(spool: Spool, uid: str, kinds: tuple[str, ...] = ("seg", "sr")) -> list[Result]:
+def make(spool: Spool, uid: str, kinds: tuple[str, ...] = ("seg", "sr")) -> list[QueuedResult]:
     """Results of an instance, on disk."""
     folder = spool.made(uid)
     folder.mkdir()
     made = []
     for kind in kinds:
         (folder / f"{kind}.dcm").write_bytes(kind.encode())
-        made.append(Result(f"{uid}.{len(made)}", uid, kind, f"results/{uid}/{kind}.dcm", spool.model))
+        made.append(QueuedResult(f"{uid}.{len(made)}", uid, kind, f"results/{uid}/{kind}.dcm", spool.model))
     return made
 
 
@@ -45,12 +45,12 @@ def names(folder: Path) -> list[str]:
 
 def test_what_is_accepted_is_a_file_and_a_row(tmp_path: Path) -> None:
     with Spool(tmp_path / "state") as spool:
-        assert spool.accept(arrived(), b"picture") is Acceptance.NEW
-        assert spool.incoming("1.2.3").read_bytes() == b"picture"
+        assert spool.accept(arrived(), b"image") is Acceptance.NEW
+        assert spool.incoming("1.2.3").read_bytes() == b"image"
         (row,) = spool.rows()
         assert (row.uid, row.sender, row.address, row.syntax) == ("1.2.3", "SCANNER", "10.0.0.7", SYNTAX)
         assert (row.state, row.size, row.begun, row.tries) == (State.RECEIVED, 7, 0, 0)
-        assert (tmp_path / "state").stat().st_mode & 0o077 == 0, "patients' pictures are nobody else's"
+        assert (tmp_path / "state").stat().st_mode & 0o077 == 0, "patients' images are nobody else's"
 
 
 def test_it_is_on_the_disk_before_it_returns(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -66,16 +66,16 @@ def test_it_is_on_the_disk_before_it_returns(tmp_path: Path, monkeypatch: pytest
         assert spool._connection.execute("PRAGMA synchronous").fetchone()[0] == 2
         assert spool._connection.execute("PRAGMA journal_mode").fetchone()[0] == "wal"
         monkeypatch.setattr(os, "fsync", fsync)
-        spool.accept(arrived(), b"picture")
+        spool.accept(arrived(), b"image")
     assert synced[0] == (7, False), "the file, whole"
     assert [folder for _, folder in synced] == [False, True], "and then the folder that names it"
 
 
 def test_the_same_instance_twice_is_one_row(tmp_path: Path) -> None:
     with Spool(tmp_path / "state") as spool:
-        spool.accept(arrived(), b"picture")
+        spool.accept(arrived(), b"image")
         before = spool.incoming("1.2.3").stat().st_ino
-        assert spool.accept(arrived(), b"picture") is Acceptance.AGAIN
+        assert spool.accept(arrived(), b"image") is Acceptance.AGAIN
         assert spool.accept(arrived(), b"another") is Acceptance.DIFFERS
         assert spool.incoming("1.2.3").stat().st_ino == before
         assert len(spool.rows()) == 1
@@ -83,15 +83,15 @@ def test_the_same_instance_twice_is_one_row(tmp_path: Path) -> None:
 
 def test_what_was_done_is_not_done_again_but_by_another_model(tmp_path: Path) -> None:
     with Spool(tmp_path / "state", model="a (1)") as spool:
-        spool.accept(arrived(), b"picture")
+        spool.accept(arrived(), b"image")
         made = make(spool, "1.2.3")
         spool.segmented("1.2.3", made)
-        assert spool.accept(arrived(), b"picture") is Acceptance.AGAIN
+        assert spool.accept(arrived(), b"image") is Acceptance.AGAIN
         spool.stored("1.2.3", [one.uid for one in made])
-        assert spool.accept(arrived(), b"picture") is Acceptance.AGAIN
+        assert spool.accept(arrived(), b"image") is Acceptance.AGAIN
         assert names(spool.folder / "incoming") == []
     with Spool(tmp_path / "state", model="b (2)") as spool:
-        assert spool.accept(arrived(), b"picture") is Acceptance.ANEW
+        assert spool.accept(arrived(), b"image") is Acceptance.ANEW
         row = spool.row("1.2.3")
         assert row is not None
         assert (row.state, row.model) == (State.RECEIVED, "")
@@ -103,7 +103,7 @@ def test_what_was_done_is_not_done_again_but_by_another_model(tmp_path: Path) ->
 def test_a_uid_that_is_none_names_no_file(tmp_path: Path, uid: str) -> None:
     with Spool(tmp_path / "state") as spool:
         with pytest.raises(InputError):
-            spool.accept(arrived(uid), b"picture")
+            spool.accept(arrived(uid), b"image")
         assert spool.rows() == []
         assert names(spool.folder / "incoming") == []
 
@@ -129,22 +129,22 @@ def test_a_full_disk_changes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
             def fill() -> None:
                 for number in range(200):  # a page of the database holds some rows
-                    spool.accept(Arrived(f"1.2.{number}", US, SYNTAX, "S" * 16, "h" * 200), b"picture")
+                    spool.accept(ReceivedInstance(f"1.2.{number}", US, SYNTAX, "S" * 16, "h" * 200), b"image")
 
             with pytest.raises(OutputError, match="Free some space"):
                 fill()
         kept = {row.uid for row in spool.rows()}
         assert names(spool.folder / "incoming") == sorted(f"{uid}.dcm" for uid in kept)
         spool._connection.execute("PRAGMA max_page_count = 1000000")
-        assert spool.accept(arrived("1.3"), b"picture") is Acceptance.NEW
+        assert spool.accept(arrived("1.3"), b"image") is Acceptance.NEW
 
 
 def test_a_row_whose_file_is_gone_takes_it_again(tmp_path: Path) -> None:
     with Spool(tmp_path / "state") as spool:
-        spool.accept(arrived(), b"picture")
+        spool.accept(arrived(), b"image")
         spool.incoming("1.2.3").unlink()
-        assert spool.accept(arrived(), b"picture") is Acceptance.ANEW
-        assert spool.incoming("1.2.3").read_bytes() == b"picture"
+        assert spool.accept(arrived(), b"image") is Acceptance.ANEW
+        assert spool.incoming("1.2.3").read_bytes() == b"image"
 
 
 def test_one_node_a_folder(tmp_path: Path) -> None:
@@ -155,7 +155,7 @@ def test_one_node_a_folder(tmp_path: Path) -> None:
 
 def test_results_are_sent_in_parts(tmp_path: Path) -> None:
     with Spool(tmp_path / "state", model="m") as spool:
-        spool.accept(arrived(), b"picture")
+        spool.accept(arrived(), b"image")
         first, second = make(spool, "1.2.3")
         spool.segmented("1.2.3", [first, second])
         assert not spool.stored("1.2.3", [first.uid])
@@ -172,7 +172,7 @@ def test_what_is_kept_stays(tmp_path: Path) -> None:
     for _ in range(2):
         with Spool(tmp_path / "state", model="m", keep=True) as spool:
             if not spool.rows():
-                spool.accept(arrived(), b"picture")
+                spool.accept(arrived(), b"image")
                 made = make(spool, "1.2.3")
                 spool.segmented("1.2.3", made)
                 spool.stored("1.2.3", [one.uid for one in made])
@@ -183,7 +183,7 @@ def test_what_is_kept_stays(tmp_path: Path) -> None:
 def test_what_is_due_comes_in_order_and_the_suspect_last(tmp_path: Path) -> None:
     with Spool(tmp_path / "state") as spool:
         for number in range(4):
-            spool.accept(arrived(f"1.{number}"), b"picture")
+            spool.accept(arrived(f"1.{number}"), b"image")
         assert spool.begin("1.0") == 1
         assert spool.begin("1.0") == 2
         spool.put_off("1.1", 2000.0, "later", tried=1)
@@ -199,7 +199,7 @@ def test_what_is_due_comes_in_order_and_the_suspect_last(tmp_path: Path) -> None
 
 def test_what_is_given_up_says_why_and_can_come_back(tmp_path: Path) -> None:
     with Spool(tmp_path / "state", model="m (9)") as spool:
-        spool.accept(arrived(), b"picture")
+        spool.accept(arrived(), b"image")
         first, second = make(spool, "1.2.3")
         spool.segmented("1.2.3", [first, second])
         spool.stored("1.2.3", [first.uid])
@@ -214,19 +214,19 @@ def test_what_is_given_up_says_why_and_can_come_back(tmp_path: Path) -> None:
         assert spool.again("9.9") == 0
         assert spool.again() == 1
         assert names(spool.folder / "given-up") == []
-        assert spool.incoming("1.2.3").read_bytes() == b"picture"
+        assert spool.incoming("1.2.3").read_bytes() == b"image"
         spool.segmented("1.2.3", make(spool, "1.2.3"))
         waiting = [one.kind for one in spool.results("1.2.3") if one.stored_at is None]
         assert waiting == ["sr"], "what the archive has is not sent again"
 
         spool.give_up("1.2.3", "again")
-        assert spool.accept(arrived(), b"picture") is Acceptance.ANEW, "its sender may bring it back, too"
+        assert spool.accept(arrived(), b"image") is Acceptance.ANEW, "its sender may bring it back, too"
         assert names(spool.folder / "given-up") == []
 
 
 def test_giving_up_on_a_full_disk_is_finished_later(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with Spool(tmp_path / "state") as spool:
-        spool.accept(arrived(), b"picture")
+        spool.accept(arrived(), b"image")
         with monkeypatch.context() as patched:
             patched.setattr(Path, "replace", _no_space)
             spool.give_up("1.2.3", "corrupt")
@@ -235,9 +235,9 @@ def test_giving_up_on_a_full_disk_is_finished_later(tmp_path: Path, monkeypatch:
         assert names(spool.folder / "given-up") == ["1.2.3/source.dcm", "1.2.3/why.json"]
 
 
-def test_a_lost_database_loses_no_picture(tmp_path: Path) -> None:
+def test_a_lost_database_loses_no_image(tmp_path: Path) -> None:
     with Spool(tmp_path / "state") as spool:
-        spool.accept(arrived(), b"picture")
+        spool.accept(arrived(), b"image")
     for path in (tmp_path / "state").glob("spool.sqlite*"):
         path.unlink()
     (tmp_path / "state" / "incoming" / ".1.9.abcdefgh.dcm").write_bytes(b"half")
@@ -253,7 +253,7 @@ def test_the_queue_is_read_beside_its_node_and_without_it(tmp_path: Path) -> Non
     with Spool(tmp_path / "state") as spool, Rows(tmp_path / "state") as rows:
         assert rows.rows() == []
         for number in range(3):
-            spool.accept(arrived(f"1.{number}"), b"picture")
+            spool.accept(arrived(f"1.{number}"), b"image")
         assert [row.uid for row in rows.rows(limit=2, offset=1)] == ["1.1", "1.2"]
         assert rows.counts()[State.RECEIVED] == 3
         with pytest.raises(OutputError):
@@ -282,9 +282,9 @@ def _life(spool: Spool, said: int) -> None:
         os.write(said, f"{text}\n".encode())
 
     for number in range(3):
-        spool.accept(arrived(f"1.{number}"), b"picture %d" % number)
+        spool.accept(arrived(f"1.{number}"), b"image %d" % number)
         done(f"accepted 1.{number}")
-    spool.accept(arrived("1.0"), b"picture 0")
+    spool.accept(arrived("1.0"), b"image 0")
     spool.begin("1.0")
     made = make(spool, "1.0")
     spool.segmented("1.0", made)
@@ -367,7 +367,7 @@ def _check(state: Path, said: list[str]) -> None:
             }
             assert sorted(name for name, is_there in found.items() if is_there) == there, (row, said)
             if row.state is State.RECEIVED:
-                assert spool.incoming(row.uid).read_bytes() == b"picture " + row.uid[-1:].encode()
+                assert spool.incoming(row.uid).read_bytes() == b"image " + row.uid[-1:].encode()
             if row.state is State.GIVEN_UP:
                 assert (spool.given_up(row.uid) / "source.dcm").exists()
         assert not [name for name in names(state) if Path(name).name.startswith(".1")], "nothing half written"

@@ -17,7 +17,7 @@ from pydicom import dcmread
 
 from sonoseg.errors import ArchiveError
 from sonoseg.pacs.address import WebAddress
-from sonoseg.pacs.archive import FetchOutcome, Level, Query, StoreOutcome, open_archive
+from sonoseg.pacs.client import FetchOutcome, Query, QueryLevel, StoreOutcome, open_archive
 
 Phantom = Callable[..., Path]
 Answer = tuple[int, dict[str, str], bytes]
@@ -202,7 +202,7 @@ def test_another_instance_than_asked_for_is_not_kept(files: list[Path], tmp_path
         return json_answer([])
 
     query = Query(
-        level=Level.INSTANCE,
+        level=QueryLevel.INSTANCE,
         study=asked.StudyInstanceUID,
         series=asked.SeriesInstanceUID,
         instance=asked.SOPInstanceUID,
@@ -251,7 +251,7 @@ def test_tls_both_ways(certificates: Any, monkeypatch: pytest.MonkeyPatch) -> No
 
 
 def test_many_files_go_in_several_requests(files: list[Path], monkeypatch: pytest.MonkeyPatch) -> None:
-    from sonoseg.pacs import web
+    from sonoseg.pacs import dicomweb as web
 
     sizes: list[int] = []
 

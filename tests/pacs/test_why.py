@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from sonoseg.pacs.statuses import told
-from sonoseg.pacs.why import shown
+from sonoseg.pacs.redaction import shown
+from sonoseg.pacs.status_codes import told
 
 
 @pytest.mark.parametrize(

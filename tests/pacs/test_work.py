@@ -12,12 +12,12 @@ from typing import Any
 import pytest
 
 from sonoseg.errors import ArchiveError, InputError, MissingExtra, ModelError, OutputError
-from sonoseg.pacs.archive import Archive, Stored, StoreOutcome
 from sonoseg.pacs.audit import Audit
-from sonoseg.pacs.rows import Result, Row, State
-from sonoseg.pacs.settings import Retry
-from sonoseg.pacs.spool import Arrived, Spool
-from sonoseg.pacs.work import Worker
+from sonoseg.pacs.client import Archive, Stored, StoreOutcome
+from sonoseg.pacs.node_settings import Retry
+from sonoseg.pacs.queue import ReceivedInstance, Spool
+from sonoseg.pacs.queue_rows import QueuedResult, QueueRow, State
+from sonoseg.pacs.worker import Worker
 
 STORED, REFUSED, UNREACHABLE = StoreOutcome.STORED, StoreOutcome.REFUSED, StoreOutcome.UNREACHABLE
 US = "1.2.840.10008.5.1.4.1.1.6.1"
@@ -58,7 +58,7 @@ class Makes:
         self.fault: BaseException | None = None
         self.made: list[str] = []
 
-    def results(self, row: Row, source: Path, folder: Path) -> list[Result]:
+    def results(self, row: QueueRow, source: Path, folder: Path) -> list[QueuedResult]:
         if self.fault is not None:
             raise self.fault
         self.made.append(row.uid)
@@ -67,7 +67,7 @@ class Makes:
         for kind in ("seg", "sr"):
             (folder / f"{kind}.dcm").write_bytes(b"object")
             place = f"results/{row.uid}/{kind}.dcm"
-            results.append(Result(f"{row.uid}.{len(results)}", row.uid, kind, place, "m"))
+            results.append(QueuedResult(f"{row.uid}.{len(results)}", row.uid, kind, place, "m"))
         return results
 
 
@@ -98,7 +98,7 @@ class Bench:
 
     def take(self, *uids: str) -> None:
         for uid in uids:
-            self.spool.accept(Arrived(uid, US, "1.2.840.10008.1.2.1", "SCANNER"), uid.encode())
+            self.spool.accept(ReceivedInstance(uid, US, "1.2.840.10008.1.2.1", "SCANNER"), uid.encode())
 
     def step(self, times: int = 1) -> None:
         for _ in range(times):
@@ -107,7 +107,7 @@ class Bench:
                 self.worker.segment()
             self.worker.send()
 
-    def row(self, uid: str) -> Row:
+    def row(self, uid: str) -> QueueRow:
         row = self.spool.row(uid)
         assert row is not None
         return row
@@ -310,7 +310,7 @@ def test_stopping_finishes_the_instance_in_hand(bench: Bench, until: Callable[..
     begun, go_on = threading.Event(), threading.Event()
     real = bench.makes.results
 
-    def slowly(row: Row, source: Path, folder: Path) -> list[Result]:
+    def slowly(row: QueueRow, source: Path, folder: Path) -> list[QueuedResult]:
         begun.set()
         assert go_on.wait(60)
         return real(row, source, folder)

@@ -1,4 +1,4 @@
-"""Amplitudes of low frequencies: another picture's shading, one's own shapes, black left black."""
+"""Amplitudes of low frequencies: another image's shading, one's own shapes, black left black."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
-from sonoseg.training.amplitude import mix_amplitudes
+from sonoseg.training.amplitude_mixing import mix_amplitudes
 
 SIDE = 96
 
@@ -48,7 +48,7 @@ def test_shapes_stay_where_they_are() -> None:
     assert pixels[30:50, 40:70].mean() < pixels[30:50, :30].mean() - 30
 
 
-def test_a_black_picture_is_no_trouble() -> None:
+def test_a_black_image_is_no_trouble() -> None:
     black, other = np.zeros((SIDE, SIDE), dtype=np.uint8), tissue(3, 90)
     kept = other.copy()
     mix_amplitudes(black, other, 1.0)

@@ -1,4 +1,4 @@
-"""Augmentation: drawn once, replayed exactly, the picture and its mask alike."""
+"""Augmentation: drawn once, replayed exactly, the image and its mask alike."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.ndimage import gaussian_filter
 
-from sonoseg.training import augmentation
-from sonoseg.training.augmentation import Draw, draw
+from sonoseg.training import batch_augmentation as augmentation
+from sonoseg.training.batch_augmentation import Draw, draw
 from sonoseg.training.recipe import AugmentationOptions, load_recipe
 
 NOTHING = AugmentationOptions()
@@ -35,7 +35,7 @@ def still(n: int, **changes: float) -> Draw:
 
 
 def apply(change: Draw, images: torch.Tensor, masks: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """As the module's, with pictures and masks apart; what is given must not change."""
+    """As the module's, with images and masks apart; what is given must not change."""
     pairs = torch.cat([images, masks], dim=1)
     kept = pairs.clone()
     changed = augmentation.apply(change, pairs)
@@ -118,7 +118,7 @@ def test_places_are_those_of_affine_grid() -> None:
     )
 
 
-def test_blur_is_a_gaussian_of_each_pictures_own_width() -> None:
+def test_blur_is_a_gaussian_of_each_images_own_width() -> None:
     images, deviations = torch.rand(3, 1, 20, 30), [0.0, 0.6, 1.7]
     blurred = augmentation._blur(images, torch.tensor(deviations))
     assert torch.equal(blurred[0], images[0])
@@ -133,7 +133,7 @@ def test_speckle_multiplies_by_noise_of_its_own_spread(shape: tuple[int, int]) -
     noise = (speckled(plain, deviation, torch.arange(60).double()) - 1) / 0.1
     assert float(noise.mean()) == pytest.approx(0, abs=0.02)
     assert float(noise.std()) == pytest.approx(1, abs=0.02)
-    # As wide at the borders as inside, and no two pictures alike.
+    # As wide at the borders as inside, and no two images alike.
     assert float(noise[..., [0, -1]].std()) == pytest.approx(1, abs=0.05)
     assert len({float(pattern.sum()) for pattern in noise}) == 60
     assert torch.equal(speckled(plain * 0, deviation, torch.arange(60).double()), plain * 0)

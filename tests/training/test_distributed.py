@@ -16,11 +16,11 @@ from typing import Any, NamedTuple
 import numpy as np
 import pytest
 
-from sonoseg.datasets.prepared import PreparedSet
-from sonoseg.datasets.splits import Split
+from sonoseg._util.files import atomic_write_text
+from sonoseg.data.prepared_set import PreparedSet
+from sonoseg.data.splits import Split
 from sonoseg.errors import SonosegError, TrainingError
-from sonoseg.files import atomic_write_text
-from sonoseg.training import processes
+from sonoseg.training import distributed as processes
 from sonoseg.training.checkpoint import load_checkpoint
 from sonoseg.training.recipe import Recipe, load_recipe
 from sonoseg.training.train import train
@@ -35,7 +35,7 @@ HOST = """
 import json, os, sys
 import sonoseg.training.train
 from sonoseg.cli.main import main
-from sonoseg.files import atomic_write_text
+from sonoseg._util.files import atomic_write_text
 from sonoseg.training import export, train
 
 # What a Model's file holds is tested elsewhere, and torch's exporter takes longer than these trainings.
@@ -146,7 +146,7 @@ def _no_export(monkeypatch: pytest.MonkeyPatch) -> None:
         atomic_write_text(path, "")
         return []
 
-    monkeypatch.setattr("sonoseg.training.export.write_onnx", leave)
+    monkeypatch.setattr("sonoseg.training.model_writing.write_onnx", leave)
     monkeypatch.setattr("sonoseg.training.train.draw_curves", lambda run, progress: None)
 
 
@@ -183,7 +183,7 @@ def alike(one: Path, other: Path) -> None:
     for name, value in mine.items():
         np.testing.assert_allclose(theirs[name], value, atol=2e-5, rtol=1e-4, err_msg=name)
     for first, second in zip(log(one), log(other), strict=True):
-        # In training, batch norm over the few values of a single small picture makes much of rounding.
+        # In training, batch norm over the few values of a single small image makes much of rounding.
         assert second["loss"] == pytest.approx(first["loss"], rel=1e-3 if first["split"] == "train" else 1e-4)
         assert second["pixel_accuracy"] == pytest.approx(first["pixel_accuracy"], abs=3e-3)
 
@@ -200,7 +200,7 @@ def said(text: str) -> str:
 def test_processes_share_a_batch_with_batch_norm_and_side_outputs(
     launch: Launch, words: Callable[..., list[str]], given: tuple[PreparedSet, Split], tmp_path: Path
 ) -> None:
-    """The last batch has one picture: all processes but one take part in it without any of their own."""
+    """The last batch has one image: all processes but one take part in it without any of their own."""
     recipe = tiny("network.deep_supervision=true", "network.presence=true", "batch=23")
     train(recipe, *given, tmp_path / "one", device="cpu")
     assert len(given[1].part().train) % 23 == 1
@@ -260,7 +260,7 @@ def test_a_run_that_cannot_begin_ends_for_all(
     assert [path.name for path in (tmp_path / "mine").iterdir()] == ["notes.txt"]
     told = launch(3, *words(tiny("batch=2"), "few"))
     assert told.codes == [2, 2, 2]
-    assert "3 processes cannot share a batch of 2 pictures" in said(told.errors[0])
+    assert "3 processes cannot share a batch of 2 images" in said(told.errors[0])
     assert not (tmp_path / "few").exists()
 
 

@@ -8,24 +8,24 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from sonoseg.training.dress import dresser
-from sonoseg.training.marks import draw_marks
+from sonoseg.training.drawn_marks import draw_marks
+from sonoseg.training.image_augmentation import dresser
+from sonoseg.training.random_windows import LEAST, draw_window
 from sonoseg.training.recipe import AugmentationOptions
-from sonoseg.training.windows import LEAST, draw_window
 
 SIDE = 96
 SEEDS = st.integers(0, 2**31)
 
 
 def scene(top: int, left: int, height: int, width: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    """A grey picture and a mask with one box, uint8 (SIDE, SIDE)."""
+    """A grey image and a mask with one box, uint8 (SIDE, SIDE)."""
     mask = np.zeros((SIDE, SIDE), dtype=np.uint8)
     mask[top : top + height, left : left + width] = 1
     return np.full((SIDE, SIDE), 90, dtype=np.uint8), mask
 
 
 def noise(random: np.random.Generator) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    """A picture to mix with or to take from, and its mask."""
+    """An image to mix with or to take from, and its mask."""
     return random.integers(1, 256, (SIDE, SIDE), dtype=np.uint8), scene(60, 50, 12, 15)[1]
 
 

@@ -1,4 +1,4 @@
-"""Grafts: what is covered is gone from picture and mask, what is set in is in both, the rest is untouched."""
+"""Grafts: what is covered is gone from image and mask, what is set in is in both, the rest is untouched."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy.ndimage import binary_dilation, gaussian_filter, label
 
-from sonoseg.training.grafts import DEPTH, FEATHER, RIM, SMALLEST, Pair, cover, implant
+from sonoseg.training.lesion_copy_paste import DEPTH, FEATHER, RIM, SMALLEST, Pair, cover, implant
 
 SIDE = 96
 TISSUE, LESION = 140, 40
@@ -32,7 +32,7 @@ def scene(box: tuple[int, int, int, int] | None, seed: int = 0) -> Pair:
 
 
 def lender(box: tuple[int, int, int, int] | None) -> Callable[[np.random.Generator], Pair]:
-    """Draws the same picture each time, read-only as the prepared arrays are."""
+    """Draws the same image each time, read-only as the prepared arrays are."""
     pair = scene(box, seed=1)
     for part in pair:
         part.flags.writeable = False
@@ -69,7 +69,7 @@ def test_half_of_the_grafts_lie_over_healthy_tissue() -> None:
 
 
 def test_tissue_keeps_to_its_depth() -> None:
-    """Rows of a picture whose grey is its depth: what covers a lesion comes from about as deep."""
+    """Rows of an image whose grey is its depth: what covers a lesion comes from about as deep."""
     for seed in range(40):
         mask = scene((40, 30, 10, 12))[1]
         true = mask.copy()
@@ -108,7 +108,7 @@ def test_a_normal_takes_a_graft_and_stays_one() -> None:
 
 @given(BOXES, SEEDS)
 @example((0, 1, 3, 2), 5349)  # two pixels made one, half of it tissue
-def test_an_implant_is_in_picture_and_mask(other: tuple[int, int, int, int], seed: int) -> None:
+def test_an_implant_is_in_image_and_mask(other: tuple[int, int, int, int], seed: int) -> None:
     pixels, mask = scene(None)
     before = pixels.copy()
     implant(pixels, mask, lender(other), np.random.default_rng(seed))
@@ -119,7 +119,7 @@ def test_an_implant_is_in_picture_and_mask(other: tuple[int, int, int, int], see
 
 
 @given(BOXES, SEEDS)
-def test_a_picture_with_a_lesion_gets_no_other(own: tuple[int, int, int, int], seed: int) -> None:
+def test_a_image_with_a_lesion_gets_no_other(own: tuple[int, int, int, int], seed: int) -> None:
     pixels, mask = scene(own)
     before, true = pixels.copy(), mask.copy()
     implant(pixels, mask, lender((30, 30, 15, 20)), np.random.default_rng(seed))
@@ -151,7 +151,7 @@ def test_without_a_lesion_to_take_nothing_happens(change: Callable[..., None]) -
 
 
 @pytest.mark.parametrize("change", [cover, implant])
-def test_a_lesion_that_fills_the_picture_leaves_no_room(change: Callable[..., None]) -> None:
+def test_a_lesion_that_fills_the_image_leaves_no_room(change: Callable[..., None]) -> None:
     pixels, mask = scene((2, 2, 92, 92))
     before = pixels.copy()
     change(pixels, mask, lender((2, 2, 92, 92)), np.random.default_rng(0))

@@ -13,10 +13,10 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from sonoseg.network import PRESETS, NetworkOptions, build
-from sonoseg.network.stages import channels
-from sonoseg.training.keras_network import read_safetensors
-from sonoseg.training.storing import to_store
+from sonoseg.model.export.keras_network import read_safetensors
+from sonoseg.networks import PRESETS, NetworkOptions, build
+from sonoseg.networks.efficientnet_stages import channels
+from sonoseg.training.weight_precision import to_store
 
 ROOT = Path(__file__).resolve().parents[2]
 PYTHON = ROOT / "benchmarks" / ".keras" / ("Scripts/python.exe" if sys.platform == "win32" else "bin/python")
@@ -47,13 +47,13 @@ SCRIPT = """
 import sys
 from pathlib import Path
 import keras, numpy as np
-from sonoseg.training.keras_network import write_keras
+from sonoseg.model.export.keras_network import write_keras
 for name in sys.argv[1:]:
     folder = Path(name)
     write_keras(folder, folder / "network.keras")
     network = keras.models.load_model(folder / "network.keras")
-    picture = np.load(folder / "picture.npy").transpose(0, 2, 3, 1)
-    np.save(folder / "found.npy", np.asarray(network(picture)).transpose(0, 3, 1, 2))
+    image = np.load(folder / "image.npy").transpose(0, 2, 3, 1)
+    np.save(folder / "found.npy", np.asarray(network(image)).transpose(0, 3, 1, 2))
 try:
     write_keras(folder.parent, folder.parent / "network.keras")
 except ValueError as error:
@@ -97,10 +97,10 @@ def test_every_kind_of_network_is_the_same_in_keras(tmp_path: Path) -> None:
         state = to_store(network, "float16" if number % 2 else "float32")
         network.load_state_dict(state)
         save_file(state, folder / "weights.safetensors")
-        picture = torch.randn(2, options.channels, 32, 32)
-        np.save(folder / "picture.npy", picture.numpy())
+        image = torch.randn(2, options.channels, 32, 32)
+        np.save(folder / "image.npy", image.numpy())
         with torch.no_grad():
-            expected[name] = torch.sigmoid(network(picture).logit / card["temperature"]).numpy()
+            expected[name] = torch.sigmoid(network(image).logit / card["temperature"]).numpy()
         assert expected[name].std() > 1e-3
     # Weights that do not fit are named: those of the last network, one short.
     (tmp_path / "card.json").write_text(json.dumps(card))

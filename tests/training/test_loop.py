@@ -17,18 +17,18 @@ import numpy as np
 import pytest
 import torch
 
-from sonoseg.datasets.prepared import PreparedSet
-from sonoseg.datasets.splits import Split
+from sonoseg.data.prepared_set import PreparedSet
+from sonoseg.data.splits import Split
 from sonoseg.errors import DatasetError, OutputError, SonosegError, TrainingError, UsageError
 from sonoseg.inference.predictor import Predictor
 from sonoseg.model.card import ModelCard
-from sonoseg.network import AttentionUNet, build
-from sonoseg.training import loop
-from sonoseg.training.batches import Pictures
+from sonoseg.networks import AttentionUNet, build
+from sonoseg.training import trainer as loop
+from sonoseg.training.batches import TrainingImages
 from sonoseg.training.checkpoint import load_checkpoint, save_checkpoint
+from sonoseg.training.initial_weights import IMAGENET
 from sonoseg.training.recipe import Recipe, load_recipe
-from sonoseg.training.run import Run
-from sonoseg.training.start import IMAGENET
+from sonoseg.training.run_folder import Run
 from sonoseg.training.train import train
 
 TINY = ["data.size=64", "batch=8", "epochs=2", "network.widths=[4,8,12,16]", "network.dropout=[0,0,0,0.2]"]
@@ -169,7 +169,7 @@ def test_sigkill_and_resume_end_with_the_same_weights(
 def test_two_processes_train_as_one(
     phantom_set: Path, phantom_split: Path, given: tuple[PreparedSet, Split], tmp_path: Path
 ) -> None:
-    """Batch norm counts each process' own pictures on a CPU, and dropout draws its own: so neither here."""
+    """Batch norm counts each process' own images on a CPU, and dropout draws its own: so neither here."""
     recipe = tiny(
         "precision=fp32", "network.normalisation=instance", "network.gate=none", "network.dropout=[0,0,0,0]",
         "batch=7", "optimiser.rate=0.001",
@@ -193,13 +193,13 @@ def test_two_processes_train_as_one(
 def test_a_loss_that_is_no_number_names_the_batch(
     given: tuple[PreparedSet, Split], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real, calls = loop.picture_losses, []
+    real, calls = loop.image_losses, []
 
     def failing(*arguments: Any) -> torch.Tensor:
         calls.append(1)
         return real(*arguments) * (float("nan") if len(calls) == 5 else 1.0)
 
-    monkeypatch.setattr(loop, "picture_losses", failing)
+    monkeypatch.setattr(loop, "image_losses", failing)
     with pytest.raises(TrainingError) as caught:
         train(tiny(), *given, tmp_path / "run")
     assert "the loss is no longer a number" in str(caught.value)
@@ -225,11 +225,11 @@ def test_an_exception_in_a_batch_names_it(
 
 def test_pixels_that_cannot_be_read_name_the_images(given: tuple[PreparedSet, Split]) -> None:
     prepared, split = given
-    pictures = Pictures.of(prepared, split.part().train, tiny().data, "train")
-    short = Pictures(pictures.ids, pictures.rows, pictures.pixels[:2], pictures.masks[:2])
+    images = TrainingImages.of(prepared, split.part().train, tiny().data, "train")
+    short = TrainingImages(images.ids, images.rows, images.pixels[:2], images.masks[:2])
     with pytest.raises(TrainingError) as caught:
         short.take(np.arange(8))
-    assert pictures.ids[0] in str(caught.value)
+    assert images.ids[0] in str(caught.value)
 
 
 def test_a_full_disk_leaves_the_last_checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -336,7 +336,7 @@ def test_a_part_without_a_lesion_is_an_error(given: tuple[PreparedSet, Split]) -
     prepared, _ = given
     normals = [name for name in prepared.ids if prepared.table.at[name, "label"] == "normal"]
     with pytest.raises(DatasetError, match="no lesion"):
-        Pictures.of(prepared, normals, tiny().data, "validation")
+        TrainingImages.of(prepared, normals, tiny().data, "validation")
 
 
 def test_normals_are_shown_as_often_as_asked(given: tuple[PreparedSet, Split]) -> None:
@@ -346,9 +346,10 @@ def test_normals_are_shown_as_often_as_asked(given: tuple[PreparedSet, Split]) -
     for times in (0, 1, 3):
         data = tiny(f"data.normals={times}").data
         assert (
-            len(Pictures.of(prepared, prepared.ids, data, "train")) == len(prepared) + (times - 1) * normals
+            len(TrainingImages.of(prepared, prepared.ids, data, "train"))
+            == len(prepared) + (times - 1) * normals
         )
-        assert len(Pictures.of(prepared, prepared.ids, data, "validation")) == len(prepared)
+        assert len(TrainingImages.of(prepared, prepared.ids, data, "validation")) == len(prepared)
 
 
 def test_a_set_is_shown_as_often_as_asked(given: tuple[PreparedSet, Split], tmp_path: Path) -> None:
@@ -356,14 +357,14 @@ def test_a_set_is_shown_as_often_as_asked(given: tuple[PreparedSet, Split], tmp_
     (name,) = set(prepared.table["set"])
     normals = sum(prepared.table["label"] == "normal")
     data = tiny(f"data.times={{{name}: 3}}", "data.normals=2").data
-    shown = Pictures.of(prepared, prepared.ids, data, "train")
+    shown = TrainingImages.of(prepared, prepared.ids, data, "train")
     assert len(shown) == 3 * (len(prepared) + normals)
     for at, one in enumerate(shown.ids):
         assert prepared.ids[shown.rows[at]] == one
         assert shown.ids.count(one) == (6 if prepared.table.at[one, "label"] == "normal" else 3)
-    assert len(Pictures.of(prepared, prepared.ids, data, "validation")) == len(prepared)
+    assert len(TrainingImages.of(prepared, prepared.ids, data, "validation")) == len(prepared)
     with pytest.raises(DatasetError, match=rf"names the set 'busi', which is not here. There are: {name}"):
-        Pictures.of(prepared, prepared.ids, tiny("data.times={busi: 2}").data, "train")
+        TrainingImages.of(prepared, prepared.ids, tiny("data.times={busi: 2}").data, "train")
     with pytest.raises(DatasetError, match="0 images and no lesion"):
         train(tiny(f"data.times={{{name}: 0}}"), prepared, split, tmp_path / "run")
 
@@ -376,12 +377,12 @@ def test_no_gpu_is_said(given: tuple[PreparedSet, Split], tmp_path: Path) -> Non
 
 
 def test_every_draw_is_of_the_seed() -> None:
-    pictures = Pictures(
+    images = TrainingImages(
         list("abcdef"), np.arange(6), np.zeros((6, 2, 2), np.uint8), np.zeros((6, 2, 2), np.uint8)
     )
-    assert np.array_equal(pictures.order(1, 2), pictures.order(1, 2))
-    assert not np.array_equal(pictures.order(1, 2), pictures.order(1, 3))
-    assert sorted(pictures.order(3, 0)) == list(range(6))
+    assert np.array_equal(images.order(1, 2), images.order(1, 2))
+    assert not np.array_equal(images.order(1, 2), images.order(1, 3))
+    assert sorted(images.order(3, 0)) == list(range(6))
 
 
 def test_rate_warms_up_and_falls() -> None:
@@ -430,7 +431,7 @@ def test_a_checkpoint_without_shares_goes_on() -> None:
 
 
 def thin(*changes: str) -> Recipe:
-    """The recipe sonoseg with the smallest encoder and a thin decoder, for one epoch of small pictures."""
+    """The recipe sonoseg with the smallest encoder and a thin decoder, for one epoch of small images."""
     changes = (
         *("data.size=64", "data.times={}", "batch=8", "epochs=1"),
         *("network.encoder=efficientnet-lite0", "network.widths=[4,4,8,8,192]"),
@@ -443,7 +444,7 @@ def test_a_run_from_imagenet_says_so_on_its_card(
     given: tuple[PreparedSet, Split], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """How weights are copied is tested beside start.py: here that it is asked for, kept, and told."""
-    module = importlib.import_module("sonoseg.training.start")
+    module = importlib.import_module("sonoseg.training.initial_weights")
     monkeypatch.setattr(module, "weights_file", lambda kind: tmp_path)  # the package may be absent
     started: list[torch.nn.Module] = []
     monkeypatch.setattr(module, "start_from_imagenet", started.append)
@@ -493,7 +494,7 @@ def test_a_run_from_random_weights_names_no_start(
 
     monkeypatch.setattr(module, "choose_threshold", watching)
     monkeypatch.setattr(
-        importlib.import_module("sonoseg.training.start"),
+        importlib.import_module("sonoseg.training.initial_weights"),
         "start_from_imagenet",
         lambda network: pytest.fail("nobody asked"),
     )

@@ -7,8 +7,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sonoseg.network.attention_unet import Outputs
-from sonoseg.training.losses import LOSSES, bce, dice_bce, focal_tversky, picture_losses
+from sonoseg.networks.attention_unet import Outputs
+from sonoseg.training.losses import LOSSES, bce, dice_bce, focal_tversky, image_losses
 from sonoseg.training.recipe import LossOptions
 
 
@@ -54,7 +54,7 @@ def test_an_empty_mask_asks_for_an_empty_answer(kind: str) -> None:
 
 @settings(max_examples=20, deadline=None)
 @given(seed=st.integers(0, 10_000), kind=st.sampled_from(list(LOSSES)))
-def test_a_pictures_loss_is_its_own(seed: int, kind: str) -> None:
+def test_a_images_loss_is_its_own(seed: int, kind: str) -> None:
     generator = torch.Generator().manual_seed(seed)
     logit = torch.randn(3, 1, 8, 8, generator=generator)
     target = (torch.rand(3, 1, 8, 8, generator=generator) > 0.7).float()
@@ -67,28 +67,28 @@ def test_a_pictures_loss_is_its_own(seed: int, kind: str) -> None:
 def test_deep_supervision_weighs_and_sums_to_one(batch: tuple[torch.Tensor, torch.Tensor]) -> None:
     logit, target = batch
     options = LossOptions(kind="bce", sides=0.5)
-    alone = picture_losses(Outputs(logit, [], []), target, options)
+    alone = image_losses(Outputs(logit, [], []), target, options)
     torch.testing.assert_close(alone, bce(logit, target))
     side = torch.randn(4, 1, 8, 8)
     small = torch.nn.functional.avg_pool2d(target, 2)
-    both = picture_losses(Outputs(logit, [side], []), target, options)
+    both = image_losses(Outputs(logit, [side], []), target, options)
     torch.testing.assert_close(both, (bce(logit, target) + 0.5 * bce(side, small)) / 1.5)
 
 
-def test_pictures_without_a_lesion_weigh_as_asked(batch: tuple[torch.Tensor, torch.Tensor]) -> None:
+def test_images_without_a_lesion_weigh_as_asked(batch: tuple[torch.Tensor, torch.Tensor]) -> None:
     logit, target = batch
     target = target.clone()
     target[1:3] = 0
-    whole = picture_losses(Outputs(logit, [logit], []), target, LossOptions())
+    whole = image_losses(Outputs(logit, [logit], []), target, LossOptions())
     for weight in (0.0, 0.2):
-        weighed = picture_losses(Outputs(logit, [logit], []), target, LossOptions(normals=weight))
+        weighed = image_losses(Outputs(logit, [logit], []), target, LossOptions(normals=weight))
         torch.testing.assert_close(weighed, whole * torch.tensor([1, weight, weight, 1]))
 
 
 def test_the_presence_head_hears_of_normals_whatever_the_mask_does() -> None:
     empty, presence = torch.zeros(2, 1, 8, 8), torch.zeros(2, requires_grad=True)
     options = LossOptions(normals=0, presence=0.25)
-    loss = picture_losses(Outputs(empty, [], [], presence), empty, options)
+    loss = image_losses(Outputs(empty, [], [], presence), empty, options)
     torch.testing.assert_close(loss, torch.full((2,), 0.25 * float(torch.log(torch.tensor(2.0)))))
     loss.sum().backward()
     assert presence.grad is not None

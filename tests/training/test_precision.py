@@ -9,11 +9,12 @@ from typing import Any
 import pytest
 import torch
 
-from sonoseg.datasets.prepared import PreparedSet
-from sonoseg.datasets.splits import Split
-from sonoseg.network.bfloat16 import has_bf16
-from sonoseg.training import precision, processes
-from sonoseg.training.precision import computed, imitated
+from sonoseg.data.prepared_set import PreparedSet
+from sonoseg.data.splits import Split
+from sonoseg.networks.bfloat16 import has_bf16
+from sonoseg.training import computing_precision as precision
+from sonoseg.training import distributed as processes
+from sonoseg.training.computing_precision import computed, imitated
 from sonoseg.training.recipe import load_recipe, recipe_names
 from sonoseg.training.train import train
 

@@ -1,4 +1,4 @@
-"""The presence head decides at a level: chosen by lesion pictures, and nothing but its last layer changes."""
+"""The presence head decides at a level: chosen by lesion images, and nothing but its last layer changes."""
 
 from __future__ import annotations
 
@@ -12,14 +12,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
 
-from sonoseg.datasets.prepared import PreparedSet
-from sonoseg.datasets.splits import Split
+from sonoseg.data.prepared_set import PreparedSet
+from sonoseg.data.splits import Split
 from sonoseg.errors import ModelError, OutputError, UsageError
-from sonoseg.imaging.frame import Frame
+from sonoseg.image.frame import Frame
 from sonoseg.inference.predictor import Predictor
 from sonoseg.model.model import WEIGHTS, Model
-from sonoseg.network import PRESETS, AttentionUNet
-from sonoseg.training.presence import STEEPNESS, Decision, choose_level, decide_presence, presence_logits
+from sonoseg.networks import PRESETS, AttentionUNet
+from sonoseg.training.presence_threshold import (
+    STEEPNESS,
+    Decision,
+    choose_level,
+    decide_presence,
+    presence_logits,
+)
 from sonoseg.training.recipe import load_recipe
 
 pytestmark = pytest.mark.slow
@@ -43,7 +49,7 @@ def test_enough_reach_the_level_and_no_more_than_need_be(
     assert (found.lesions, found.normals) == (len(lesion), len(normal))
 
 
-def test_no_picture_stands_at_the_border() -> None:
+def test_no_image_stands_at_the_border() -> None:
     heard = np.array([-2.0, 1.0, 4.0, 5.0], dtype=np.float32)
     found = choose_level(heard, np.ones(4, dtype=bool), 0.75)
     assert np.log(found.level / (1 - found.level)) == pytest.approx(-0.5)
@@ -52,13 +58,13 @@ def test_no_picture_stands_at_the_border() -> None:
 def test_without_normals_nothing_is_said_of_them_and_without_lesions_nothing_is_chosen() -> None:
     heard = np.array([0.5, 2.0], dtype=np.float32)
     assert choose_level(heard, np.array([True, True]), 0.9).normals_above is None
-    with pytest.raises(UsageError, match="no picture has a lesion"):
+    with pytest.raises(UsageError, match="no image has a lesion"):
         choose_level(heard, np.array([False, False]), 0.9)
 
 
 @pytest.fixture(scope="module")
 def mild(phantom_set: Path, tmp_path_factory: pytest.TempPathFactory) -> Model:
-    """A small network that draws on every picture, with a head that hears -2 to 2 of the phantoms.
+    """A small network that draws on every image, with a head that hears -2 to 2 of the phantoms.
 
     The card is that of the weights in the package; writing their network as ONNX takes half a minute.
     """
@@ -97,8 +103,8 @@ def extremes(mild: Model, phantom_set: Path) -> tuple[list[Frame], float]:
     """The phantoms of which the head is least and most sure, and the level midway between them."""
     prepared = PreparedSet.open(phantom_set)
     heard, _ = presence_logits(mild, prepared, prepared.ids)
-    pictures = [prepared.frame(prepared.ids[int(place)]) for place in (heard.argmin(), heard.argmax())]
-    return pictures, float(1 / (1 + np.exp(-(heard.min() + heard.max()) / 2)))
+    images = [prepared.frame(prepared.ids[int(place)]) for place in (heard.argmin(), heard.argmax())]
+    return images, float(1 / (1 + np.exp(-(heard.min() + heard.max()) / 2)))
 
 
 @pytest.fixture(scope="module")
@@ -198,12 +204,12 @@ def test_the_command(
     above = 1 / (1 + np.exp(-heard[lesion].astype(np.float64))) >= said["level"] - 1e-6
     assert above.mean() >= 0.9
     # What it says to people; the network need not be written a second time for it.
-    monkeypatch.setattr("sonoseg.training.presence.decide_presence", lambda *_, **__: decided)
+    monkeypatch.setattr("sonoseg.training.presence_threshold.decide_presence", lambda *_, **__: decided)
     again = CliRunner().invoke(app, [*map(str, words), "--overwrite"])
     assert again.exit_code == 0, again.output
-    assert "validation pictures with a lesion" in again.output
+    assert "validation images with a lesion" in again.output
     assert "caution" not in again.output
     without = Decision(0.9, 0.98, 4, 0, None)
-    monkeypatch.setattr("sonoseg.training.presence.choose_level", lambda *_: without)
+    monkeypatch.setattr("sonoseg.training.presence_threshold.choose_level", lambda *_: without)
     again = CliRunner().invoke(app, [*map(str, words), "--overwrite"])
-    assert "none of these pictures is without a lesion" in again.output
+    assert "none of these images is without a lesion" in again.output

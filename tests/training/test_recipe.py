@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sonoseg.errors import RecipeError
-from sonoseg.network.presets import PRESETS
+from sonoseg.networks.presets import PRESETS
 from sonoseg.training.recipe import Recipe, load_recipe, recipe_names
 
 

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from sonoseg.metrics import overlap
-from sonoseg.training.score import Score
+from sonoseg.training.epoch_metrics import Score
 
 
 def test_agrees_with_the_metrics_room() -> None:

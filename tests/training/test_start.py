@@ -14,15 +14,21 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from sonoseg._util.files import sha256_file
 from sonoseg.errors import TrainingError
-from sonoseg.files import sha256_file
 from sonoseg.model.model import CARD, WEIGHTS, Model
-from sonoseg.network import PRESETS, AttentionUNet, NetworkOptions, build
-from sonoseg.network.efficientnet import InvertedBlock
-from sonoseg.network.stages import EncoderKind, channels
-from sonoseg.training import start
+from sonoseg.networks import PRESETS, AttentionUNet, NetworkOptions, build
+from sonoseg.networks.efficientnet import InvertedBlock
+from sonoseg.networks.efficientnet_stages import EncoderKind, channels
+from sonoseg.training import initial_weights as start
+from sonoseg.training.initial_weights import (
+    PACKAGES,
+    check_start,
+    start_from_imagenet,
+    start_network,
+    weights_file,
+)
 from sonoseg.training.recipe import load_recipe
-from sonoseg.training.start import PACKAGES, check_start, start_from_imagenet, start_network, weights_file
 
 KINDS = tuple(PACKAGES)
 PEER = "efficientnet_lite_pytorch"
@@ -52,7 +58,7 @@ def blocks(of: AttentionUNet) -> list[InvertedBlock]:
 
 
 def weights_like(of: AttentionUNet) -> dict[str, Tensor]:
-    """Drawn weights for a colour picture under the names that the packages use, with their head."""
+    """Drawn weights for a colour image under the names that the packages use, with their head."""
     generator = torch.Generator().manual_seed(1)
     state: dict[str, Tensor] = {"_fc.weight": torch.zeros(1000, 1280)}
 
@@ -117,9 +123,9 @@ def test_grey_is_three_equal_channels(in_the_package: Callable[[Any], Path]) -> 
     in_the_package({name: value.double() for name, value in weights_like(colour).items()})
     start_from_imagenet(colour)
     start_from_imagenet(grey)
-    picture = torch.rand(1, 1, 64, 64, dtype=torch.float64)
-    in_colour = features(colour, picture.expand(-1, 3, -1, -1))
-    for mine, theirs in zip(features(grey, picture), in_colour, strict=True):
+    image = torch.rand(1, 1, 64, 64, dtype=torch.float64)
+    in_colour = features(colour, image.expand(-1, 3, -1, -1))
+    for mine, theirs in zip(features(grey, image), in_colour, strict=True):
         torch.testing.assert_close(mine, theirs)
 
 
@@ -199,19 +205,19 @@ def test_a_peer_sees_the_same(kind: EncoderKind) -> None:
         pytest.skip(f"the peer {PEER} is not here")
     import efficientnet_lite_pytorch as peer
 
-    size = 64  # its padding is fixed for one size of picture
+    size = 64  # its padding is fixed for one size of image
     theirs = peer.EfficientNet.from_name(kind, image_size=size).eval()
     theirs.load_state_dict(torch.load(path, weights_only=True))
     mine = network(kind, 3)
     start_from_imagenet(mine)
-    picture = torch.randn(1, 3, size, size)
+    image = torch.randn(1, 3, size, size)
     seen = []
     for block in theirs._blocks:
         block.register_forward_hook(lambda _, given, returned: seen.append(returned))
     with torch.no_grad():
-        theirs.extract_features(picture)
+        theirs.extract_features(image)
     halved = {one.shape[-1]: one for one in seen[: len(blocks(mine))]}  # the last of each size
-    for found in features(mine, picture):
+    for found in features(mine, image):
         torch.testing.assert_close(found, halved[found.shape[-1]], rtol=1e-4, atol=1e-4)
 
 

@@ -12,12 +12,12 @@ from safetensors.torch import load_file, save_file
 
 from sonoseg.errors import ModelError
 from sonoseg.inference.predictor import Predictor
+from sonoseg.model.export.keras_network import read_safetensors
 from sonoseg.model.model import Model
-from sonoseg.network import PRESETS, AttentionUNet, NetworkOptions, build
-from sonoseg.training.export import export_model
-from sonoseg.training.keras_network import read_safetensors
+from sonoseg.networks import PRESETS, AttentionUNet, NetworkOptions, build
+from sonoseg.training.model_writing import export_model
 from sonoseg.training.recipe import Recipe, Store, load_recipe
-from sonoseg.training.storing import to_store
+from sonoseg.training.weight_precision import to_store
 
 
 def trained(recipe: Recipe) -> AttentionUNet:

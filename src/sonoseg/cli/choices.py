@@ -24,7 +24,7 @@ class PrecisionChoice(StrEnum):
 
 
 class TtaChoice(StrEnum):
-    """Test-time augmentation: see sonoseg.inference.tta."""
+    """Test-time augmentation: see sonoseg.inference.test_time_augmentation."""
 
     none = "none"
     flip = "flip"
@@ -33,7 +33,7 @@ class TtaChoice(StrEnum):
 
 
 class EngineChoice(StrEnum):
-    """What goes through the files: this process, or workers of Ray (see sonoseg.archive)."""
+    """What goes through the files: this process, or workers of Ray (see sonoseg.batch)."""
 
     plain = "plain"
     ray = "ray"

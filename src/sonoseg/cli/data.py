@@ -13,21 +13,21 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from sonoseg.cli.common import err, need, out, print_json
-from sonoseg.cli.prepared import tell
+from sonoseg.cli.prepared_summary import tell
 from sonoseg.errors import UsageError
 
 if TYPE_CHECKING:
     from rich.text import Text
 
-    from sonoseg.datasets.catalogue import Download
-    from sonoseg.datasets.check import Report
-    from sonoseg.datasets.download import Report as Progress_
+    from sonoseg.data.catalogue import Download
+    from sonoseg.data.download import Report as Progress_
+    from sonoseg.data.folder_check import CheckReport
 
 app = typer.Typer(help="Public data sets and your own: list, get, check, prepare, split, show, phantom.")
 
 
 class FitChoice(StrEnum):
-    """How a picture is brought to the network's square."""
+    """How an image is brought to the network's square."""
 
     stretch = "stretch"
     letterbox = "letterbox"
@@ -66,8 +66,8 @@ def list_sets(
     """List the public sets: what they hold, their licence, where they come from."""
     from rich.table import Table
 
-    from sonoseg.datasets.catalogue import CATALOGUE, entry_of
-    from sonoseg.datasets.record import LABELS
+    from sonoseg.data.catalogue import CATALOGUE, entry_of
+    from sonoseg.data.record import LABELS
 
     entries = list(CATALOGUE.values()) if name is None else [entry_of(name)]
     if as_json:
@@ -122,8 +122,8 @@ def get(
 
     A download that breaks off goes on where it stopped, now or when the command is run again.
     """
-    from sonoseg.datasets.catalogue import entry_of
-    from sonoseg.datasets.get import get as run
+    from sonoseg.data.catalogue import entry_of
+    from sonoseg.data.retrieval import get as run
 
     entry = entry_of(name)
     with _bars() as reporter:
@@ -161,8 +161,8 @@ def check(
 ) -> None:
     """Explain a folder: counts, unreadable or missing files, masks, copies. Exit code 1 on faults."""
     from sonoseg.cli.common import progress
-    from sonoseg.datasets.check import check as run
-    from sonoseg.datasets.readers import read_sources
+    from sonoseg.data.folder_check import check as run
+    from sonoseg.data.readers import read_sources
 
     reports = run(read_sources(sets, kind), track=progress)
     faults = sum(report.faults for report in reports)
@@ -193,8 +193,8 @@ def prepare(
     (exit code 3).
     """
     from sonoseg.cli.common import progress
-    from sonoseg.datasets.prepare import prepare as run
-    from sonoseg.datasets.readers import read_sources
+    from sonoseg.data.preparation import prepare as run
+    from sonoseg.data.readers import read_sources
 
     result = run(read_sources(sets, kind), to, size=size, fit=fit.value, overwrite=overwrite, track=progress)
     tell(result, as_json=as_json)
@@ -216,10 +216,10 @@ def from_reviews(
     mask and which model the reader saw. The state is only read: a server may be at work on it.
     """
     from sonoseg.cli.common import progress
-    from sonoseg.datasets.readers.own import short_name
-    from sonoseg.datasets.reviews import prepare_reviews
-    from sonoseg.server.signed import signed_items
-    from sonoseg.server.store import Store
+    from sonoseg.data.readers.own_layouts import short_name
+    from sonoseg.data.signed_masks import prepare_reviews
+    from sonoseg.review.signed_annotations import signed_items
+    from sonoseg.review.store import Store
 
     if name != short_name(Path(name)):
         raise UsageError(
@@ -279,8 +279,8 @@ def split(
     need("data", "pandas", "sklearn")
     from rich.table import Table
 
-    from sonoseg.datasets.prepared import PreparedSet
-    from sonoseg.datasets.splits import Split, extend_split, make_split, narrow_split, summarise
+    from sonoseg.data.prepared_set import PreparedSet
+    from sonoseg.data.splits import Split, extend_split, make_split, narrow_split, summarise
 
     prepared = PreparedSet.open(data)
     if extend is not None and narrow is not None:
@@ -339,11 +339,11 @@ def show(
 ) -> None:
     """Draw 3 x 5 images with their masks, filled and outlined, and what the set is made of."""
     need("data", "pandas", "matplotlib")
-    from sonoseg.datasets.prepared import PreparedSet
-    from sonoseg.datasets.sample import sample
+    from sonoseg.data.prepared_set import PreparedSet
+    from sonoseg.data.sampling import sample
     from sonoseg.errors import OutputError
-    from sonoseg.figures.data import GridItem, composition, image_grid
-    from sonoseg.figures.style import save
+    from sonoseg.plots.data_set import GridItem, composition, image_grid
+    from sonoseg.plots.style import save
 
     names = {kind: to / f"{kind}.png" for kind in ("filled", "outlined", "composition")}
     for path in names.values():
@@ -374,9 +374,7 @@ def phantom(
     kind: Annotated[
         str | None, typer.Option(help="cyst, oval, spiculated or normal; mixed by default.")
     ] = None,
-    look: Annotated[
-        str | None, typer.Option(help="How the scanner's picture looks; mixed by default.")
-    ] = None,
+    look: Annotated[str | None, typer.Option(help="How the scanner's image looks; mixed by default.")] = None,
     size_mm: Annotated[float | None, typer.Option(help="The lesion's longest axis, mm.")] = None,
     depth_mm: Annotated[float | None, typer.Option(help="The lesion's depth, mm.")] = None,
     spacing: Annotated[float | None, typer.Option(help="mm per pixel.")] = None,
@@ -386,7 +384,7 @@ def phantom(
 ) -> None:
     """Make synthetic B-mode scans with exact masks and spacing: a set like any other, free to share."""
     from sonoseg.cli.common import progress
-    from sonoseg.datasets.phantoms import write_phantoms
+    from sonoseg.data.phantoms import write_phantoms
 
     table = write_phantoms(
         to,
@@ -410,7 +408,7 @@ def phantom(
 LEVELS = {"fault": "[bold red]fault[/]", "known": "[cyan]known[/]", "note": "[dim]note[/]"}
 
 
-def _print_report(report: Report) -> None:
+def _print_report(report: CheckReport) -> None:
     from rich.table import Table
 
     out.print(f"{report.name} ({report.kind}) in {report.folder}", markup=False, style="bold", soft_wrap=True)
@@ -430,7 +428,7 @@ def _print_report(report: Report) -> None:
     out.print(f"{report.faults} faults" if report.faults else "no faults")
 
 
-def _as_dict(report: Report) -> dict[str, Any]:
+def _as_dict(report: CheckReport) -> dict[str, Any]:
     counts = {what: {"found": f, "published": p} for what, (f, p) in report.counts.items()}
     return {
         "name": report.name,

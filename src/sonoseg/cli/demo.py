@@ -24,19 +24,19 @@ def demo(
     files anew.
     """
     from sonoseg import samples
-    from sonoseg.cli.batch import segment_all
-    from sonoseg.cli.notices import plain_warnings
-    from sonoseg.cli.told import report
+    from sonoseg.cli.segment_files import segment_all
+    from sonoseg.cli.summary import report
+    from sonoseg.cli.warnings_display import plain_warnings
     from sonoseg.inference.predictor import Predictor
-    from sonoseg.outputs.entries import About
-    from sonoseg.outputs.folder import JOURNAL, ResultsFolder
-    from sonoseg.outputs.journal import begun_with
+    from sonoseg.results.entries import RunInfo
+    from sonoseg.results.journal import begun_with
+    from sonoseg.results.results_folder import JOURNAL, ResultsFolder
 
     with plain_warnings():
         frames = samples.frames()
-        predictor = Predictor(pictures=len(frames))
+        predictor = Predictor(images=len(frames))
         names = {frame.source: frame.name for frame in frames if frame.source}
-        results = ResultsFolder(to, names, About.of(predictor, COMMAND), page=PAGE)
+        results = ResultsFolder(to, names, RunInfo.of(predictor, COMMAND), page=PAGE)
         # Its own results, whole or broken off, it makes anew.
         results.check(overwrite=begun_with(to / JOURNAL).get("command") == COMMAND)
         with results:

@@ -30,8 +30,8 @@ def doctor(
     from rich.markup import escape
     from rich.table import Table
 
-    from sonoseg.cli.checks import all_checks
-    from sonoseg.cli.notices import plain_warnings
+    from sonoseg.cli.doctor_checks import all_checks
+    from sonoseg.cli.warnings_display import plain_warnings
 
     with plain_warnings(), err.status("Trying", spinner="line") if err.is_terminal else nullcontext():
         checks = list(all_checks(model))

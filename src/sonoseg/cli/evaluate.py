@@ -12,9 +12,9 @@ from sonoseg.cli.choices import PrecisionChoice, RuntimeChoice, TtaChoice
 from sonoseg.cli.common import need, out, print_json, progress
 
 if TYPE_CHECKING:
-    from sonoseg.evaluation.study import Study
+    from sonoseg.evaluation.evaluation import Evaluation
     from sonoseg.inference.predictor import Predictor
-    from sonoseg.outputs.evaluation_tables import Kind
+    from sonoseg.results.evaluation_tables import Kind
 
 
 class PartChoice(StrEnum):
@@ -68,23 +68,23 @@ def evaluate(
     Writes images.csv (a row an image), summary.json, the curves as CSV files, figures and index.html.
     """
     need("data", "pandas", "matplotlib")
-    from sonoseg.datasets.prepared import PreparedSet
-    from sonoseg.datasets.splits import Split
-    from sonoseg.evaluation.about import describe_run
-    from sonoseg.evaluation.compare import compare as compare_studies
+    from sonoseg.data.prepared_set import PreparedSet
+    from sonoseg.data.splits import Split
+    from sonoseg.evaluation.comparison import compare as compare_studies
+    from sonoseg.evaluation.evaluation import SUMMARY, Evaluation
+    from sonoseg.evaluation.evaluation import evaluate as run
+    from sonoseg.evaluation.provenance import describe_run
     from sonoseg.evaluation.scope import choose_ids, describe, only_sets
-    from sonoseg.evaluation.study import SUMMARY, Study
-    from sonoseg.evaluation.study import evaluate as run
-    from sonoseg.evaluation.threshold import ThresholdSweep
+    from sonoseg.evaluation.threshold_sweep import ThresholdSweep
     from sonoseg.inference.predictor import Predictor
-    from sonoseg.outputs.evaluation import free_folder, write_study
+    from sonoseg.results.evaluation_folder import free_folder, write_study
 
     free_folder(to, overwrite=overwrite)
     prepared = PreparedSet.open(data)
     parts = None if split is None else Split.load(split)
     ids = only_sets(prepared, choose_ids(prepared, parts, fold, part.value), sets or [])
 
-    def measure(predictor: Predictor, threshold: float | None) -> Study:
+    def measure(predictor: Predictor, threshold: float | None) -> Evaluation:
         card = predictor.model.card
         about = describe_run(predictor)
         about |= describe(prepared, parts, split, fold, part.value, card, threshold, sets or [])
@@ -103,9 +103,9 @@ def evaluate(
 
     # Both are loaded before either is measured: a wrong path should not cost a quarter of an hour.
     predictor = load(model, threshold)
-    rival: Study | Predictor | None = None
+    rival: Evaluation | Predictor | None = None
     if compare is not None and (compare / SUMMARY).is_file():
-        rival = Study.load(compare)
+        rival = Evaluation.load(compare)
     elif compare is not None:
         rival = load(compare, None)
     study = measure(predictor, threshold)
@@ -118,12 +118,12 @@ def evaluate(
         _show(study, page)
 
 
-def _show(study: Study, page: Path) -> None:
+def _show(study: Evaluation, page: Path) -> None:
     from rich.markup import escape
     from rich.table import Table
 
     from sonoseg import RESEARCH_ONLY
-    from sonoseg.outputs.evaluation_tables import interval, p_value
+    from sonoseg.results.evaluation_tables import interval, p_value
 
     summary = study.summary
     table = Table(title=f"{escape(study.name)}: {escape(str(summary['statement']))}", title_justify="left")

@@ -51,7 +51,7 @@ def export(
     ] = None,
     split: Annotated[Path | None, typer.Option(help="The split that the model was trained on.")] = None,
     fold: Annotated[int | None, typer.Option(min=0, help="Its fold; the card's by default.")] = None,
-    pictures: Annotated[int, typer.Option(min=1, help="Images to calibrate on.")] = 64,
+    images: Annotated[int, typer.Option(min=1, help="Images to calibrate on.")] = 64,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace what is there.")] = False,
 ) -> None:
     """Write a model's network as a file for another engine, and compare it with the model.
@@ -87,7 +87,7 @@ def export(
     if there and not overwrite and (there[0] == path or kind == "openvino"):
         raise OutputError("the file is there already", where=there[0], remedy="Replace it with --overwrite")
     if calibrate is not None and split is not None:
-        made = _make_int8(loaded, path, calibrate, split, fold, pictures)
+        made = _make_int8(loaded, path, calibrate, split, fold, images)
         if to is None:
             loaded = _add(loaded, made)
     else:
@@ -100,9 +100,9 @@ def _make_int8(
 ) -> dict[str, Any]:
     """Write the int8 network; returns what the card says of it."""
     need("train", "onnx", "pandas")
-    from sonoseg.datasets.prepared import PreparedSet
-    from sonoseg.datasets.splits import Split
-    from sonoseg.training.quantise import calibration_pixels, write_int8
+    from sonoseg.data.prepared_set import PreparedSet
+    from sonoseg.data.splits import Split
+    from sonoseg.model.export.int8 import calibration_pixels, write_int8
 
     prepared, split = PreparedSet.open(data), Split.load(split_file)
     pixels = calibration_pixels(model.card, prepared, split, split_file, fold=fold, count=count)
@@ -113,7 +113,7 @@ def _make_int8(
 
 def _add(model: Model, made: dict[str, Any]) -> Model:
     """Name the int8 file on the card; what was measured of an earlier one is forgotten."""
-    from sonoseg.files import sha256_file
+    from sonoseg._util.files import sha256_file
     from sonoseg.model.model import CARD, INT8, Model
 
     card = model.card.model_copy(
@@ -128,11 +128,11 @@ def _add(model: Model, made: dict[str, Any]) -> Model:
 
 
 def _compare(model: Model, kind: str, precision: str, path: Path) -> None:
-    """Hold the file against the model on the sample pictures; a file in fp32 must agree within PARITY."""
+    """Hold the file against the model on the sample images; a file in fp32 must agree within PARITY."""
     import numpy as np
 
-    from sonoseg.imaging.grid import Grid
-    from sonoseg.imaging.read import read_frame
+    from sonoseg.image.network_grid import Grid
+    from sonoseg.inputs.reading import read_frame
     from sonoseg.samples import paths
     from sonoseg.training.formats import furthest
 

@@ -17,7 +17,7 @@ def info(
     as_json: Annotated[bool, typer.Option("--json", help="Write JSON for a program to read.")] = False,
 ) -> None:
     """Tell what this installation can do: verbs, models, presets, runtimes, extras, versions."""
-    from sonoseg.outputs.manifest import device, versions
+    from sonoseg.results.run_manifest import device, versions
 
     value = {
         "sonoseg": __version__,
@@ -68,7 +68,7 @@ def _model() -> dict[str, Any]:
 
 
 def _presets() -> dict[str, Any]:
-    from sonoseg.network.presets import PRESETS
+    from sonoseg.networks.presets import PRESETS
 
     return {name: options.model_dump(mode="json") for name, options in PRESETS.items()}
 
@@ -109,7 +109,7 @@ def _extras() -> dict[str, Any]:
 
 
 def _reads() -> list[str]:
-    from sonoseg.imaging.read import FORMATS
+    from sonoseg.inputs.reading import FORMATS
 
     return [*FORMATS, "DICOM"]
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 GROUPS = ("data", "model", "pacs")
 VERBS = (
     "train",
-    "study",
+    "experiment",
     "tune",
     "evaluate",
     "export",

@@ -16,11 +16,11 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from sonoseg.findings.lesions import Findings
-    from sonoseg.findings.pair import Pair
-    from sonoseg.imaging.frame import Frame, Spacing
-    from sonoseg.outputs.entries import Refused
-    from sonoseg.outputs.measured import Measures
+    from sonoseg.image.frame import Frame, Spacing
+    from sonoseg.lesions.measurement import Findings
+    from sonoseg.lesions.orthogonal_views import Pair
+    from sonoseg.results.entries import RefusedFile
+    from sonoseg.results.mask_measurements import MaskMeasurements
 
 CSV, JSON, OVERLAYS = "measures.csv", "measures.json", "overlays"
 
@@ -42,7 +42,7 @@ def measure(
     image: Annotated[
         Path | None,
         typer.Option(
-            "--image", "-i", help="The mask's picture, or a folder of pictures of like names: for the echoes."
+            "--image", "-i", help="The mask's image, or a folder of images of like names: for the echoes."
         ),
     ] = None,
     pair: Annotated[
@@ -59,38 +59,39 @@ def measure(
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace results that are there.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON in place of tables.")] = False,
 ) -> None:
-    """Measure the lesions of masks: sizes, orientation, shape and, with their pictures, echoes.
+    """Measure the lesions of masks: sizes, orientation, shape and, with their images, echoes.
 
     No network is used. Goes on past a mask that cannot be used, lists it at the end and exits with 3.
     """
     if not masks and pair is None:
         raise UsageError("no mask was named", remedy="Name masks, or two views with --pair A B")
-    from sonoseg.cli.notices import plain_warnings
     from sonoseg.cli.predict import parse_spacing
-    from sonoseg.findings.pair import join
-    from sonoseg.outputs.entries import Refused
-    from sonoseg.outputs.measured import Measures, measures_object
+    from sonoseg.cli.warnings_display import plain_warnings
+    from sonoseg.lesions.orthogonal_views import join
+    from sonoseg.results.entries import RefusedFile
+    from sonoseg.results.mask_measurements import MaskMeasurements, measures_object
 
     scale = None if spacing is None else parse_spacing(spacing)
     with plain_warnings():
         paths = _masks(masks or [], pair, to)
-        pictures = _pictures(image, paths)
+        images = _image_of_each(image, paths)
         if to is not None:
             _check(to, paths, overwrite)
         done: list[_Measured] = []
-        refused: list[Refused] = []
+        refused: list[RefusedFile] = []
         for path in paths:
             try:
-                done.append(_measure(path, pictures.get(path), scale))
+                done.append(_measure(path, images.get(path), scale))
             except SonosegError as error:
                 if pair is not None and path in pair:
                     raise
                 reason = ". ".join(part for part in (error.found, error.remedy) if part)
-                refused.append(Refused(str(path), f"{reason}."))
+                refused.append(RefusedFile(str(path), f"{reason}."))
         by_path = {one.path: one.findings for one in done}
         joined = None if pair is None else join(by_path[pair[0]], by_path[pair[1]])
     measures = [
-        Measures(str(one.path), str(one.frame.source) if one.scanned else "", one.findings) for one in done
+        MaskMeasurements(str(one.path), str(one.frame.source) if one.scanned else "", one.findings)
+        for one in done
     ]
     if to is not None:
         _write(to, paths, done, measures, refused, joined)
@@ -108,67 +109,67 @@ def measure(
 
 def _masks(asked: list[str], pair: tuple[Path, Path] | None, to: Path | None) -> list[Path]:
     """The masks meant: files as they are; of a folder those named as masks, or all where none is."""
-    from sonoseg.datasets.matching import looks_like_mask
-    from sonoseg.imaging.find import find_pictures
+    from sonoseg.data.mask_matching import looks_like_mask
+    from sonoseg.inputs.file_search import find_images
 
     skip = [] if to is None else [to / OVERLAYS]
     paths: list[Path] = []
     for text in asked:
-        found = find_pictures([text], skip=skip)
+        found = find_images([text], skip=skip)
         named = [path for path in found if looks_like_mask(path)]
         paths += named if named and not Path(text).is_file() else found
     return list(dict.fromkeys([*paths, *(pair or ())]))
 
 
-def _pictures(image: Path | None, masks: list[Path]) -> dict[Path, Path]:
-    """The picture of each mask, where one was given."""
-    from sonoseg.datasets.matching import picture_of
-    from sonoseg.imaging.find import find_pictures
+def _image_of_each(image: Path | None, masks: list[Path]) -> dict[Path, Path]:
+    """The image of each mask, where one was given."""
+    from sonoseg.data.mask_matching import image_of
+    from sonoseg.inputs.file_search import find_images
 
     if image is None:
         return {}
     if not image.is_dir():
         if len(masks) != 1:
             raise UsageError(
-                f"one picture for {len(masks)} masks",
+                f"one image for {len(masks)} masks",
                 where="--image",
-                remedy="Give the folder of their pictures",
+                remedy="Give the folder of their images",
             )
         return {masks[0]: image}
-    there = find_pictures([image])
-    pictures = {mask: picture_of(mask, there) for mask in masks}
-    return {mask: picture for mask, picture in pictures.items() if picture is not None}
+    there = find_images([image])
+    images = {mask: image_of(mask, there) for mask in masks}
+    return {mask: found for mask, found in images.items() if found is not None}
 
 
-def _measure(path: Path, picture: Path | None, spacing: Spacing | None) -> _Measured:
+def _measure(path: Path, image: Path | None, spacing: Spacing | None) -> _Measured:
     import numpy as np
 
-    from sonoseg.datasets.masks import LARGEST_CLASS, lesion_of, mask_values
-    from sonoseg.findings.lesions import measure_mask
-    from sonoseg.imaging.calibration import Calibration
-    from sonoseg.imaging.frame import Frame
-    from sonoseg.imaging.read import read_frame
+    from sonoseg.data.mask_reading import LARGEST_CLASS, lesion_of, mask_values
+    from sonoseg.image.calibration import Calibration
+    from sonoseg.image.frame import Frame
+    from sonoseg.inputs.reading import read_frame
+    from sonoseg.lesions.measurement import measure_mask
 
     if not path.is_file():
         raise InputError("no such file", where=path, remedy="Check the path")
     values = mask_values(path)
     largest = float(values.max(initial=0))
-    # A mask has two levels, or few; noise at its edges (JPEG, resizing) is far from a fifth of the picture.
+    # A mask has two levels, or few; noise at its edges (JPEG, resizing) is far from a fifth of the image.
     between = float(((values > 0.1 * largest) & (values < 0.9 * largest)).mean())
     if largest > LARGEST_CLASS and between > 0.2:
         raise InputError(
-            f"a picture, not a mask: {between:.0%} of its pixels are neither black nor bright",
+            f"an image, not a mask: {between:.0%} of its pixels are neither black nor bright",
             where=path,
-            remedy="Name the mask, and give its picture with --image",
+            remedy="Name the mask, and give its image with --image",
         )
     mask = lesion_of(values)
-    if picture is None:
+    if image is None:
         scale = Calibration.of(spacing, reason="a mask says nothing of its scale, and no spacing was given")
         frame = Frame(np.zeros(mask.shape, dtype=np.uint8), name=path.stem, calibration=scale)
     else:
-        frame = read_frame(picture, spacing=spacing)
-    found = measure_mask(frame, mask, picture=picture is not None)
-    return _Measured(path, frame, picture is not None, mask, found)
+        frame = read_frame(image, spacing=spacing)
+    found = measure_mask(frame, mask, image=image is not None)
+    return _Measured(path, frame, image is not None, mask, found)
 
 
 def _check(to: Path, masks: list[Path], overwrite: bool) -> None:
@@ -183,7 +184,7 @@ def _check(to: Path, masks: list[Path], overwrite: bool) -> None:
 
 
 def _names(masks: list[Path]) -> dict[Path, str]:
-    from sonoseg.outputs.names import result_names
+    from sonoseg.results.result_names import result_names
 
     return result_names(masks, masks)
 
@@ -192,17 +193,17 @@ def _write(
     to: Path,
     masks: list[Path],
     done: list[_Measured],
-    measures: list[Measures],
-    refused: list[Refused],
+    measures: list[MaskMeasurements],
+    refused: list[RefusedFile],
     pair: Pair | None,
 ) -> None:
     import json
 
-    from sonoseg.files import atomic_write_bytes, atomic_write_text
-    from sonoseg.imaging.callipers import draw_callipers
-    from sonoseg.imaging.overlay import overlay
-    from sonoseg.outputs.measured import measures_csv, measures_object
-    from sonoseg.outputs.png import colour_png
+    from sonoseg._util.files import atomic_write_bytes, atomic_write_text
+    from sonoseg.image.callipers import draw_callipers
+    from sonoseg.image.overlay import overlay
+    from sonoseg.results.mask_measurements import measures_csv, measures_object
+    from sonoseg.results.png import colour_png
 
     names = _names(masks)
     for one in done:
@@ -213,15 +214,15 @@ def _write(
     atomic_write_text(to / JSON, text + "\n")
 
 
-def _report(measures: list[Measures], pair: Pair | None) -> None:
+def _report(measures: list[MaskMeasurements], pair: Pair | None) -> None:
     """Print a table of lesions, why sizes are in pixels, the pair, and the research-only line."""
     from rich.box import SIMPLE
     from rich.table import Table
     from rich.text import Text
 
-    from sonoseg.findings.lesions import PLANE_NOTE
-    from sonoseg.findings.pair import SHARED
-    from sonoseg.outputs.wording import area_text, axes_text, size_text
+    from sonoseg.lesions.measurement import PLANE_NOTE
+    from sonoseg.lesions.orthogonal_views import SHARED
+    from sonoseg.results.size_text import area_text, axes_text, size_text
 
     table = Table("Mask", box=SIMPLE, pad_edge=False)
     # Broken titles leave the names of masks room on a terminal of 80 columns.

@@ -7,7 +7,10 @@ from typing import Annotated
 
 import typer
 
-from sonoseg.cli import adjust, calibrate, precisions, presence
+from sonoseg.cli import model_adjust as adjust
+from sonoseg.cli import model_calibrate as calibrate
+from sonoseg.cli import model_precisions as precisions
+from sonoseg.cli import model_presence as presence
 from sonoseg.cli.common import need, out, print_json
 from sonoseg.errors import OutputError, UsageError
 
@@ -26,7 +29,7 @@ def list_presets(as_json: JsonOption = False) -> None:
     need("train", "torch")
     from rich.table import Table
 
-    from sonoseg.network.presets import PRESETS
+    from sonoseg.networks.presets import PRESETS
 
     if as_json:
         print_json({name: options.model_dump(mode="json") for name, options in PRESETS.items()})
@@ -52,8 +55,8 @@ def show(
     need("train", "torch")
     from rich.table import Table
 
-    from sonoseg.network.presets import build
-    from sonoseg.network.summary import summary
+    from sonoseg.networks.layer_table import summary
+    from sonoseg.networks.presets import build
 
     if figure is not None and figure.exists() and not overwrite:
         raise OutputError("the figure is there already", where=figure, remedy="Replace it with --overwrite")
@@ -79,8 +82,8 @@ def show(
         out.print(table)
     if figure is not None:
         need("data", "matplotlib")
-        from sonoseg.figures.network import architecture
-        from sonoseg.figures.style import save
+        from sonoseg.plots.network_diagram import architecture
+        from sonoseg.plots.style import save
 
         save(architecture([row._asdict() for row in rows]), figure)
 

@@ -11,7 +11,7 @@ import typer
 from sonoseg.errors import UsageError
 
 if TYPE_CHECKING:
-    from sonoseg.pacs.archive import DimseAddress, Query, WebAddress
+    from sonoseg.pacs.client import DimseAddress, Query, WebAddress
 
 ArchiveOption = Annotated[
     str | None,
@@ -80,7 +80,7 @@ def address_of(
     if archive is None:
         if config is None:
             raise UsageError("no archive is named", remedy="Name it with --archive or --config")
-        from sonoseg.pacs.settings import load
+        from sonoseg.pacs.node_settings import load
 
         if tls or any(value is not None for value in (ca, certificate, key, *more.values())):
             raise UsageError(
@@ -103,7 +103,7 @@ def query_of(**words: Any) -> Query:
     """What to look for. Raises UsageError, naming the option."""
     from pydantic import ValidationError
 
-    from sonoseg.pacs.archive import Query
+    from sonoseg.pacs.client import Query
 
     try:
         return Query.model_validate(words)

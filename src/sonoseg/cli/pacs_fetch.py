@@ -76,8 +76,8 @@ def fetch(
         raise UsageError(
             "this would fetch the whole archive", remedy="Say what to fetch, e.g. --study, or --limit"
         )
-    from sonoseg.cli.notices import plain_warnings
-    from sonoseg.pacs.archive import FetchOutcome, open_archive
+    from sonoseg.cli.warnings_display import plain_warnings
+    from sonoseg.pacs.client import FetchOutcome, open_archive
 
     address = address_of(
         archive,

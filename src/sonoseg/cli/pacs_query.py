@@ -34,7 +34,7 @@ from sonoseg.cli.pacs_address import (
 )
 
 if TYPE_CHECKING:
-    from sonoseg.pacs.archive import Found
+    from sonoseg.pacs.client import QueryMatch
 
 _COLUMNS = {
     "study": {
@@ -85,8 +85,8 @@ def query(
     Exit code 1 where the archive cannot be reached or refuses.
     """
     need("pacs", "pynetdicom", "dicomweb_client")
-    from sonoseg.cli.notices import plain_warnings
-    from sonoseg.pacs.archive import open_archive
+    from sonoseg.cli.warnings_display import plain_warnings
+    from sonoseg.pacs.client import open_archive
 
     address = address_of(
         archive,
@@ -128,7 +128,7 @@ def query(
         err.print(f"the first {limit:,}: there may be more, see --limit")
 
 
-def _table(found: list[Found], level: str) -> None:
+def _table(found: list[QueryMatch], level: str) -> None:
     from rich.console import Console
     from rich.markup import escape
     from rich.table import Table

@@ -49,8 +49,8 @@ def send(
     Exit code 3 where it refused single files, 1 where it cannot be reached.
     """
     need("pacs", "pynetdicom", "dicomweb_client")
-    from sonoseg.cli.notices import plain_warnings
-    from sonoseg.pacs.archive import Stored, StoreOutcome, open_archive
+    from sonoseg.cli.warnings_display import plain_warnings
+    from sonoseg.pacs.client import Stored, StoreOutcome, open_archive
 
     address = address_of(
         archive,
@@ -97,8 +97,8 @@ def send(
 
 def _dicom_files(paths: list[Path]) -> list[Path]:
     """The files named, and the DICOM files of the folders. Raises InputError where there are none."""
-    from sonoseg.imaging.dicom.detect import is_dicom
-    from sonoseg.imaging.find import find_pictures
+    from sonoseg.dicom.reading.detection import is_dicom
+    from sonoseg.inputs.file_search import find_images
 
     named = {path for path in paths if path.is_file()}
-    return [path for path in find_pictures(paths) if path in named or is_dicom(path)]
+    return [path for path in find_images(paths) if path in named or is_dicom(path)]

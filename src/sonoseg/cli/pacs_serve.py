@@ -64,10 +64,10 @@ def serve(
     """
     need("pacs", "pynetdicom", "dicomweb_client")
     need("dicom", "pydicom", "highdicom")
-    from sonoseg.cli.notices import plain_warnings, warn
+    from sonoseg.cli.warnings_display import plain_warnings, warn
     from sonoseg.errors import UsageError
     from sonoseg.pacs.node import Node
-    from sonoseg.pacs.settings import load
+    from sonoseg.pacs.node_settings import load
 
     if (key or ca) and certificate is None:
         raise UsageError("a key or authorities without a certificate", remedy="Give --certificate too")
@@ -122,7 +122,7 @@ def _run(node: Node, *, quiet: bool) -> None:
 
 def _tell(node: Node, *, quiet: bool) -> None:
     from sonoseg import RESEARCH_ONLY
-    from sonoseg.pacs.rows import State
+    from sonoseg.pacs.queue_rows import State
 
     settings = node.settings
     secure = " with TLS" if settings.tls else ""

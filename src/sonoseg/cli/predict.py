@@ -1,4 +1,4 @@
-"""`sonoseg predict`: from pictures to masks, overlays, tables and a page."""
+"""`sonoseg predict`: from images to masks, overlays, tables and a page."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.markup import escape
 
-from sonoseg.cli.batch import Job, engine, list_all, resumable, segment_all, worded
 from sonoseg.cli.choices import EngineChoice, PrecisionChoice, RuntimeChoice, TtaChoice
 from sonoseg.cli.common import err, need
-from sonoseg.cli.told import report
+from sonoseg.cli.segment_files import Job, engine, list_all, resumable, segment_all, worded
+from sonoseg.cli.summary import report
 from sonoseg.errors import (
     BatchError,
     SonosegWarning,
@@ -23,15 +23,13 @@ from sonoseg.errors import (
 )
 
 if TYPE_CHECKING:
-    from sonoseg.imaging.frame import Spacing
+    from sonoseg.image.frame import Spacing
 
 
 def predict(
     paths: Annotated[
         list[str],
-        typer.Argument(
-            help="Pictures, folders (with all below them), or globs; with --engine ray URLs, too."
-        ),
+        typer.Argument(help="Images, folders (with all below them), or globs; with --engine ray URLs, too."),
     ],
     to: Annotated[Path, typer.Option("--out", "-o", help="The folder to write results to.")],
     model: Annotated[
@@ -50,11 +48,11 @@ def predict(
         typer.Option(help="What it computes in: the fastest that the card allows by default."),
     ] = PrecisionChoice.auto,
     tta: Annotated[
-        TtaChoice, typer.Option(help="Show each picture mirrored, at other scales, or both; slower, surer.")
+        TtaChoice, typer.Option(help="Show each image mirrored, at other scales, or both; slower, surer.")
     ] = TtaChoice.none,
     refer: Annotated[
         float | None,
-        typer.Option(min=0, max=1, help="Mark this share of the pictures, the most doubtful, for a person."),
+        typer.Option(min=0, max=1, help="Mark this share of the images, the most doubtful, for a person."),
     ] = None,
     spacing: Annotated[
         str | None,
@@ -77,7 +75,7 @@ def predict(
         bool, typer.Option("--probability", help="Write probabilities too, as PNG of 16 bits.")
     ] = False,
     attention: Annotated[
-        bool, typer.Option("--attention", help="Write each gate's attention map too, over the picture.")
+        bool, typer.Option("--attention", help="Write each gate's attention map too, over the image.")
     ] = False,
     coco: Annotated[bool, typer.Option("--coco", help="Write the outlines as COCO annotations.")] = False,
     labelme: Annotated[bool, typer.Option("--labelme", help="Write the outlines for LabelMe.")] = False,
@@ -94,7 +92,7 @@ def predict(
     anonymise: Annotated[
         bool, typer.Option("--anonymise", help="Leave the patient and the study out of DICOM objects.")
     ] = False,
-    batch: Annotated[int, typer.Option(min=1, help="Pictures a run of the network.")] = 8,
+    batch: Annotated[int, typer.Option(min=1, help="Images a run of the network.")] = 8,
     engine_choice: Annotated[
         EngineChoice,
         typer.Option("--engine", help="plain: masks, tables and page; ray: millions, to Parquet."),
@@ -118,9 +116,9 @@ def predict(
     as_json: Annotated[bool, typer.Option("--json", help="Write results.json to stdout too.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Say only what went wrong.")] = False,
 ) -> None:
-    """Outline the lesions in pictures, and measure them.
+    """Outline the lesions in images, and measure them.
 
-    Writes masks and overlays on each picture's own grid, results.csv, results.json, report.html and
+    Writes masks and overlays on each image's own grid, results.csv, results.json, report.html and
     report.json. Goes on past a file that cannot be read, lists it at the end and exits with 3. Broken off, it
     goes on with --resume.
     """
@@ -128,9 +126,8 @@ def predict(
     if resume and overwrite:
         raise UsageError("both --resume and --overwrite", remedy="Go on, or begin anew: give one of them")
     if engine_choice is EngineChoice.ray:
-        from sonoseg.cli.predict_ray import Asked as AskedOfRay
-        from sonoseg.cli.predict_ray import predict_ray, refuse_options
-        from sonoseg.imaging.frames import parse_choice
+        from sonoseg.cli.predict_ray import BatchRequest, predict_ray, refuse_options
+        from sonoseg.inputs.frame_list import parse_choice
 
         refuse_options(
             {
@@ -152,7 +149,7 @@ def predict(
         )
         parse_choice(frames)
         predict_ray(
-            AskedOfRay(
+            BatchRequest(
                 paths=paths,
                 to=to,
                 model=model,
@@ -185,32 +182,32 @@ def predict(
         )
     if seg or sr or capture:
         need("dicom", "pydicom", "highdicom")
-    from sonoseg.cli.notices import plain_warnings
-    from sonoseg.files import sha256_file
-    from sonoseg.imaging.dicom import is_dicom
-    from sonoseg.imaging.find import find_pictures
-    from sonoseg.imaging.frames import parse_choice
-    from sonoseg.imaging.spacings import read_spacings
+    from sonoseg._util.files import sha256_file
+    from sonoseg.cli.warnings_display import plain_warnings
+    from sonoseg.dicom.reading import is_dicom
     from sonoseg.inference.predictor import Predictor
-    from sonoseg.outputs.entries import About
-    from sonoseg.outputs.folder import Asked, ResultsFolder
-    from sonoseg.outputs.manifest import Notes
-    from sonoseg.outputs.names import result_names
-    from sonoseg.outputs.writers import FOLDERS, object_writers, picture_writers
+    from sonoseg.inputs.file_search import find_images
+    from sonoseg.inputs.frame_list import parse_choice
+    from sonoseg.inputs.spacing_table import read_spacings
+    from sonoseg.results.entries import RunInfo
+    from sonoseg.results.result_names import result_names
+    from sonoseg.results.results_folder import RequestedOutputs, ResultsFolder
+    from sonoseg.results.run_manifest import Notes
+    from sonoseg.results.writers import FOLDERS, image_writers, object_writers
 
     parse_choice(frames)
     table = None if spacings is None else read_spacings(spacings)
     with plain_warnings() as warned:
-        # Results of a former run below a searched folder are no pictures to segment.
-        pictures = find_pictures(paths, skip=[to / name for name in FOLDERS])
-        wanted, bad = list_all(pictures, frames, keep_burned_in=keep_burned_in, quiet=quiet)
+        # Results of a former run below a searched folder are no images to segment.
+        images = find_images(paths, skip=[to / name for name in FOLDERS])
+        wanted, bad = list_all(images, frames, keep_burned_in=keep_burned_in, quiet=quiet)
         engine_name, computed_in = engine(to, resume, runtime.value, precision.value)
         start = time.monotonic()
         predictor = Predictor(
             model,
             runtime=engine_name,
             precision=computed_in,
-            pictures=len(wanted),
+            images=len(wanted),
             threshold=threshold,
             tta=tta.value,
         )
@@ -221,10 +218,10 @@ def predict(
                 "this model has no attention gates: no maps are written", SonosegWarning, stacklevel=1
             )
         if seg or sr or capture:
-            others = sum(not is_dicom(picture) for picture in pictures)
+            others = sum(not is_dicom(image) for image in images)
             if others:
                 warnings.warn(
-                    f"{others:,} of {len(pictures):,} files are not DICOM: no SEG, SR or capture is written "
+                    f"{others:,} of {len(images):,} files are not DICOM: no SEG, SR or capture is written "
                     "for them, as these belong to a DICOM source",
                     SonosegWarning,
                     stacklevel=1,
@@ -254,11 +251,11 @@ def predict(
         }
         results = ResultsFolder(
             to,
-            result_names(pictures, paths),
-            About.of(predictor, "sonoseg predict", shape),
+            result_names(images, paths),
+            RunInfo.of(predictor, "sonoseg predict", shape),
             frames=wanted,
-            asked=Asked(
-                picture_writers(
+            asked=RequestedOutputs(
+                image_writers(
                     probability=probability or fractional,
                     gates=gates,
                     capture=capture,
@@ -274,9 +271,9 @@ def predict(
         with resumable(), results:
             todo = results.begin()
             if len(todo) < len(wanted) and not quiet:
-                err.print(f"{len(wanted) - len(todo):,} of {len(wanted):,} pictures are done already")
-            for picture, error in bad:
-                results.refuse(picture, worded(error))
+                err.print(f"{len(wanted) - len(todo):,} of {len(wanted):,} images are done already")
+            for image, error in bad:
+                results.refuse(image, worded(error))
             jobs = [Job.of(frame, millimetres, table, keep_burned_in) for frame in todo]
             segment_all(predictor, results, jobs, batch=batch, attention=bool(gates), quiet=quiet)
             spent = time.monotonic() - loaded
@@ -292,14 +289,14 @@ def predict(
         for one in found.refused:
             err.print(f"[yellow]refused:[/] {escape(one.file)}: {escape(one.reason)}", soft_wrap=True)
         files = len({one.file for one in found.refused})
-        raise BatchError(f"{files} of {len(pictures)} files gave no result, or not all of it")
+        raise BatchError(f"{files} of {len(images)} files gave no result, or not all of it")
 
 
 def parse_spacing(text: str) -> Spacing:
     """Read "0.08" or "0.08,0.1" (row, column) as millimetres per pixel. Raises UsageError."""
     import math
 
-    from sonoseg.imaging.frame import Spacing
+    from sonoseg.image.frame import Spacing
 
     try:
         values = [float(part) for part in text.split(",")]

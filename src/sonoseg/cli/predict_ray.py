@@ -1,4 +1,4 @@
-"""`sonoseg predict --engine ray`: pictures by the million, as a stream over Ray Data, into Parquet."""
+"""`sonoseg predict --engine ray`: images by the million, as a stream over Ray Data, into Parquet."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any
 from rich.markup import escape
 
 from sonoseg import RESEARCH_ONLY
-from sonoseg.cli.batch import resumable
 from sonoseg.cli.common import err, need, out
+from sonoseg.cli.segment_files import resumable
 from sonoseg.errors import BatchError, OutputError, UsageError
 
 if TYPE_CHECKING:
-    from sonoseg.archive.partitions import Manifest, Partitions
-    from sonoseg.imaging.frame import Spacing
+    from sonoseg.batch.partitions import Manifest, Partitions
+    from sonoseg.image.frame import Spacing
 
 LOCK = ".lock"
 
@@ -29,7 +29,7 @@ SHOWN = 20
 
 
 @dataclass(frozen=True)
-class Asked:
+class BatchRequest:
     """What was asked for, as `sonoseg predict` has it."""
 
     paths: Sequence[str]
@@ -64,11 +64,11 @@ def refuse_options(given: Mapping[str, Any], engine: str) -> None:
         )
 
 
-def predict_ray(asked: Asked) -> None:
+def predict_ray(asked: BatchRequest) -> None:
     """Do it. Raises SonosegError; BatchError where some files gave no result, or not all of it."""
     need("scale", "ray", "pyarrow", "fsspec")
-    from sonoseg.archive.partitions import MANIFEST, Manifest, Partitions
-    from sonoseg.locks import locked
+    from sonoseg._util.locks import locked
+    from sonoseg.batch.partitions import MANIFEST, Manifest, Partitions
 
     if not asked.resume and not asked.overwrite:
         Partitions.free(asked.to)  # before Ray takes its seconds to start
@@ -79,13 +79,13 @@ def predict_ray(asked: Asked) -> None:
         _predict_ray(asked, before)
 
 
-def _predict_ray(asked: Asked, before: Manifest | None) -> None:
+def _predict_ray(asked: BatchRequest, before: Manifest | None) -> None:
     """The work, while nobody else writes there."""
-    from sonoseg.archive.ray_start import connected
-    from sonoseg.cli.notices import LateBar, plain_warnings
+    from sonoseg.batch.ray_start import connected
+    from sonoseg.cli.warnings_display import LateBar, plain_warnings
 
     with plain_warnings(), connected(asked.address), resumable():
-        from sonoseg.archive.ray_engine import Cores, describe, resolved, run
+        from sonoseg.batch.ray_engine import Cores, describe, resolved, run
 
         plan, options = _plan(asked, before)
         cores = Cores.of(asked.workers, plan.runtime)
@@ -107,12 +107,12 @@ def _predict_ray(asked: Asked, before: Manifest | None) -> None:
     _report(asked, partitions, about.model, about.model_hash, about.runtime)
 
 
-def _plan(asked: Asked, before: Manifest | None) -> tuple[Any, dict[str, Any]]:
+def _plan(asked: BatchRequest, before: Manifest | None) -> tuple[Any, dict[str, Any]]:
     """What the workers do, and the options that a resumed run must share."""
-    from sonoseg.archive.ray_engine import Plan
-    from sonoseg.archive.reading import Wish
-    from sonoseg.files import sha256_file
-    from sonoseg.imaging.spacings import read_spacings
+    from sonoseg._util.files import sha256_file
+    from sonoseg.batch.ray_engine import RayPlan
+    from sonoseg.batch.row_reading import Wish
+    from sonoseg.inputs.spacing_table import read_spacings
 
     then = {} if before is None else before.fingerprint
     wish = Wish(
@@ -122,7 +122,7 @@ def _plan(asked: Asked, before: Manifest | None) -> tuple[Any, dict[str, Any]]:
         frames=asked.frames,
         keep_burned_in=asked.keep_burned_in,
     )
-    plan = Plan(
+    plan = RayPlan(
         model=None if asked.model is None else str(asked.model.absolute()),
         # What "auto" means depends on what is installed: it stays what it was.
         runtime=then.get("engine", "auto") if asked.runtime == "auto" else asked.runtime,
@@ -142,11 +142,11 @@ def _plan(asked: Asked, before: Manifest | None) -> tuple[Any, dict[str, Any]]:
     return plan, options
 
 
-def _partitions(asked: Asked, before: Manifest | None, fingerprint: Mapping[str, Any]) -> Partitions:
-    from sonoseg.archive.listing import list_files
-    from sonoseg.archive.partitions import Partitions
-    from sonoseg.archive.places import is_url
-    from sonoseg.outputs.writers import FOLDERS
+def _partitions(asked: BatchRequest, before: Manifest | None, fingerprint: Mapping[str, Any]) -> Partitions:
+    from sonoseg.batch.file_listing import list_files
+    from sonoseg.batch.filesystems import is_url
+    from sonoseg.batch.partitions import Partitions
+    from sonoseg.results.writers import FOLDERS
 
     paths = [path if is_url(path) else os.path.normpath(Path(path).absolute()) for path in asked.paths]
     if before is not None:
@@ -161,7 +161,7 @@ def _partitions(asked: Asked, before: Manifest | None, fingerprint: Mapping[str,
     )
 
 
-def _report(asked: Asked, partitions: Partitions, model: str, model_hash: str, runtime: str) -> None:
+def _report(asked: BatchRequest, partitions: Partitions, model: str, model_hash: str, runtime: str) -> None:
     """Say what came of it; raise BatchError where a file gave nothing, or not all of it."""
     total = {"frames": 0, "errors": 0, "lesions": 0}
     for number in range(partitions.manifest.partitions):

@@ -17,9 +17,9 @@ from sonoseg.cli.common import err, need, out
 from sonoseg.errors import OutputError, UsageError
 
 if TYPE_CHECKING:
-    from sonoseg.imaging.frame import Spacing
-    from sonoseg.server.settings import Settings
-    from sonoseg.server.store import Store
+    from sonoseg.image.frame import Spacing
+    from sonoseg.review.settings import Settings
+    from sonoseg.review.store import Store
 
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 LEAST_TOKEN = 16
@@ -28,10 +28,10 @@ LEAST_TOKEN = 16
 def serve(
     paths: Annotated[
         list[str] | None,
-        typer.Argument(help="Pictures, folders (with all below them), or globs to begin with."),
+        typer.Argument(help="Images, folders (with all below them), or globs to begin with."),
     ] = None,
     state: Annotated[
-        Path, typer.Option("--state", help="The folder that keeps pictures, masks, reviews and the log.")
+        Path, typer.Option("--state", help="The folder that keeps images, masks, reviews and the log.")
     ] = Path("sonoseg-reviews"),
     host: Annotated[
         str, typer.Option(help="The address to listen on; beyond this machine a token is needed.")
@@ -77,10 +77,10 @@ def serve(
         ),
     ] = None,
     max_bytes: Annotated[int, typer.Option(min=1024, help="Bytes of one file.")] = 64 << 20,
-    max_pixels: Annotated[int, typer.Option(min=256, help="Pixels of one picture or frame.")] = 16_000_000,
+    max_pixels: Annotated[int, typer.Option(min=256, help="Pixels of one image or frame.")] = 16_000_000,
     max_frames: Annotated[int, typer.Option(min=1, help="Frames of one clip.")] = 1000,
     queue: Annotated[
-        int, typer.Option(min=1, help="Pictures that may wait for the model; beyond it requests are put off.")
+        int, typer.Option(min=1, help="Images that may wait for the model; beyond it requests are put off.")
     ] = 64,
     browser: Annotated[bool, typer.Option("--open", help="Open the page in the browser.")] = False,
     quiet: Annotated[
@@ -102,10 +102,10 @@ def serve(
     check_certificate(certfile, keyfile)
     if pacs is not None:
         _check_node(pacs)
-    from sonoseg.cli.notices import plain_warnings
     from sonoseg.cli.predict import parse_spacing
-    from sonoseg.server.app import create_app
-    from sonoseg.server.settings import Limits, Settings
+    from sonoseg.cli.warnings_display import plain_warnings
+    from sonoseg.review.app import create_app
+    from sonoseg.review.settings import ServerLimits, Settings
 
     given = None if spacing is None else parse_spacing(spacing)
     listening = listen(host, port)
@@ -120,7 +120,7 @@ def serve(
             runtime=runtime.value,
             precision=precision.value,
             threads=threads,
-            limits=Limits(
+            limits=ServerLimits(
                 max_bytes=max_bytes,
                 max_body=max(max_bytes + (1 << 20), 256 << 20),
                 max_pixels=max_pixels,
@@ -224,13 +224,13 @@ def _check(host: str, token: str | None, *, local: bool, read_only: bool, paths:
         )
     if read_only and paths:
         raise UsageError(
-            "pictures to take in, and --read-only", where="PATHS", remedy="Leave one of the two out"
+            "images to take in, and --read-only", where="PATHS", remedy="Leave one of the two out"
         )
 
 
 def _check_node(folder: Path) -> None:
     """Raise OutputError where this sonoseg does not read that queue; one that is not there yet may come."""
-    from sonoseg.pacs.rows import DATABASE, Rows
+    from sonoseg.pacs.queue_rows import DATABASE, Rows
 
     if (folder / DATABASE).is_file():
         Rows(folder).close()
@@ -254,18 +254,18 @@ def _check_model(settings: Settings) -> None:
 def _take(
     store: Store, paths: list[str], settings: Settings, spacing: Spacing | None, *, quiet: bool
 ) -> None:
-    from sonoseg.cli.notices import LateBar
-    from sonoseg.imaging.find import find_pictures
-    from sonoseg.server.intake import take_paths
+    from sonoseg.cli.warnings_display import LateBar
+    from sonoseg.inputs.file_search import find_images
+    from sonoseg.review.intake import take_paths
 
-    pictures = find_pictures(paths, skip=[store.folder])
-    with LateBar("Taking in", len(pictures), shown=not quiet) as bar:
-        took = take_paths(store, pictures, settings.limits, spacing, each=bar.advance)
+    images = find_images(paths, skip=[store.folder])
+    with LateBar("Taking in", len(images), shown=not quiet) as bar:
+        took = take_paths(store, images, settings.limits, spacing, each=bar.advance)
     for one in took.refused:
         err.print(f"[yellow]refused:[/] {escape(one.name)}: {escape(one.found)}", soft_wrap=True)
     if not took.items:
         raise OutputError(
-            f"none of the {len(pictures):,} files can be used", remedy="Name pictures, or leave PATHS out"
+            f"none of the {len(images):,} files can be used", remedy="Name images, or leave PATHS out"
         )
 
 

@@ -42,11 +42,11 @@ def train(
     from sonoseg.training.allocator import reexecute
 
     reexecute()
-    from sonoseg.datasets.prepared import PreparedSet
-    from sonoseg.datasets.splits import Split
+    from sonoseg.data.prepared_set import PreparedSet
+    from sonoseg.data.splits import Split
     from sonoseg.errors import UsageError
-    from sonoseg.training import processes
-    from sonoseg.training.precision import imitated
+    from sonoseg.training import distributed as processes
+    from sonoseg.training.computing_precision import imitated
     from sonoseg.training.recipe import load_recipe
     from sonoseg.training.train import resume_run
     from sonoseg.training.train import train as run
@@ -99,7 +99,7 @@ class _Bar:
     def __init__(self, epochs: int) -> None:
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-        from sonoseg.training.processes import is_main
+        from sonoseg.training.distributed import is_main
 
         self.epochs = epochs
         self.quiet = not is_main()

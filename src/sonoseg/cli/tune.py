@@ -11,7 +11,7 @@ from rich.markup import escape
 from sonoseg.cli.common import err, need, out, print_json
 
 if TYPE_CHECKING:
-    from sonoseg.tune.search import Search
+    from sonoseg.experiments.search import Search
 
 
 def tune(
@@ -35,9 +35,9 @@ def tune(
 
     reexecute()
     from sonoseg.errors import RunsFailed, UsageError
-    from sonoseg.training import processes
-    from sonoseg.tune.search import Search
-    from sonoseg.tune.table import make_table, write_table
+    from sonoseg.experiments.search import Search
+    from sonoseg.experiments.search_table import make_table, write_table
+    from sonoseg.training import distributed as processes
 
     if processes.count() > 1:
         raise UsageError(
@@ -75,7 +75,7 @@ def _show(search: Search, dry_run: bool) -> None:
     from rich.table import Table
 
     from sonoseg import RESEARCH_ONLY
-    from sonoseg.tune.table import BEST, MARKDOWN, cells, counts, make_table
+    from sonoseg.experiments.search_table import BEST, MARKDOWN, cells, counts, make_table
 
     heads, rows = cells(make_table(search))
     if rows:

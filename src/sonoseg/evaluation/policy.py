@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 
-from sonoseg.metrics.calibration import N_BINS
-from sonoseg.metrics.lesion import FALSE_ALARM, HIT_DICE, SPECK
+from sonoseg.metrics.lesion_detection import FALSE_ALARM, HIT_DICE, SPECK
+from sonoseg.metrics.probability_calibration import N_BINS
 
 
 @dataclass(frozen=True)
@@ -13,13 +13,13 @@ class Policy:
     """What is counted as what.
 
     missed_dice: a lesion image below this Dice is missed.
-    false_alarm_share: a normal whose predicted area is above this share of the picture is a false alarm.
+    false_alarm_share: a normal whose predicted area is above this share of the image is a false alarm.
     nsd_percent, nsd_px, nsd_mm: tolerances of the NSD: percent of the diagonal, pixels, millimetres.
     hit_dice: a predicted component hits a lesion at this Dice of the two.
-    speck_share: components of the true mask below this share of the picture are annotation specks.
+    speck_share: components of the true mask below this share of the image are annotation specks.
     candidate_threshold: the FROC's candidates are the components of probability at or above it.
-    candidate_share: candidates below this share of the picture are left out.
-    fp_rates: false positives per picture at which the FROC's sensitivity is reported, as far as it reaches.
+    candidate_share: candidates below this share of the image are left out.
+    fp_rates: false positives per image at which the FROC's sensitivity is reported, as far as it reaches.
     bins: of the reliability diagram.
     foreground_percent: the foreground is the box around each lesion, so much wider all round, percent of the
         diagonal.

@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from sonoseg._util.files import sha256_file
 from sonoseg.errors import UsageError
-from sonoseg.files import sha256_file
 
 if TYPE_CHECKING:
-    from sonoseg.datasets.prepared import PreparedSet
-    from sonoseg.datasets.splits import Split
+    from sonoseg.data.prepared_set import PreparedSet
+    from sonoseg.data.splits import Split
     from sonoseg.model.card import ModelCard
 
 Part = Literal["test", "validation", "train", "all"]

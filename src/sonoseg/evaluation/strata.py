@@ -1,4 +1,4 @@
-"""Strata: the same figures for small and large lesions, classes, and pictures with marks drawn on them."""
+"""Strata: the same figures for small and large lesions, classes, and images with marks drawn on them."""
 
 from __future__ import annotations
 
@@ -42,17 +42,17 @@ def levels_of(rows: pd.DataFrame, name: str) -> list[str]:
 
 
 def size_edges(shares: Sequence[float]) -> tuple[float, float, float]:
-    """The quartiles of lesion area as a share of the picture (0..1), over the pictures with a lesion.
+    """The quartiles of lesion area as a share of the image (0..1), over the images with a lesion.
 
     Taken over a whole prepared set they stay the same for every fold and model, so "the smallest quarter"
     always means the same lesions; a part of the set then holds about a quarter of each.
-    Raises DatasetError where no picture has a lesion.
+    Raises DatasetError where no image has a lesion.
     """
     known = np.asarray(shares, dtype=np.float64)
     known = known[known > 0]
     if known.size == 0:
         raise DatasetError(
-            "no picture has a lesion, so there are no sizes to compare",
+            "no image has a lesion, so there are no sizes to compare",
             remedy="Check the masks with sonoseg data check",
         )
     low, middle, high = np.quantile(known, [0.25, 0.5, 0.75]).tolist()
@@ -60,7 +60,7 @@ def size_edges(shares: Sequence[float]) -> tuple[float, float, float]:
 
 
 def size_stratum(share: float, edges: tuple[float, float, float]) -> str:
-    """One of SIZES for a lesion's share of the picture, its upper edge included; "" without a lesion."""
+    """One of SIZES for a lesion's share of the image, its upper edge included; "" without a lesion."""
     return SIZES[int(np.searchsorted(edges, share, side="left"))] if share > 0 else ""
 
 

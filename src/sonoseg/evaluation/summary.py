@@ -11,12 +11,12 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from sonoseg.evaluation.bootstrap import Interval, at_the_ends, bootstrap, bootstrap_means, bootstrap_ratio
-from sonoseg.evaluation.detection import summarise_detection
+from sonoseg.evaluation.image_detection import summarise_detection
+from sonoseg.evaluation.image_measures import REGIONS, ImageMeasures
 from sonoseg.evaluation.policy import Policy
-from sonoseg.evaluation.rows import REGIONS, Measured
 from sonoseg.evaluation.strata import STRATA, levels_of
-from sonoseg.metrics.calibration import ReliabilityBins
-from sonoseg.metrics.lesion import Candidates, Froc, froc
+from sonoseg.metrics.lesion_detection import Candidates, Froc, froc
+from sonoseg.metrics.probability_calibration import ReliabilityBins
 
 PER_IMAGE = (
     *("dice", "iou", "precision", "recall", "pixel_accuracy"),
@@ -34,7 +34,9 @@ SHARES = ("missed", "false_alarm", "raw_false_alarm")
 Json = dict[str, Any]
 
 
-def summarise(rows: pd.DataFrame, measured: Sequence[Measured], curve: pd.DataFrame, policy: Policy) -> Json:
+def summarise(
+    rows: pd.DataFrame, measured: Sequence[ImageMeasures], curve: pd.DataFrame, policy: Policy
+) -> Json:
     """Every figure of a study, by the policy; rows and measured belong together, an entry an image.
 
     Images with a lesion, normals, and images called a lesion whose mask is empty are kept apart.
@@ -128,7 +130,9 @@ def _pooled(rows: pd.DataFrame, policy: Policy) -> Json:
     }
 
 
-def _lesions(rows: pd.DataFrame, measured: Sequence[Measured], curve: pd.DataFrame, policy: Policy) -> Json:
+def _lesions(
+    rows: pd.DataFrame, measured: Sequence[ImageMeasures], curve: pd.DataFrame, policy: Policy
+) -> Json:
     """Found lesions per lesion, false positives per image, and the FROC at fixed rates."""
     known = (rows["kind"] != "unannotated").to_numpy()
     lesion, normal = (rows["kind"] == "lesion").to_numpy(), (rows["kind"] == "normal").to_numpy()
@@ -165,7 +169,7 @@ def _lesions(rows: pd.DataFrame, measured: Sequence[Measured], curve: pd.DataFra
     }
 
 
-def _calibration(rows: pd.DataFrame, measured: Sequence[Measured], policy: Policy) -> Json:
+def _calibration(rows: pd.DataFrame, measured: Sequence[ImageMeasures], policy: Policy) -> Json:
     """ECE and Brier score of each region, pixels pooled, with intervals over groups."""
     result: Json = {}
     groups = rows["group"].to_numpy()

@@ -1,4 +1,4 @@
-"""Load a model once, predict many pictures."""
+"""Load a model once, predict many images."""
 
 from __future__ import annotations
 
@@ -12,32 +12,30 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from sonoseg.errors import ModelError, ShapeError, SonosegError, UsageError
-from sonoseg.imaging.frame import Frame, Spacing
-from sonoseg.imaging.grey import grey_array, grey_picture
-from sonoseg.imaging.grid import Grid
-from sonoseg.imaging.read import read_frame
+from sonoseg.image.frame import Frame, Spacing
+from sonoseg.image.grey import grey_array, grey_image
+from sonoseg.image.network_grid import Grid
 from sonoseg.inference.pipeline import ahead
 from sonoseg.inference.runtimes import load_runtime
 from sonoseg.inference.segmentation import Segmentation
-from sonoseg.inference.steps import Found as Found
-from sonoseg.inference.steps import Ready as Ready
-from sonoseg.inference.steps import Steps
-from sonoseg.inference.tta import average, views_of
+from sonoseg.inference.steps import NetworkInput, NetworkOutput, PredictionSteps
+from sonoseg.inference.test_time_augmentation import average, views_of
+from sonoseg.inputs.reading import read_frame
 from sonoseg.model.card import Postprocessing
 from sonoseg.model.model import Model
 
-Picture = Frame | str | Path | NDArray[Any] | Image.Image | Callable[[], Frame]
+ImageInput = Frame | str | Path | NDArray[Any] | Image.Image | Callable[[], Frame]
 """What can be predicted: a Frame, a file, an array (see grey_array), a Pillow image as it lies, or what gives
 a Frame when it is called: that is done in the threads that read, when its turn comes."""
 
 
 class Predictor:
-    """A loaded model, ready for pictures.
+    """A loaded model, ready for images.
 
     model: a Model, or the path of a model folder or training run; None is the model that ships.
     runtime: "auto", "onnx", "openvino" or "torch"; "auto" is the fastest that is installed.
     precision: "auto", "fp32", "bf16" or "int8"; "auto" is the fastest that the card allows.
-    pictures: about how many will be predicted, where that is known: "auto" then weighs the engine's start.
+    images: about how many will be predicted, where that is known: "auto" then weighs the engine's start.
     threshold: in place of the card's; a place is lesion where its probability reaches this; between 0 and 1.
     postprocessing: in place of the card's.
     threads: CPU threads for the network; None leaves it to the runtime.
@@ -53,7 +51,7 @@ class Predictor:
         *,
         runtime: str = "auto",
         precision: str = "auto",
-        pictures: int | None = None,
+        images: int | None = None,
         threshold: float | None = None,
         postprocessing: Postprocessing | None = None,
         threads: int | None = None,
@@ -68,10 +66,8 @@ class Predictor:
             raise UsageError(f"a threshold of {threshold}", remedy="Give a probability between 0 and 1")
         self.postprocessing = card.postprocessing if postprocessing is None else postprocessing
         self._preprocessing = card.preprocessing
-        self._runtime = load_runtime(
-            runtime, self.model, threads=threads, precision=precision, pictures=pictures
-        )
-        self.steps = Steps(
+        self._runtime = load_runtime(runtime, self.model, threads=threads, precision=precision, images=images)
+        self.steps = PredictionSteps(
             preprocessing=card.preprocessing,
             postprocessing=self.postprocessing,
             threshold=self.threshold,
@@ -96,14 +92,14 @@ class Predictor:
         return self._runtime.precision
 
     def predict(
-        self, image: Picture, *, attention: bool = False, spacing: Spacing | None = None
+        self, image: ImageInput, *, attention: bool = False, spacing: Spacing | None = None
     ) -> Segmentation:
-        """Segment one picture.
+        """Segment one image.
 
-        attention: bring the gates' coefficients to the picture's grid too.
+        attention: bring the gates' coefficients to the image's grid too.
         spacing: (row, column) mm per pixel of what is no Frame; a Frame carries its own.
 
-        Raises InputError where a file cannot be read, ShapeError where an array is no picture, ModelError
+        Raises InputError where a file cannot be read, ShapeError where an array is no image, ModelError
         where the network fails.
         """
         ready = self.read(image, spacing)
@@ -111,30 +107,30 @@ class Predictor:
 
     def predict_many(
         self,
-        images: Iterable[Picture],
+        images: Iterable[ImageInput],
         *,
         batch: int = 8,
         attention: bool = False,
         spacing: Spacing | None = None,
-        on_error: Callable[[Picture, SonosegError], None] | None = None,
+        on_error: Callable[[ImageInput, SonosegError], None] | None = None,
     ) -> Iterator[Segmentation]:
-        """Segment pictures in their order, reading ahead and finishing while the network works.
+        """Segment images in their order, reading ahead and finishing while the network works.
 
         images: consumed as needed; about four batches are held at a time, however many there are.
-        batch: pictures a run of the network.
+        batch: images a run of the network.
         attention, spacing: as in `predict`.
-        on_error: called with a picture that cannot be used and the reason, and the work goes on; without it
+        on_error: called with an image that cannot be used and the reason, and the work goes on; without it
             the reason is raised.
 
         Raises as `predict`.
         """
         if batch < 1:
-            raise UsageError(f"a batch of {batch} pictures", remedy="Give a batch of 1 or more")
+            raise UsageError(f"a batch of {batch} images", remedy="Give a batch of 1 or more")
         # Two hands to read and finish; one for the network, whose engine has threads of its own.
         hands, engine = ThreadPoolExecutor(2, "sonoseg-hand"), ThreadPoolExecutor(1, "sonoseg-network")
 
-        def batches() -> Iterator[list[Ready]]:
-            together: list[Ready] = []
+        def batches() -> Iterator[list[NetworkInput]]:
+            together: list[NetworkInput] = []
             for image, future in ahead(hands, lambda image: self.read(image, spacing), images, 2 * batch):
                 try:
                     together.append(future.result())
@@ -148,7 +144,7 @@ class Predictor:
             if together:
                 yield together
 
-        def found() -> Iterator[Found]:
+        def found() -> Iterator[NetworkOutput]:
             for _, future in ahead(engine, lambda ready: self.run(ready, attention), batches(), 2):
                 yield from future.result()
 
@@ -160,7 +156,7 @@ class Predictor:
                 pool.shutdown(wait=True, cancel_futures=True)
 
     def predict_grid(self, pixels: NDArray[np.uint8], *, batch: int = 8) -> NDArray[np.float32]:
-        """Probabilities at the network's size, for pictures that lie on its grid already.
+        """Probabilities at the network's size, for images that lie on its grid already.
 
         pixels: uint8 (N, S, S), S the card's size. Returns float32 (N, S, S), 0..1.
         Raises ShapeError for another shape, ModelError where the network fails.
@@ -181,22 +177,22 @@ class Predictor:
             logit[part] = self._logit(pixels[part], attention=False)[0]
         return logit
 
-    def read(self, image: Picture, spacing: Spacing | None = None) -> Ready:
+    def read(self, image: ImageInput, spacing: Spacing | None = None) -> NetworkInput:
         """The first of the three steps of `predict`, for a caller with threads of its own: read and resize.
 
         In any thread. Raises as `predict`.
         """
         return self.steps.ready(as_frame(image, spacing=spacing))
 
-    def run(self, ready: list[Ready], attention: bool = False) -> list[Found]:
-        """The second step: the network, on one or more pictures at once; in one thread at a time.
+    def run(self, ready: list[NetworkInput], attention: bool = False) -> list[NetworkOutput]:
+        """The second step: the network, on one or more images at once; in one thread at a time.
 
-        A pass a view: no more pictures at once than were asked for, for memory's sake. Raises ModelError.
+        A pass a view: no more images at once than were asked for, for memory's sake. Raises ModelError.
         """
         pixels = np.stack([one.pixels for one in ready])
         probability, maps = self.answer(pixels, [one.grid for one in ready], attention)
         return [
-            Found(one, probability[n], {k: v[n, 0] for k, v in maps.items()} if attention else None)
+            NetworkOutput(one, probability[n], {k: v[n, 0] for k, v in maps.items()} if attention else None)
             for n, one in enumerate(ready)
         ]
 
@@ -211,7 +207,7 @@ class Predictor:
         they were not asked for. Raises ModelError.
         """
         passes = [self._probability(pixels[:, n], attention and n == 0) for n in range(len(self._views))]
-        maps = passes[0][1]  # the gates are shown as they saw the picture as it is
+        maps = passes[0][1]  # the gates are shown as they saw the image as it is
         probability = [
             average([answers[n] for answers, _ in passes], grid, self._views) for n, grid in enumerate(grids)
         ]
@@ -239,12 +235,12 @@ class Predictor:
             )
         return logit[:, 0], maps
 
-    def finish(self, found: Found) -> Segmentation:
-        """The third step: back to the picture's grid, threshold, post-processing. In any thread."""
+    def finish(self, found: NetworkOutput) -> Segmentation:
+        """The third step: back to the image's grid, threshold, post-processing. In any thread."""
         return self.steps.finish(found)
 
 
-def as_frame(image: Picture, *, spacing: Spacing | None = None) -> Frame:
+def as_frame(image: ImageInput, *, spacing: Spacing | None = None) -> Frame:
     """The Frame of anything that can be predicted. Raises InputError and ShapeError.
 
     spacing: (row, column) mm per pixel of what is no Frame; a Frame is returned as it is.
@@ -256,7 +252,7 @@ def as_frame(image: Picture, *, spacing: Spacing | None = None) -> Frame:
     if isinstance(image, str | Path):
         return read_frame(image, spacing=spacing)
     if isinstance(image, Image.Image):
-        return Frame(grey_picture(image), spacing)
+        return Frame(grey_image(image), spacing)
     return Frame(grey_array(np.asarray(image)), spacing)
 
 

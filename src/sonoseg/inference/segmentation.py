@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from sonoseg.imaging.frame import Frame
-from sonoseg.imaging.overlay import overlay
+from sonoseg.image.frame import Frame
+from sonoseg.image.overlay import overlay
 from sonoseg.inference.uncertainty import HIGH, LOW, doubt_band, image_uncertainty
 
 
@@ -51,7 +51,7 @@ class Segmentation:
         return doubt_band(self.probability, self.mask, self.threshold, low=low, high=high)
 
     def overlay(self) -> NDArray[np.uint8]:
-        """The picture with the mask laid over it, uint8 (H, W, 3)."""
+        """The image with the mask laid over it, uint8 (H, W, 3)."""
         return overlay(self.frame.pixels, self.mask)
 
     def _repr_png_(self) -> bytes:

@@ -8,16 +8,16 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from sonoseg.imaging.frame import Frame
-from sonoseg.imaging.grid import Grid
-from sonoseg.inference.postprocess import postprocess
+from sonoseg.image.frame import Frame
+from sonoseg.image.network_grid import Grid
+from sonoseg.inference.postprocessing import postprocess
 from sonoseg.inference.segmentation import Segmentation
-from sonoseg.inference.tta import show, views_of
+from sonoseg.inference.test_time_augmentation import show, views_of
 from sonoseg.model.card import Postprocessing, Preprocessing
 
 
 @dataclass(frozen=True)
-class Ready:
+class NetworkInput:
     """A frame with its place on the network's grid and its pixels there, uint8 (V, S, S), one a view."""
 
     frame: Frame
@@ -26,16 +26,16 @@ class Ready:
 
 
 @dataclass(frozen=True)
-class Found:
+class NetworkOutput:
     """What the network gave for one frame, on its own grid: probability (S, S), attention (h, w) a gate."""
 
-    ready: Ready
+    ready: NetworkInput
     probability: NDArray[np.float32]
     attention: dict[str, NDArray[np.float32]] | None
 
 
 @dataclass(frozen=True)
-class Steps:
+class PredictionSteps:
     """What a Predictor does before and after its network. Pickles.
 
     preprocessing, postprocessing, threshold, tta: as the Predictor has them. model: its name and hash.
@@ -50,16 +50,18 @@ class Steps:
     runtime: str
 
     def grid(self, shape: tuple[int, int]) -> Grid:
-        """The place of a picture of (H, W) pixels on the network's grid."""
+        """The place of an image of (H, W) pixels on the network's grid."""
         return Grid(shape, self.preprocessing.size, self.preprocessing.fit)
 
-    def ready(self, frame: Frame) -> Ready:
+    def ready(self, frame: Frame) -> NetworkInput:
         """The first step: a frame resized for the network, once a view."""
         grid = self.grid(frame.shape)
-        return Ready(frame, grid, np.stack([show(frame.pixels, grid, view) for view in views_of(self.tta)]))
+        return NetworkInput(
+            frame, grid, np.stack([show(frame.pixels, grid, view) for view in views_of(self.tta)])
+        )
 
-    def finish(self, found: Found) -> Segmentation:
-        """The third step: back to the picture's grid, threshold, post-processing."""
+    def finish(self, found: NetworkOutput) -> Segmentation:
+        """The third step: back to the image's grid, threshold, post-processing."""
         grid = found.ready.grid
         probability = grid.from_network(found.probability)
         raw = probability >= self.threshold

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sonoseg.errors import ShapeError, UsageError
-from sonoseg.imaging.components import label
+from sonoseg.image.components import label
 
 LOW, HIGH = 0.1, 0.9
 """The levels of the band that is drawn: see `doubt_band`."""
@@ -22,18 +22,18 @@ LOWER, UPPER = 0.25, 0.75
 """The levels of the measure: the quartiles of where the contour may lie."""
 
 NOTHING_FOUND: Final = 0.5
-"""The least doubt of a picture without a finding. On validation images the lesions that were missed
+"""The least doubt of an image without a finding. On validation images the lesions that were missed
 altogether showed no more of themselves than normals did (docs/uncertainty.md): no probability can vouch for
 "nothing"."""
 
 
 def image_uncertainty(probability: NDArray[Any], mask: NDArray[np.bool_], threshold: float) -> float:
-    """How much the result for a whole picture is to be doubted: 0 sure, 1 in doubt.
+    """How much the result for a whole image is to be doubted: 0 sure, 1 in doubt.
 
     With lesions found: 1 - Dice of the two quartile masks, which are the band of `doubt_band` at 0.25 and
     0.75: what the probabilities hold for sure against all that they hold for possible. On validation images
     one minus it lies near the true Dice. Without a lesion the doubt is about one that was missed: from 0.5,
-    where nothing in the picture looks like one, to 1, where the highest probability reaches the threshold.
+    where nothing in the image looks like one, to 1, where the highest probability reaches the threshold.
 
     probability: float (H, W), 0..1, calibrated. mask: bool (H, W), what was found. threshold: 0..1.
     Raises ShapeError.
@@ -50,7 +50,7 @@ def lesion_uncertainty(probability: NDArray[Any], lesion_mask: NDArray[np.bool_]
     As `image_uncertainty`, within the lesion's surroundings: the box around it, wider on all sides by its
     longer side. What lies nearer to another place that reaches the threshold belongs to that place.
 
-    probability: float (H, W), 0..1, calibrated, of the whole picture. lesion_mask: bool (H, W), one lesion.
+    probability: float (H, W), 0..1, calibrated, of the whole image. lesion_mask: bool (H, W), one lesion.
     threshold: 0..1. An empty mask is in full doubt: 1. Raises ShapeError.
     """
     _same_shape(probability, lesion_mask)
@@ -105,7 +105,7 @@ def doubt_band(
 def refer(uncertainties: Sequence[float] | NDArray[Any], share: float) -> list[int]:
     """Which images a person should see: the places of the most doubtful share, the most doubtful first.
 
-    uncertainties: one a picture; NaN (nothing is known) is the greatest doubt. share: 0..1; the number is
+    uncertainties: one an image; NaN (nothing is known) is the greatest doubt. share: 0..1; the number is
     rounded up, so that a share above 0 refers someone. Of equal doubts the first in the list comes first: the
     same list gives the same answer everywhere. Raises UsageError for a share out of range.
     """

@@ -32,7 +32,7 @@ def as_pair(true: NDArray[Any], predicted: NDArray[Any]) -> tuple[Mask, Mask]:
     if first.shape != second.shape:
         raise ShapeError(
             f"the true mask is {first.shape} and the predicted mask {second.shape} (H, W)",
-            remedy="Bring both to the picture's own grid first",
+            remedy="Bring both to the image's own grid first",
         )
     return first, second
 
@@ -43,7 +43,7 @@ def as_probability(probability: NDArray[Any], shape: tuple[int, ...]) -> NDArray
     if array.shape != shape:
         raise ShapeError(
             f"the probability has shape {array.shape} and the mask {shape}",
-            remedy="Bring both to the picture's own grid first",
+            remedy="Bring both to the image's own grid first",
         )
     if not np.issubdtype(array.dtype, np.floating):
         array = array.astype(np.float32)

@@ -3,7 +3,7 @@
 Two definitions of a boundary are in use, and both are here:
 
 - "pixels" (ours, and MONAI's default): the centres of a mask's pixels that have a 4-neighbour outside it,
-  the picture's edge being outside. Each counts once.
+  the image's edge being outside. Each counts once.
 - "contour" (DeepMind's surface-distance, and MONAI's `use_subvoxels`): the corners where lesion meets
   background, each weighted with the length of contour around it (Nikolov et al., J Med Internet Res 2021).
   Percentiles are weighted and not interpolated.
@@ -13,7 +13,7 @@ They differ by about half a pixel. Empty masks, for every function of this file:
 | true | predicted | HD95, average distance | NSD |
 |---|---|---|---|
 | lesion | lesion | the formula | the formula |
-| lesion | empty (missed) | the picture's diagonal | 0 |
+| lesion | empty (missed) | the image's diagonal | 0 |
 | empty | anything | NaN | NaN |
 
 A miss is never dropped: dropping it (MONAI issue 9095) lets a model that misses more score better.
@@ -61,7 +61,7 @@ class SurfaceDistances:
     """Both directed sets of distances between two boundaries, and what follows from them.
 
     from_true, from_predicted: None where either mask is empty.
-    diagonal: the picture's diagonal in the units of the spacing, what a missed lesion counts with.
+    diagonal: the image's diagonal in the units of the spacing, what a missed lesion counts with.
     missed: the true mask holds a lesion and the predicted one is empty. Where both are None and nothing was
         missed, the true mask is empty and every score is NaN.
     interpolated: percentiles are interpolated ("pixels") or the weighted ones ("contour").
@@ -148,7 +148,7 @@ def hd95(
     """95th percentile Hausdorff distance of two masks (H, W), in pixels, or mm with a spacing (row, column).
 
     The larger of the two directed 95th percentiles (Huttenlocher et al., PAMI 1993).
-    Empty masks: the picture's diagonal for a missed lesion, NaN where the true mask is empty.
+    Empty masks: the image's diagonal for a missed lesion, NaN where the true mask is empty.
     Raises ShapeError.
     """
     return surface_distances(true, predicted, spacing, boundary).hausdorff(95.0)
@@ -177,7 +177,7 @@ def average_surface_distance(
 ) -> float:
     """Mean distance between two boundaries, both directions pooled, in pixels or mm.
 
-    Empty masks: the picture's diagonal for a missed lesion, NaN where the true mask is empty.
+    Empty masks: the image's diagonal for a missed lesion, NaN where the true mask is empty.
     Raises ShapeError.
     """
     return surface_distances(true, predicted, spacing, boundary).average

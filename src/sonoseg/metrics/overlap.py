@@ -9,7 +9,7 @@ Empty masks, for every function of this file:
 | empty | anything | NaN | NaN | the formula |
 
 The precision of a missed lesion is 0 and not 0/0, so that a model that misses more cannot gain by it. A
-picture without a lesion is judged by its false alarm (lesion.py), apart.
+image without a lesion is judged by its false alarm (lesion.py), apart.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ THRESHOLDS: NDArray[np.float64] = np.round(np.arange(0.1, 0.91, 0.05), 2)
 
 
 @dataclass(frozen=True)
-class Counts:
-    """Confusion counts in pixels, of one picture or, added up, of many.
+class ConfusionCounts:
+    """Confusion counts in pixels, of one image or, added up, of many.
 
     tp: lesion in both. fp: lesion only in the prediction. fn: lesion only in the truth. tn: in neither.
     The scores follow the table of this file; of a sum they are the pooled scores.
@@ -42,8 +42,8 @@ class Counts:
     fn: int
     tn: int
 
-    def __add__(self, other: Counts) -> Counts:
-        return Counts(self.tp + other.tp, self.fp + other.fp, self.fn + other.fn, self.tn + other.tn)
+    def __add__(self, other: ConfusionCounts) -> ConfusionCounts:
+        return ConfusionCounts(self.tp + other.tp, self.fp + other.fp, self.fn + other.fn, self.tn + other.tn)
 
     @property
     def has_lesion(self) -> bool:
@@ -81,21 +81,21 @@ class Counts:
         return part / whole if whole else 0.0
 
 
-def confusion(true: NDArray[Any], predicted: NDArray[Any]) -> Counts:
+def confusion(true: NDArray[Any], predicted: NDArray[Any]) -> ConfusionCounts:
     """Count the pixels of two masks (H, W). Empty masks: counted like any other. Raises ShapeError."""
     first, second = as_pair(true, predicted)
     both = int(np.count_nonzero(first & second))
     n_true, n_predicted = int(np.count_nonzero(first)), int(np.count_nonzero(second))
-    return Counts(both, n_predicted - both, n_true - both, first.size - n_true - n_predicted + both)
+    return ConfusionCounts(both, n_predicted - both, n_true - both, first.size - n_true - n_predicted + both)
 
 
-def pooled(counts: Iterable[Counts]) -> Counts:
-    """Add the counts of many pictures: `pooled(...).dice` is the pooled Dice, ruled by the large lesions.
+def pooled(counts: Iterable[ConfusionCounts]) -> ConfusionCounts:
+    """Add the counts of many images: `pooled(...).dice` is the pooled Dice, ruled by the large lesions.
 
-    Empty masks: a picture without a lesion adds its false positives to the pool; leave normals out where the
-    pooled score is to be one of lesions. Without any picture all counts are 0.
+    Empty masks: an image without a lesion adds its false positives to the pool; leave normals out where the
+    pooled score is to be one of lesions. Without any image all counts are 0.
     """
-    return sum(counts, start=Counts(0, 0, 0, 0))
+    return sum(counts, start=ConfusionCounts(0, 0, 0, 0))
 
 
 def dice(true: NDArray[Any], predicted: NDArray[Any]) -> float:

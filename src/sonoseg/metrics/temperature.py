@@ -33,7 +33,7 @@ def _zeros() -> NDArray[np.int64]:
 
 @dataclass(eq=False)
 class LogitCounts:
-    """Pixels counted by logit and truth, picture after picture; memory stays flat.
+    """Pixels counted by logit and truth, image after image; memory stays flat.
 
     lesion, other: int64 (B,), pixels a bin of logits of 1/64, from -64 to 64.
     """
@@ -42,7 +42,7 @@ class LogitCounts:
     other: NDArray[np.int64] = field(default_factory=_zeros)
 
     def add(self, true: NDArray[Any], logit: NDArray[Any], where: NDArray[Any]) -> None:
-        """Add the pixels `where` of a picture. true, where: masks (H, W). logit: float (H, W).
+        """Add the pixels `where` of an image. true, where: masks (H, W). logit: float (H, W).
 
         Empty masks: an empty `where` adds nothing. Raises ShapeError.
         """
@@ -51,7 +51,7 @@ class LogitCounts:
         if not values.shape == mask.shape == region.shape:
             raise ShapeError(
                 f"logits {values.shape} for masks {mask.shape} and {region.shape}",
-                remedy="Give all of one picture",
+                remedy="Give all of one image",
             )
         places = (np.clip(values[region], -LIMIT, LIMIT) + LIMIT) * (_BINS / (2 * LIMIT))
         bins = np.minimum(places.astype(np.intp), _BINS - 1)

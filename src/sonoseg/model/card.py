@@ -8,8 +8,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from sonoseg._util.files import atomic_write_text
 from sonoseg.errors import ModelError
-from sonoseg.files import atomic_write_text
 
 
 class _Part(BaseModel):
@@ -17,7 +17,7 @@ class _Part(BaseModel):
 
 
 class Preprocessing(_Part):
-    """How a picture becomes the network's input: (grey / 255 - mean) / std on the network's grid."""
+    """How an image becomes the network's input: (grey / 255 - mean) / std on the network's grid."""
 
     size: Annotated[int, Field(ge=8)] = 256
     fit: Literal["stretch", "letterbox"] = "stretch"
@@ -29,7 +29,7 @@ class Preprocessing(_Part):
 class Postprocessing(_Part):
     """What turns the thresholded mask into the processed one.
 
-    min_area: components below this share of the picture are removed as specks, 0..1.
+    min_area: components below this share of the image are removed as specks, 0..1.
     fill_holes: holes inside a component are filled.
     min_sureness: components of a mean probability below this are removed, 0..1.
     beside_surest: of several components those stay whose mean probability is at least this share of that of
@@ -59,7 +59,7 @@ class TrainingSet(_Part):
     start: bool = False
 
 
-class Result(_Part):
+class CardResult(_Part):
     """One figure, with its 95 % interval and the command that made it."""
 
     measure: str
@@ -112,7 +112,7 @@ class ModelCard(_Part):
     attention: list[str] = []
     data: list[TrainingSet] = []
     training: dict[str, Any] = {}
-    results: list[Result] = []
+    results: list[CardResult] = []
     precisions: list[LowerPrecision] = []
     limits: list[str] = []
     sha256: dict[str, str] = {}

@@ -8,8 +8,8 @@ from functools import cached_property
 from importlib.resources import files
 from pathlib import Path
 
+from sonoseg._util.files import atomic_path, sha256_file
 from sonoseg.errors import ModelError, OutputError
-from sonoseg.files import atomic_path, sha256_file
 from sonoseg.model.card import ModelCard
 
 CARD, ONNX, INT8, WEIGHTS = "card.json", "model.onnx", "model.int8.onnx", "weights.safetensors"
@@ -29,7 +29,7 @@ def check_target(to: Path, overwrite: bool) -> None:
 class Model:
     """A folder of card.json, model.onnx and weights.safetensors, its card read and its hashes checked.
 
-    model.int8.onnx may lie beside them (see sonoseg.training.quantise).
+    model.int8.onnx may lie beside them (see sonoseg.model.export.int8).
     """
 
     folder: Path

@@ -9,18 +9,18 @@ from typing import TYPE_CHECKING, Self
 
 from sonoseg.errors import ArchiveError, first_line
 from sonoseg.pacs.address import DimseAddress
-from sonoseg.pacs.archive import Fetched, Found, Level, Query, Stored
 from sonoseg.pacs.association import FIND, VERIFICATION, associate
+from sonoseg.pacs.client import Fetched, Query, QueryLevel, QueryMatch, Stored
 from sonoseg.pacs.dimse_retrieve import get, move
 from sonoseg.pacs.dimse_store import store
-from sonoseg.pacs.statuses import SUCCESS, told
-from sonoseg.pacs.walk import RETURNED, of_series, walk
+from sonoseg.pacs.query_levels import RETURNED, of_series, walk
+from sonoseg.pacs.status_codes import SUCCESS, told
 
 if TYPE_CHECKING:
     from pydicom import Dataset
     from pynetdicom.association import Association
 
-_LEVELS = {Level.STUDY: "STUDY", Level.SERIES: "SERIES", Level.INSTANCE: "IMAGE"}
+_LEVELS = {QueryLevel.STUDY: "STUDY", QueryLevel.SERIES: "SERIES", QueryLevel.INSTANCE: "IMAGE"}
 _UIDS = ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID")
 _PENDING = (0xFF00, 0xFF01)
 
@@ -40,7 +40,7 @@ class DimseArchive:
         if status.get("Status") != SUCCESS:
             raise _failed(self.address, "C-ECHO", status)
 
-    def find(self, query: Query) -> Iterator[Found]:
+    def find(self, query: Query) -> Iterator[QueryMatch]:
         """C-FIND in the Study Root model. Raises ArchiveError."""
         from pynetdicom import build_context
 
@@ -56,7 +56,7 @@ class DimseArchive:
                 if not finished:
                     association.abort()
 
-    def _ask(self, association: Association, level: Level, keys: dict[str, str]) -> Iterator[Found]:
+    def _ask(self, association: Association, level: QueryLevel, keys: dict[str, str]) -> Iterator[QueryMatch]:
         if not association.is_established:
             raise ArchiveError("ended the association between two questions", where=str(self.address))
         try:
@@ -72,7 +72,7 @@ class DimseArchive:
 
     def fetch(self, query: Query, folder: Path) -> Iterator[Fetched]:
         """C-GET or C-MOVE, series by series. Raises ArchiveError, OutputError, UsageError."""
-        found = list(self.find(query.model_copy(update={"level": Level.INSTANCE})))
+        found = list(self.find(query.model_copy(update={"level": QueryLevel.INSTANCE})))
         retrieve = get if self.address.retrieve == "get" else move
         for missing, there in of_series(found, folder):
             yield from there
@@ -95,23 +95,23 @@ class DimseArchive:
         self.close()
 
 
-def _identifier(level: Level, keys: dict[str, str]) -> Dataset:
+def _identifier(level: QueryLevel, keys: dict[str, str]) -> Dataset:
     from pydicom import Dataset
 
     asked = Dataset()
     asked.QueryRetrieveLevel = _LEVELS[level]
     if not all(value.isascii() for value in keys.values()):
         asked.SpecificCharacterSet = "ISO_IR 192"
-    for keyword in (*_UIDS[: list(Level).index(level) + 1], *RETURNED[level]):
+    for keyword in (*_UIDS[: list(QueryLevel).index(level) + 1], *RETURNED[level]):
         setattr(asked, keyword, "" if keyword not in ("Rows", "Columns") else None)
     for keyword, value in keys.items():
         setattr(asked, keyword, value)
     return asked
 
 
-def _found(level: Level, keys: dict[str, str], values: Dataset) -> Found:
+def _found(level: QueryLevel, keys: dict[str, str], values: Dataset) -> QueryMatch:
     uids = [str(values.get(keyword) or keys.get(keyword) or "") or None for keyword in _UIDS]
-    return Found(
+    return QueryMatch(
         level,
         uids[0] or "",
         uids[1],

@@ -8,13 +8,13 @@ from queue import Empty, SimpleQueue
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
+from sonoseg._util.files import atomic_write_bytes
 from sonoseg.errors import ArchiveError, OutputError, UsageError, first_line
-from sonoseg.files import atomic_write_bytes
 from sonoseg.pacs.address import DimseAddress
-from sonoseg.pacs.archive import Fetched, FetchOutcome, Found
 from sonoseg.pacs.association import GET, MOST_CONTEXTS, MOVE, associate
-from sonoseg.pacs.statuses import OUT_OF_RESOURCES, SUCCESS, told
-from sonoseg.pacs.walk import place
+from sonoseg.pacs.client import Fetched, FetchOutcome, QueryMatch
+from sonoseg.pacs.query_levels import place
+from sonoseg.pacs.status_codes import OUT_OF_RESOURCES, SUCCESS, told
 
 if TYPE_CHECKING:
     from pydicom import Dataset
@@ -56,7 +56,7 @@ _AT_ONCE = 100  # UIDs in one request: 6.5 kB at most, below every limit met
 class Arrivals:
     """Takes the instances that an archive sends: only those asked for, each into its own file."""
 
-    def __init__(self, wanted: Sequence[Found], folder: Path) -> None:
+    def __init__(self, wanted: Sequence[QueryMatch], folder: Path) -> None:
         self.folder = folder
         self.arrived: SimpleQueue[Fetched] = SimpleQueue()
         self._open = {item.instance or "" for item in wanted}
@@ -100,7 +100,7 @@ class Arrivals:
             yield Fetched(instance, FetchOutcome.FAILED, words=words)
 
 
-def get(address: DimseAddress, wanted: Sequence[Found], folder: Path) -> Iterator[Fetched]:
+def get(address: DimseAddress, wanted: Sequence[QueryMatch], folder: Path) -> Iterator[Fetched]:
     """C-GET the wanted instances of one series. Raises ArchiveError, OutputError."""
     from pynetdicom import build_context, build_role, evt
 
@@ -123,7 +123,7 @@ def get(address: DimseAddress, wanted: Sequence[Found], folder: Path) -> Iterato
     yield from arrivals.missing(words)
 
 
-def move(address: DimseAddress, wanted: Sequence[Found], folder: Path) -> Iterator[Fetched]:
+def move(address: DimseAddress, wanted: Sequence[QueryMatch], folder: Path) -> Iterator[Fetched]:
     """C-MOVE the wanted instances of one series to ourselves, listening meanwhile.
 
     Raises ArchiveError, OutputError; UsageError where the port is taken.
@@ -167,7 +167,7 @@ def move(address: DimseAddress, wanted: Sequence[Found], folder: Path) -> Iterat
     yield from arrivals.missing(words)
 
 
-def _classes(wanted: Sequence[Found]) -> list[str]:
+def _classes(wanted: Sequence[QueryMatch]) -> list[str]:
     named = dict.fromkeys(item.values.get("SOPClassUID", "") for item in wanted)
     return [*(name for name in named if name), *(USUAL if "" in named else ())][
         : MOST_CONTEXTS // len(SYNTAXES)
@@ -180,7 +180,7 @@ def _contexts(classes: Sequence[str]) -> list[PresentationContext]:
     return [build_context(sop_class, syntax) for sop_class in classes for syntax in SYNTAXES]
 
 
-def _identifiers(wanted: Sequence[Found]) -> Iterator[Dataset]:
+def _identifiers(wanted: Sequence[QueryMatch]) -> Iterator[Dataset]:
     """The requests, each with a list of UIDs (PS3.4 C.4.2.1.4)."""
     from pydicom import Dataset
 

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 from sonoseg.errors import ArchiveError, InputError, first_line
 from sonoseg.pacs.address import DimseAddress
-from sonoseg.pacs.archive import Stored, StoreOutcome
 from sonoseg.pacs.association import MOST_CONTEXTS, associate
-from sonoseg.pacs.sendable import Sendable, read_sendable
-from sonoseg.pacs.statuses import kept, told
+from sonoseg.pacs.client import Stored, StoreOutcome
+from sonoseg.pacs.instance_header import Sendable, read_sendable
+from sonoseg.pacs.status_codes import kept, told
 
 if TYPE_CHECKING:
     from pynetdicom.association import Association

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from sonoseg.pacs.archive import open_archive
 from sonoseg.pacs.audit import Audit, user
-from sonoseg.pacs.receive import Receiver
-from sonoseg.pacs.segment import Segmenter
-from sonoseg.pacs.settings import NodeSettings
-from sonoseg.pacs.spool import Spool
-from sonoseg.pacs.work import Worker
+from sonoseg.pacs.client import open_archive
+from sonoseg.pacs.node_settings import NodeSettings
+from sonoseg.pacs.queue import Spool
+from sonoseg.pacs.segmenter import Segmenter
+from sonoseg.pacs.storage_scp import Receiver
+from sonoseg.pacs.worker import Worker
 
 AUDIT = "audit.jsonl"
 

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
-from sonoseg.pacs.archive import Stored, StoreOutcome
-from sonoseg.pacs.sendable import Sendable
-from sonoseg.pacs.statuses import DUPLICATE, told
+from sonoseg.pacs.client import Stored, StoreOutcome
+from sonoseg.pacs.instance_header import Sendable
+from sonoseg.pacs.status_codes import DUPLICATE, told
 
 if TYPE_CHECKING:
     import requests

@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from sonoseg.imaging.calibration import Calibration
-from sonoseg.imaging.frame import Frame, Spacing
+from sonoseg.image.calibration import Calibration
+from sonoseg.image.frame import Frame, Spacing
 
 FOLDER = Path(__file__).parent
 TABLE = FOLDER / "samples.csv"
@@ -33,8 +33,8 @@ def frames() -> list[Frame]:
     """The samples as Frames, with their spacing."""
     read = []
     for row, path in zip(table(), paths(), strict=True):
-        with Image.open(path) as picture:
-            pixels = np.asarray(picture.convert("L"))
+        with Image.open(path) as image:
+            pixels = np.asarray(image.convert("L"))
         spacing = Spacing(float(row["spacing_row"]), float(row["spacing_column"]))
         read.append(Frame(pixels, source=path, calibration=Calibration.of(spacing, "table")))
     return read

@@ -8,10 +8,10 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from sonoseg.datasets.phantoms import PhantomSpec, draw_spec
-from sonoseg.datasets.phantoms.phantom import render
-from sonoseg.datasets.phantoms.write import encode_png
-from sonoseg.files import atomic_write_bytes, atomic_write_text
+from sonoseg._util.files import atomic_write_bytes, atomic_write_text
+from sonoseg.data.phantoms import PhantomSpec, draw_spec
+from sonoseg.data.phantoms.phantom import render
+from sonoseg.data.phantoms.phantom_folder import encode_png
 from sonoseg.samples import FOLDER, TABLE
 
 SHAPE = (380, 470)

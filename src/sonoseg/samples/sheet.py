@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 from scipy.ndimage import binary_dilation, binary_erosion
 
-from sonoseg.datasets.phantoms.phantom import Phantom, render
-from sonoseg.datasets.phantoms.write import encode_png
-from sonoseg.files import atomic_write_bytes
+from sonoseg._util.files import atomic_write_bytes
+from sonoseg.data.phantoms.phantom import Phantom, render
+from sonoseg.data.phantoms.phantom_folder import encode_png
 from sonoseg.samples.make import SAMPLES
 
 _COLOUR = (230, 159, 0)  # orange of the Okabe-Ito palette, told apart from grey by all eyes
@@ -23,7 +23,7 @@ _COLUMNS = 4
 
 
 def sheet(path: str | Path) -> None:
-    """Write the samples as one picture, four a row, each lesion outlined."""
+    """Write the samples as one image, four a row, each lesion outlined."""
     phantoms = [render(sample.spec) for sample in SAMPLES]
     height, width = (round(side * _SCALE) for side in phantoms[0].spec.shape)
     rows = -(-len(phantoms) // _COLUMNS)

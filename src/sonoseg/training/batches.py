@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from sonoseg.datasets.prepared import PreparedSet
+from sonoseg.data.prepared_set import PreparedSet
 from sonoseg.errors import DatasetError, TrainingError
 from sonoseg.training.recipe import DataOptions
 
@@ -23,8 +23,8 @@ def seed_for(*numbers: int) -> int:
 
 
 @dataclass(frozen=True)
-class Pictures:
-    """Some pictures of a prepared set on the network's grid.
+class TrainingImages:
+    """Some images of a prepared set on the network's grid.
 
     ids: their names. rows: their places in the arrays. pixels, masks: uint8 (N, S, S), memory-mapped.
     """
@@ -35,8 +35,8 @@ class Pictures:
     masks: NDArray[np.uint8]
 
     @classmethod
-    def of(cls, prepared: PreparedSet, ids: list[str], options: DataOptions, part: str) -> Pictures:
-        """The pictures `ids` of a prepared set. Raises DatasetError where there is none to learn from."""
+    def of(cls, prepared: PreparedSet, ids: list[str], options: DataOptions, part: str) -> TrainingImages:
+        """The images `ids` of a prepared set. Raises DatasetError where there is none to learn from."""
         pixels, masks = prepared.arrays(options.size, options.fit)
         rows = prepared.rows(ids)
         lesions = np.array([bool(masks[row].any()) for row in rows])
@@ -64,11 +64,11 @@ class Pictures:
         return len(self.ids)
 
     def order(self, seed: int, epoch: int) -> NDArray[np.intp]:
-        """A fresh order of the pictures for an epoch, from the seed alone."""
+        """A fresh order of the images for an epoch, from the seed alone."""
         return np.random.default_rng([seed, epoch]).permutation(len(self)).astype(np.intp)
 
     def any(self, random: np.random.Generator) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-        """The pixels and the mask of one picture, uint8 (S, S) each, drawn from `random`."""
+        """The pixels and the mask of one image, uint8 (S, S) each, drawn from `random`."""
         row = self.rows[random.integers(len(self))]
         return np.asarray(self.pixels[row]), np.asarray(self.masks[row])
 

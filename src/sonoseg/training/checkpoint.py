@@ -8,8 +8,8 @@ from typing import Any
 
 import torch
 
+from sonoseg._util.files import atomic_path
 from sonoseg.errors import OutputError, TrainingError, first_line
-from sonoseg.files import atomic_path
 
 FORMAT = "sonoseg-checkpoint/1"
 

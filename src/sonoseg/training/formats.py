@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from sonoseg._util.files import atomic_path
 from sonoseg.errors import ModelError, UsageError, first_line, missing_extra
-from sonoseg.files import atomic_path
 
 if TYPE_CHECKING:
     from sonoseg.model.model import Model
@@ -79,15 +79,15 @@ def _torch(model: Model, source: Path, precision: str, path: Path) -> None:
     import torch
     from safetensors.torch import load_file
 
-    from sonoseg.network import NetworkOptions, build
-    from sonoseg.training.export import Exported
+    from sonoseg.networks import NetworkOptions, build
+    from sonoseg.training.model_writing import Exported
 
     network = build(NetworkOptions.model_validate(model.card.network))
     network.load_state_dict(load_file(model.weights_path))
     kind = torch.bfloat16 if precision == "bf16" else torch.float32
     card = model.card.preprocessing
     example = torch.zeros(2, card.channels, card.size, card.size, dtype=kind)
-    # Two pictures in the example: of one, the exporter would take the number for fixed.
+    # Two images in the example: of one, the exporter would take the number for fixed.
     program = torch.export.export(
         Exported(network).eval().to(kind),
         (example,),
@@ -100,7 +100,7 @@ def _torch(model: Model, source: Path, precision: str, path: Path) -> None:
 def _keras(model: Model, source: Path, precision: str, path: Path) -> None:
     import keras  # noqa: F401 (asked for first, so that its absence is named)
 
-    from sonoseg.training.keras_network import write_keras
+    from sonoseg.model.export.keras_network import write_keras
 
     architecture = model.card.network.get("architecture", "attention-unet")
     if architecture != "attention-unet":

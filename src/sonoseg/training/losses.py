@@ -1,4 +1,4 @@
-"""Losses on logits, one value a picture."""
+"""Losses on logits, one value an image."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from sonoseg.network.attention_unet import Outputs
+from sonoseg.networks.attention_unet import Outputs
 from sonoseg.training.recipe import LossOptions
 
-PictureLoss = Callable[[Tensor, Tensor], Tensor]
+ImageLoss = Callable[[Tensor, Tensor], Tensor]
 
 
 def bce(logit: Tensor, target: Tensor) -> Tensor:
@@ -22,7 +22,7 @@ def bce(logit: Tensor, target: Tensor) -> Tensor:
 def dice_bce(logit: Tensor, target: Tensor) -> Tensor:
     """Soft Dice loss (Milletari 2016) plus binary cross-entropy: (N,).
 
-    One is added above and below, so that a picture without a lesion asks for an empty prediction.
+    One is added above and below, so that an image without a lesion asks for an empty prediction.
     """
     probability = torch.sigmoid(logit)
     overlap = (probability * target).sum((1, 2, 3))
@@ -41,15 +41,15 @@ def focal_tversky(logit: Tensor, target: Tensor) -> Tensor:
     return (1 - tversky).clamp_min(1e-6) ** 0.75
 
 
-LOSSES: dict[str, PictureLoss] = {"bce": bce, "dice-bce": dice_bce, "focal-tversky": focal_tversky}
+LOSSES: dict[str, ImageLoss] = {"bce": bce, "dice-bce": dice_bce, "focal-tversky": focal_tversky}
 
 
-def picture_losses(outputs: Outputs, target: Tensor, options: LossOptions) -> Tensor:
-    """The loss of each picture, (N,): of the output, and of the coarser ones under deep supervision.
+def image_losses(outputs: Outputs, target: Tensor, options: LossOptions) -> Tensor:
+    """The loss of each image, (N,): of the output, and of the coarser ones under deep supervision.
 
     target: float (N, 1, H, W), 0 or 1. The coarser outputs are judged against the target averaged down to
     their size, each weighing `options.sides` times the one before; the weights add up to one. All of them
-    weigh `options.normals` where there is no lesion. A presence head is judged by whether the picture holds a
+    weigh `options.normals` where there is no lesion. A presence head is judged by whether the image holds a
     lesion, on top.
     """
     one = LOSSES[options.kind]

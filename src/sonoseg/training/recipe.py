@@ -12,8 +12,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from sonoseg.errors import RecipeError
 from sonoseg.model.card import Postprocessing
-from sonoseg.network.options import NetworkOptions
-from sonoseg.network.presets import PRESETS
+from sonoseg.networks.options import NetworkOptions
+from sonoseg.networks.presets import PRESETS
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Store = Literal["float32", "float16"]
@@ -27,14 +27,14 @@ class DataOptions(_Section):
     """What the network sees."""
 
     size: Annotated[int, Field(ge=16)] = Field(256, description="side of the network's square input, pixels")
-    fit: Literal["stretch", "letterbox"] = Field("stretch", description="how a picture fills the square")
+    fit: Literal["stretch", "letterbox"] = Field("stretch", description="how an image fills the square")
     mean: float = Field(0.0, description="subtracted from grey in 0..1")
     std: Annotated[float, Field(gt=0)] = Field(1.0, description="then divided by")
     normals: Annotated[int, Field(ge=0)] = Field(
-        1, description="how often an epoch shows each picture without a lesion; 0 leaves them out"
+        1, description="how often an epoch shows each image without a lesion; 0 leaves them out"
     )
     times: dict[str, Annotated[int, Field(ge=0)]] = Field(
-        {}, description="how often an epoch shows each picture of a set, by its name; 1 where none is given"
+        {}, description="how often an epoch shows each image of a set, by its name; 1 where none is given"
     )
 
 
@@ -64,7 +64,7 @@ class LossOptions(_Section):
     )
     normals: Annotated[float, Field(ge=0)] = Field(
         1.0,
-        description="weight of the mask's loss on pictures without a lesion; 0 leaves those to the presence "
+        description="weight of the mask's loss on images without a lesion; 0 leaves those to the presence "
         "head",
     )
     presence: Annotated[float, Field(ge=0)] = Field(
@@ -73,7 +73,7 @@ class LossOptions(_Section):
 
 
 class AugmentationOptions(_Section):
-    """Ranges from which each picture's own change is drawn; all zero is no augmentation.
+    """Ranges from which each image's own change is drawn; all zero is no augmentation.
 
     Ultrasound has a direction, depth: no vertical flips, small rotations only.
     """
@@ -93,12 +93,12 @@ class AugmentationOptions(_Section):
     speckle: Share = Field(0.0, description="largest standard deviation of multiplied noise")
     blur: Annotated[float, Field(ge=0)] = Field(0.0, description="largest standard deviation, pixels")
     mix: Share = Field(
-        0.0, description="chance that low spatial frequencies take the amplitudes of another picture"
+        0.0, description="chance that low spatial frequencies take the amplitudes of another image"
     )
     cover: Share = Field(
         0.0, description="chance of a graft of healthy tissue: over all lesions, or as often beside them"
     )
-    implant: Share = Field(0.0, description="chance that a normal gets another picture's lesions")
+    implant: Share = Field(0.0, description="chance that a normal gets another image's lesions")
     crop: Share = Field(0.0, description="chance of black outside a window that keeps the lesions whole")
     erase: Share = Field(
         0.0, description="chance of black outside a window of the same shapes without a lesion: a normal"
@@ -122,7 +122,7 @@ class Recipe(_Section):
         "package; or all of the model in a folder",
     )
     data: DataOptions = DataOptions()
-    batch: Annotated[int, Field(ge=1)] = Field(8, description="pictures a step, over all processes")
+    batch: Annotated[int, Field(ge=1)] = Field(8, description="images a step, over all processes")
     epochs: Annotated[int, Field(ge=1)] = 20
     loss: LossOptions = LossOptions()
     optimiser: OptimiserOptions = OptimiserOptions()

@@ -7,23 +7,23 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from sonoseg.datasets.prepared import PreparedSet
-from sonoseg.datasets.splits import Parts, Split
+from sonoseg._util.files import sha256_file
+from sonoseg.data.prepared_set import PreparedSet
+from sonoseg.data.splits import Parts, Split
 from sonoseg.errors import TrainingError, UsageError
-from sonoseg.files import sha256_file
 from sonoseg.metrics.overlap import THRESHOLDS, best_threshold
-from sonoseg.model.card import Result, TrainingSet
+from sonoseg.model.card import CardResult, TrainingSet
 from sonoseg.model.model import Model
-from sonoseg.network.attention_unet import AttentionUNet
-from sonoseg.network.peers import PeerNetwork
-from sonoseg.training import processes
-from sonoseg.training.batches import Pictures
-from sonoseg.training.export import export_model
-from sonoseg.training.loop import Progress, Report, Trainer, no_gpu
+from sonoseg.networks.attention_unet import AttentionUNet
+from sonoseg.networks.peer_networks import PeerNetwork
+from sonoseg.training import distributed as processes
+from sonoseg.training.batches import TrainingImages
+from sonoseg.training.initial_weights import check_start
+from sonoseg.training.model_writing import export_model
 from sonoseg.training.recipe import Recipe, load_recipe
-from sonoseg.training.run import Run
-from sonoseg.training.start import check_start
-from sonoseg.training.storing import to_store
+from sonoseg.training.run_folder import Run
+from sonoseg.training.trainer import Progress, Report, Trainer, no_gpu
+from sonoseg.training.weight_precision import to_store
 
 
 def train(
@@ -48,7 +48,7 @@ def train(
     parts = split.part(fold)
     if recipe.batch < processes.count():
         raise UsageError(
-            f"{processes.count()} processes cannot share a batch of {recipe.batch} pictures",
+            f"{processes.count()} processes cannot share a batch of {recipe.batch} images",
             remedy="Start fewer, or take a larger batch: --set batch=N, with a rate that suits it",
         )
     processes.join(cpu=device == "cpu" or no_gpu(device))
@@ -71,8 +71,8 @@ def train(
         return Model.load(run.model)
     trainer = Trainer(
         recipe,
-        Pictures.of(prepared, parts.train, recipe.data, "train"),
-        Pictures.of(prepared, parts.validation, recipe.data, "validation"),
+        TrainingImages.of(prepared, parts.train, recipe.data, "train"),
+        TrainingImages.of(prepared, parts.validation, recipe.data, "validation"),
         run,
         device=device,
         report=report,
@@ -118,7 +118,7 @@ def choose_threshold(trainer: Trainer, recipe: Recipe) -> tuple[float, float]:
     wanted = THRESHOLDS if recipe.threshold is None else np.array([recipe.threshold])
     sums, lesions = torch.zeros(len(wanted), dtype=torch.float64), 0.0
     cuts = torch.tensor(np.log(wanted / (1 - wanted)), dtype=torch.float32, device=trainer.device)
-    for logit, target in trainer.predict(trainer.validation_pictures):
+    for logit, target in trainer.predict(trainer.validation_images):
         true = target >= 0.5
         has = true.any(dim=3).any(dim=2).any(dim=1)
         lesions += float(has.sum())
@@ -139,8 +139,8 @@ def draw_curves(run: Run, progress: Progress) -> None:
     """Draw loss, pixel accuracy, IoU and Dice of training and validation to curves.png."""
     import pandas as pd
 
-    from sonoseg.figures.style import save
-    from sonoseg.figures.training import curves
+    from sonoseg.plots.style import save
+    from sonoseg.plots.training_curves import curves
 
     save(curves(pd.DataFrame(progress.history), progress.best_epoch), run.folder / "curves.png")
 
@@ -180,7 +180,7 @@ def _finish(
         "fingerprint": prepared.fingerprint,
         **{key: run.given()[key] for key in ("fold", "parts", "versions", "git")},
     }
-    result = Result(
+    result = CardResult(
         measure="mean lesion Dice on the network's grid, threshold chosen here",
         value=round(dice, 4),
         n=lesions,

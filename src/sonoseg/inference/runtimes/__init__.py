@@ -21,7 +21,7 @@ def load_runtime(
     *,
     threads: int | None = None,
     precision: str = "auto",
-    pictures: int | None = None,
+    images: int | None = None,
 ) -> Runtime:
     """Start an engine.
 
@@ -29,7 +29,7 @@ def load_runtime(
     threads: CPU threads for one run; None leaves it to the engine.
     precision: "fp32", "bf16" or "int8"; "auto" is the fastest that the model's card lists as measured with a
         loss within its bar, so float32 for a model nobody has measured.
-    pictures: about how many will be run, None where unknown. "auto" weighs how long an engine takes to start;
+    images: about how many will be run, None where unknown. "auto" weighs how long an engine takes to start;
         and of more than choice.FEW, OpenVINO runs some side by side.
 
     Raises UsageError for another name, or a precision that neither engine nor machine has; MissingExtra where
@@ -41,9 +41,9 @@ def load_runtime(
         remedy = f"Choose one of: {', '.join(PRECISION_NAMES)}"
         raise UsageError(f"no precision named '{precision}'", remedy=remedy)
     why = "this engine does not compute in it"
-    for engine, kind in choices(name, precision, model, pictures):
+    for engine, kind in choices(name, precision, model, images):
         try:
-            return _start(engine, model, kind, threads, pictures)
+            return _start(engine, model, kind, threads, images)
         except Unsupported as error:
             why = str(error)
         except MissingExtra as error:  # installed, but without a part of its own
@@ -57,7 +57,7 @@ def load_runtime(
 
 
 def _start(
-    engine: Engine, model: Model, precision: Precision, threads: int | None, pictures: int | None
+    engine: Engine, model: Model, precision: Precision, threads: int | None, images: int | None
 ) -> Runtime:
     if engine == "onnx":
         from sonoseg.inference.runtimes.onnx import OnnxRuntime
@@ -66,7 +66,7 @@ def _start(
     if engine == "openvino":
         from sonoseg.inference.runtimes.openvino import OpenVinoRuntime
 
-        streams = side_by_side(threads) if pictures is not None and pictures > FEW else 1
+        streams = side_by_side(threads) if images is not None and images > FEW else 1
         return OpenVinoRuntime(model, threads=threads, precision=precision, streams=streams)
     from sonoseg.inference.runtimes.torch import TorchRuntime
 

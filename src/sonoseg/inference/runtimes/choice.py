@@ -10,9 +10,9 @@ from sonoseg.inference.runtimes.base import Engine, Precision
 from sonoseg.model.model import Model
 
 FEW = 300
-"""Up to so many pictures the engine that starts quickest is through first.
+"""Up to so many images the engine that starts quickest is through first.
 
-OpenVINO in int8 saves some three milliseconds a picture and takes a second longer to start; docs/runtimes.md
+OpenVINO in int8 saves some three milliseconds an image and takes a second longer to start; docs/runtimes.md
 has the measurements.
 """
 
@@ -53,21 +53,21 @@ def installed(engine: Engine) -> bool:
 
 
 def side_by_side(threads: int | None) -> int:
-    """How many pictures of many to run at once, a thread each: one a core, and no more than a batch has."""
+    """How many images of many to run at once, a thread each: one a core, and no more than a batch has."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return max(1, min(8, threads or cores))
 
 
-def choices(name: str, precision: str, model: Model, pictures: int | None = None) -> list[Choice]:
+def choices(name: str, precision: str, model: Model, images: int | None = None) -> list[Choice]:
     """What to try for a wish, best first.
 
     name: an engine, or "auto". precision: one, or "auto", which allows float32 and what the card says was
         measured and lost no more than its bar.
-    pictures: about how many will be predicted; None where unknown, which counts as many.
+    images: about how many will be predicted; None where unknown, which counts as many.
 
     With both named there is one choice, installed or not: the engine itself says what is missing.
     """
-    order = BY_START if pictures is not None and pictures <= FEW else BY_SPEED
+    order = BY_START if images is not None and images <= FEW else BY_SPEED
     wanted = [choice for choice in order if name in ("auto", choice.engine)]
     if precision == "auto":
         wanted = [choice for choice in wanted if choice.precision == "fp32" or model.card.allows(*choice)]

@@ -27,7 +27,7 @@ class OnnxRuntime:
         import onnxruntime as ort
 
         options = ort.SessionOptions()
-        options.log_severity_level = 3  # its warnings are about our graph's taste, not the user's picture
+        options.log_severity_level = 3  # its warnings are about our graph's taste, not the user's image
         # Idle threads sleep instead of spinning: reading and writing share these cores with the network.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         if threads is not None:

@@ -17,11 +17,11 @@ _HINTS: dict[Precision, str] = {"fp32": "f32", "bf16": "bf16", "int8": "f32"}
 
 
 class OpenVinoRuntime:
-    """The model's ONNX file compiled by OpenVINO for one picture a run.
+    """The model's ONNX file compiled by OpenVINO for one image a run.
 
-    A batch is run a picture at a time: on two cores that is as fast as any batch, it needs the memory of one
-    picture, and the compiler knows every shape. With several streams so many pictures run side by side, the
-    threads shared out among them: slower for one picture, but no thread waits for another that reading or
+    A batch is run an image at a time: on two cores that is as fast as any batch, it needs the memory of one
+    image, and the compiler knows every shape. With several streams so many images run side by side, the
+    threads shared out among them: slower for one image, but no thread waits for another that reading or
     writing keeps from its core.
 
     Raises MissingExtra without openvino, ModelError where the file is missing or damaged or is not the card's
@@ -103,11 +103,11 @@ class OpenVinoRuntime:
                 found[name].append(np.array(request.get_tensor(name).data, dtype=np.float32))
 
         try:
-            for number, picture in enumerate(batch):
+            for number, image in enumerate(batch):
                 if len(begun) == len(self._requests):
                     take()
                 request = self._requests[number % len(self._requests)]
-                request.start_async({IMAGE: picture[None]}, share_inputs=True)
+                request.start_async({IMAGE: image[None]}, share_inputs=True)
                 begun.append(request)
             while begun:
                 take()

@@ -32,8 +32,8 @@ class TorchRuntime:
             from safetensors.torch import load_file
         except ImportError as error:
             raise missing_extra(error.name or "torch", "train") from error
-        from sonoseg.network import NetworkOptions, build
-        from sonoseg.network.bfloat16 import has_bf16
+        from sonoseg.networks import NetworkOptions, build
+        from sonoseg.networks.bfloat16 import has_bf16
 
         self._device = "cuda" if torch.cuda.is_available() else "cpu"
         if precision == "bf16" and not has_bf16(torch.device(self._device)):

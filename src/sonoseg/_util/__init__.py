@@ -1,0 +1,1 @@
+"""Plumbing that every room may import: atomic files, locks."""

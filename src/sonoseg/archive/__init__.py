@@ -1,1 +1,0 @@
-"""Prediction over millions of pictures: a listing in partitions, a stream of workers, results in Parquet."""

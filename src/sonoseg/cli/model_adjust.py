@@ -1,0 +1,90 @@
+"""`sonoseg model adjust`: the same network with another threshold or other post-processing."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from sonoseg.cli.common import out, print_json
+from sonoseg.cli.model_options import ModelFolder, NewFolder, Overwrite
+from sonoseg.errors import UsageError
+
+
+def adjust(
+    to: NewFolder,
+    model: ModelFolder = None,
+    threshold: Annotated[
+        float | None,
+        typer.Option(
+            min=0.0, max=1.0, help="The probability from which a place is lesion, above 0, below 1."
+        ),
+    ] = None,
+    min_area: Annotated[
+        float | None, typer.Option(min=0.0, max=1.0, help="Lesions below this share of the image go.")
+    ] = None,
+    min_sureness: Annotated[
+        float | None,
+        typer.Option(
+            min=0.0, max=1.0, help="Lesions of a mean probability below this go: fewer false alarms."
+        ),
+    ] = None,
+    beside_surest: Annotated[
+        float | None,
+        typer.Option(
+            min=0.0,
+            max=1.0,
+            help="Of several lesions those stay that have this share of the surest one's mean probability; "
+            "0 keeps all.",
+        ),
+    ] = None,
+    fill_holes: Annotated[bool | None, typer.Option(help="Fill holes in a lesion.")] = None,
+    keep_largest: Annotated[bool | None, typer.Option(help="Keep the largest lesion alone.")] = None,
+    overwrite: Overwrite = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Write what the card says now as JSON.")] = False,
+) -> None:
+    """Change a model's threshold or post-processing, and leave its network as it is.
+
+    Writes a new model folder. Figures on the card that were measured with the old ones are left out: measure
+    it again with sonoseg evaluate. Choose on validation images, not on those it is to be measured on.
+    """
+    from pydantic import ValidationError
+
+    from sonoseg.model.card import ModelCard
+    from sonoseg.model.model import Model
+
+    asked = {
+        "min_area": min_area,
+        "min_sureness": min_sureness,
+        "beside_surest": beside_surest,
+        "fill_holes": fill_holes,
+        "keep_largest": keep_largest,
+    }
+    changes = {name: value for name, value in asked.items() if value is not None}
+    if not changes and threshold is None:
+        raise UsageError("nothing to adjust", remedy="Give --threshold, --beside-surest or another option")
+    found = Model.load(model)
+    values = found.card.model_dump()
+    values["postprocessing"] |= changes
+    values["threshold"] = found.card.threshold if threshold is None else threshold
+    # What was judged before post-processing, on the network's grid, holds as long as the threshold does.
+    values["results"] = [
+        one for one in values["results"] if threshold is None and "on the network's grid" in one["measure"]
+    ]
+    try:
+        card = ModelCard.model_validate(values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise UsageError(
+            f"'{'.'.join(map(str, first['loc']))}': {first['msg'][:1].lower()}{first['msg'][1:]}",
+            remedy="See docs/model-card.md",
+        ) from error
+    made = found.copy(to, card, overwrite=overwrite)
+    said = {"threshold": card.threshold, "postprocessing": card.postprocessing.model_dump()}
+    if as_json:
+        print_json({"folder": str(made.folder), **said})
+        return
+    out.print(f"threshold {card.threshold:g}", markup=False)
+    for name, value in card.postprocessing.model_dump().items():
+        out.print(f"{name} {value}", markup=False)
+    out.print(f"model: {to}", markup=False, soft_wrap=True)

@@ -1,0 +1,130 @@
+"""`sonoseg model precisions`: what bf16 and int8 cost, measured; what `--precision auto` may use."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from sonoseg.cli.common import err, need, out, print_json, progress
+from sonoseg.cli.model_options import ModelFolder, PreparedFolder, SplitFile
+
+if TYPE_CHECKING:
+    from sonoseg.evaluation.precision_loss import Loss
+    from sonoseg.model.model import Model
+
+
+def precisions(
+    data: PreparedFolder,
+    split: SplitFile,
+    model: ModelFolder = None,
+    fold: Annotated[int, typer.Option(min=0, help="The fold of the split.")] = 0,
+    sets: Annotated[
+        list[str] | None, typer.Option("--set", help="Only the images of this set, of a joined one.")
+    ] = None,
+    limit: Annotated[
+        int | None, typer.Option(min=1, help="Only so many images, evenly over the part: a quick try.")
+    ] = None,
+    write: Annotated[
+        bool, typer.Option("--write", help="Write the losses to the model's card, for --precision auto.")
+    ] = False,
+    json_file: Annotated[Path | None, typer.Option("--json-file", help="Also write them here.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Write them to stdout as JSON.")] = False,
+) -> None:
+    """Measure what each runtime and precision loses of the lesion Dice, on validation images.
+
+    Against ONNX Runtime in fp32, image by image. bf16 may lose 0.002, int8 0.005.
+    """
+    need("data", "pandas")
+    from sonoseg._util.files import atomic_write_text
+    from sonoseg.data.prepared_set import PreparedSet
+    from sonoseg.data.splits import Split
+    from sonoseg.errors import UsageError
+    from sonoseg.evaluation.precision_loss import candidates, measure_losses
+    from sonoseg.evaluation.provenance import describe_run
+    from sonoseg.evaluation.scope import choose_ids, describe, only_sets
+    from sonoseg.inference.predictor import Predictor
+    from sonoseg.model.model import Model
+
+    if write and (limit is not None or sets):
+        raise UsageError(
+            "a card is written from all validation images", remedy="Leave --limit and --set out, or --write"
+        )
+    prepared, parts, loaded = PreparedSet.open(data), Split.load(split), Model.load(model)
+    ids = only_sets(prepared, choose_ids(prepared, parts, fold, "validation"), sets or [])
+    if limit is not None:
+        ids = ids[:: max(1, len(ids) // limit)][:limit]
+    chosen, absent = candidates(loaded)
+    for line in absent:
+        err.print(f"[yellow]not measured:[/] {line}", soft_wrap=True)
+    reference, losses = measure_losses(loaded, prepared, ids, chosen, track=progress)
+    about = describe(prepared, parts, split, fold, "validation", loaded.card, None, sets or [])
+    result: dict[str, Any] = {
+        "benchmark": "precision_loss",
+        **describe_run(Predictor(loaded, runtime="onnx", precision="fp32")),
+        **about,
+        "processor": _processor(),
+        "reference_dice": round(reference, 6),
+        "losses": [one.as_dict() for one in losses],
+    }
+    if write:
+        _write_card(loaded, losses, about["statement"], result["command"])
+    if json_file is not None:
+        atomic_write_text(json_file, json.dumps(result, indent=1, ensure_ascii=False) + "\n")
+    if as_json:
+        print_json(result)
+        return
+    _show(reference, losses)
+    if write:
+        out.print(f"written to the card in {loaded.folder}", soft_wrap=True, markup=False)
+
+
+def _write_card(model: Model, losses: list[Loss], on: str, command: str) -> None:
+    from sonoseg.model.card import LowerPrecision, ModelCard
+    from sonoseg.model.model import CARD
+
+    entries = [
+        LowerPrecision.model_validate(
+            {
+                "runtime": one.runtime,
+                "precision": one.precision,
+                "loss": round(one.loss, 6),
+                "n": one.n,
+                "on": on,
+                "command": command,
+            }
+        )
+        for one in losses
+        if one.precision != "fp32"
+    ]
+    # Read again: measuring takes minutes, and the card may have been written to meanwhile.
+    card = ModelCard.read(model.folder / CARD)
+    # What this machine cannot run was measured on another, of the same files.
+    measured = {(one.runtime, one.precision) for one in losses}
+    entries += [one for one in card.precisions if (one.runtime, one.precision) not in measured]
+    card.model_copy(update={"precisions": entries}).write(model.folder / CARD)
+
+
+def _show(reference: float, losses: list[Loss]) -> None:
+    from rich.table import Table
+
+    n = losses[0].n if losses else 0
+    table = Table(title=f"Dice lost; fp32 has {reference:.4f} (n = {n})", title_justify="left")
+    for title in ("runtime", "loss [95 % interval]", "largest", "may lose"):
+        table.add_column(title, justify="left" if title == "runtime" else "right", overflow="fold")
+    for one in losses:
+        table.add_row(
+            one.name,
+            f"{one.loss:.4f} \\[{one.low:.4f}, {one.high:.4f}]",
+            f"{one.largest:.3f}",
+            f"{one.bar:g}",
+        )
+    out.print(table)
+
+
+def _processor() -> str:
+    import platform
+
+    return platform.processor() or platform.machine()

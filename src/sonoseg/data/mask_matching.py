@@ -1,0 +1,32 @@
+"""Which image a mask belongs to, by the names that people give the two."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from pathlib import Path
+
+_MASK = re.compile(
+    r"(?:^mask(?![a-z])[_-]?)|(?:[_ -]?(?:mask|tumou?r|other\d*)(?:[_ -]?\d+)?$)", re.IGNORECASE
+)
+_SCAN = re.compile(r"(?:^(?:bus|image|img|scan)[_-])|(?:[_ -](?:image|img|scan)$)", re.IGNORECASE)
+
+
+def looks_like_mask(path: Path) -> bool:
+    """Whether a file's name says that it is a mask: mask_0001-l, "benign (1)_mask_1", case001_tumor."""
+    return bool(_MASK.search(path.stem))
+
+
+def image_of(mask: Path, images: Iterable[Path]) -> Path | None:
+    """The image of a mask among some: of the same name, mask_ or _mask and the like left out of both.
+
+    BUSI's "benign (1)_mask_1" belongs to "benign (1)", BUS-BRA's "mask_0001-l" to "bus_0001-l", a mask "a" of
+    one folder to the image "a" of another. None where there is none, or more than one.
+    """
+    wanted = _key(mask)
+    found = [path for path in images if not looks_like_mask(path) and _key(path) == wanted]
+    return found[0] if len(found) == 1 else None
+
+
+def _key(path: Path) -> str:
+    return _SCAN.sub("", _MASK.sub("", path.stem)).casefold()

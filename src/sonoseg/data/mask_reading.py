@@ -1,0 +1,80 @@
+"""Masks as people publish them, read to one boolean plane."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageOps
+
+from sonoseg.errors import DatasetError
+from sonoseg.inputs.reading import FORMATS, MAX_PIXELS
+
+# Up to this value a mask holds the numbers of classes, not grey levels.
+LARGEST_CLASS = 15
+
+
+def read_mask(path: Path) -> NDArray[np.bool_]:
+    """Read one mask: bool (H, W), True on the lesion.
+
+    1-bit, grey, palette, RGB, RGBA and 16-bit masks are read; colours count by their brightest channel,
+    transparent pixels as background. Values up to 15 are class numbers, and all but 0 is lesion; in a
+    wider range lesion begins at half of the largest value, so that the noise of a JPEG does no harm.
+    Raises DatasetError where the file cannot be decoded.
+    """
+    return lesion_of(mask_values(path))
+
+
+def lesion_of(values: NDArray[np.float32]) -> NDArray[np.bool_]:
+    """Where a mask's values mean lesion, bool (H, W); the rule of read_mask."""
+    largest = int(values.max(initial=0))
+    if largest <= LARGEST_CLASS:
+        return np.asarray(values > 0)
+    return np.asarray(values * 2.0 >= largest)
+
+
+def mask_values(path: Path) -> NDArray[np.float32]:
+    """The values of a mask, float32 (H, W): the brightest channel, 0 where transparent."""
+    try:
+        with Image.open(path, formats=FORMATS) as image:
+            if image.width * image.height > MAX_PIXELS:
+                raise ValueError(f"{image.width} x {image.height} pixels are too many")
+            image.load()
+            upright = ImageOps.exif_transpose(image)
+            lossy = image.format in ("JPEG", "MPO")
+    except Exception as error:  # decoders meet damage with any exception (struct, zlib, Syntax, Index ...)
+        reason = (str(error) or type(error).__name__).splitlines()[0].rstrip(". ")
+        raise DatasetError(
+            f"this mask cannot be read ({reason})", where=path, remedy="Replace it with a sound copy"
+        ) from error
+    if upright.has_transparency_data or upright.mode == "P":
+        upright = upright.convert("RGBA")
+    elif upright.mode not in ("1", "L", "RGB") and len(upright.getbands()) > 1:
+        upright = upright.convert("RGB")  # CMYK and its like hold ink, where more is darker
+    values = np.asarray(upright).astype(np.float32)
+    if values.ndim == 3 and upright.getbands()[-1] == "A":
+        values = values[..., :-1].max(axis=2) * (values[..., -1] >= 128)
+    elif values.ndim == 3:
+        values = values.max(axis=2)
+    if lossy:
+        values[values <= LARGEST_CLASS] = 0  # on black, a JPEG's rounding; it never holds class numbers
+    return values
+
+
+def join_masks(masks: tuple[Path, ...], shape: tuple[int, int]) -> NDArray[np.bool_]:
+    """Join an image's masks into one, bool (H, W) of `shape`: lesion where any of them has it.
+
+    Raises DatasetError where a mask has another size or cannot be decoded.
+    """
+    joined = np.zeros(shape, dtype=np.bool_)
+    for path in masks:
+        mask = read_mask(path)
+        if mask.shape != shape:
+            raise DatasetError(
+                f"the mask is {mask.shape[1]}x{mask.shape[0]}, its image {shape[1]}x{shape[0]} pixels",
+                where=path,
+                remedy="Replace it with the mask of this image",
+            )
+        joined |= mask
+    return joined

@@ -1,0 +1,145 @@
+"""A record: what a reader knows of one image before any pixel is looked at."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from sonoseg.errors import DatasetError
+from sonoseg.image.frame import Spacing
+
+LABELS = ("benign", "malignant", "normal", "unknown")
+
+PROVENANCE = ("reader", "signed_at", "drawn_by", "revision", "model_hash", "assessment")
+"""What is kept of a mask that a reader signed; datasets/reviews.py says what each means."""
+
+IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp")
+
+
+@dataclass(frozen=True)
+class Record:
+    """One image of a set.
+
+    id: "set/stem", unique in a prepared set; it is also the image's path in one, without the suffix.
+    set: the set's short name.
+    image: the image as published.
+    masks: its masks, to be joined; empty where none was found.
+    label: one of LABELS.
+    group: what a split keeps together, unique across sets ("busi:G001"): the patient where the set
+        names one, else the group of duplicates.
+    patient: the set's patient id, "" where unknown.
+    duplicates: the group of copies of one scan that this image belongs to, "" where it has no copy.
+    objection: why a published list would leave the image out, "" where it would not.
+    marks: what is drawn on the image ("measurement text"), "" where nothing is known to be.
+    spacing: mm per pixel, None where the set gives none.
+    folds: the set's official folds, number of folds -> the image's fold, from 1 as published.
+    unusable: a flaw of the published set itself that leaves this image out, "" for nearly all.
+    provenance: where its mask comes from, by the names of PROVENANCE; {} for a published set.
+    """
+
+    id: str
+    set: str
+    image: Path
+    masks: tuple[Path, ...] = ()
+    label: str = "unknown"
+    group: str = ""
+    patient: str = ""
+    duplicates: str = ""
+    objection: str = ""
+    marks: str = ""
+    spacing: Spacing | None = None
+    folds: dict[int, int] = field(default_factory=dict)
+    unusable: str = ""
+    provenance: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class DataSource:
+    """A set as found on disk.
+
+    name: the set's short name, the first part of every id.
+    kind: the reader that read it: a name of the catalogue, "folder" or "csv".
+    folder: the folder that holds the published layout.
+    records: its images, in natural order.
+    strays: images that belong to no record (a mask without its image, for example).
+    about: what else a prepared set should say of it.
+    """
+
+    name: str
+    kind: str
+    folder: Path
+    records: tuple[Record, ...]
+    strays: tuple[Path, ...] = ()
+    about: Mapping[str, Any] = field(default_factory=dict)
+
+
+def natural(text: str) -> tuple[tuple[int, int, str], ...]:
+    """A sort key that puts "benign (2)" before "benign (10)"."""
+    return tuple(
+        (0, int(part), "") if part.isdigit() and part.isascii() else (1, 0, part)
+        for part in re.split(r"([0-9]+)", text)
+        if part
+    )
+
+
+def images_in(folder: Path, *, deep: bool = False) -> list[Path]:
+    """The images in `folder` (and below it with `deep`), hidden files left out, in natural order."""
+    found: Iterable[Path] = folder.rglob("*") if deep else folder.iterdir()
+    images = [
+        path
+        for path in found
+        if path.suffix.lower() in IMAGE_SUFFIXES
+        and not any(part.startswith(".") for part in path.relative_to(folder).parts)
+        and path.is_file()
+    ]
+    return sorted(images, key=lambda path: natural(path.relative_to(folder).as_posix()))
+
+
+def nearby(folder: Path, depth: int = 2, most: int = 200) -> Iterator[Path]:
+    """`folder` and the folders below it, nearest first: where an unpacked archive may hide its layout."""
+    level, seen = [folder], 0
+    for step in range(depth + 1):
+        yield from level
+        seen += len(level)
+        if step == depth or seen > most:
+            return
+        level = [
+            child
+            for parent in level
+            if parent.is_dir()
+            for child in sorted(parent.iterdir())
+            if child.is_dir()
+            and not child.name.startswith((".", "__MACOSX"))
+            and os.access(child, os.R_OK | os.X_OK)
+        ]
+
+
+def parse_label(text: str, where: str | Path) -> str:
+    """One of LABELS from what a table says; "" means unknown. Raises DatasetError for another word."""
+    label = text.strip().lower() or "unknown"
+    if label not in LABELS:
+        raise DatasetError(
+            f"the class '{text}' is not known", where=where, remedy=f"Use one of: {', '.join(LABELS)}"
+        )
+    return label
+
+
+def parse_spacing(row: str, column: str, where: str | Path) -> Spacing | None:
+    """Spacing in mm per pixel from two table cells, None where both are empty. Raises DatasetError."""
+    if not row.strip() and not column.strip():
+        return None
+    try:
+        spacing = Spacing(float(row), float(column))
+    except ValueError:
+        spacing = Spacing(0.0, 0.0)
+    if not all(0 < side < 10 for side in spacing):
+        raise DatasetError(
+            f"'{row}', '{column}' is no spacing in mm per pixel",
+            where=where,
+            remedy="Give two numbers between 0 and 10, or leave both cells empty",
+        )
+    return spacing

@@ -1,0 +1,327 @@
+"""Splits: which images train, which choose, which are measured."""
+
+from __future__ import annotations
+
+import json
+import warnings
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, NamedTuple, get_args
+
+import numpy as np
+
+from sonoseg._util.files import atomic_write_text
+from sonoseg.errors import DatasetError, UsageError, missing_extra
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from sonoseg.data.prepared_set import PreparedSet
+
+FORMAT = "sonoseg-split/1"
+
+Method = Literal["grouped", "random", "official"]
+Policy = Literal["all", "first-of-group", "strict"]
+
+
+class Parts(NamedTuple):
+    """The ids of one fold's three parts."""
+
+    train: list[str]
+    validation: list[str]
+    test: list[str]
+
+
+@dataclass(frozen=True)
+class Split:
+    """A division of a prepared set into folds.
+
+    method: "grouped" (patients and duplicates kept together, stratified by set and class), "random"
+        (the same without regard to groups), "official" (the folds a set was published with).
+    policy: which images take part; see `admit`.
+    fingerprint: of the prepared set it was made for.
+    folds: id -> fold, from 0. dropped: id -> why it takes no part.
+    taught: ids that train in every fold and are never measured: what came to a set whose test part was
+        settled before; see `extend_split`.
+    """
+
+    method: Method
+    policy: Policy
+    seed: int
+    fingerprint: str
+    folds: dict[str, int]
+    dropped: dict[str, str] = field(default_factory=dict)
+    taught: tuple[str, ...] = ()
+
+    @property
+    def count(self) -> int:
+        """The number of folds."""
+        return max(self.folds.values()) + 1
+
+    def part(self, fold: int = 0) -> Parts:
+        """Test on fold `fold`, validate on the next one, train on the rest. Raises UsageError."""
+        if not 0 <= fold < self.count:
+            raise UsageError(
+                f"no fold {fold} in a split of {self.count}", remedy=f"Choose one from 0 to {self.count - 1}"
+            )
+        if self.count < 3:
+            raise UsageError(
+                f"{self.count} folds cannot give three parts", remedy="Make a split of three folds or more"
+            )
+        other = (fold + 1) % self.count
+        parts = Parts([], [], [])
+        parts.train.extend(self.taught)
+        for name, k in self.folds.items():
+            (parts.test if k == fold else parts.validation if k == other else parts.train).append(name)
+        return parts
+
+    def save(self, path: str | Path, *, overwrite: bool = False) -> None:
+        """Write the split as JSON. Raises OutputError where another file is there and not `overwrite`."""
+        from sonoseg.errors import OutputError
+
+        path = Path(path)
+        text = json.dumps(
+            {
+                "format": FORMAT,
+                "method": self.method,
+                "policy": self.policy,
+                "seed": self.seed,
+                "fingerprint": self.fingerprint,
+                "folds": self.folds,
+                "dropped": self.dropped,
+                # Files of before there was such a thing stay byte for byte what they were.
+                **({"taught": list(self.taught)} if self.taught else {}),
+            },
+            indent=1,
+            ensure_ascii=False,
+        )
+        if path.exists() and not overwrite and not _holds(path, text + "\n"):
+            raise OutputError("another file is here", where=path, remedy="Replace it with --overwrite")
+        atomic_write_text(path, text + "\n")
+
+    @classmethod
+    def load(cls, path: str | Path) -> Split:
+        """Read a split. Raises DatasetError where the file is none."""
+        path = Path(path)
+        try:
+            data = json.loads(path.read_text("utf-8"))
+            if data["format"] != FORMAT:
+                raise ValueError(f"its format is '{data['format']}', not '{FORMAT}'")
+            folds = {str(name): int(fold) for name, fold in data["folds"].items()}
+            if not folds or sorted(set(folds.values())) != list(range(max(folds.values()) + 1)):
+                raise ValueError("its folds are not numbered from 0 without a gap")
+            return cls(
+                data["method"],
+                data["policy"],
+                int(data["seed"]),
+                data["fingerprint"],
+                folds,
+                data["dropped"],
+                tuple(map(str, data.get("taught", ()))),
+            )
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            reason = (
+                f"no {error}" if isinstance(error, KeyError) else getattr(error, "strerror", None) or error
+            )
+            raise DatasetError(
+                f"this is no split file ({reason})", where=path, remedy="Make one with sonoseg data split"
+            ) from error
+
+    def check(self, prepared: PreparedSet) -> None:
+        """Raise DatasetError unless this split was made for `prepared`."""
+        if self.fingerprint != prepared.fingerprint:
+            raise DatasetError(
+                f"the split was made for another prepared set (fingerprint {self.fingerprint[:12]}, "
+                f"this one is {prepared.fingerprint[:12]})",
+                where=prepared.folder,
+                remedy="Make a new one with sonoseg data split",
+            )
+
+
+def _holds(path: Path, text: str) -> bool:
+    try:
+        return path.read_bytes() == text.encode()
+    except OSError:
+        return False
+
+
+def admit(table: pd.DataFrame, policy: Policy) -> dict[str, str]:
+    """Which images a policy drops, id -> reason.
+
+    "all": none. "first-of-group": of the copies of one scan all but the first. "strict": those with a
+    published objection, then of the remaining copies all but the first. Several images of one patient are
+    not copies, and stay.
+    """
+    dropped: dict[str, str] = {}
+    kept: dict[str, str] = {}
+    if policy == "all":
+        return dropped
+    for name, duplicates, objection in zip(
+        map(str, table.index), table["duplicates"], table["objection"], strict=True
+    ):
+        if policy == "strict" and objection:
+            dropped[name] = f"objection: {objection}"
+        elif duplicates and duplicates in kept:
+            dropped[name] = f"a copy of {kept[duplicates]}"
+        elif duplicates:
+            kept[duplicates] = name
+    return dropped
+
+
+def make_split(
+    prepared: PreparedSet,
+    method: Method = "grouped",
+    *,
+    policy: Policy = "all",
+    folds: int = 5,
+    seed: int = 0,
+) -> Split:
+    """Divide a prepared set into folds; the same seed gives the same split.
+
+    Raises UsageError for an unknown method or policy, DatasetError where there are too few groups or
+    images, or no official folds, MissingExtra without scikit-learn.
+    """
+    for word, kind in ((method, Method), (policy, Policy)):
+        if word not in get_args(kind):
+            raise UsageError(
+                f"'{word}' is not known here", remedy=f"Choose one of: {', '.join(get_args(kind))}"
+            )
+    dropped = admit(prepared.table, policy)
+    table = prepared.table.drop(index=list(dropped))
+    if method == "official":
+        fold_of = _official(table, folds, prepared.folder)
+    else:
+        fold_of = _divided(table, folds, seed, prepared.folder, grouped=method == "grouped")
+    return Split(method, policy, seed, prepared.fingerprint, fold_of, dropped)
+
+
+def extend_split(split: Split, prepared: PreparedSet) -> Split:
+    """The same split for a prepared set that more images came to: they train, in every fold.
+
+    What `split` measures stays what it was, so results before and after can be compared. A new image of a
+    group that `split` knows (another view of a patient, a copy) takes no part: it would train what is
+    measured.
+    The split's policy holds for new images too.
+    Raises DatasetError where an image of `split` is not in `prepared`.
+    """
+    known = split.folds.keys() | split.dropped.keys() | set(split.taught)
+    there = set(map(str, prepared.table.index))
+    if missing := sorted(known - there):
+        raise DatasetError(
+            f"{len(missing)} images of the split are not in this set, such as {missing[0]}",
+            where=prepared.folder,
+            remedy="Prepare the old sources and the new ones together, under the same names",
+        )
+    dropped = dict(split.dropped)
+    groups = {str(prepared.table.at[name, "group"]): name for name in split.folds}
+    unfit, taught = admit(prepared.table, split.policy), list(split.taught)
+    for name in map(str, prepared.table.index):
+        if name in known:
+            continue
+        kin = groups.get(str(prepared.table.at[name, "group"]))
+        if kin is not None:
+            dropped[name] = f"of one group with {kin}, which the split has"
+        elif name in unfit:
+            dropped[name] = unfit[name]
+        else:
+            taught.append(name)
+    return Split(
+        split.method, split.policy, split.seed, prepared.fingerprint, split.folds, dropped, tuple(taught)
+    )
+
+
+NARROW = 4
+"""What a narrow split leaves for validation is one part in so many."""
+
+
+def narrow_split(split: Split, prepared: PreparedSet) -> Split:
+    """The same test part, and more to learn from: a quarter of the validation part stays, the rest trains.
+
+    For a model that is to ship, once its recipe is settled. Of three folds: 0 is the test part of fold 0 of
+    `split`, 1 what validates, 2 what trains. Groups stay together, classes and sets balanced.
+    Raises DatasetError where `split` is of another set, or the validation part has too few groups.
+    """
+    split.check(prepared)
+    parts = split.part(0)
+    table = prepared.table.loc[parts.validation]
+    try:
+        part_of = _divided(table, NARROW, split.seed, prepared.folder, grouped=split.method != "random")
+    except DatasetError as error:
+        raise DatasetError(
+            f"a validation part of {len(table)} images is too small for a quarter of it to choose by",
+            where=prepared.folder,
+            remedy="Use the split as it is",
+        ) from error
+    folds = (
+        dict.fromkeys(parts.test, 0)
+        | {name: 1 if part == 0 else 2 for name, part in part_of.items()}
+        | {name: 2 for name in parts.train if name not in split.taught}
+    )
+    ordered = {name: folds[name] for name in split.folds}
+    return Split(
+        split.method, split.policy, split.seed, prepared.fingerprint, ordered, split.dropped, split.taught
+    )
+
+
+def strata(table: pd.DataFrame) -> list[str]:
+    """What a split balances: set and class, and whether a lesion is there where the class is unknown."""
+    return [
+        f"{name}/{label}" if label != "unknown" else f"{name}/{'lesion' if area else 'empty'}"
+        for name, label, area in zip(table["set"], table["label"], table["lesion_area_px"], strict=True)
+    ]
+
+
+def _divided(table: pd.DataFrame, folds: int, seed: int, where: Path, *, grouped: bool) -> dict[str, int]:
+    try:
+        from sklearn.model_selection import StratifiedGroupKFold
+    except ImportError as error:
+        raise missing_extra("scikit-learn", "data") from error
+    groups = table["group"].to_numpy() if grouped else np.arange(len(table))
+    if folds < 3:
+        raise UsageError(f"{folds} folds", remedy="Ask for three or more: train, validation, test")
+    if len(set(groups)) < folds:
+        raise DatasetError(
+            f"{len(set(groups))} groups cannot fill {folds} folds", where=where, remedy="Ask for fewer folds"
+        )
+    names = [str(name) for name in table.index]
+    labels = np.unique(strata(table), return_inverse=True)[1]
+    fold_of = np.zeros(len(table), dtype=int)
+    if np.bincount(labels).max() < folds:
+        raise DatasetError(
+            f"no class has {folds} images, one for each fold", where=where, remedy="Ask for fewer folds"
+        )
+    splitter = StratifiedGroupKFold(n_splits=folds, shuffle=True, random_state=seed)
+    with warnings.catch_warnings():
+        # A class rarer than the folds cannot be in each: the table of folds and classes shows it.
+        warnings.filterwarnings("ignore", "The least populated class", UserWarning)
+        for fold, (_, chosen) in enumerate(splitter.split(np.zeros(len(table)), labels, groups)):
+            fold_of[chosen] = fold
+    return dict(zip(names, fold_of.tolist(), strict=True))
+
+
+def _official(table: pd.DataFrame, folds: int, where: Path) -> dict[str, int]:
+    column = f"fold{folds}"
+    known = table[column].notna() if column in table else None
+    if known is None or not known.all():
+        missing = sorted(set(table["set"] if known is None else table["set"][~known]))
+        raise DatasetError(
+            f"{', '.join(missing)} has no {folds} official folds",
+            where=where,
+            remedy="Use the method grouped, or --folds 5 or 10 with BUS-BRA",
+        )
+    return {str(name): int(fold) - 1 for name, fold in zip(table.index, table[column], strict=True)}
+
+
+def summarise(split: Split, prepared: PreparedSet) -> list[dict[str, int]]:
+    """Images by class and the number of groups, one entry a fold."""
+    table = prepared.table.loc[list(split.folds)]
+    rows: list[dict[str, int]] = []
+    for fold in range(split.count):
+        own = table[[split.folds[str(name)] == fold for name in table.index]]
+        counts = Counter(own["label"])
+        rows.append(
+            {"fold": fold, "images": len(own), "groups": int(own["group"].nunique())}
+            | {label: counts[label] for label in sorted(set(table["label"]))}
+        )
+    return rows

@@ -1,0 +1,205 @@
+"""DICOM Secondary Capture: the overlay, for archives that show no segmentations (PS3.3, A.8)."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw, ImageFont
+
+from sonoseg import __version__
+from sonoseg._util.files import atomic_write_bytes
+from sonoseg.dicom.writing.attributes import (
+    NOTICE,
+    SourceDataset,
+    encode,
+    equipment,
+    finish,
+    frame_number,
+    instance_number,
+    read_source,
+    series,
+)
+from sonoseg.dicom.writing.codes import Purpose
+from sonoseg.dicom.writing.identity import PRODUCT, Algorithm, digest, model_name, uid
+from sonoseg.dicom.writing.segmented_frames import FrameFindings, each_frame, labelled
+from sonoseg.image.callipers import draw_callipers
+from sonoseg.image.frame import Frame
+from sonoseg.inference.segmentation import Segmentation
+from sonoseg.lesions.measurement import Findings
+
+if TYPE_CHECKING:
+    from pydicom.dataset import Dataset
+
+
+def write_capture(
+    path: str | Path,
+    source: str | Path,
+    segmentation: Segmentation,
+    findings: Findings,
+    *,
+    anonymise: bool = False,
+    algorithm: Algorithm = "AUTOMATIC",
+    when: datetime | None = None,
+    instance_uid: str | None = None,
+) -> str:
+    """Write `make_capture` to a file, whole or not at all; returns its SOP Instance UID.
+
+    Raises as `make_capture`, and OutputError.
+    """
+    dataset = make_capture(
+        source,
+        segmentation,
+        findings,
+        anonymise=anonymise,
+        algorithm=algorithm,
+        when=when,
+        instance_uid=instance_uid,
+    )
+    atomic_write_bytes(path, encode(dataset))
+    return str(dataset.SOPInstanceUID)
+
+
+def make_capture(
+    source: str | Path,
+    segmentation: Segmentation,
+    findings: Findings,
+    *,
+    anonymise: bool = False,
+    algorithm: Algorithm = "AUTOMATIC",
+    when: datetime | None = None,
+    instance_uid: str | None = None,
+) -> Dataset:
+    """One frame with what was found drawn over it, as a colour image that any viewer shows.
+
+    source, anonymise, algorithm, when, instance_uid: as in `make_seg`; one object a frame, for a capture has
+    but one.
+
+    Below the image, never over it, a strip says that this is research software, and which model found the
+    lesions. BurnedInAnnotation says whether the image may name the patient (PS3.3, C.7.6.1): NO where all
+    outside the scan regions is blank, else YES, whatever the source claims; our own strip names nobody.
+    PatientIdentityRemoved is said only of the former. The image has no spacing: nobody should measure on
+    it.
+
+    Raises as `make_seg`.
+    """
+    header = read_source(Path(source), anonymise=anonymise)
+    (frame,) = each_frame(header, [segmentation], [findings])
+    image = captured(frame)
+    dataset = _dataset(header, segmentation, image, algorithm)
+    if instance_uid is not None:
+        dataset.SOPInstanceUID = instance_uid
+    finish(dataset, header, "Lesions, drawn over the image", when)
+    blanked = _blanked(segmentation.frame)
+    dataset.BurnedInAnnotation = "NO" if blanked else "YES"
+    if anonymise and not blanked:
+        dataset.PatientIdentityRemoved = "NO"
+        del dataset.DeidentificationMethod
+    return dataset
+
+
+def captured(frame: FrameFindings) -> NDArray[np.uint8]:
+    """The image: overlay, callipers, and below them the strip of text. uint8 (H + strip, W, 3)."""
+    found = frame.segmentation
+    drawn = draw_callipers(found.overlay(), frame.findings, mask=found.mask)
+    model = model_name(found.model)
+    maker = f"{PRODUCT} {__version__}, model {model.name}" + (f" ({model.digits})" if model.digits else "")
+    return np.concatenate(
+        [drawn, _strip([NOTICE, labelled(maker, frame.number)], drawn.shape[1], max(drawn.shape[:2]))]
+    )
+
+
+def _strip(texts: list[str], width: int, side: int) -> NDArray[np.uint8]:
+    """Lines of white text on black, broken at words where the image is too narrow. uint8 (h, width, 3)."""
+    letters = max(11, round(side / 48))
+    font = ImageFont.load_default(size=letters)
+    measure = ImageDraw.Draw(Image.new("L", (1, 1)))
+    room = max(1, width - 2 * letters // 2)
+    lines: list[str] = []
+    for text in texts:
+        line = ""
+        for word in text.split():
+            longer = f"{line} {word}".strip()
+            if line and measure.textlength(longer, font=font) > room:
+                lines.append(line)
+                longer = word
+            line = longer
+        lines.append(line)
+    step = round(letters * 1.4)
+    strip = Image.new("RGB", (width, step * len(lines) + letters // 2))
+    draw = ImageDraw.Draw(strip)
+    for place, line in enumerate(lines):
+        draw.text((letters // 2, letters // 4 + step * place), line, font=font, fill=(255, 255, 255))
+    return np.asarray(strip)
+
+
+def _blanked(frame: Frame) -> bool:
+    """Whether all that lies outside the frame's scan regions is black."""
+    regions = frame.calibration.regions
+    if not regions:
+        return False
+    outside = frame.pixels.copy()
+    for region in regions:
+        top, left, height, width = region.box
+        outside[max(0, top) : top + height, max(0, left) : left + width] = 0
+    return not outside.any()
+
+
+def _dataset(
+    source: SourceDataset, segmentation: Segmentation, image: NDArray[np.uint8], algorithm: Algorithm
+) -> Dataset:
+    from pydicom.dataset import Dataset, FileMetaDataset
+    from pydicom.uid import ExplicitVRLittleEndian, SecondaryCaptureImageStorage
+
+    model = model_name(segmentation.model)
+    number = frame_number(source, segmentation)
+    dataset = Dataset()
+    dataset.file_meta = FileMetaDataset()
+    dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    dataset.SOPClassUID = SecondaryCaptureImageStorage
+    dataset.SOPInstanceUID = uid(
+        "capture",
+        source.sop_instance,
+        number,
+        segmentation.model,
+        segmentation.runtime,
+        segmentation.threshold,
+        algorithm,
+        source.anonymised,
+        digest(image),
+    )
+    dataset.StudyInstanceUID = source.study
+    placed = series(source, "capture", model)
+    dataset.SeriesInstanceUID = placed["series_instance_uid"]
+    dataset.SeriesNumber = placed["series_number"]
+    dataset.Modality = "OT"
+    dataset.ConversionType = "WSD"  # SC Equipment module: made on a workstation
+    dataset.Laterality = source.side or ""  # of Type 2C
+    made_by = equipment(model)
+    dataset.Manufacturer = made_by["manufacturer"]
+    dataset.ManufacturerModelName = made_by["manufacturer_model_name"]
+    dataset.SoftwareVersions = made_by["software_versions"]
+    dataset.DeviceSerialNumber = made_by["device_serial_number"]
+    dataset.InstanceNumber = instance_number(source, segmentation)
+    dataset.ImageType = ["DERIVED", "SECONDARY"]
+    dataset.InstanceCreationDate = dataset.DateOfSecondaryCapture = ""  # finish gives all dates
+    dataset.PatientOrientation = ""
+    dataset.DerivationDescription = f"Lesions found by {PRODUCT} drawn over the image. {NOTICE}"
+    origin = Dataset()
+    origin.ReferencedSOPClassUID, origin.ReferencedSOPInstanceUID = source.sop_class, source.sop_instance
+    if number is not None:
+        origin.ReferencedFrameNumber = number
+    origin.PurposeOfReferenceCodeSequence = [Purpose.SOURCE.item]
+    dataset.SourceImageSequence = [origin]
+    for keyword, value in source.lossy.items():
+        setattr(dataset, keyword, value)
+    dataset.SamplesPerPixel, dataset.PhotometricInterpretation, dataset.PlanarConfiguration = 3, "RGB", 0
+    dataset.Rows, dataset.Columns = image.shape[:2]
+    dataset.BitsAllocated, dataset.BitsStored, dataset.HighBit = 8, 8, 7
+    dataset.PixelRepresentation = 0
+    data = image.tobytes()
+    dataset.PixelData = data + b"\0" * (len(data) % 2)
+    return dataset

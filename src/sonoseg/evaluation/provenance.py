@@ -1,0 +1,59 @@
+"""Where a study comes from: model, versions, command."""
+
+from __future__ import annotations
+
+import platform
+import shlex
+import sys
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sonoseg import RESEARCH_ONLY, __version__
+from sonoseg._util.files import sha256_file
+
+if TYPE_CHECKING:
+    from sonoseg.inference.predictor import Predictor
+
+PACKAGES = ("numpy", "scipy", "pandas", "pillow", "onnxruntime", "torch")
+
+
+def command_given() -> str:
+    """The command of this process, to be repeated: `python -m sonoseg` is sonoseg, too."""
+    name = Path(sys.argv[0]).name
+    return shlex.join(["sonoseg" if name == "__main__.py" else name, *sys.argv[1:]])
+
+
+def describe_run(predictor: Predictor) -> dict[str, Any]:
+    """The summary's entries model, versions, command and the like, for a loaded model."""
+    model, card = predictor.model, predictor.model.card
+    return {
+        "research_only": RESEARCH_ONLY,
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "sonoseg": __version__,
+        "command": command_given(),
+        "versions": {"python": platform.python_version(), **_versions()},
+        "model": {
+            "name": f"{card.name} ({model.hash})",
+            "sha256": card.sha256.get("model.onnx") or sha256_file(model.onnx_path),
+            "size": card.preprocessing.size,
+            "fit": card.preprocessing.fit,
+            "threshold": predictor.threshold,
+            "temperature": card.temperature,
+            "tta": predictor.tta,
+            "postprocessing": predictor.postprocessing.model_dump(),
+            "runtime": predictor.runtime,
+            "trained_on": [one.name for one in card.data],
+        },
+    }
+
+
+def _versions() -> dict[str, str]:
+    found = {}
+    for package in PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return found

@@ -1,8 +1,0 @@
-"""Reading DICOM ultrasound: single frames and clips, calibrated by their regions, what lies outside blanked.
-
-Needs the extra `dicom` (pydicom and codecs), which is imported only when a DICOM file is opened.
-"""
-
-from sonoseg.imaging.dicom.clip import Clip as Clip
-from sonoseg.imaging.dicom.clip import open_dicom as open_dicom
-from sonoseg.imaging.dicom.detect import is_dicom as is_dicom

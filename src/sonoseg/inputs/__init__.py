@@ -1,0 +1,1 @@
+"""What a user names (files, folders, globs, spacing tables) to Frames, whether raster image or DICOM."""

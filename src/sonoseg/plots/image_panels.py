@@ -1,0 +1,68 @@
+"""Images and masks inside a figure: the parts that several figures share."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.colors import to_rgba
+from matplotlib.contour import QuadContourSet
+from matplotlib.image import AxesImage
+from numpy.typing import NDArray
+
+from sonoseg.errors import FigureError
+
+
+def show(axes: Axes, pixels: NDArray[Any]) -> AxesImage:
+    """Draw grey (H, W) or colour (H, W, 3) uint8 pixels, square pixels, no axes."""
+    if pixels.ndim not in (2, 3) or 0 in pixels.shape:
+        raise FigureError(
+            f"pixels of shape {pixels.shape}",
+            where="an image in a figure",
+            remedy="Give (H, W) or (H, W, 3)",
+        )
+    bare(axes)
+    axes.set_anchor("N")  # images of one row differ in height: their titles stay in line
+    return axes.imshow(pixels, cmap="grey", vmin=0, vmax=255, interpolation="antialiased")
+
+
+def bare(axes: Axes) -> None:
+    """Take away ticks and frame, keep titles and labels."""
+    axes.set_xticks([])
+    axes.set_yticks([])
+    for spine in axes.spines.values():
+        spine.set_visible(False)
+
+
+def fill(axes: Axes, mask: NDArray[np.bool_], colour: str, alpha: float = 0.45) -> AxesImage:
+    """Lay a translucent colour over the places of a bool (H, W) mask."""
+    paint = np.zeros((*mask.shape, 4), dtype=np.float32)
+    paint[mask] = to_rgba(colour, alpha)
+    return axes.imshow(paint, interpolation="nearest")
+
+
+def outline(
+    axes: Axes, mask: NDArray[np.bool_], colour: str, width: float = 1.6, style: str = "solid"
+) -> QuadContourSet | None:
+    """Draw the border of a bool (H, W) mask; None where the mask has no border to draw.
+
+    The mask is padded by one place, so that a lesion cut by the image's edge has a closed outline.
+    """
+    if not mask.any():
+        return None
+    height, width_px = mask.shape
+    padded = np.pad(mask.astype(np.float32), 1)
+    limits = axes.get_xlim(), axes.get_ylim()
+    drawn = axes.contour(
+        np.arange(-1, width_px + 1),
+        np.arange(-1, height + 1),
+        padded,
+        levels=[0.5],
+        colors=[colour],
+        linewidths=width,
+        linestyles=style,
+    )
+    axes.set_xlim(limits[0])
+    axes.set_ylim(limits[1])
+    return drawn

@@ -1,0 +1,133 @@
+"""report.json, the manifest of a run: what went in, what it was made with, what came out; no patient data."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from textwrap import indent
+from typing import Any, TextIO
+
+from sonoseg import RESEARCH_ONLY
+from sonoseg.results.entries import Written
+from sonoseg.results.results import Results
+
+FORMAT = "sonoseg-report/1"
+
+PACKAGES = ("numpy", "scipy", "pillow", "onnxruntime", "openvino", "torch", "pydicom", "highdicom")
+"""What may have a hand in results; those that are installed are noted with their versions."""
+
+
+@dataclass(frozen=True)
+class Notes:
+    """What only the running command knows.
+
+    timings: seconds by what they were spent on. warnings: as they were shown.
+    model_files: the SHA-256 of the model's files by name.
+    """
+
+    timings: dict[str, float] = field(default_factory=dict)
+    warnings: Sequence[str] = ()
+    model_files: dict[str, str] = field(default_factory=dict)
+
+
+def write_manifest(
+    file: TextIO,
+    results: Results,
+    notes: Notes,
+    sessions: Sequence[dict[str, Any]],
+    summaries: Sequence[Written],
+) -> None:
+    """Write the manifest as JSON, an input and an output at a time.
+
+    sessions: each stretch of work, as the journal has it. summaries: the tables and the page.
+    """
+    about, counts = results.about, results.counts
+    now = datetime.now(UTC).isoformat(timespec="seconds")
+    head = {
+        "format": FORMAT,
+        "notice": RESEARCH_ONLY,
+        "command": about.command,
+        "started": sessions[0]["started"] if sessions else now,
+        "ended": now,
+        "sessions": list(sessions),
+        "model": {"name": about.model, "hash": about.model_hash, "files": notes.model_files},
+        "runtime": about.runtime,
+        "device": device(),
+        "options": {
+            "threshold": about.threshold,
+            "temperature": about.temperature,
+            "postprocessing": about.postprocessing,
+            **about.options,
+        },
+        "versions": {"sonoseg": about.sonoseg, "python": platform.python_version(), **versions()},
+        "timings": notes.timings,
+        "counts": {
+            **asdict(counts),
+            "refused": len(results.refused),
+            "referred": None if results.referred is None else len(results.referred),
+        },
+        "warnings": list(notes.warnings),
+    }
+    file.write(json.dumps(head, indent=2, ensure_ascii=False).removesuffix("\n}"))
+    _list(file, "inputs", _inputs(results))
+    _list(file, "outputs", _outputs(results, summaries))
+    file.write("\n}\n")
+
+
+def device() -> dict[str, Any]:
+    """The machine that computed, as far as it matters: no name, no address."""
+    return {"system": platform.system(), "machine": platform.machine(), "cores": os.cpu_count()}
+
+
+def versions(packages: Iterable[str] = PACKAGES) -> dict[str, str]:
+    """The versions of those packages that are installed."""
+    found = {}
+    for package in packages:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def _inputs(results: Results) -> Iterator[dict[str, Any]]:
+    """One a file: the frames of a clip stand one after the other."""
+    last: str | None = None
+    for entry in results.entries():
+        if entry.file != last or not entry.file:
+            last = entry.file
+            source = entry.source
+            yield {
+                "file": entry.file or entry.name,
+                "sha256": None if source is None else source.sha256,
+                "bytes": None if source is None else source.bytes,
+                "used": True,
+            }
+    for one in results.refused:
+        yield {"file": one.file, "used": False, "reason": one.reason}
+
+
+def _outputs(results: Results, summaries: Sequence[Written]) -> Iterator[dict[str, Any]]:
+    seen = set()  # an object that holds several frames is named by each of them
+    for entry in results.entries():
+        for kind, one in entry.files.items():
+            if one.path not in seen:
+                if entry.frame is not None:
+                    seen.add(one.path)
+                yield {"path": one.path, "kind": kind, "sha256": one.sha256, "bytes": one.bytes}
+    for one in summaries:
+        yield {"path": one.path, "kind": "summary", "sha256": one.sha256, "bytes": one.bytes}
+
+
+def _list(file: TextIO, name: str, items: Iterable[dict[str, Any]]) -> None:
+    file.write(f',\n  "{name}": [')
+    between = "\n"
+    for item in items:
+        file.write(between + indent(json.dumps(item, ensure_ascii=False), "    "))
+        between = ",\n"
+    file.write("]" if between == "\n" else "\n  ]")

@@ -1,0 +1,243 @@
+"""All results as one CSV and one JSON."""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+from textwrap import indent
+from typing import Any, TextIO
+
+from sonoseg import RESEARCH_ONLY
+from sonoseg.lesions.measurement import Ends, Lesion
+from sonoseg.results.coco import coco
+from sonoseg.results.entries import ImageEntry, RunInfo
+from sonoseg.results.results import Results
+
+FORMAT = "sonoseg-results/1"
+
+SIZES = (
+    "longest_axis",
+    "perpendicular",
+    "width",
+    "height",
+    "area",
+    "perimeter",
+    "equivalent_diameter",
+    "depth",
+)
+"""A lesion's sizes: lengths in its unit, the area in its square."""
+
+SHAPES = ("height_width_ratio", "angle", "orientation", "circularity", "solidity", "margin_smoothness")
+
+ECHOES = ("echo_contrast", "echo_level", "posterior_contrast", "posterior")
+
+CERTAINTY = ("mean_probability", "peak_probability", "uncertainty")
+
+COLUMNS = (
+    "image",
+    "file",
+    "frame",
+    "status",
+    "lesion",
+    "lesions",
+    "unit",
+    *SIZES,
+    *SHAPES,
+    *ECHOES,
+    *CERTAINTY,
+    "image_uncertainty",
+    "referred",
+    "centroid_row",
+    "centroid_column",
+    "box_top",
+    "box_left",
+    "box_height",
+    "box_width",
+    "image_height",
+    "image_width",
+    "spacing_row",
+    "spacing_column",
+    "scale_origin",
+    "scale_reason",
+    "mask",
+    "overlay",
+    "reason",
+    "model",
+    "model_hash",
+    "threshold",
+    "runtime",
+    "sonoseg",
+    "notice",
+)
+"""The CSV's columns. unit is of lengths, areas are in its square; places and boxes are in pixels."""
+
+
+def write_csv(file: TextIO, results: Results) -> None:
+    """A row a lesion; one row too for an image without any, and for a file that was refused.
+
+    status says which: "lesion", "no lesion" or "refused", so that no file vanishes from the table.
+    file: open for writing, with newline="".
+    """
+    about = results.about
+    run = {
+        "model": about.model,
+        "model_hash": about.model_hash,
+        "threshold": _number(about.threshold),
+        "runtime": about.runtime,
+        "sonoseg": about.sonoseg,
+        "notice": RESEARCH_ONLY,
+    }
+    writer = csv.DictWriter(file, COLUMNS, restval="", lineterminator="\n")
+    writer.writeheader()
+    for entry in results.entries():
+        image = _image(entry, results.referred) | run
+        if not entry.findings.lesions:
+            writer.writerow(image | {"status": "no lesion"})
+        for lesion in entry.findings.lesions:
+            writer.writerow(image | {"status": "lesion"} | lesion_row(lesion))
+    for one in results.refused:
+        writer.writerow(run | {"file": one.file, "status": "refused", "reason": one.reason})
+
+
+def write_json(file: TextIO, results: Results) -> None:
+    """The same as one object for programs; lengths and areas in each image's unit, places in pixels.
+
+    Written an image at a time: memory does not grow with their number.
+    """
+    file.write(_text(_head(results.about)).removesuffix("\n}") + ',\n  "images": [')
+    between = "\n"
+    for entry in results.entries():
+        file.write(between + indent(_text(image_object(entry, results.referred)), "    "))
+        between = ",\n"
+    file.write("],\n" if between == "\n" else "\n  ],\n")
+    refused = [{"file": one.file, "reason": one.reason} for one in results.refused]
+    file.write('  "refused": ' + indent(_text(refused), "  ").lstrip() + "\n}\n")
+
+
+def write_coco(file: TextIO, results: Results) -> None:
+    """The annotations of all images in the format of COCO, of those that have any gathered."""
+    value = coco(entry.coco for entry in results.entries() if entry.coco is not None)
+    file.write(json.dumps(value, ensure_ascii=False) + "\n")
+
+
+def _text(value: Any) -> str:
+    return json.dumps(value, indent=2, ensure_ascii=False)
+
+
+def _head(about: RunInfo) -> dict[str, Any]:
+    return {
+        "format": FORMAT,
+        "notice": RESEARCH_ONLY,
+        "made_by": about.command,
+        "sonoseg": about.sonoseg,
+        "model": {"name": about.model, "hash": about.model_hash},
+        "threshold": about.threshold,
+        "temperature": about.temperature,
+        "postprocessing": about.postprocessing,
+        "runtime": about.runtime,
+        "options": about.options,
+    }
+
+
+def image_object(entry: ImageEntry, referred: frozenset[str] | None = None) -> dict[str, Any]:
+    """An image's entry as an object of a JSON file."""
+    scale = entry.scale
+    return {
+        "image": entry.name,
+        "file": entry.file,
+        "frame": entry.frame,
+        "height": entry.shape[0],
+        "width": entry.shape[1],
+        "spacing": None if scale.spacing is None else list(scale.spacing),
+        "scale_origin": scale.origin,
+        "scale_reason": scale.reason,
+        "unit": entry.findings.unit,
+        "lesion_share": _number(entry.findings.share),
+        "uncertainty": _value(entry.uncertainty),
+        "referred": None if referred is None else entry.name in referred,
+        "lesions": [lesion_object(lesion) for lesion in entry.findings.lesions],
+        "files": entry.paths,
+    }
+
+
+def _image(entry: ImageEntry, referred: frozenset[str] | None) -> dict[str, Any]:
+    scale = entry.scale
+    return {
+        "image": entry.name,
+        "file": entry.file,
+        "frame": "" if entry.frame is None else entry.frame,
+        "lesions": len(entry.findings.lesions),
+        "unit": entry.findings.unit,
+        "image_uncertainty": _cell(entry.uncertainty),
+        "referred": "" if referred is None else ("yes" if entry.name in referred else "no"),
+        "image_height": entry.shape[0],
+        "image_width": entry.shape[1],
+        "spacing_row": "" if scale.spacing is None else scale.spacing.row,
+        "spacing_column": "" if scale.spacing is None else scale.spacing.column,
+        "scale_origin": scale.origin,
+        "scale_reason": scale.reason,
+        "mask": entry.paths.get("mask", ""),
+        "overlay": entry.paths.get("overlay", ""),
+    }
+
+
+def lesion_row(lesion: Lesion) -> dict[str, Any]:
+    """A lesion's own cells of a CSV, by column."""
+    scale = lesion.scale
+    return {
+        "lesion": lesion.number,
+        "unit": lesion.unit,
+        **{name: _cell(getattr(lesion, name)) for name in (*SIZES, *SHAPES, *ECHOES, *CERTAINTY)},
+        "centroid_row": _number(lesion.centroid[0]),
+        "centroid_column": _number(lesion.centroid[1]),
+        "box_top": lesion.box[0],
+        "box_left": lesion.box[1],
+        "box_height": lesion.box[2],
+        "box_width": lesion.box[3],
+        "spacing_row": "" if scale.spacing is None else scale.spacing.row,
+        "spacing_column": "" if scale.spacing is None else scale.spacing.column,
+        "scale_origin": scale.origin,
+        "scale_reason": scale.reason,
+    }
+
+
+def lesion_object(lesion: Lesion) -> dict[str, Any]:
+    """A lesion as an object of a JSON file."""
+    scale = lesion.scale
+    return {
+        "lesion": lesion.number,
+        "unit": lesion.unit,
+        "scale": {
+            "spacing": None if scale.spacing is None else list(scale.spacing),
+            "origin": scale.origin,
+            "reason": scale.reason,
+        },
+        **{name: _value(getattr(lesion, name)) for name in (*SIZES, *SHAPES, *ECHOES, *CERTAINTY)},
+        "longest_axis_ends": _ends(lesion.longest_axis_ends),
+        "perpendicular_ends": _ends(lesion.perpendicular_ends),
+        "centroid": [_number(place) for place in lesion.centroid],
+        "box": dict(zip(("top", "left", "height", "width"), lesion.box, strict=True)),
+        "pixels": lesion.pixels,
+    }
+
+
+def _ends(ends: Ends) -> list[list[float]]:
+    return [[_number(place) for place in end] for end in ends]
+
+
+def _value(value: float | str | None) -> float | str | None:
+    """A figure or a word for JSON, which knows no NaN."""
+    if value is None or isinstance(value, str):
+        return None if value is None else str(value)
+    return _number(value) if math.isfinite(value) else None
+
+
+def _cell(value: float | str | None) -> float | str:
+    found = _value(value)
+    return "" if found is None else found
+
+
+def _number(value: float) -> float:
+    """Six significant digits: far finer than any pixel, and short to read."""
+    return float(f"{value:.6g}")

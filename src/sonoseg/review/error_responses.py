@@ -1,0 +1,178 @@
+"""What a request is told when it is not done: always {"error": {"found", "where", "remedy"}}."""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from pydantic import BaseModel
+from starlette.exceptions import HTTPException
+
+from sonoseg.errors import InputError, MissingExtra, OutputError, ShapeError, SonosegError, UsageError
+from sonoseg.inference.serving_queue import QueueClosed, QueueFull
+from sonoseg.review.durable_files import refused
+from sonoseg.review.http_errors import Busy, NotThere, Refusal
+
+log = logging.getLogger("sonoseg.review")
+
+
+class ErrorText(BaseModel):
+    """What was found, where, and what to do."""
+
+    found: str
+    where: str | None = None
+    remedy: str | None = None
+
+
+class Problem(BaseModel):
+    """The body of every answer that is no success."""
+
+    error: ErrorText
+
+
+class Current(BaseModel):
+    """How the item stands now. version: of the review, where that is the reason."""
+
+    revision: int
+    reader: str | None
+    updated_at: str
+    version: int | None = None
+
+
+class StaleProblem(Problem):
+    """412: somebody else saved meanwhile."""
+
+    current: Current
+
+
+WORDS = {
+    400: "The request cannot be understood.",
+    401: "The token is missing or wrong.",
+    403: "A foreign page's request, or a change of a read-only server.",
+    404: "There is no such thing, or not yet.",
+    409: "The item's status does not allow it.",
+    412: "The revision of If-Match is no longer the current one.",
+    413: "More bytes than the limits allow.",
+    421: "The server is addressed by a name that is not its own.",
+    422: "A value is missing, unknown or of no use.",
+    428: "If-Match is missing.",
+    500: "The server failed; its log says why.",
+    503: "Too much at once; Retry-After says when to come again.",
+    507: "The disk is full; nothing was changed.",
+}
+
+EVERYWHERE = (401, 421, 422, 500, 503)
+CHANGES = (403, 413, 507)
+
+
+def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """The answers that are no success, as OpenAPI tells them; those of every route are added."""
+    found: dict[int | str, dict[str, Any]] = {}
+    for status in sorted({*EVERYWHERE, *statuses}):
+        found[status] = {
+            "model": StaleProblem if status == 412 else Problem,
+            "description": WORDS[status],
+        }
+        if status == 503:
+            found[status]["headers"] = {
+                "Retry-After": {"description": "Seconds.", "schema": {"type": "integer"}}
+            }
+    return found
+
+
+def answer(error: SonosegError) -> JSONResponse:
+    """The answer for one of our errors."""
+    refusal = as_refusal(error)
+    body: dict[str, Any] = {
+        "error": {"found": refusal.found, "where": _place(refusal.where), "remedy": refusal.remedy}
+    }
+    body |= refusal.more
+    return JSONResponse(body, refusal.status, refusal.headers)
+
+
+def as_refusal(error: SonosegError) -> Refusal:
+    """Any of our errors with its HTTP status."""
+    if isinstance(error, OutputError):
+        worded = refused(error)
+        if isinstance(worded, Refusal):
+            return worded
+    if isinstance(error, Refusal):
+        return error
+    if isinstance(error, QueueFull):
+        return Busy(error.found, retry_after=error.retry_after)
+    if isinstance(error, QueueClosed):
+        return Busy(error.found, retry_after=5)
+    made = Refusal(error.found, where=error.where, remedy=error.remedy)
+    made.status = 422 if isinstance(error, InputError | UsageError | ShapeError | MissingExtra) else 500
+    if made.status == 500:
+        log.error("%s", error)
+    return made
+
+
+def _place(where: str | None) -> str | None:
+    """Without the folders of this machine, which are nobody's business."""
+    return None if where is None else re.split(r"[/\\](?=[^/\\ ])", where)[-1] if _is_path(where) else where
+
+
+def _is_path(where: str) -> bool:
+    return where.startswith(("/", "\\")) or re.match(r"[A-Za-z]:[/\\]", where) is not None
+
+
+def add_handlers(app: FastAPI) -> None:
+    """Answer every error so, also those that Starlette and FastAPI raise."""
+
+    async def ours(request: Request, error: Exception) -> JSONResponse:
+        assert isinstance(error, SonosegError)
+        return answer(error)
+
+    async def theirs(request: Request, error: Exception) -> JSONResponse:
+        assert isinstance(error, HTTPException)
+        if isinstance(error.__cause__, SonosegError):  # raised while FastAPI read the body
+            return answer(error.__cause__)
+        if error.status_code == 404:
+            return answer(NotThere("there is no such address", remedy="See /api/v1/openapi.json"))
+        made = Refusal(_first(str(error.detail)), headers=dict(error.headers or {}))
+        made.status = error.status_code
+        return answer(made)
+
+    async def invalid(request: Request, error: Exception) -> JSONResponse:
+        assert isinstance(error, RequestValidationError)
+        first = dict(error.errors()[0])
+        return answer(_invalid(first))
+
+    async def unexpected(request: Request, error: Exception) -> JSONResponse:
+        log.error("a request failed", exc_info=error)
+        return JSONResponse(
+            {
+                "error": {
+                    "found": "the server failed",
+                    "where": None,
+                    "remedy": "Try again; its log says what happened",
+                }
+            },
+            500,
+        )
+
+    app.add_exception_handler(SonosegError, ours)
+    app.add_exception_handler(HTTPException, theirs)
+    app.add_exception_handler(RequestValidationError, invalid)
+    app.add_exception_handler(Exception, unexpected)
+
+
+def _invalid(first: Mapping[str, Any]) -> Refusal:
+    """The first fault that pydantic found, in our words."""
+    place = ".".join(str(part) for part in first["loc"])
+    made = Refusal(_first(str(first["msg"])), where=place, remedy="See /api/v1/openapi.json")
+    made.status = 422
+    return made
+
+
+def _first(text: str) -> str:
+    """A library's sentence as a clause of ours."""
+    line = (text.strip().splitlines() or ["refused"])[0].rstrip(". ")
+    return line[:1].lower() + line[1:200]

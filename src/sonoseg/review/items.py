@@ -1,0 +1,100 @@
+"""What the state folder knows: an item of the work list, and an entry of its history."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Status = Literal["new", "read", "signed", "referred"]
+STATUSES: tuple[Status, ...] = ("new", "read", "signed", "referred")
+Prediction = Literal["none", "waiting", "running", "done", "failed"]
+Source = Literal["model", "edited", "manual"]
+Action = Literal["added", "predicted", "failed", "mask", "review", "signed", "referred", "reopened"]
+Sort = Literal["doubt", "name", "added"]
+
+
+class Tool(StrEnum):
+    """What a reader made a mask with."""
+
+    BRUSH = "brush"
+    ERASER = "eraser"
+    POLYGON = "polygon"
+    CLICK = "click"
+    CLEAR = "clear"
+    DELETE = "delete"
+    MODEL = "model"
+    UNDO = "undo"
+    REDO = "redo"
+    OTHER = "other"
+
+
+class Item(BaseModel):
+    """One image, or one frame of a clip, in the work list.
+
+    clip: the first 16 digits of its file's SHA-256. frame: its number from 0, null for a still; frames: how
+    many its file has. spacing: millimetres per pixel, row and column; spacing_reason: why there is none.
+    status: "read" once a reader saved anything. doubt: of the model's result, 0 sure .. 1 in doubt.
+    lesions: of the current mask. revision: of the current mask; 0 is the model's own, or none yet.
+    source: who made the current mask: the model, a reader from the model's, or a reader from an empty one.
+    reader: who changed it last. model, model_hash: which model the prediction is from.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    id: str
+    name: str
+    kind: Literal["raster", "dicom"]
+    clip: str
+    frame: Annotated[int, Field(ge=0)] | None
+    frames: Annotated[int, Field(ge=1)]
+    height: int
+    width: int
+    spacing: tuple[float, float] | None
+    spacing_reason: str | None
+    status: Status
+    prediction: Prediction
+    failure: str | None
+    doubt: float | None
+    lesions: int | None
+    revision: Annotated[int, Field(ge=0)]
+    source: Source
+    reader: str | None
+    signed_at: str | None
+    added_at: str
+    updated_at: str
+    model: str | None
+    model_hash: str | None
+
+
+class LogEntry(BaseModel):
+    """One line of the log, which is only ever added to.
+
+    entry: its number in the whole log. action: what was done. revision: the mask's, after it. at: UTC.
+    model: the hash of the model whose result the item shows. seconds: spent on it. comment: of a referral.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    entry: int
+    action: Action
+    revision: int
+    at: str
+    reader: str | None
+    tool: Tool | None
+    source: Source | None
+    model: str | None
+    lesions: int | None
+    seconds: float | None
+    comment: str | None
+    mask_sha256: str | None
+
+
+class ItemList(BaseModel):
+    """A part of the work list: total fit the filter; counts, by status, and failed are of the whole list."""
+
+    items: list[Item]
+    total: int
+    counts: dict[Status, int]
+    failed: int

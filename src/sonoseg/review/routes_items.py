@@ -1,0 +1,307 @@
+"""Routes of the work list: what there is, what comes in, and the images."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query, Request, Response
+from pydantic import BaseModel, Field
+
+from sonoseg import RESEARCH_ONLY, __version__
+from sonoseg.lesions.measurement import PLANE_NOTE
+from sonoseg.results.png import grey_png
+from sonoseg.results.schema import LesionResult
+from sonoseg.review import mask_png as images
+from sonoseg.review.error_responses import CHANGES, Problem, problems
+from sonoseg.review.http_errors import NotThere, Unusable, WrongStatus
+from sonoseg.review.intake import RejectedUpload, take_in, take_samples
+from sonoseg.review.items import Item, ItemList, Sort, Status
+from sonoseg.review.reading import Review
+from sonoseg.review.request_context import FOREVER, ID, PNG, Server, ServerPart, in_thread, png
+from sonoseg.review.settings import ServerLimits
+from sonoseg.review.store import read_only
+from sonoseg.review.uploads import parse_spacing, receive
+
+router = APIRouter()
+
+
+class ModelAbout(BaseModel):
+    """The model that the server predicts with."""
+
+    name: str
+    hash: str
+    threshold: float
+    gates: Annotated[int, Field(description="How many attention maps GET .../attention/{k}.png has.")]
+
+
+class ServerInfo(BaseModel):
+    """What this server is. model is null until it is loaded; then see /ready.
+
+    pacs: whether it shows the queue of a node.
+    """
+
+    version: str
+    model: ModelAbout | None
+    runtime: str | None
+    research_only: str
+    plane_note: str
+    read_only: bool
+    limits: ServerLimits
+    token_required: bool
+    pacs: bool
+
+
+class ItemDetail(Item):
+    """An item with what was found in its current mask and what a reader said."""
+
+    findings: list[LesionResult]
+    review: Review | None
+    model_threshold: float | None
+
+
+class RefusedUpload(BaseModel):
+    """A file that was not taken, and why."""
+
+    name: str
+    found: str
+    remedy: str | None
+
+
+class Added(BaseModel):
+    """The items of the files that were taken, those that were there already too, and the other files."""
+
+    items: list[Item]
+    refused: list[RefusedUpload]
+
+
+class AddProblem(Problem):
+    """No file could be taken."""
+
+    refused: list[RefusedUpload] | None = None
+
+
+@router.get("/about", responses=problems())
+async def about(server: ServerPart) -> ServerInfo:
+    """What this server is: version, model, limits."""
+    predictor = server.predictions.predictor
+    model = None
+    if predictor is not None:
+        card = predictor.model.card
+        model = ModelAbout(
+            name=card.name,
+            hash=predictor.model.hash,
+            threshold=predictor.threshold,
+            gates=len(card.attention),
+        )
+    return ServerInfo(
+        version=__version__,
+        model=model,
+        runtime=None if predictor is None else predictor.runtime,
+        research_only=RESEARCH_ONLY,
+        plane_note=PLANE_NOTE,
+        read_only=server.settings.read_only,
+        limits=server.settings.limits,
+        token_required=server.token is not None,
+        pacs=server.settings.pacs is not None,
+    )
+
+
+@router.get("/items", responses=problems())
+def items(
+    server: ServerPart,
+    status: Annotated[Status | None, Query(description="Only those.")] = None,
+    q: Annotated[str, Query(max_length=200, description="What the name or the id holds.")] = "",
+    sort: Annotated[Sort, Query(description="Without a doubt, an item comes last.")] = "added",
+    descending: Annotated[bool, Query(description="The greatest, or the newest, first.")] = False,
+    offset: Annotated[int, Query(ge=0, le=1 << 40)] = 0,
+    limit: Annotated[int, Query(ge=1, le=1000)] = 100,
+) -> ItemList:
+    """A part of the work list, and how far it has come."""
+    found = server.store.items(
+        status=status, search=q, sort=sort, descending=descending, offset=offset, limit=limit
+    )
+    shown = [server.predictions.shown(item) for item in found.items]
+    return found.model_copy(update={"items": shown})
+
+
+@router.post(
+    "/items",
+    status_code=201,
+    responses=problems(400, *CHANGES)
+    | {422: {"model": AddProblem, "description": "No file could be taken; or the spacing is none."}},
+    openapi_extra={
+        "requestBody": {
+            "required": True,
+            "description": "Files in a form, or one as it is.",
+            "content": {
+                "multipart/form-data": {
+                    "schema": {
+                        "type": "object",
+                        "required": ["files"],
+                        "properties": {
+                            "files": {"type": "array", "items": {"type": "string", "format": "binary"}},
+                            "spacing": {
+                                "type": "string",
+                                "description": "Millimetres per pixel of all of them: 0.08, or 0.08,0.1 "
+                                "(row, column); before what a file says.",
+                            },
+                        },
+                    }
+                },
+                "application/octet-stream": {"schema": {"type": "string", "format": "binary"}},
+            },
+        }
+    },
+)
+async def add(
+    request: Request,
+    server: ServerPart,
+    name: Annotated[str, Query(max_length=200, description="Of a file that comes without a form.")] = "",
+    spacing: Annotated[str, Query(max_length=40, description="As the form's field of this name.")] = "",
+) -> Added:
+    """Take images and clips in. One that is there already gives the items it has."""
+    if server.settings.read_only:
+        raise read_only()
+    form = await receive(
+        request.stream(),
+        request.headers.get("content-type", ""),
+        name,
+        server.store.folder / "incoming",
+        server.settings.limits,
+    )
+    try:
+        if not form.files:
+            raise Unusable("no file", where="files", remedy="Send multipart/form-data with files in 'files'")
+        given = parse_spacing(form.fields.get("spacing", "") or spacing)
+        took = await in_thread(lambda: take_in(server.store, form.files, server.settings.limits, given))
+    finally:
+        await in_thread(form.discard)
+    return _told(server, took.items, took.refused)
+
+
+@router.post("/samples", status_code=201, responses=problems(*CHANGES))
+def samples(server: ServerPart) -> Added:
+    """Take in the sample scans that come with sonoseg: synthetic ones, of no patient, with their spacing."""
+    if server.settings.read_only:
+        raise read_only()
+    took = take_samples(server.store, server.settings.limits)
+    return _told(server, took.items, took.refused)
+
+
+def _told(server: Server, items: list[Item], refused: list[RejectedUpload]) -> Added:
+    server.metrics.uploads.labels("added").inc(len({item.clip for item in items}))
+    server.metrics.uploads.labels("refused").inc(len(refused))
+    told = [RefusedUpload(name=one.name, found=one.found, remedy=one.remedy) for one in refused]
+    if not items:
+        first = refused[0]
+        raise Unusable(
+            first.found if len(refused) == 1 else f"none of the {len(refused)} files can be used",
+            where=first.name if len(refused) == 1 else "files",
+            remedy=first.remedy if len(refused) == 1 else "See what is said of each",
+            more={"refused": [one.model_dump() for one in told]},
+        )
+    server.predictions.stir()
+    return Added(items=[server.predictions.shown(item) for item in items], refused=told)
+
+
+@router.get("/items/{id}", responses=problems(404))
+def item(identity: ID, server: ServerPart) -> ItemDetail:
+    """One item, with the lesions of its current mask, measured, and the review."""
+    store = server.store
+    found = server.predictions.shown(store.item(identity))
+    return ItemDetail.model_validate(
+        found.model_dump()
+        | {
+            "findings": store.lesions(identity),
+            "review": store.review(identity),
+            "model_threshold": store.threshold(identity),
+        }
+    )
+
+
+@router.post("/items/{id}/predict", status_code=202, responses=problems(403, 404))
+def predict(identity: ID, server: ServerPart) -> Item:
+    """Predict an item before the rest of the list; nothing happens where it has its prediction."""
+    server.predictions.ask(identity)
+    return server.predictions.shown(server.store.item(identity))
+
+
+@router.get("/items/{id}/image.png", response_class=Response, responses=PNG | problems(404))
+def image(request: Request, identity: ID, server: ServerPart) -> Response:
+    """The image in grey, on its own grid; of a DICOM file nothing outside its scan regions."""
+    return png(request, grey_png(server.store.frame(identity).pixels), identity, FOREVER)
+
+
+@router.get("/items/{id}/thumbnail.png", response_class=Response, responses=PNG | problems(404))
+def thumbnail(request: Request, identity: ID, server: ServerPart) -> Response:
+    """A small view of it, at most 160 pixels wide and high."""
+    return png(request, server.store.thumbnail(identity), f"{identity}-small", FOREVER)
+
+
+@router.get("/items/{id}/probability.png", response_class=Response, responses=PNG | problems(404))
+def probability(request: Request, identity: ID, server: ServerPart) -> Response:
+    """The model's probabilities, grey of 8 bits: 255 is 1."""
+    values = server.store.probability(identity)
+    if values is None:
+        raise not_predicted(identity)
+    return png(request, images.fraction_png(values), _of_model(server, identity))
+
+
+@router.get("/items/{id}/doubt.png", response_class=Response, responses=PNG | problems(404))
+def doubt(request: Request, identity: ID, server: ServerPart) -> Response:
+    """The band in which the contour of the model's mask may lie: 255 inside it, 0 elsewhere."""
+    from sonoseg.inference.uncertainty import doubt_band
+
+    values, threshold = server.store.probability(identity), server.store.threshold(identity)
+    if values is None or threshold is None:
+        raise not_predicted(identity)
+    inner, outer = doubt_band(values, server.store.mask(identity, 0), threshold)
+    return png(request, images.mask_png(outer & ~inner), _of_model(server, identity))
+
+
+@router.get("/items/{id}/attention/{k}.png", response_class=Response, responses=PNG | problems(404, 409))
+async def attention(request: Request, identity: ID, k: int, server: ServerPart) -> Response:
+    """One attention gate's coefficients, grey of 8 bits: 255 is 1. Gate 1 is nearest the bottleneck.
+
+    They are worked out when they are asked for first.
+    """
+    data = await in_thread(lambda: server.store.attention_png(identity, k))
+    if data is None:
+        data = await _attention(server, identity, k)
+    return png(request, data, _of_model(server, identity))
+
+
+async def _attention(server: Server, identity: str, k: int) -> bytes:
+    item = await in_thread(lambda: server.store.item(identity))
+    predictor = server.predictions.predictor
+    if item.model_hash is None:
+        raise not_predicted(identity)
+    if predictor is not None and not 1 <= k <= server.predictions.gates():
+        raise NotThere(
+            f"the model has {server.predictions.gates()} attention gates",
+            where=f"{identity}, gate {k}",
+            remedy="See model.gates of GET /api/v1/about",
+        )
+    if predictor is not None and item.model_hash != predictor.model.hash:
+        raise WrongStatus(
+            "its prediction is another model's",
+            where=identity,
+            remedy="Start the server with that model to see its attention",
+        )
+    found = await asyncio.wrap_future(
+        server.predictions.once(lambda: server.store.frame(identity), attention=True)
+    )
+    maps: dict[str, Any] = found.attention or {}
+    if not server.settings.read_only:
+        await in_thread(lambda: server.store.save_attention(identity, maps))
+    return images.fraction_png(maps[f"attention_{k}"])
+
+
+def not_predicted(identity: str) -> NotThere:
+    """The refusal where the model has not seen an item yet."""
+    return NotThere("the model has not seen it yet", where=identity, remedy="Ask POST .../predict, and wait")
+
+
+def _of_model(server: Server, identity: str) -> str:
+    return f"{identity}-{server.store.item(identity).model_hash}"

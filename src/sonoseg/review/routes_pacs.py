@@ -1,0 +1,144 @@
+"""The queue of the node beside the archive: what waits, was sent, was given up; only looked at."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Annotated
+
+from fastapi import APIRouter, Query
+from fastapi.responses import FileResponse
+from pydantic import BaseModel
+
+from sonoseg import RESEARCH_ONLY
+from sonoseg.errors import OutputError
+from sonoseg.pacs.queue_rows import DATABASE, QueueRow, Rows, State
+from sonoseg.pacs.redaction import shown
+from sonoseg.review.error_responses import problems
+from sonoseg.review.http_errors import Busy, NotThere
+from sonoseg.review.request_context import ServerPart
+from sonoseg.review.routes_root import PAGE
+
+router = APIRouter()
+page = APIRouter()
+
+WAITING = (State.RECEIVED, State.SEGMENTED)
+
+
+class PacsCounts(BaseModel):
+    """How many instances are in each state."""
+
+    received: int
+    segmented: int
+    sent: int
+    given_up: int
+
+
+class PacsRow(BaseModel):
+    """One instance that the node accepted, without anything that names a patient.
+
+    number: in the order of arrival. instance: its SOP Instance UID. sender: the calling AE title; "" where
+    it is not known. size: bytes of its file. model: name and hash of the model that segmented it; "" where
+    none has. begun: how often its segmentation was begun and not ended. tries: what failed for a cause
+    outside of it; refusals: by the archive. next_at: not before this; null where it is due or done.
+    why: what went wrong last. Times are ISO 8601, in UTC.
+    """
+
+    number: int
+    instance: str
+    sender: str
+    size: int
+    state: State
+    model: str
+    begun: int
+    tries: int
+    refusals: int
+    next_at: str | None
+    why: str | None
+    received_at: str
+    updated_at: str
+
+
+class Pacs(BaseModel):
+    """The queue of the node, the newest instance first.
+
+    working: whether the node runs; null where that cannot be told. waiting_since: when the oldest instance
+    arrived that is not done. due_at: when the first that waits is to be tried; null where none waits, or at
+    once. changed_at: when an instance moved last. total: rows of the state that was asked for, or of all.
+    """
+
+    working: bool | None
+    changed_at: str | None
+    waiting_since: str | None
+    due_at: str | None
+    counts: PacsCounts
+    total: int
+    rows: list[PacsRow]
+    research_only: str
+
+
+@router.get("/pacs", responses=problems(404))
+def pacs(
+    server: ServerPart,
+    state: Annotated[State | None, Query(description="Only those.")] = None,
+    offset: Annotated[int, Query(ge=0, le=1 << 40)] = 0,
+    limit: Annotated[int, Query(ge=1, le=1000)] = 100,
+) -> Pacs:
+    """The queue of the node whose state folder the server was started with."""
+    folder = server.settings.pacs
+    if folder is None:
+        raise NotThere("this server shows no node's queue", remedy="Start it with --pacs STATE")
+    if not (folder / DATABASE).is_file():
+        raise Busy("no node has worked in the folder of --pacs yet", retry_after=5)
+    try:
+        with Rows(folder) as rows:
+            return _read(rows, state, offset, limit)
+    except OutputError as error:
+        raise Busy(f"the node's queue cannot be read: {error.found}", retry_after=5) from error
+
+
+def _read(rows: Rows, state: State | None, offset: int, limit: int) -> Pacs:
+    counts = rows.counts()
+    total = sum(counts.values()) if state is None else counts[state]
+    end = max(0, total - offset)
+    listed = rows.rows(state, offset=max(0, end - limit), limit=min(limit, end))
+    first = [found[0].received_at for one in WAITING if (found := rows.rows(one, limit=1))]
+    due = [at for one in WAITING if (at := rows.next_at(one)) is not None]
+    return Pacs(
+        working=rows.working(),
+        changed_at=rows.changed_at(),
+        waiting_since=min(first, default=None),
+        due_at=_time(min(due, default=0)),
+        counts=PacsCounts(**{one.name.lower(): number for one, number in counts.items()}),
+        total=total,
+        rows=[_row(one) for one in reversed(listed)],
+        research_only=RESEARCH_ONLY,
+    )
+
+
+def _row(row: QueueRow) -> PacsRow:
+    return PacsRow(
+        number=row.seq,
+        instance=row.uid,
+        sender=row.sender,
+        size=row.size,
+        state=row.state,
+        model=row.model,
+        begun=row.begun,
+        tries=row.tries,
+        refusals=row.refusals,
+        next_at=_time(row.next_at) if row.state in WAITING else None,
+        why=shown(row.why),
+        received_at=row.received_at,
+        updated_at=row.updated_at,
+    )
+
+
+def _time(seconds: float) -> str | None:
+    """Seconds since 1970 as ISO 8601 in UTC; None for 0, which is at once."""
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds") if seconds else None
+
+
+@page.get("/pacs", include_in_schema=False)
+def queue() -> FileResponse:
+    """The page that shows it. Without a token it is empty: it asks for one, as the review page does."""
+    return FileResponse(PAGE / "pacs.html", headers={"Cache-Control": "no-cache"})

@@ -1,0 +1,102 @@
+"""Rows of the state's database as the API tells them, and the lines that are added to the log."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from sonoseg.review.http_errors import NotThere
+from sonoseg.review.items import Action, Item, LogEntry, Source, Tool
+from sonoseg.review.reading import Review
+
+
+def row_of(connection: sqlite3.Connection, identity: str) -> sqlite3.Row:
+    """The row of an item. Raises NotThere."""
+    row = connection.execute("SELECT * FROM items WHERE id = ?", (identity,)).fetchone()
+    if row is None:
+        raise NotThere(
+            "there is no such item", where=identity[:40], remedy="See the work list for those there are"
+        )
+    assert isinstance(row, sqlite3.Row)
+    return row
+
+
+def unread(row: sqlite3.Row) -> bool:
+    """Whether nobody saved, signed or referred it yet."""
+    return row["revision"] == 0 and row["status"] in ("new", "read")
+
+
+def item_of(row: sqlite3.Row) -> Item:
+    """An item's row as the API tells it."""
+    names = set(Item.model_fields) - {"spacing"}
+    known = row["spacing_row"] is not None
+    return Item.model_validate(
+        {name: row[name] for name in names}
+        | {"spacing": (row["spacing_row"], row["spacing_column"]) if known else None}
+    )
+
+
+def entry_of(row: sqlite3.Row) -> LogEntry:
+    """A line of the log as the API tells it."""
+    content = {} if row["content"] is None else json.loads(row["content"])
+    comment = content.get("comment") if row["action"] in ("referred", "review") else None
+    names = set(LogEntry.model_fields) - {"comment"}
+    return LogEntry.model_validate({name: row[name] for name in names} | {"comment": comment})
+
+
+def review_of(connection: sqlite3.Connection, identity: str) -> Review | None:
+    """The review of an item; None before there is one."""
+    row = connection.execute("SELECT content FROM reviews WHERE id = ?", (identity,)).fetchone()
+    return None if row is None else Review.model_validate_json(row["content"])
+
+
+def source_of(connection: sqlite3.Connection, row: sqlite3.Row, mark: str, *, empty: bool) -> Source:
+    """Whose a mask is; see Store.save_mask."""
+    same = connection.execute(
+        "SELECT source FROM log WHERE id = ? AND mask_sha256 = ? AND source IS NOT NULL"
+        " ORDER BY entry DESC LIMIT 1",
+        (row["id"], mark),
+    ).fetchone()
+    source: Source
+    if same is not None:
+        source = same["source"]
+    elif empty or row["source"] == "manual" or (row["revision"] == 0 and row["model_hash"] is None):
+        source = "manual"
+    else:
+        source = "edited"
+    return source
+
+
+def note(
+    connection: sqlite3.Connection,
+    identity: str,
+    action: Action,
+    revision: int,
+    at: str,
+    *,
+    reader: str | None = None,
+    tool: Tool | None = None,
+    source: Source | None = None,
+    model: str | None = None,
+    lesions: int | None = None,
+    seconds: float | None = None,
+    mask: str | None = None,
+    content: Mapping[str, Any] | None = None,
+) -> None:
+    """Add a line to the log, within the transaction of what it tells."""
+    connection.execute(
+        "INSERT INTO log (id, action, revision, at, reader, tool, source, model, lesions, seconds,"
+        " mask_sha256, content) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        (
+            *(identity, action, revision, at, reader or None, tool, source, model, lesions, seconds, mask),
+            None if content is None else json.dumps(dict(content)),
+        ),
+    )
+
+
+def now() -> str:
+    """UTC, ISO 8601, to the millisecond."""
+    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -1,0 +1,61 @@
+"""Sums over images that become the curves: loss, pixel accuracy, IoU, Dice, false alarms."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+FIELDS = ("images", "loss", "pixel_accuracy", "lesions", "iou", "dice", "missed", "normals", "false_alarms")
+
+MISSED = 0.1
+FALSE_ALARM = 0.001
+
+
+class Score:
+    """Sums of per-image scores at a threshold of 0.5, on the network's grid.
+
+    IoU and Dice are means over images with a lesion; an image without one counts in the loss, the pixel
+    accuracy and the false alarms (more than 0.1 % of its area predicted). As in the metrics room; here
+    batched on the training device.
+    """
+
+    def __init__(self, sums: Tensor | None = None) -> None:
+        self.sums = torch.zeros(len(FIELDS), dtype=torch.float64) if sums is None else sums
+
+    def add(self, losses: Tensor, logit: Tensor, target: Tensor) -> None:
+        """Add a batch: losses (N,), logits and targets (N, 1, H, W)."""
+        found, true = logit.detach() >= 0, target >= 0.5
+        area = found[0].numel()
+        both = (found & true).sum((1, 2, 3)).double()
+        n_found, n_true = found.sum((1, 2, 3)).double(), true.sum((1, 2, 3)).double()
+        lesion = n_true > 0
+        dice = torch.where(lesion, 2 * both / (n_found + n_true).clamp_min(1), 0.0)
+        iou = torch.where(lesion, both / (n_found + n_true - both).clamp_min(1), 0.0)
+        columns = (
+            torch.ones_like(both),
+            losses.detach().double(),
+            1 - (n_found + n_true - 2 * both) / area,
+            lesion.double(),
+            iou,
+            dice,
+            (lesion & (dice < MISSED)).double(),
+            (~lesion).double(),
+            (~lesion & (n_found > FALSE_ALARM * area)).double(),
+        )
+        self.sums += torch.stack(columns, dim=1).sum(0).cpu()
+
+    def means(self) -> dict[str, float | None]:
+        """What goes into the log; None where there was no such image."""
+        s = dict(zip(FIELDS, self.sums.tolist(), strict=True))
+
+        def mean(name: str, over: str) -> float | None:
+            return s[name] / s[over] if s[over] else None
+
+        return {
+            "loss": mean("loss", "images"),
+            "pixel_accuracy": mean("pixel_accuracy", "images"),
+            "iou": mean("iou", "lesions"),
+            "dice": mean("dice", "lesions"),
+            "missed": mean("missed", "lesions"),
+            "false_alarms": mean("false_alarms", "normals"),
+        }

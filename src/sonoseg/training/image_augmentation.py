@@ -1,0 +1,52 @@
+"""What is done to single images before a batch goes to the device: grafts, amplitudes, marks, windows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sonoseg.training.amplitude_mixing import mix_amplitudes
+from sonoseg.training.batches import Change
+from sonoseg.training.drawn_marks import draw_marks
+from sonoseg.training.lesion_copy_paste import Another, cover, implant
+from sonoseg.training.random_windows import draw_window
+from sonoseg.training.recipe import AugmentationOptions
+
+
+def dresser(
+    options: AugmentationOptions,
+    seed: tuple[int, ...],
+    places: Iterable[int],
+    another: Another,
+) -> Change | None:
+    """The change that grafts, amplitudes, marks and windows make to images and masks, in place.
+
+    The change takes pixels and masks, uint8 (n, S, S). seed: of the run, the epoch and the step. places: each
+    image's place in the whole batch, so that it meets the same draws whichever process takes it. another:
+    draws an image and its mask, uint8 (S, S). None where the options ask for nothing of the kind.
+    """
+    if not (
+        options.cover or options.implant or options.mix or options.marks or options.crop or options.erase
+    ):
+        return None
+    own = [np.random.default_rng([*seed, 1 << 21, place]) for place in places]
+
+    def change(pixels: NDArray[np.uint8], masks: NDArray[np.uint8]) -> None:
+        for image, mask, random in zip(pixels, masks, own, strict=True):
+            if options.cover and random.random() < options.cover:
+                cover(image, mask, another, random)
+            if options.implant and random.random() < options.implant:
+                implant(image, mask, another, random)
+            if options.mix and random.random() < options.mix:
+                mix_amplitudes(image, another(random)[0], random.random())
+            window = draw_window(mask, options, random)
+            if random.random() < options.marks:
+                draw_marks(image, mask, random)
+            if window is not None:
+                kept = image[window].copy(), mask[window].copy()
+                image[:], mask[:] = 0, 0
+                image[window], mask[window] = kept
+
+    return change

@@ -1,1 +1,0 @@
-"""A search for a recipe's values: trials, judged on validation alone, shared by several processes."""

@@ -1,0 +1,178 @@
+"""What workers do, without any engine of workers: rows as those of `sonoseg predict`, errors in rows."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import fsspec
+import numpy as np
+import pytest
+
+from sonoseg._util.files import sha256_file
+from sonoseg.batch.row_reading import Numbered, Wish
+from sonoseg.batch.row_steps import finish, read_tables, segment
+from sonoseg.batch.rows import DONE, LESION, counts
+from sonoseg.errors import ModelError
+from sonoseg.image.calibration import Spacing
+from sonoseg.image.run_length import decode
+from sonoseg.inference.predictor import Predictor
+from sonoseg.inputs.reading import read_frame
+from sonoseg.inputs.spacing_table import Spacings
+from sonoseg.lesions.measurement import measure
+from sonoseg.results.tables import lesion_object
+from sonoseg.samples import paths as samples
+
+
+@pytest.fixture(scope="module")
+def predictor(dark_model: Path) -> Predictor:
+    """A network that finds what is dark."""
+    return Predictor(dark_model, runtime="onnx", precision="fp32", threads=1)
+
+
+def through(
+    predictor: Predictor, names: list[str], wish: Wish | None = None, batch: int = 3
+) -> list[dict[str, Any]]:
+    """All steps, one after the other."""
+    files = [Numbered(number, name) for number, name in enumerate(names)]
+    found = []
+    for rows in read_tables(files, wish or Wish(), predictor.steps):
+        done = finish(segment(predictor, rows, batch), predictor.steps)
+        assert done.schema == DONE
+        found += done.to_pylist()
+    return found
+
+
+def test_rows_say_what_predict_says(predictor: Predictor) -> None:
+    names = [str(path) for path in samples()[:4]]
+    spacing = Spacing(0.1, 0.2)
+    rows = through(predictor, names, Wish(spacing=spacing))
+    assert [row["file"] for row in rows] == names
+    for row, name in zip(rows, names, strict=True):
+        plain = predictor.predict(read_frame(name, spacing=spacing))
+        assert np.array_equal(decode(row["mask"]), plain.mask)
+        assert row["sha256"] == sha256_file(name)
+        assert (row["height"], row["width"]) == plain.frame.shape
+        assert row["doubt"] == float(f"{plain.uncertainty:.6g}")
+        assert row["lesions"] == [lesion_object(lesion) for lesion in measure(plain).lesions]
+        assert (row["spacing"], row["scale_origin"], row["unit"]) == ([0.1, 0.2], "given", "mm")
+        assert row["error"] is None
+        assert (row["place"], row["places"], row["frame"]) == (0, 1, None)
+    assert sum(len(row["lesions"]) for row in rows)
+
+
+def test_a_lesion_has_the_columns_of_results_json(predictor: Predictor) -> None:
+    (lesion, *_) = measure(predictor.predict(samples()[0])).lesions
+    told = lesion_object(lesion)
+    assert {field.name for field in LESION} == set(told)
+    assert {field.name for field in LESION.field("scale").type} == set(told["scale"])
+    assert {field.name for field in LESION.field("box").type} == set(told["box"])
+
+
+def test_a_bad_file_costs_one_row(predictor: Predictor, tmp_path: Path) -> None:
+    (tmp_path / "text.png").write_text("no image")
+    (tmp_path / "empty.png").write_bytes(b"")
+    (tmp_path / "cut.png").write_bytes(samples()[0].read_bytes()[:3000])
+    (tmp_path / "folder.png").mkdir()
+    shutil.copy(samples()[1], tmp_path / "good.png")
+    names = ["text.png", "empty.png", "good.png", "cut.png", "absent.png", "folder.png"]
+    rows = through(predictor, names, Wish(base=tmp_path))
+    assert [row["file"] for row in rows] == names
+    assert [row["error"] is None for row in rows] == [name == "good.png" for name in names]
+    for name, row in zip(names, rows, strict=True):
+        if name != "good.png":
+            assert row["mask"] is None
+            assert row["lesions"] is None
+            assert str(tmp_path) not in row["error"]
+    assert rows[0]["sha256"] == sha256_file(tmp_path / "text.png")
+    assert rows[1]["sha256"] is None
+    done = finish(
+        segment(
+            predictor, next(read_tables([Numbered(0, "text.png")], Wish(base=tmp_path), predictor.steps)), 2
+        ),
+        predictor.steps,
+    )
+    assert counts(done) == {"frames": 0, "errors": 1, "lesions": 0}
+
+
+def test_files_of_a_store_and_a_table_of_spacings(predictor: Predictor) -> None:
+    system = fsspec.filesystem("memory")
+    system.pipe("/clinic/a.png", samples()[0].read_bytes())
+    system.pipe("/clinic/b.png", b"nothing")
+    table = Spacings(Path("t.csv"), {"clinic/a.png": Spacing(0.3, 0.3)})
+    names = [f"memory:///clinic/{name}.png" for name in "abc"]
+    good, bad, absent = through(predictor, names, Wish(spacing=Spacing(1, 1), spacings=table))
+    assert (good["scale_origin"], good["spacing"], good["file"]) == ("table", [0.3, 0.3], names[0])
+    assert np.array_equal(decode(good["mask"]), predictor.predict(samples()[0]).mask)
+    assert "not an image" in bad["error"]
+    assert "no such file" in absent["error"]
+
+
+def test_one_frame_that_the_network_fails_on_costs_no_other(
+    predictor: Predictor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = [str(path) for path in samples()[:5]]
+    plain = through(predictor, names)
+    steps = predictor.steps
+    bad = steps.ready(read_frame(names[1])).pixels
+    answer = predictor.answer
+
+    def fails(pixels: Any, grids: Any, attention: bool = False) -> Any:
+        if any(np.array_equal(one, bad) for one in pixels):
+            raise ModelError("the network gave numbers that are not finite")
+        return answer(pixels, grids, attention)
+
+    monkeypatch.setattr(predictor, "answer", fails)
+    rows = through(predictor, names)
+    assert [row["error"] for row in rows] == [
+        None,
+        "the network gave numbers that are not finite.",
+        None,
+        None,
+        None,
+    ]
+    assert [row["mask"] for row in rows if row["error"] is None] == [
+        row["mask"] for number, row in enumerate(plain) if number != 1
+    ]
+
+
+def write_clip(path: Path, frames: int) -> Path:
+    """Ultrasound with a dark square that wanders, without regions."""
+    pydicom = pytest.importorskip("pydicom")
+    image = pydicom.dataset.Dataset()
+    image.SOPClassUID, image.SOPInstanceUID = "1.2.840.10008.5.1.4.1.1.3.1", "1.2.3"
+    image.Modality, image.Rows, image.Columns, image.NumberOfFrames = "US", 64, 80, frames
+    image.SamplesPerPixel, image.PhotometricInterpretation = 1, "MONOCHROME2"
+    image.BitsAllocated = image.BitsStored = 8
+    image.HighBit, image.PixelRepresentation = 7, 0
+    pixels = np.full((frames, 64, 80), 150, np.uint8)
+    for number in range(frames):
+        pixels[number, 20:40, 20 + number : 45 + number] = 5
+    image.PixelData = pixels.tobytes()
+    image.file_meta = pydicom.dataset.FileMetaDataset()
+    image.file_meta.TransferSyntaxUID = "1.2.840.10008.1.2.1"
+    image.file_meta.MediaStorageSOPClassUID = image.SOPClassUID
+    image.file_meta.MediaStorageSOPInstanceUID = "1.2.3"
+    image.save_as(path, enforce_file_format=True)
+    return path
+
+
+def test_the_frames_of_a_clip_are_rows(predictor: Predictor, tmp_path: Path) -> None:
+    clip = write_clip(tmp_path / "clip.dcm", 7)
+    fsspec.filesystem("memory").pipe("/clips/clip", clip.read_bytes())
+    wish = Wish(frames="1:6:2", keep_burned_in=True)
+    for name in (str(clip), "memory:///clips/clip"):
+        rows = through(predictor, [name], wish)
+        assert [(row["frame"], row["place"], row["places"]) for row in rows] == [
+            (1, 0, 3),
+            (3, 1, 3),
+            (5, 2, 3),
+        ]
+        left = [int(np.flatnonzero(decode(row["mask"]).any(axis=0))[0]) for row in rows]
+        assert np.diff(left).min() > 0  # each is of its own frame
+        assert {row["sha256"] for row in rows} == {sha256_file(clip)}
+    (refused,) = through(predictor, [str(clip)], Wish(frames="99", keep_burned_in=True))
+    assert "none of its 7 frames" in refused["error"]
+    (refused,) = through(predictor, [str(clip)])
+    assert "--keep-burned-in" in refused["error"]

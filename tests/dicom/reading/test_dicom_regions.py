@@ -1,0 +1,140 @@
+"""Regions to calibration: the rules, each refusal with its reason, and what no input may break."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from sonoseg.dicom.reading.regions import RawRegion, read_regions
+from sonoseg.errors import InputError
+from sonoseg.image.calibration import Box, Spacing
+
+SHAPE = (100, 200)
+GOOD = RawRegion(1, 1, 10, 20, 109, 79, 3, 3, 0.01, 0.02)
+"""Columns 10 to 109 and rows 20 to 79, 0.1 mm a column and 0.2 mm a row."""
+
+
+def test_a_good_region() -> None:
+    regions = read_regions([GOOD], SHAPE)
+    assert regions.scan[0].box == Box(20, 10, 60, 100)  # the last row and column belong to it
+    assert regions.scan[0].spacing == Spacing(row=0.2, column=0.1)
+    calibration = regions.calibration()
+    assert (calibration.spacing, calibration.origin, calibration.reason) == (Spacing(0.2, 0.1), "file", "")
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"x1": 200}, "the region (10, 20)-(200, 79) leaves the frame of 200 x 100 pixels"),
+        ({"y1": 100}, "leaves the frame"),
+        ({"x0": -1}, "leaves the frame"),
+        ({"delta_x": -0.229}, "physical delta along columns is -0.229 cm, which is not above 0"),
+        ({"delta_y": 0.0}, "physical delta along rows is 0 cm, which is not above 0"),
+        ({"delta_y": math.nan}, "which is not above 0"),
+        ({"delta_x": math.inf}, "which is not above 0"),
+        ({"delta_x": 1e-9}, "which cannot be"),
+        ({"delta_x": 5.0}, "which cannot be"),
+        ({"delta_x": None}, "no physical delta"),
+        ({"units_x": 4}, "calibrated in seconds and cm, not in cm"),
+        ({"units_x": 0, "units_y": 0}, "calibrated in no unit, not in cm"),
+        ({"units_y": None}, "calibrated in cm and a missing unit"),
+        ({"units_y": 77}, "unknown unit 77"),
+    ],
+)
+def test_a_refused_spacing_has_its_reason(change: dict[str, float | None], reason: str) -> None:
+    regions = read_regions([GOOD._replace(**change)], SHAPE)
+    assert len(regions.scan) == 1  # it is scan all the same
+    calibration = regions.calibration()
+    assert calibration.spacing is None
+    assert reason in calibration.reason
+    assert reason in calibration.at(regions.scan[0].box).reason
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"spatial_format": 2}, "its only ultrasound region is not 2D tissue"),
+        ({"data_type": 2}, "its only ultrasound region is not 2D tissue"),
+        ({"data_type": None}, "its only ultrasound region is not 2D tissue"),
+        ({"x0": None}, "its tissue region has no place"),
+        ({"x0": 150}, "turned inside out"),
+        ({"x0": 190, "x1": 300}, "leaves the frame but for less than 16 x 16 pixels"),
+        ({"x0": 500, "x1": 600}, "leaves the frame but for less than 16 x 16 pixels"),
+        ({"x1": 20}, "is smaller than 16 x 16 pixels"),
+    ],
+)
+def test_what_is_no_scan_region(change: dict[str, int | None], reason: str) -> None:
+    regions = read_regions([GOOD._replace(**change)], SHAPE)
+    assert not regions.scan
+    assert reason in regions.reason
+    assert regions.calibration().reason == regions.reason
+
+
+def test_regions_side_by_side() -> None:
+    right = GOOD._replace(x0=110, x1=199)
+    calibration = read_regions([GOOD, right], SHAPE).calibration()
+    assert calibration.spacing == Spacing(0.2, 0.1)
+    assert calibration.at(Box(30, 100, 10, 20)).spacing == Spacing(0.2, 0.1)  # across both, which agree
+    calibration = read_regions([GOOD, right._replace(delta_x=0.03)], SHAPE).calibration()
+    assert calibration.spacing is None
+    assert calibration.reason == "the regions differ in spacing"
+    assert calibration.at(Box(30, 20, 10, 20)).spacing == Spacing(0.2, 0.1)
+    assert calibration.at(Box(30, 150, 10, 20)).spacing == pytest.approx(Spacing(0.2, 0.3))
+    assert "across regions" in calibration.at(Box(30, 100, 10, 20)).reason
+    assert "leaves the calibrated region" in calibration.at(Box(0, 20, 30, 20)).reason
+
+
+def test_one_place_twice() -> None:
+    assert len(read_regions([GOOD, GOOD], SHAPE).scan) == 1
+    assert read_regions([GOOD, GOOD], SHAPE).calibration().spacing == Spacing(0.2, 0.1)
+    differing = read_regions([GOOD, GOOD._replace(delta_x=0.05)], SHAPE).calibration()
+    assert differing.spacing is None
+    assert "two regions at one place differ" in differing.reason
+
+
+def test_what_a_person_gave_goes_first() -> None:
+    regions = read_regions([GOOD._replace(delta_x=-1.0)], SHAPE)
+    calibration = regions.calibration(Spacing(0.3, 0.3), "table")
+    assert (calibration.spacing, calibration.origin, calibration.reason) == (Spacing(0.3, 0.3), "table", "")
+    assert calibration.at(Box(0, 0, 5, 5)).spacing == Spacing(0.3, 0.3)
+    assert calibration.regions == regions.scan
+    with pytest.raises(InputError):
+        regions.calibration(Spacing(-1, 1))
+
+
+numbers = st.none() | st.integers(-300, 400)
+deltas = st.none() | st.floats() | st.floats(0.001, 0.1)
+raw = st.builds(
+    RawRegion,
+    st.sampled_from([None, 0, 1, 1, 1, 2]),
+    st.sampled_from([None, 1, 1, 1, 2]),
+    numbers,
+    numbers,
+    numbers,
+    numbers,
+    st.sampled_from([None, 3, 3, 3, 0, 4, 99]),
+    st.sampled_from([None, 3, 3, 3, 0, 4, 99]),
+    deltas,
+    deltas,
+)
+
+
+@given(st.lists(raw, max_size=4))
+@settings(max_examples=60, deadline=None)
+def test_whatever_is_written_the_rules_hold(
+    items: list[RawRegion],
+) -> None:
+    regions = read_regions(items, SHAPE)
+    assert bool(regions.scan) != bool(regions.reason)
+    for region in regions.scan:
+        assert Box(0, 0, *SHAPE).holds(region.box)
+        assert (region.spacing is None) == bool(region.reason)
+        if region.spacing is not None:
+            assert all(0.001 <= value <= 10 for value in region.spacing)
+            same = [one for one in items if (one.x0, one.y0) == (region.box.left, region.box.top)]
+            assert any(one.units_x == one.units_y == 3 for one in same)
+    calibration = regions.calibration()
+    assert (calibration.spacing is None) == bool(calibration.reason)

@@ -1,0 +1,185 @@
+"""Finding images: files, folders, globs; sorted, each once."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from sonoseg.errors import InputError, SonosegWarning
+from sonoseg.inputs import file_search as find
+from sonoseg.inputs.reading import find_images
+
+search_root = find.search_root
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Path:
+    for name in (
+        "b.png",
+        "a.JPG",
+        "notes.txt",
+        ".hidden.png",
+        "ward one/scan ü 日本.tif",
+        "ward one/deep/c.bmp",
+        ".cache/x.png",
+        "results/masks/b.png",
+    ):
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"x")
+    return tmp_path
+
+
+def names(paths: list[Path], root: Path) -> list[str]:
+    return [path.relative_to(root).as_posix() for path in paths]
+
+
+def test_a_folder_with_all_below_it_sorted(tree: Path) -> None:
+    assert names(find_images([tree]), tree) == [
+        "a.JPG",
+        "b.png",
+        "results/masks/b.png",
+        "ward one/deep/c.bmp",
+        "ward one/scan ü 日本.tif",
+    ]
+
+
+def test_a_folder_of_results_is_left_out(tree: Path) -> None:
+    found = names(find_images([tree], skip=[tree / "results"]), tree)
+    assert "results/masks/b.png" not in found
+    assert len(found) == 4
+    assert names(find_images([str(tree / "**/*.png")], skip=[tree / "results"]), tree) == ["b.png"]
+
+
+def test_a_named_file_is_taken_whatever_its_ending(tree: Path) -> None:
+    assert names(find_images([tree / "notes.txt"]), tree) == ["notes.txt"]
+    assert names(find_images([tree / ".hidden.png"]), tree) == [".hidden.png"]
+
+
+def test_globs(tree: Path) -> None:
+    assert names(find_images([tree / "*.png"]), tree) == ["b.png"]
+    assert names(find_images([tree / "*"], skip=[tree / "results"]), tree) == [
+        "a.JPG",
+        "b.png",
+        "ward one/deep/c.bmp",
+        "ward one/scan ü 日本.tif",
+    ]
+    assert "ward one/deep/c.bmp" in names(find_images([tree / "**" / "*"]), tree)
+    assert names(find_images([tree / "ward*" / "*.tif"]), tree) == ["ward one/scan ü 日本.tif"]
+
+
+def test_a_file_whose_name_looks_like_a_glob_is_that_file(tmp_path: Path) -> None:
+    odd = tmp_path / "scan[1].png"
+    odd.write_bytes(b"x")
+    (tmp_path / "scan1.png").write_bytes(b"x")
+    assert find_images([odd]) == [odd]
+
+
+def test_each_image_once_however_often_named(tree: Path) -> None:
+    twice = find_images([tree / "b.png", tree, tree / "*.png", tree / "ward one" / ".." / "b.png"])
+    assert names(twice, tree).count("b.png") == 1
+    assert len(twice) == 5
+
+
+def test_relative_paths_stay_relative(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tree)
+    assert find_images(["b.png", "ward one"]) == [
+        Path("b.png"),
+        Path("ward one/deep/c.bmp"),
+        Path("ward one/scan ü 日本.tif"),
+    ]
+
+
+def test_a_loop_of_links_ends(tree: Path) -> None:
+    (tree / "ward one" / "again").symlink_to(tree, target_is_directory=True)
+    assert len(find_images([tree])) == 5
+
+
+def test_a_folder_without_images_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("x")
+    with pytest.raises(InputError, match=r"no image found.*\.png"):
+        find_images([tmp_path])
+
+
+def test_a_glob_without_images_is_refused(tree: Path) -> None:
+    with pytest.raises(InputError, match="no image found"):
+        find_images([tree / "*.webp"])
+
+
+def test_what_does_not_exist_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"gone\.png: no such file or folder"):
+        find_images([tmp_path / "gone.png"])
+
+
+def test_what_cannot_be_looked_at_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="cannot be looked at: File name too long"):
+        find_images([tmp_path / ("x" * 5000)])
+
+
+def test_folders_that_cannot_be_listed(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    scandir = os.scandir
+    locked = {tree / "ward one"}
+
+    def guarded(path: str | Path) -> object:
+        if Path(path) in locked:
+            raise PermissionError(13, "Permission denied", str(path))
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", guarded)
+    with pytest.warns(SonosegWarning, match="ward one: this folder cannot be listed and is left out"):
+        assert names(find_images([tree]), tree) == ["a.JPG", "b.png", "results/masks/b.png"]
+    locked.add(tree)
+    with pytest.raises(InputError, match="this folder cannot be listed: Permission denied"):
+        find_images([tree])
+
+
+def test_folders_that_cannot_be_listed_for_real(
+    open_folder: Path, ordinary_rights: Callable[[], AbstractContextManager[None]]
+) -> None:
+    for name in ("a", "b"):
+        (open_folder / name).mkdir()
+        (open_folder / name / "x.png").write_bytes(b"x")
+    (open_folder / "a").chmod(0)
+    with ordinary_rights():
+        with pytest.warns(SonosegWarning, match="left out: Permission denied"):
+            assert names(find_images([open_folder]), open_folder) == ["b/x.png"]
+        with pytest.raises(InputError, match="cannot be listed: Permission denied"):
+            find_images([open_folder / "a"])
+        with pytest.raises(InputError, match="cannot be looked at: Permission denied"):
+            find_images([open_folder / "a" / "x.png"])
+
+
+@pytest.mark.parametrize(
+    ("path", "root"),
+    [
+        (".", "."),
+        ("b.png", "."),
+        ("ward one", "ward one"),
+        ("ward*/*.tif", "."),
+        ("ward one/*.tif", "ward one"),
+    ],
+)
+def test_the_root_of_a_search(tree: Path, monkeypatch: pytest.MonkeyPatch, path: str, root: str) -> None:
+    monkeypatch.chdir(tree)
+    assert search_root(path) == (tree / root if root != "." else tree)
+
+
+def test_dicom_with_and_without_an_ending(tmp_path: Path, make_dicom: Callable[..., Path]) -> None:
+    pixels = np.zeros((20, 20), dtype=np.uint8)
+    for name in ("a.dcm", "b.DICOM", "c.ima", "IM0001", "1.2.840.113619.2.5", "d.txt", ".IM0002"):
+        make_dicom(tmp_path / name, pixels)
+    make_dicom(tmp_path / "DICOMDIR", pixels)
+    (tmp_path / "README").write_text("words " * 100)
+    (tmp_path / "notes.2").write_text("words")
+    assert names(find_images([tmp_path]), tmp_path) == [
+        "1.2.840.113619.2.5",
+        "IM0001",
+        "a.dcm",
+        "b.DICOM",
+        "c.ima",
+    ]

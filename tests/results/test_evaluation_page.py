@@ -1,0 +1,306 @@
+"""The page of a study: whole, true to the summary, and safe with any name."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sonoseg import RESEARCH_ONLY
+from sonoseg.evaluation.policy import POLICY
+from sonoseg.results.evaluation_figures import Shown
+from sonoseg.results.evaluation_page import render, write_page
+from sonoseg.results.evaluation_tables import (
+    comparison_table,
+    doubt_table,
+    interval,
+    number,
+    p_value,
+    results_table,
+    strata_table,
+)
+
+NONE: dict[str, Any] = {"mean": None, "low": None, "high": None, "n": 0, "groups": 0}
+
+
+def one(mean: float, low: float | None = None, high: float | None = None, n: int = 40) -> dict[str, Any]:
+    return {"mean": mean, "low": low, "high": high, "n": n, "groups": 30}
+
+
+def test_the_doubt_is_told_where_it_was_measured(summary: dict[str, Any]) -> None:
+    assert doubt_table(summary) == ""  # a study of an earlier version
+    names = ("spearman", "aurc", "aurc_oracle", "aurc_random", "gain")
+    doubt = {name: one(-0.61 if name == "spearman" else 0.1, -0.7, 0.2) for name in names}
+    doubt |= {"dice_left": {"0": one(0.7), "0.2": one(0.812, 0.8, 0.83, n=32)}, "false_alarm_auroc": NONE}
+    table = doubt_table(summary | {"doubt": doubt})
+    assert "-0.610 [-0.700, 0.200]" in table
+    assert "20% referred" in table.replace(" %", "%")
+    assert "0.812 [0.800, 0.830]" in table
+    assert "AUROC" not in table  # no normals
+    assert "How sure it is" in render(summary | {"doubt": doubt}, [])
+
+
+@pytest.fixture
+def summary() -> dict[str, Any]:
+    scores = {
+        name: one(0.7, 0.6, 0.8)
+        for name in (
+            *("dice", "iou", "precision", "recall", "pixel_accuracy", "missed", "hd95_px"),
+            *("hd95_percent_diagonal", "nsd", "nsd_px", "asd_px", "raw_dice", "raw_iou"),
+        )
+    } | dict.fromkeys(("hd95_mm", "nsd_mm", "asd_mm"), NONE)
+    return {
+        "model": {
+            "name": "toy (0123)",
+            "sha256": "ab" * 32,
+            "threshold": 0.4,
+            "postprocessing": {"min_area": 0},
+        },
+        "data": {
+            "fingerprint": "cd" * 32,
+            "sources": [{"name": "busi", "title": "B.", "licence": "CC BY", "citation": "A. B."}],
+        },
+        "split": {"file": "split.json", "sha256": "ef" * 32, "dropped": 3},
+        "statement": "The test part of fold 0; grouped split of 5 folds",
+        "cautions": [],
+        "command": "sonoseg evaluate toy",
+        "created": "2025-01-01T00:00:00+00:00",
+        "sonoseg": "0.1",
+        "versions": {"numpy": "2.0"},
+        "policy": POLICY.as_dict(),
+        "size_edges": [0.02, 0.05, 0.13],
+        "counts": {
+            "images": 50,
+            "groups": 45,
+            "with_lesion": 40,
+            "normal": 10,
+            "unannotated": 0,
+            "lesions": 41,
+        },
+        "per_image": scores,
+        "pooled": {name: one(0.9, 0.85, 0.95) for name in ("dice", "iou", "precision", "recall")},
+        "lesions": {
+            "sensitivity": one(0.875, 0.75, 1.0, n=41),
+            "false_positives_per_image": one(0.25, 0.1, 0.4, n=50),
+            "false_positives_per_normal": one(0.3, 0.1, 0.5, n=10),
+            "sensitivity_at_fp_per_image": {"0.1": {**one(0.5, 0.4, 0.6), "threshold": 0.91}},
+        },
+        "normals": {
+            name: one(0.4, 0.1, 0.7, n=10)
+            for name in ("false_alarm", "raw_false_alarm", "predicted_area_share")
+        },
+        "calibration": {
+            name: {"ece": one(0.05, 0.04, 0.06), "brier": one(0.02, 0.01, 0.03)}
+            for name in ("whole", "foreground", "band", "normals")
+        },
+        "strata": {
+            "size": {
+                level: {name: one(0.55, 0.4, 0.7, n=10) for name in ("dice", "iou", "nsd", "missed")}
+                for level in ("Q1 smallest", "Q4 largest")
+            }
+        },
+    }
+
+
+class Checker(HTMLParser):
+    """Every tag closed in order, and what the page asks the network for."""
+
+    VOID = frozenset({"meta", "img", "br"})
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.outside: list[str] = []
+        self.tags: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        if tag not in self.VOID:
+            self.open.append(tag)
+        for name, value in attrs:
+            if name in ("src", "href") and value and not value.startswith("data:"):
+                self.outside.append(value)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+
+def check(page: str) -> Checker:
+    checker = Checker()
+    checker.feed(page)
+    assert checker.open == []
+    return checker
+
+
+def text_of(page: str) -> str:
+    return re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", page))
+
+
+def test_it_says_what_was_measured_on_what(summary: dict[str, Any]) -> None:
+    page = render(summary, [])
+    text = text_of(page)
+    assert "Evaluation of toy (0123)" in text
+    assert text.count(RESEARCH_ONLY) == 2  # at the head and at the foot
+    assert "The test part of fold 0; grouped split of 5 folds" in text
+    assert "50 images in 45 groups" in text
+    assert "40 with a lesion, 10 normal" in text
+    assert "0.700 [0.600, 0.800] 40 30" in text
+    assert "87.5 % [75.0 %, 100.0 %] 41" in text
+    assert "edges 2 %, 5 %, 13 % of the image" in text
+    assert "A normal is a false alarm where more than 0.1 % of it is predicted" in text
+    for proof in (
+        "ab" * 32,
+        "cd" * 32,
+        "ef" * 32,
+        "sonoseg evaluate toy",
+        "numpy 2.0",
+        "A. B. Licence: CC BY",
+    ):
+        assert proof in text
+
+
+def test_it_is_whole_and_asks_for_nothing(summary: dict[str, Any], tmp_path: Path) -> None:
+    image = tmp_path / "a.png"
+    image.write_bytes(b"\x89PNG not really")
+    checker = check(render(summary, [Shown("froc", image, "A curve.", "Curve")]))
+    assert checker.outside == []
+    assert "script" not in checker.tags
+    assert checker.tags.count("img") == 1
+    page = render(summary, [])
+    assert "prefers-color-scheme: dark" in page
+    assert "@media print" in page
+
+
+def test_what_was_not_measured_has_no_row(summary: dict[str, Any]) -> None:
+    assert "mm" not in text_of(results_table(summary))
+    summary["per_image"]["hd95_mm"] = one(4.2, 3.0, 5.5, n=7)
+    assert "HD95, mm 4.2 [3.0, 5.5] 7" in text_of(results_table(summary))
+
+
+def test_cautions_and_unannotated_images_are_said(summary: dict[str, Any]) -> None:
+    summary["cautions"] = ["Training images: it remembers."]
+    summary["counts"]["unannotated"] = 2
+    page = render(summary, [])
+    assert '<p class="caution">Training images: it remembers.</p>' in page
+    assert "2 called a lesion have an empty mask" in page
+
+
+def test_names_cannot_write_html(summary: dict[str, Any]) -> None:
+    nasty = "<script>alert('x')</script>&"
+    summary["model"]["name"] = nasty
+    summary["statement"] = nasty
+    summary["cautions"] = [nasty]
+    summary["command"] = nasty
+    summary["data"]["sources"][0]["citation"] = nasty
+    page = render(summary, [])
+    assert "<script" not in page
+    check(page)
+
+
+def test_a_study_without_lesions_still_has_a_page(summary: dict[str, Any]) -> None:
+    summary["per_image"] = dict.fromkeys(summary["per_image"], NONE)
+    summary["pooled"] = dict.fromkeys(summary["pooled"], NONE)
+    summary["lesions"]["sensitivity"] = NONE
+    summary["lesions"]["sensitivity_at_fp_per_image"] = {"0.1": {**NONE, "threshold": None}}
+    summary["strata"] = {"size": {}}
+    page = render(summary, [])
+    check(page)
+    assert "Normal images with a false alarm" in page
+    assert "Strata" not in page
+    assert strata_table(summary) == ""
+
+
+def compared(summary: dict[str, Any]) -> dict[str, Any]:
+    result = {
+        "first": one(0.8, 0.7, 0.9),
+        "second": one(0.7, 0.6, 0.8),
+        "difference": one(0.1, 0.02, 0.18),
+        "p_permutation": 0.0123,
+        "p_wilcoxon": 0.00001,
+        "higher": 20,
+        "lower": 10,
+        "equal": 10,
+    }
+    return {
+        "first": "toy (0123)",
+        "second": "old <model>",
+        "images": 48,
+        "only_first": 2,
+        "only_second": 0,
+        "second_cautions": ["It was trained on them."],
+        "metrics": {"dice": result, "false_alarm": {**result, "difference": NONE}},
+        "strata": {"size": {"Q1 smallest": {"dice": result}}},
+    }
+
+
+def test_a_comparison_shows_difference_interval_and_p(summary: dict[str, Any]) -> None:
+    page = render(summary, [], compared(summary))
+    check(page)
+    text = text_of(page)
+    assert "48 images measured under both models" in text
+    assert "2 images of the first study and 0 of the second are not in the other" in text
+    assert "Dice 0.800 0.700 0.100 [0.020, 0.180] 0.012 ≤ 0.0001 40" in text
+    assert "old &lt;model&gt;: It was trained on them." in text
+    assert "Dice by lesion area" in text
+    assert "false alarm" not in text_of(comparison_table(compared(summary)))
+
+
+def test_it_is_written_whole(summary: dict[str, Any], tmp_path: Path) -> None:
+    page = write_page(tmp_path / "new", summary, [])
+    assert page.read_text("utf-8") == render(summary, [])
+
+
+@pytest.mark.parametrize(
+    ("told", "kind", "expected"),
+    [
+        (one(0.74249, 0.7, 0.8), "score", "0.742 [0.700, 0.800]"),
+        (one(0.451, 0.4, 0.5), "share", "45.1 % [40.0 %, 50.0 %]"),
+        (one(12.345, 10, 15), "distance", "12.3 [10.0, 15.0]"),
+        (one(0.256, 0.1, 0.4), "rate", "0.26 [0.10, 0.40]"),
+        (one(0.5), "score", "0.500 (no interval)"),
+        (NONE, "score", "not measured"),
+    ],
+)
+def test_how_a_figure_is_written(told: dict[str, Any], kind: Any, expected: str) -> None:
+    assert interval(told, kind) == expected
+    if told["mean"] is not None:
+        assert expected.startswith(number(told["mean"], kind))
+
+
+@pytest.mark.parametrize(
+    ("p", "expected"),
+    [
+        (None, "none"),
+        (0.5, "0.500"),
+        (0.0123, "0.012"),
+        (0.0031, "0.0031"),
+        (1e-4, "≤ 0.0001"),
+        (0.0, "≤ 0.0001"),
+    ],
+)
+def test_how_a_p_value_is_written(p: float | None, expected: str) -> None:
+    assert p_value(p) == expected
+
+
+def test_every_figure_stands_in_its_section(
+    summary: dict[str, Any], tmp_path: Path, make_png: Callable[[str], Path]
+) -> None:
+    sections = ("strata", "froc", "calibration", "threshold", "cases", "comparison")
+    figures = [Shown(name, make_png(name), f"Caption of {name}.", name) for name in sections]
+    page = render(summary, figures, compared(summary))
+    assert all(f"Caption of {name}." in page for name in sections)
+    assert page.count("data:image/png;base64,") == len(sections)
+
+
+@pytest.fixture
+def make_png(tmp_path: Path) -> Callable[[str], Path]:
+    def make(name: str) -> Path:
+        path = tmp_path / f"{name}.png"
+        path.write_bytes(name.encode())
+        return path
+
+    return make

@@ -1,0 +1,142 @@
+"""The CSV and the JSON hold every image, every lesion and every refusal."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+from dataclasses import replace
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from sonoseg import RESEARCH_ONLY, __version__
+from sonoseg.image.calibration import UNKNOWN
+from sonoseg.image.frame import Spacing
+from sonoseg.results.entries import ImageEntry, RefusedFile, RunInfo
+from sonoseg.results.results import Results
+from sonoseg.results.tables import COLUMNS, write_csv, write_json
+
+REFUSED = [RefusedFile("in/bad.png", "this file is empty (0 bytes). Copy it again.")]
+
+
+@pytest.fixture
+def entries(make: SimpleNamespace) -> list[ImageEntry]:
+    return [
+        make.entry("two", (5, 5, 10, 20), (30, 40, 20, 30), spacing=Spacing(0.1, 0.2)),
+        make.entry("none"),
+        make.entry('odd, "name"\nü', (0, 0, 6, 6), frame=12),
+    ]
+
+
+def read_csv(results: Results) -> list[dict[str, str]]:
+    text = io.StringIO()
+    write_csv(text, results)
+    return list(csv.DictReader(io.StringIO(text.getvalue())))
+
+
+def read_json(results: Results) -> dict[str, Any]:
+    text = io.StringIO()
+    write_json(text, results)
+    value: dict[str, Any] = json.loads(text.getvalue())
+    assert text.getvalue() == json.dumps(value, indent=2, ensure_ascii=False) + "\n"
+    return value
+
+
+def test_the_csv_has_a_row_a_lesion_a_image_without_and_a_refusal(
+    about: RunInfo, entries: list[ImageEntry], make: SimpleNamespace
+) -> None:
+    rows = read_csv(make.results(about, entries, REFUSED))
+    assert tuple(rows[0]) == COLUMNS
+    assert [(row["image"], row["status"], row["lesion"], row["lesions"]) for row in rows] == [
+        ("two", "lesion", "1", "2"),
+        ("two", "lesion", "2", "2"),
+        ("none", "no lesion", "", "0"),
+        ('odd, "name"\nü', "lesion", "1", "1"),
+        ("", "refused", "", ""),
+    ]
+    first = rows[0]
+    assert first["unit"] == "mm"
+    assert float(first["area"]) == pytest.approx(600 * 0.02)
+    assert float(first["width"]) == pytest.approx(6.0)
+    assert float(first["height"]) == pytest.approx(2.0)
+    assert float(first["mean_probability"]) == 0.75
+    assert first["orientation"] == "parallel"
+    assert [first[f"box_{side}"] for side in ("top", "left", "height", "width")] == ["30", "40", "20", "30"]
+    assert (first["spacing_row"], first["spacing_column"]) == ("0.1", "0.2")
+    assert (first["scale_origin"], first["scale_reason"]) == ("given", "")
+    assert first["mask"] == "masks/two.png"
+    assert 0 <= float(first["image_uncertainty"]) <= 1
+    assert rows[2]["unit"] == "px"
+    assert rows[2]["area"] == rows[2]["spacing_row"] == ""
+    assert (rows[3]["scale_origin"], rows[3]["scale_reason"]) == ("none", UNKNOWN)
+    assert [row["frame"] for row in rows] == ["", "", "", "12", ""]
+    assert rows[4]["reason"].startswith("this file is empty")
+    for row in rows:
+        assert row["referred"] == ""
+        assert row["model"] == "dark"
+        assert row["model_hash"] == about.model_hash
+        assert row["threshold"] == "0.4"
+        assert row["sonoseg"] == __version__
+        assert row["notice"] == RESEARCH_ONLY
+
+
+def test_the_json_says_the_same(about: RunInfo, entries: list[ImageEntry], make: SimpleNamespace) -> None:
+    results = make.results(about, entries, REFUSED)
+    value = read_json(results)
+    assert value["format"] == "sonoseg-results/1"
+    assert value["made_by"] == "sonoseg predict"
+    assert value["notice"] == RESEARCH_ONLY
+    assert value["model"] == {"name": "dark", "hash": about.model_hash}
+    assert value["postprocessing"] == {
+        "min_area": 0.001,
+        "fill_holes": True,
+        "min_sureness": 0.0,
+        "beside_surest": 0.0,
+        "keep_largest": False,
+    }
+    two, none, odd = value["images"]
+    assert [lesion["lesion"] for lesion in two["lesions"]] == [1, 2]
+    assert two["lesions"][0]["box"] == {"top": 30, "left": 40, "height": 20, "width": 30}
+    assert two["lesions"][0]["pixels"] == 600
+    assert two["lesions"][0]["scale"] == {"spacing": [0.1, 0.2], "origin": "given", "reason": ""}
+    assert two["spacing"] == [0.1, 0.2]
+    assert none["lesions"] == []
+    assert none["spacing"] is None
+    assert none["scale_reason"] == UNKNOWN
+    assert odd["unit"] == "px"
+    assert (odd["frame"], two["frame"]) == (12, None)
+    assert value["refused"] == [{"file": "in/bad.png", "reason": REFUSED[0].reason}]
+    for name, figure in two["lesions"][0].items():
+        if name in COLUMNS and isinstance(figure, float):
+            assert float(read_csv(results)[0][name]) == figure
+
+
+def test_who_is_referred_is_said_only_where_it_was_asked(
+    about: RunInfo, entries: list[ImageEntry], make: SimpleNamespace
+) -> None:
+    assert [image["referred"] for image in read_json(make.results(about, entries))["images"]] == [None] * 3
+    results = make.results(about, entries, referred=frozenset({"none"}))
+    assert [image["referred"] for image in read_json(results)["images"]] == [False, True, False]
+    assert [row["referred"] for row in read_csv(results)] == ["no", "no", "yes", "no"]
+
+
+def test_what_is_unknown_is_null_and_an_empty_cell(
+    about: RunInfo, entries: list[ImageEntry], make: SimpleNamespace
+) -> None:
+    findings = entries[2].findings
+    lesion = replace(findings.lesions[0], mean_probability=math.nan, echo_level=None, echo_contrast=None)
+    results = make.results(about, [replace(entries[2], findings=replace(findings, lesions=(lesion,)))])
+    (image,) = read_json(results)["images"]
+    (row,) = read_csv(results)
+    for name in ("mean_probability", "echo_level", "echo_contrast"):
+        assert image["lesions"][0][name] is None
+        assert row[name] == ""
+
+
+def test_nothing_at_all_is_still_a_table(about: RunInfo, make: SimpleNamespace) -> None:
+    assert read_csv(make.results(about, [])) == []
+    value = read_json(make.results(about, []))
+    assert (value["images"], value["refused"]) == ([], [])
