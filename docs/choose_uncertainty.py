@@ -28,7 +28,7 @@ from sonoseg.image.network_grid import Grid
 from sonoseg.inference.postprocessing import postprocess
 from sonoseg.inference.predictor import Predictor
 from sonoseg.inference.test_time_augmentation import VIEWS, average, bring_back, show
-from sonoseg.inference.uncertainty import LOWER, NOTHING_FOUND, UPPER, doubt_band, image_uncertainty
+from sonoseg.inference.uncertainty import LOWER, NOTHING_FOUND, UPPER, uncertainty_band, image_uncertainty
 from sonoseg.metrics.probability_calibration import (
     ReliabilityBins,
     boundary_band,
@@ -142,7 +142,7 @@ def measured(one: Image, predictor: Predictor) -> dict[str, Any]:
     }
     if mask.any():
         width = POLICY.band_percent / 100 * math.hypot(*mask.shape)
-        inner, outer = doubt_band(p, mask, threshold)
+        inner, outer = uncertainty_band(p, mask, threshold)
         doubts |= {
             "masks at 0.1 and 0.9": 1 - dice(inner, outer),
             "1 - mean probability inside": 1 - float(p[mask].mean()),
@@ -152,7 +152,7 @@ def measured(one: Image, predictor: Predictor) -> dict[str, Any]:
         }
         edge = one.true ^ _eroded(one.true)
         for low, high in ((0.1, 0.9), (LOWER, UPPER)):
-            inner, outer = doubt_band(p, mask, threshold, low=low, high=high)
+            inner, outer = uncertainty_band(p, mask, threshold, low=low, high=high)
             band = outer & ~_eroded(inner)
             found[f"edge {low:g}"] = float(band[edge].mean()) if edge.any() else math.nan
             found[f"area {low:g}"] = float(band.sum() / mask.sum())

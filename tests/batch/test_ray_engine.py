@@ -140,7 +140,7 @@ def test_rows_are_those_of_the_plain_engine(run: Run, scans: Path, tmp_path: Pat
             "lesions",
         ):
             assert row[name] == image[name]
-        assert row["doubt"] == image["uncertainty"]
+        assert row["uncertainty"] == image["uncertainty"]
         with Image.open(plain / image["files"]["mask"]) as mask:
             assert np.array_equal(decode(row["mask"]), np.asarray(mask) > 0)
     assert sum(len(row["lesions"]) for row in good)

@@ -54,7 +54,7 @@ def test_rows_say_what_predict_says(predictor: Predictor) -> None:
         assert np.array_equal(decode(row["mask"]), plain.mask)
         assert row["sha256"] == sha256_file(name)
         assert (row["height"], row["width"]) == plain.frame.shape
-        assert row["doubt"] == float(f"{plain.uncertainty:.6g}")
+        assert row["uncertainty"] == float(f"{plain.uncertainty:.6g}")
         assert row["lesions"] == [lesion_object(lesion) for lesion in measure(plain).lesions]
         assert (row["spacing"], row["scale_origin"], row["unit"]) == ([0.1, 0.2], "given", "mm")
         assert row["error"] is None

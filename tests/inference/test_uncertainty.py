@@ -12,7 +12,7 @@ from sonoseg.errors import ShapeError, UsageError
 from sonoseg.image.frame import Frame
 from sonoseg.inference.segmentation import Segmentation
 from sonoseg.inference.uncertainty import (
-    doubt_band,
+    uncertainty_band,
     image_uncertainty,
     lesion_uncertainty,
     refer,
@@ -94,11 +94,11 @@ def test_the_band_lies_around_the_mask(
     probability: np.ndarray, threshold: float, low: float, high: float
 ) -> None:
     mask = probability >= threshold
-    inner, outer = doubt_band(probability, mask, threshold, low=low, high=high)
+    inner, outer = uncertainty_band(probability, mask, threshold, low=low, high=high)
     assert inner.dtype == outer.dtype == bool
     assert not (inner & ~mask).any()
     assert not (mask & ~outer).any()
-    wider = doubt_band(probability, mask, threshold, low=low / 2, high=(1 + high) / 2)
+    wider = uncertainty_band(probability, mask, threshold, low=low / 2, high=(1 + high) / 2)
     assert not (wider[0] & ~inner).any()
     assert not (outer & ~wider[1]).any()
     assert mask.any() or not outer.any()
@@ -107,13 +107,13 @@ def test_the_band_lies_around_the_mask(
 def test_the_band_is_as_wide_as_the_slope() -> None:
     probability = slope(30, 40, 15, 2)
     probability[0, 0] = 0.3  # a faint speck far away is no place for the contour
-    inner, outer = doubt_band(probability, probability >= 0.5, 0.5)
+    inner, outer = uncertainty_band(probability, probability >= 0.5, 0.5)
     across = [int(mask[30].sum()) for mask in (inner, outer)]
     # logit(0.9) = 2.2 on either side, times 2 pixels of softness
     assert across == pytest.approx([2 * (15 - 4.4), 2 * (15 + 4.4)], abs=2)
     assert not outer[0, 0]
     with pytest.raises(UsageError, match="a band from"):
-        doubt_band(probability, inner, 0.5, low=0.9, high=0.1)
+        uncertainty_band(probability, inner, 0.5, low=0.9, high=0.1)
 
 
 def test_a_segmentation_knows_its_doubt() -> None:
@@ -121,7 +121,7 @@ def test_a_segmentation_knows_its_doubt() -> None:
     mask = probability >= 0.4
     found = Segmentation(Frame(np.zeros((60, 80), np.uint8)), probability, mask, mask, 0.4, None, "m", "r")
     assert found.uncertainty == image_uncertainty(probability, mask, 0.4)
-    inner, outer = found.doubt_band()
+    inner, outer = found.uncertainty_band()
     assert inner.sum() < mask.sum() < outer.sum()
 
 

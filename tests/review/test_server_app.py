@@ -53,7 +53,7 @@ def test_the_whole_way(client: TestClient, send: Send, draw: Any, dark_predictor
     found = dark_predictor.predict(frame)
     assert np.array_equal(draw.pixels(client.get(f"{url}/image.png").content), frame)
     assert np.array_equal(draw.pixels(client.get(f"{url}/mask.png").content) == 255, found.mask)
-    inner, outer = found.doubt_band()
+    inner, outer = found.uncertainty_band()
     assert np.array_equal(draw.pixels(client.get(f"{url}/doubt.png").content) == 255, outer & ~inner)
     shown = draw.pixels(client.get(f"{url}/probability.png").content) / 255
     assert np.abs(shown - found.probability).max() < 0.01

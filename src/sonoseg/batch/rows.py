@@ -64,7 +64,7 @@ RESULT = pa.schema(
         *_SCALE,
         pa.field("unit", pa.string()),
         pa.field("lesion_share", pa.float64()),
-        pa.field("doubt", pa.float64()),
+        pa.field("uncertainty", pa.float64()),
         pa.field("lesions", pa.list_(LESION)),
         pa.field("mask", pa.struct([("size", pa.list_(pa.int32())), ("counts", pa.string())])),
         *_SAID,
@@ -113,7 +113,7 @@ def result(row: Mapping[str, Any], segmentation: Segmentation) -> dict[str, Any]
         "height": told["height"],
         "width": told["width"],
         **kept,
-        "doubt": told["uncertainty"],
+        "uncertainty": told["uncertainty"],
         "mask": encode(segmentation.mask),
     }
 

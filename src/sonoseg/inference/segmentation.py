@@ -12,7 +12,7 @@ from PIL import Image
 
 from sonoseg.image.frame import Frame
 from sonoseg.image.overlay import overlay
-from sonoseg.inference.uncertainty import HIGH, LOW, doubt_band, image_uncertainty
+from sonoseg.inference.uncertainty import HIGH, LOW, uncertainty_band, image_uncertainty
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,11 +44,11 @@ class Segmentation:
         """How much the result is to be doubted: 0 sure, 1 in doubt. See `image_uncertainty`."""
         return image_uncertainty(self.probability, self.mask, self.threshold)
 
-    def doubt_band(
+    def uncertainty_band(
         self, *, low: float = LOW, high: float = HIGH
     ) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-        """Two masks (inner, outer), bool (H, W), between which the contours may lie. See `doubt_band`."""
-        return doubt_band(self.probability, self.mask, self.threshold, low=low, high=high)
+        """Two masks (inner, outer), bool (H, W), between which the contours may lie. See `uncertainty_band`."""
+        return uncertainty_band(self.probability, self.mask, self.threshold, low=low, high=high)
 
     def overlay(self) -> NDArray[np.uint8]:
         """The image with the mask laid over it, uint8 (H, W, 3)."""

@@ -16,7 +16,7 @@ from sonoseg.errors import ShapeError, UsageError
 from sonoseg.image.components import label
 
 LOW, HIGH = 0.1, 0.9
-"""The levels of the band that is drawn: see `doubt_band`."""
+"""The levels of the band that is drawn: see `uncertainty_band`."""
 
 LOWER, UPPER = 0.25, 0.75
 """The levels of the measure: the quartiles of where the contour may lie."""
@@ -30,7 +30,7 @@ altogether showed no more of themselves than normals did (docs/uncertainty.md): 
 def image_uncertainty(probability: NDArray[Any], mask: NDArray[np.bool_], threshold: float) -> float:
     """How much the result for a whole image is to be doubted: 0 sure, 1 in doubt.
 
-    With lesions found: 1 - Dice of the two quartile masks, which are the band of `doubt_band` at 0.25 and
+    With lesions found: 1 - Dice of the two quartile masks, which are the band of `uncertainty_band` at 0.25 and
     0.75: what the probabilities hold for sure against all that they hold for possible. On validation images
     one minus it lies near the true Dice. Without a lesion the doubt is about one that was missed: from 0.5,
     where nothing in the image looks like one, to 1, where the highest probability reaches the threshold.
@@ -41,7 +41,7 @@ def image_uncertainty(probability: NDArray[Any], mask: NDArray[np.bool_], thresh
     _same_shape(probability, mask)
     if not mask.any():
         return NOTHING_FOUND + (1 - NOTHING_FOUND) * min(float(probability.max()) / threshold, 1.0)
-    return _disagreement(*doubt_band(probability, mask, threshold, low=LOWER, high=UPPER))
+    return _disagreement(*uncertainty_band(probability, mask, threshold, low=LOWER, high=UPPER))
 
 
 def lesion_uncertainty(probability: NDArray[Any], lesion_mask: NDArray[np.bool_], threshold: float) -> float:
@@ -67,10 +67,10 @@ def lesion_uncertainty(probability: NDArray[Any], lesion_mask: NDArray[np.bool_]
         from scipy.ndimage import distance_transform_edt as distance  # slow to import, seldom needed
 
         near = np.where(distance(~lesion) <= distance(~others), near, 0)
-    return _disagreement(*doubt_band(near, lesion, threshold, low=LOWER, high=UPPER))
+    return _disagreement(*uncertainty_band(near, lesion, threshold, low=LOWER, high=UPPER))
 
 
-def doubt_band(
+def uncertainty_band(
     probability: NDArray[Any],
     mask: NDArray[np.bool_],
     threshold: float,

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from sonoseg.inference.segmentation import Segmentation
-from sonoseg.inference.uncertainty import doubt_band
+from sonoseg.inference.uncertainty import uncertainty_band
 from sonoseg.results.entries import Preview
 from sonoseg.results.svg_path import svg_path
 
@@ -21,7 +21,7 @@ def preview(segmentation: Segmentation, side: int = SIDE) -> Preview:
     """A grey JPEG of the image, its longer side at most `side` pixels; outlines and doubt as SVG paths.
 
     The mask is lesion where half of a preview's pixel is. The band runs where the border may lie: see
-    Segmentation.doubt_band.
+    Segmentation.uncertainty_band.
     """
     image = Image.fromarray(segmentation.frame.pixels)
     small = image.copy()
@@ -32,7 +32,7 @@ def preview(segmentation: Segmentation, side: int = SIDE) -> Preview:
     band = ""
     if mask.any():
         probability = np.asarray(_resized(segmentation.probability, small.size))
-        inner, outer = doubt_band(probability, mask, segmentation.threshold)
+        inner, outer = uncertainty_band(probability, mask, segmentation.threshold)
         band = svg_path(outer & ~inner)
     return Preview(
         jpeg=buffer.getvalue(),

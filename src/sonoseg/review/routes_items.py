@@ -251,12 +251,12 @@ def probability(request: Request, identity: ID, server: ServerPart) -> Response:
 @router.get("/items/{id}/doubt.png", response_class=Response, responses=PNG | problems(404))
 def doubt(request: Request, identity: ID, server: ServerPart) -> Response:
     """The band in which the contour of the model's mask may lie: 255 inside it, 0 elsewhere."""
-    from sonoseg.inference.uncertainty import doubt_band
+    from sonoseg.inference.uncertainty import uncertainty_band
 
     values, threshold = server.store.probability(identity), server.store.threshold(identity)
     if values is None or threshold is None:
         raise not_predicted(identity)
-    inner, outer = doubt_band(values, server.store.mask(identity, 0), threshold)
+    inner, outer = uncertainty_band(values, server.store.mask(identity, 0), threshold)
     return png(request, images.mask_png(outer & ~inner), _of_model(server, identity))
 
 
