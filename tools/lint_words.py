@@ -2,8 +2,8 @@
 
     python tools/lint_words.py [FILE ...]
 
-Reads what a person reads: prose of Markdown documents, docstrings, comments and string literals of Python, and texts,
-comments and strings of the review page. Fenced code, inline code, identifiers, URLs and dictionary keys are left out.
+Reads what a person reads: prose of Markdown documents, docstrings, comments and string literals of Python, and
+texts and comments of the review page. Leaves out fenced code, inline code, identifiers, URLs and keys.
 Prints one line a finding, `file:line: "word": use "term"`, and exits with 1 where there is any.
 """
 
@@ -25,7 +25,9 @@ VOCABULARY = ROOT / "tools" / "vocabulary.toml"
 _FENCE = re.compile(r"^```.*?^```[^\n]*$", re.MULTILINE | re.DOTALL)
 _INLINE = re.compile(r"`[^`\n]*`|https?://\S+|\]\([^)\s]*\)|<!--.*?-->", re.DOTALL)
 _KEY = re.compile(r"[\w.\[\]/-]*")
-_WEB_CODE = re.compile(r"//[^\n]*|/\*.*?\*/|\"(?:\\.|[^\"\\\n])*\"|'(?:\\.|[^'\\\n])*'|`(?:\\.|[^`\\])*`", re.DOTALL)
+_WEB_CODE = re.compile(
+    r"//[^\n]*|/\*.*?\*/|\"(?:\\.|[^\"\\\n])*\"|'(?:\\.|[^'\\\n])*'|`(?:\\.|[^`\\])*`", re.DOTALL
+)
 _HTML_CODE = re.compile(r"<(?:script|style)\b.*?</(?:script|style)>|</?[a-zA-Z][^>]*?>", re.DOTALL)
 _HTML_TEXT = re.compile(r"(?:alt|title|aria-label|placeholder)=\"([^\"]*)\"")
 
@@ -34,8 +36,8 @@ _HTML_TEXT = re.compile(r"(?:alt|title|aria-label|placeholder)=\"([^\"]*)\"")
 class Rule:
     """A word that the project does not use.
 
-    pattern: what is found, without regard to case. use: the term in its place. allow: path pattern -> the reason
-    why the word is right there.
+    pattern: what is found, without regard to case. use: the term in its place.
+    allow: path pattern -> the reason why the word is right there.
     """
 
     pattern: re.Pattern[str]
@@ -95,7 +97,11 @@ def _blank(pattern: re.Pattern[str], text: str) -> str:
 def files() -> list[Path]:
     """The files of the repository that hold texts for users and developers."""
     listed = subprocess.run(
-        ["git", "ls-files", "-z", "*.py", "*.md", "*.js", "*.html"], cwd=ROOT, capture_output=True, text=True, check=True
+        ["git", "ls-files", "-z", "*.py", "*.md", "*.js", "*.html"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
     )
     return [ROOT / name for name in listed.stdout.split("\0") if name]
 
