@@ -25,7 +25,7 @@ def test_agrees_with_the_metrics_room() -> None:
     assert means["iou"] == pytest.approx(np.mean([c.iou for c in lesions]))
     assert means["pixel_accuracy"] == pytest.approx(np.mean([c.pixel_accuracy for c in counts]))
     assert means["loss"] == 4
-    assert means["false_alarms"] == pytest.approx(1 / 3)
+    assert means["false_positive_rate"] == pytest.approx(1 / 3)
     assert means["missed"] == 0
 
 
@@ -36,7 +36,7 @@ def test_nothing_measured_is_none_not_zero() -> None:
     means = score.means()
     assert means["dice"] is None
     assert means["iou"] is None
-    assert means["false_alarms"] == 0
+    assert means["false_positive_rate"] == 0
 
 
 def test_iou_is_thresholded() -> None:

@@ -136,7 +136,7 @@ class _Bar:
                 f"validation loss {validation['loss']:.4f}  Dice {validation['dice']:.3f}  "
                 f"IoU {validation['iou']:.3f}"
             )
-            if validation["false_alarms"] is not None:
-                line += f"  false alarms {validation['false_alarms']:.0%}"
+            if validation["false_positive_rate"] is not None:
+                line += f"  false positives on normals {validation['false_positive_rate']:.0%}"
             speed = train["images_per_second"]
             err.print(line + (f"  {speed:.1f} images/s" if speed else ""))

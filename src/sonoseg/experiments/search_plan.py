@@ -13,8 +13,8 @@ from sonoseg.experiments.plan import Changes, Number, Word, change, read_plan
 from sonoseg.training.recipe import Recipe, load_recipe
 
 DOCS: Final = "docs/tune.md"
-Measure = Literal["dice", "iou", "loss", "missed", "false_alarms"]
-LOWER_IS_BETTER: Final = ("loss", "missed", "false_alarms")
+Measure = Literal["dice", "iou", "loss", "missed", "false_positive_rate"]
+LOWER_IS_BETTER: Final = ("loss", "missed", "false_positive_rate")
 Value = str | int | float | bool
 """A trial's value of one key, as Optuna keeps it; a choice is its YAML text."""
 

@@ -1,11 +1,14 @@
-"""Sums over images that become the curves: loss, pixel accuracy, IoU, Dice, false alarms."""
+"""Sums over images that become the curves: loss, pixel accuracy, IoU, Dice, false positives."""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor
 
-FIELDS = ("images", "loss", "pixel_accuracy", "lesions", "iou", "dice", "missed", "normals", "false_alarms")
+FIELDS = (
+    *("images", "loss", "pixel_accuracy", "lesions", "iou", "dice", "missed"),
+    *("normals", "false_positive_rate"),
+)
 
 MISSED = 0.1
 FALSE_ALARM = 0.001
@@ -15,7 +18,7 @@ class Score:
     """Sums of per-image scores at a threshold of 0.5, on the network's grid.
 
     IoU and Dice are means over images with a lesion; an image without one counts in the loss, the pixel
-    accuracy and the false alarms (more than 0.1 % of its area predicted). As in the metrics room; here
+    accuracy and the false-positive rate (more than 0.1 % of its area predicted). As in the metrics room; here
     batched on the training device.
     """
 
@@ -57,5 +60,5 @@ class Score:
             "iou": mean("iou", "lesions"),
             "dice": mean("dice", "lesions"),
             "missed": mean("missed", "lesions"),
-            "false_alarms": mean("false_alarms", "normals"),
+            "false_positive_rate": mean("false_positive_rate", "normals"),
         }

@@ -83,9 +83,9 @@ def test_a_failed_trial_costs_its_row(write_plan: WritePlan, pretend: Any, tmp_p
 
 
 def test_a_measure_that_validation_has_not(write_plan: WritePlan, pretend: Any, tmp_path: Path) -> None:
-    search = Search(write_plan(measure="false_alarms", trials=1), tmp_path / "out")
+    search = Search(write_plan(measure="false_positive_rate", trials=1), tmp_path / "out")
     search.carry_out(pretend())
-    assert search.trials()[0].reason == "validation has no figure for 'false_alarms'"
+    assert search.trials()[0].reason == "validation has no figure for 'false_positive_rate'"
     assert search.best() is None
 
 
