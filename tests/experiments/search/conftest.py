@@ -70,7 +70,9 @@ class Pretend:
         for epoch in range(recipe.epochs):
             self.stop(epoch)
             dice = 0.9 - 0.1 * abs(math.log10(recipe.optimiser.rate) + 2) + 0.01 * epoch
-            lines += [{"epoch": epoch + 1, "split": "train", "dice": 0.99, "loss": 0.0, "false_positive_rate": None}]
+            lines += [
+                {"epoch": epoch + 1, "split": "train", "dice": 0.99, "loss": 0.0, "false_positive_rate": None}
+            ]
             lines += [{"epoch": epoch + 1, "split": "validation", "dice": dice, "loss": 1 - dice}]
             lines[-1]["false_positive_rate"] = None
             run.log.write_text("".join(json.dumps(line) + "\n" for line in lines))
