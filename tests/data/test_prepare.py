@@ -184,7 +184,7 @@ def test_a_killed_run_goes_on(pairs: Callable[..., Path], tmp_path: Path) -> Non
     out, partial = tmp_path / "p", tmp_path / "p.partial"
     script = (
         "import sys, time\n"
-        "from sonoseg.data import prepare as module\n"
+        "from sonoseg.data import preparation as module\n"
         "from sonoseg.data.readers import read_source\n"
         "real = module.join_masks\n"
         "def slow(*given):\n"

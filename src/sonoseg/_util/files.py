@@ -16,6 +16,17 @@ from sonoseg.errors import OutputError
 _TEMPORARY = re.compile(r"\..{1,60}\.[a-z0-9_]{8}(\.[^.]*)?")
 
 
+def _read_umask() -> int:
+    """Read the process's umask, which the system tells only by setting another."""
+    mask = os.umask(0o077)  # files of other threads stay private for that moment
+    os.umask(mask)
+    return mask
+
+
+# Read once, at import: set at each write it would hold for other threads' files, too.
+_UMASK = _read_umask()
+
+
 @contextmanager
 def atomic_path(path: str | Path) -> Iterator[Path]:
     """Give a temporary path beside `path`; move it there when the block ends well, else remove it.
@@ -32,7 +43,7 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
     temporary = Path(name)
     try:
         yield temporary
-        temporary.chmod(0o666 & ~_umask())
+        temporary.chmod(0o666 & ~_UMASK)
         temporary.replace(path)
     except OSError as error:
         raise cannot_write(path, error) from error
@@ -82,12 +93,6 @@ def sync_folder(folder: str | Path) -> None:
         pass
     finally:
         os.close(handle)
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
 
 
 def cannot_write(path: Path, error: OSError) -> OutputError:

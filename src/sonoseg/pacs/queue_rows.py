@@ -11,12 +11,8 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, Self
 
+from sonoseg._util.locks import is_locked
 from sonoseg.errors import OutputError
-
-try:
-    import fcntl
-except ImportError:  # Windows
-    fcntl = None  # type: ignore[assignment]
 
 DATABASE = "spool.sqlite"
 LOCK = ".lock"
@@ -195,18 +191,7 @@ class Rows:
         A node holds a lock that ends with it, however it ends. Asking takes the lock for a moment, in common
         with others who ask; a node that starts in that moment waits for it.
         """
-        if fcntl is None:
-            return None
-        try:
-            with (self.folder / LOCK).open("rb") as file:
-                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return True
-        except FileNotFoundError:
-            return False
-        except OSError:
-            return None
-        return False
+        return is_locked(self.folder / LOCK)
 
     def close(self) -> None:
         """Close the file. Closing twice does no harm."""

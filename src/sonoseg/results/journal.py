@@ -16,13 +16,9 @@ from types import TracebackType
 from typing import Any, BinaryIO
 
 from sonoseg._util.files import cannot_write
+from sonoseg._util.locks import lock_file
 from sonoseg.errors import OutputError
 from sonoseg.results.entries import ImageEntry, Objects, Written
-
-try:
-    import fcntl
-except ImportError:  # Windows
-    fcntl = None  # type: ignore[assignment]
 
 FORMAT = "sonoseg-journal/1"
 
@@ -154,19 +150,13 @@ class Journal:
 
 def _lock(file: BinaryIO, path: Path) -> None:
     """Keep other processes out until the file is closed. Raises OutputError where one is in."""
-    if fcntl is None:
-        return
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
+    if not lock_file(file):
         file.close()
         raise OutputError(
             "another run is writing here",
             where=path.parent,
             remedy="Wait until it ends, or choose another folder with --out",
-        ) from error
-    except OSError:  # a file system without locks
-        pass
+        )
 
 
 def begun_with(path: Path) -> dict[str, Any]:
