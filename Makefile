@@ -38,7 +38,7 @@ types: $(VENV)/dev.stamp
 	$(BIN)/mypy
 
 figures: $(VENV)/dev.stamp
-	$(BIN)/python docs/make_figures.py
+	$(BIN)/python research/scripts/make_figures.py
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; v = sys.version_info; v >= (3, 11) or sys.exit("sonoseg needs Python 3.11 or newer, and $(PYTHON) is %d.%d: say make PYTHON=python3.12, or whichever you have" % v[:2])'

@@ -248,10 +248,10 @@ def phantom_split(phantom_set: Path, made_once: MadeOnce) -> Path:
 
 @pytest.fixture(scope="session")
 def docs_script() -> Callable[[str], ModuleType]:
-    """Load a script of docs/ by its name as a module."""
+    """Load a script of research/scripts/ by its name as a module."""
 
     def load(name: str) -> ModuleType:
-        path = Path(__file__).resolve().parents[1] / "docs" / f"{name}.py"
+        path = Path(__file__).resolve().parents[1] / "research" / "scripts" / f"{name}.py"
         spec = importlib.util.spec_from_file_location(name, path)
         assert spec is not None
         assert spec.loader is not None

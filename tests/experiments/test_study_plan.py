@@ -11,7 +11,7 @@ from sonoseg.errors import PlanError, RecipeError
 from sonoseg.experiments.plan import ExperimentPlan, load_plan, recipes_of, what_changed
 from sonoseg.training.recipe import load_recipe
 
-DOCS = Path(__file__).resolve().parents[2] / "docs"
+PLANS_FOLDER = Path(__file__).resolve().parents[2] / "research" / "plans"
 LEAST = "name: p\nrecipe: quick\ndata: set\nsplit: split.json\n"
 
 
@@ -157,7 +157,7 @@ def test_what_changed_is_said(tmp_path: Path, text: str, said: str) -> None:
     assert said in changed
 
 
-PLANS = [path for path in (DOCS / "studies").glob("*.yaml") if "\nvariants:" in path.read_text("utf-8")]
+PLANS = [path for path in (PLANS_FOLDER).glob("*.yaml") if "\nvariants:" in path.read_text("utf-8")]
 
 
 @pytest.mark.parametrize("path", sorted(PLANS), ids=lambda path: path.stem)
@@ -190,11 +190,11 @@ def test_every_plan_of_the_documents_makes_recipes_and_keeps_the_data(path: Path
 
 
 def test_the_plan_that_the_documents_show_is_one() -> None:
-    path = DOCS / "studies" / "gates.yaml"
+    path = PLANS_FOLDER / "gates.yaml"
     plan = load_plan(path)
     recipes = recipes_of(plan, path)
     assert (plan.seeds, list(plan.variants)) == ([0, 1, 2], ["gates", "none"])
-    assert recipes["gates"] == load_recipe(DOCS / "studies" / "third.yaml", ["epochs=8", "data.size=192"])
+    assert recipes["gates"] == load_recipe(PLANS_FOLDER / "third.yaml", ["epochs=8", "data.size=192"])
     differing = {
         key for key, value in recipes["gates"].network if value != getattr(recipes["none"].network, key)
     }

@@ -1,4 +1,4 @@
-"""Smart click on real images, by the scripted clicker of benchmarks/smart_click.py."""
+"""Smart click on real images, by the scripted clicker of research/benchmarks/smart_click.py."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ ROOT = Path(__file__).resolve().parents[2]
 @pytest.fixture
 def clicker(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     """The script."""
-    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
+    monkeypatch.syspath_prepend(str(ROOT / "research" / "benchmarks"))
     import smart_click
 
     return smart_click

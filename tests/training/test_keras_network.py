@@ -19,7 +19,13 @@ from sonoseg.networks.efficientnet_stages import channels
 from sonoseg.training.weight_precision import to_store
 
 ROOT = Path(__file__).resolve().parents[2]
-PYTHON = ROOT / "benchmarks" / ".keras" / ("Scripts/python.exe" if sys.platform == "win32" else "bin/python")
+PYTHON = (
+    ROOT
+    / "research"
+    / "benchmarks"
+    / ".keras"
+    / ("Scripts/python.exe" if sys.platform == "win32" else "bin/python")
+)
 
 SMALL = {"widths": (4, 6, 8), "dropout": (0.0, 0.1, 0.1)}
 
@@ -72,7 +78,7 @@ def test_safetensors_are_read_without_their_library(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_every_kind_of_network_is_the_same_in_keras(tmp_path: Path) -> None:
     if not PYTHON.exists():
-        pytest.skip("no environment of Keras here: benchmarks/keras_env.py makes it")
+        pytest.skip("no environment of Keras here: research/benchmarks/keras_env.py makes it")
     torch.manual_seed(0)
     expected = {}
     for number, (name, options) in enumerate(NETWORKS.items()):

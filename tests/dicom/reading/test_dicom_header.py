@@ -43,7 +43,7 @@ def test_the_plain_values(tmp_path: Path, make_dicom: Callable[..., Path], patie
 def test_mutations_never_end_in_anything_but_our_errors(
     tmp_path: Path, make_dicom: Callable[..., Path]
 ) -> None:
-    """A small share of what benchmarks/fuzz_readers.py does."""
+    """A small share of what research/benchmarks/fuzz_readers.py does."""
     from sonoseg.dicom.reading.clip import Clip
 
     rng = np.random.default_rng(3)

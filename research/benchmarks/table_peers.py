@@ -1,0 +1,44 @@
+"""The table of docs/results/peers.md: what each network finds on a centre not seen, beside what it costs."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from sonoseg.results.evaluation_tables import interval
+from table_parts import Result, shown, table
+
+STUDY = Path(__file__).resolve().parents[1] / "tables" / "peers.json"
+UNSEEN = "busi"
+
+
+def peer_latency(result: Result) -> str:
+    """Accuracy from the kept study's row of each network, with its cost and its time."""
+    study = json.loads(STUDY.read_text("utf-8"))
+    (unseen,) = (one for one in study["evaluations"] if one["name"] == UNSEEN)
+    found = {row["variant"]: row for row in unseen["rows"]}
+    rows = [
+        (
+            row["network"],
+            interval(found[row["network"]]["dice"]),
+            interval(found[row["network"]]["small_dice"]),
+            interval(found[row["network"]]["missed"], "share"),
+            interval(found[row["network"]]["false_alarm"], "share"),
+            f"{row['parameters'] / 1e6:.2f} M",
+            f"{row['macs'] / 1e9:.2f}",
+            shown(row["ms"], 1),
+            f"**{shown(row['ratio'], 1)}**",
+        )
+        for row in result["rows"]
+    ]
+    head = (
+        "Network", "Dice", "Dice, smallest quarter", "missed", "normals with a false alarm",
+        "parameters", "GMAC", "ms an image", f"it / {result['reference']}",
+    )  # fmt: skip
+    some = found[result["reference"]]
+    words = (
+        f"BUSI, which none has seen: {some['dice']['n']} lesion images, {some['small_dice']['n']} of them "
+        f"the smallest quarter, {some['false_alarm']['n']} normals; 95 % intervals over groups. Time at "
+        f"{result['size']} pixels, batch 1, float32, ONNX Runtime: median (least to greatest) of the turns."
+    )
+    return f"{table(head, rows)}\n\n{words}"

@@ -1,0 +1,212 @@
+"""What models make of validation images under the looks of other machines, and of phantoms.
+
+`python research/scripts/changed_looks.py NAME=MODEL ... --data PREPARED --split SPLIT [--fold K]` runs each model (a run,
+a Model's folder, or `shipped`) over the validation part on its own grid, each image changed in one way
+after the other, and over forty phantoms of each kind; it writes the tables of docs/results/looks.md. This is
+what recipes are chosen by: the test part is not touched, and no image is kept.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from scipy.ndimage import gaussian_filter, zoom
+
+from sonoseg._util.files import atomic_write_text
+from sonoseg.data.phantoms import KINDS, draw_spec, render
+from sonoseg.data.prepared_set import PreparedSet
+from sonoseg.data.splits import Split
+from sonoseg.evaluation.bootstrap import bootstrap_means
+from sonoseg.inference.postprocessing import postprocess
+from sonoseg.inference.predictor import Predictor
+from sonoseg.metrics.lesion_detection import false_alarm
+from sonoseg.metrics.overlap import dice
+from sonoseg.training.drawn_marks import draw_marks
+
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "results" / "looks.md"
+PHANTOMS = range(500, 540)
+"""Seeds of the phantoms of each kind: research/scripts/make_figures.py shows the worst of them."""
+
+Array = np.ndarray[Any, Any]
+Look = Callable[[Array, Array, np.random.Generator], tuple[Array, Array]]
+
+
+def grey(change: Callable[[Array], Array]) -> Look:
+    """A look that changes grey values (0..255) and leaves the mask."""
+
+    def look(pixels: Array, mask: Array, _: np.random.Generator) -> tuple[Array, Array]:
+        return np.clip(change(pixels.astype(np.float32)), 0, 255).astype(np.uint8), mask
+
+    return look
+
+
+def window(axis: int) -> Look:
+    """Black beyond a window around the lesion, along one axis, a ninth of the side wider on both ends."""
+
+    def look(pixels: Array, mask: Array, _: np.random.Generator) -> tuple[Array, Array]:
+        side = pixels.shape[axis]
+        there = np.flatnonzero(mask.any(axis=1 - axis))
+        first, last = (there[0], there[-1]) if len(there) else (0.4 * side, 0.6 * side)
+        outside = np.ones(side, dtype=bool)
+        outside[max(0, round(first - side / 9)) : round(last + side / 9)] = False
+        changed = np.moveaxis(pixels.copy(), axis, 0)
+        changed[outside] = 0
+        return np.moveaxis(changed, 0, axis), mask
+
+    return look
+
+
+def farther(pixels: Array, mask: Array, _: np.random.Generator) -> tuple[Array, Array]:
+    """The image at 0.6 of its size, black around it."""
+    found = []
+    for plane, order in ((pixels, 1), (mask.astype(np.uint8), 0)):
+        small = zoom(plane, 0.6, order=order)
+        start = (plane.shape[0] - small.shape[0]) // 2
+        made = np.zeros_like(plane)
+        made[start : start + small.shape[0], start : start + small.shape[1]] = small
+        found.append(made)
+    return found[0], found[1] > 0
+
+
+def grainy(pixels: Array, mask: Array, random: np.random.Generator) -> tuple[Array, Array]:
+    """Multiplied noise of a quarter."""
+    noisy = pixels * (1 + 0.25 * random.normal(size=pixels.shape))
+    return np.clip(noisy, 0, 255).astype(np.uint8), mask
+
+
+def marked(pixels: Array, mask: Array, random: np.random.Generator) -> tuple[Array, Array]:
+    """Callipers, text, boxes or a pictogram drawn on."""
+    changed = pixels.copy()
+    draw_marks(changed, mask.astype(np.uint8), random)
+    return changed, mask
+
+
+LOOKS: dict[str, Look] = {
+    "as it is": grey(lambda x: x),
+    "tall window": window(1),
+    "flat window": window(0),
+    "farther, 0.6": farther,
+    "gamma 0.6": grey(lambda x: 255 * (x / 255) ** 0.6),
+    "gamma 1.7": grey(lambda x: 255 * (x / 255) ** 1.7),
+    "half the contrast": grey(lambda x: (x - x.mean()) * 0.5 + x.mean()),
+    "blur, 2 pixels": grey(lambda x: gaussian_filter(x, 2)),
+    "grain, a quarter": grainy,
+    "marks": marked,
+}
+
+
+def main() -> None:
+    """Measure, print, write the page."""
+    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    options.add_argument("models", nargs="+", metavar="NAME=MODEL")
+    options.add_argument("--data", type=Path, required=True)
+    options.add_argument("--split", type=Path, required=True)
+    options.add_argument("--fold", type=int, default=0)
+    options.add_argument("--print", action="store_true", help="leave the page as it is")
+    wish = options.parse_args()
+    prepared, split = PreparedSet.open(wish.data), Split.load(wish.split)
+    split.check(prepared)
+    ids = split.part(wish.fold).validation
+    rows = []
+    for word in wish.models:
+        name, _, folder = word.partition("=")
+        predictor = Predictor(None if folder in ("", "shipped") else folder, precision="fp32", threads=1)
+        rows += [one | {"model": name} for one in seen(predictor, prepared, ids)]
+        rows += [one | {"model": name} for one in seen_phantoms(predictor)]
+    text = tables(pd.DataFrame(rows))
+    print(text)
+    if not wish.print:
+        block = re.compile(r"(<!-- looks -->\n).*?(<!-- end of looks -->)", re.DOTALL)
+        page = PAGE.read_text("utf-8")
+        atomic_write_text(PAGE, block.sub(lambda found: f"{found[1]}\n{text}\n{found[2]}", page))
+
+
+def seen(predictor: Predictor, prepared: PreparedSet, ids: list[str]) -> list[dict[str, Any]]:
+    """A row for each image and look: its group, its set, Dice or whether there is a false alarm."""
+    card = predictor.model.card.preprocessing
+    pixels, masks = prepared.arrays(card.size, card.fit)
+    places, about, found = prepared.rows(ids), prepared.table.loc[ids], []
+    for look, change in LOOKS.items():
+        for start in range(0, len(places), 64):
+            here = places[start : start + 64]
+            changed = [
+                change(np.array(pixels[k]), np.array(masks[k]) > 0, np.random.default_rng([7, int(k)]))
+                for k in here
+            ]
+            for (_, mask), probability, name in zip(
+                changed,
+                predictor.predict_grid(np.stack([one for one, _ in changed])),
+                ids[start:],
+                strict=False,
+            ):
+                raw = probability >= predictor.threshold
+                drawn = postprocess(raw, probability, predictor.postprocessing)
+                row = {"look": look, "group": about.at[name, "group"], "set": about.at[name, "set"]}
+                found.append(row | judged(mask, drawn))
+    return found
+
+
+def seen_phantoms(predictor: Predictor) -> list[dict[str, Any]]:
+    """The same of phantoms, as they are."""
+    found = []
+    for kind in KINDS:
+        for seed in PHANTOMS:
+            phantom = render(draw_spec(seed, kind=kind))
+            drawn = predictor.predict(phantom.frame).mask
+            row = {"look": "phantoms", "group": f"{kind}-{seed}", "set": "phantoms"}
+            found.append(row | judged(phantom.mask, drawn))
+    return found
+
+
+def judged(true: Array, drawn: Array) -> dict[str, float]:
+    """Dice and whether it is a miss; where there is no lesion, whether it is a false alarm."""
+    if not true.any():
+        return {"false_alarm": float(false_alarm(drawn))}
+    score = dice(true, drawn)
+    return {"dice": score, "missed": float(score < 0.1)}
+
+
+def tables(rows: pd.DataFrame) -> str:
+    """A Markdown table a set."""
+    models, lines = list(dict.fromkeys(rows["model"])), []
+    for name, own in rows.groupby("set", sort=False):
+        columns = [
+            (column, words)
+            for column, words in (("dice", "Dice"), ("missed", "missed"), ("false_alarm", "false alarm"))
+            if own[column].notna().any()
+        ]
+        ns = [
+            int(own[(own["model"] == models[0])].groupby("look")[column].count().max())
+            for column, _ in columns
+        ]
+        heads = [
+            f"{model}: {words} (n = {n})"
+            for model in models
+            for (_, words), n in zip(columns, ns, strict=True)
+        ]
+        lines += [f"| {name} | {' | '.join(heads)} |", "|---|" + "---|" * len(heads)]
+        for look, of_look in own.groupby("look", sort=False):
+            cells = [
+                cell(of_look[of_look["model"] == model], column) for model in models for column, _ in columns
+            ]
+            lines.append(f"| {look} | {' | '.join(cells)} |")
+        lines.append("")
+    return "\n".join(lines)
+
+
+def cell(rows: pd.DataFrame, column: str) -> str:
+    """A mean with its interval over groups."""
+    (one,) = bootstrap_means(rows[[column]].to_numpy(dtype=float), rows["group"].to_numpy())
+    if column == "dice":
+        return f"{one.mean:.3f} [{one.low:.3f}, {one.high:.3f}]"
+    return f"{100 * one.mean:.0f} % [{100 * one.low:.0f}, {100 * one.high:.0f}]"
+
+
+if __name__ == "__main__":
+    main()
