@@ -1,4 +1,4 @@
-"""How `beside_surest` was chosen, and what `min_sureness` trades: on validation images and on sets not seen.
+"""How `min_relative_probability` was chosen, and what `min_mean_probability` trades: on validation images and on sets not seen.
 
 `python research/scripts/choose_surest.py NAME MODEL --data PREPARED [--split SPLIT]` runs a model on the network's grid
 over the validation part of a split, or over all of a set that it has not seen, cleans its masks with each
@@ -26,9 +26,9 @@ from sonoseg.metrics.overlap import dice
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "results" / "surest.md"
 TRIED: dict[str, tuple[float, ...]] = {
-    "beside_surest": (0.0, 0.6, 0.7, 0.75, 0.8, 0.85, 0.9, 1.0),
+    "min_relative_probability": (0.0, 0.6, 0.7, 0.75, 0.8, 0.85, 0.9, 1.0),
     # Beside a surer lesion as it was chosen.
-    "min_sureness": (0.0, 0.6, 0.65, 0.7, 0.75, 0.8, 0.85),
+    "min_mean_probability": (0.0, 0.6, 0.65, 0.7, 0.75, 0.8, 0.85),
 }
 CHOSEN = 0.8
 COLUMNS = (
@@ -74,7 +74,7 @@ def measured(predictor: Predictor, prepared: PreparedSet, ids: list[str]) -> dic
     pixels, masks = prepared.arrays(card.preprocessing.size, card.preprocessing.fit)
     rows, groups = prepared.rows(ids), prepared.table.loc[ids, "group"].to_numpy()
     wishes = {
-        (option, value): card.postprocessing.model_copy(update={"beside_surest": CHOSEN} | {option: value})
+        (option, value): card.postprocessing.model_copy(update={"min_relative_probability": CHOSEN} | {option: value})
         for option, values in TRIED.items()
         for value in values
     }

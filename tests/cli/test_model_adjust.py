@@ -34,12 +34,12 @@ def measured(make_dark_model: Callable[..., Path]) -> Path:
 
 def test_the_network_stays_and_figures_that_no_longer_hold_go(measured: Path, tmp_path: Path) -> None:
     said = json.loads(
-        run(measured, "--out", tmp_path / "a", "--beside-surest", 0.8, "--no-fill-holes", "--json")
+        run(measured, "--out", tmp_path / "a", "--min-relative-probability", 0.8, "--no-fill-holes", "--json")
     )
     old, new = Model.load(measured), Model.load(tmp_path / "a")
     assert (new.hash, new.card.threshold) == (old.hash, old.card.threshold)
     kept = new.card.postprocessing
-    assert (kept.beside_surest, kept.fill_holes, kept.min_area) == (
+    assert (kept.min_relative_probability, kept.fill_holes, kept.min_area) == (
         0.8,
         False,
         old.card.postprocessing.min_area,

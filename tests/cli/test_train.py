@@ -65,7 +65,7 @@ def test_model_show_prints_the_table_and_draws(tmp_path: Path) -> None:
 
 
 def test_model_show_of_another_encoder() -> None:
-    """Counts at 256 pixels: see tests/network/test_efficientnet.py."""
+    """Counts at 256 pixels: see tests/networks/test_efficientnet.py."""
     text = run("model", "show", "sonoseg")
     assert "4,068,518" in text
     assert "1,797" in text

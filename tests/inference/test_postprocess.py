@@ -18,8 +18,8 @@ OPTIONS = st.builds(
     Postprocessing,
     min_area=st.floats(0, 0.5),
     fill_holes=st.booleans(),
-    min_sureness=st.sampled_from([0, 0.6, 0.8]),
-    beside_surest=st.sampled_from([0, 0.7, 0.9, 1]),
+    min_mean_probability=st.sampled_from([0, 0.6, 0.8]),
+    min_relative_probability=st.sampled_from([0, 0.7, 0.9, 1]),
     keep_largest=st.booleans(),
 )
 
@@ -88,8 +88,8 @@ def test_properties(mask: np.ndarray, options: Postprocessing) -> None:
     if (
         options.min_area == 0
         and not options.keep_largest
-        and not options.beside_surest
-        and not options.min_sureness
+        and not options.min_relative_probability
+        and not options.min_mean_probability
     ):
         assert not (mask & ~cleaned).any()  # nothing is lost
 
@@ -99,13 +99,14 @@ def test_beside_a_surer_lesion_an_unsure_one_goes() -> None:
     probability = np.where(mask, 0.9, 0.1).astype(np.float32)
     probability[:2, 4:], probability[3, 0] = 0.8, 0.89
     for share, left in ((0, 9), (0.88, 9), (0.9, 5), (0.99, 4), (1, 4)):
-        options = Postprocessing(min_area=0, beside_surest=share)
+        options = Postprocessing(min_area=0, min_relative_probability=share)
         assert postprocess(mask, probability, options).sum() == left
     # By the mean, not by the peak; and a single lesion stays, however unsure.
     probability[0, 4] = 0.99
-    assert postprocess(mask, probability, Postprocessing(min_area=0, beside_surest=0.98)).sum() == 5
+    options = Postprocessing(min_area=0, min_relative_probability=0.98)
+    assert postprocess(mask, probability, options).sum() == 5
     alone = drawn("......", "......", "......", "#.....")
-    assert postprocess(alone, probability, Postprocessing(min_area=0, beside_surest=1)).sum() == 1
+    assert postprocess(alone, probability, Postprocessing(min_area=0, min_relative_probability=1)).sum() == 1
 
 
 def test_an_unsure_lesion_goes_even_alone() -> None:
@@ -113,14 +114,15 @@ def test_an_unsure_lesion_goes_even_alone() -> None:
     probability = np.where(mask, 0.9, 0.1).astype(np.float32)
     probability[:, 4:] = 0.7
     for least, left in ((0, 8), (0.65, 8), (0.75, 4), (0.95, 0)):
-        assert postprocess(mask, probability, Postprocessing(min_area=0, min_sureness=least)).sum() == left
+        options = Postprocessing(min_area=0, min_mean_probability=least)
+        assert postprocess(mask, probability, options).sum() == left
 
 
 def test_a_speck_is_no_surest_lesion() -> None:
     mask = drawn("##..#", "##...")
     probability = np.where(mask, 0.6, 0.1).astype(np.float32)
     probability[0, 4] = 1
-    kept = postprocess(mask, probability, Postprocessing(min_area=0.2, beside_surest=0.9))
+    kept = postprocess(mask, probability, Postprocessing(min_area=0.2, min_relative_probability=0.9))
     assert np.array_equal(kept, drawn("##...", "##..."))
 
 
@@ -131,7 +133,7 @@ def test_probabilities_of_another_size_are_refused() -> None:
 
 @given(MASKS, st.sampled_from([0.5, 0.9, 1.0]))
 def test_equally_sure_lesions_stay_together(mask: np.ndarray, share: float) -> None:
-    options = Postprocessing(min_area=0, fill_holes=False, beside_surest=share)
+    options = Postprocessing(min_area=0, fill_holes=False, min_relative_probability=share)
     assert np.array_equal(postprocess(mask, np.full(mask.shape, 0.7, dtype=np.float32), options), mask)
 
 

@@ -65,6 +65,7 @@ def test_a_missing_file_is_named(folder: Path, name: str) -> None:
         ({"threshold": 1.5}, "'threshold': Input should be less than 1"),
         ({"preprocessing": {"size": "big"}}, "'preprocessing.size'"),
         ({"format": "sonoseg-model/9"}, "'format'"),
+        ({"format": "sonoseg-model/1", "postprocessing": {"beside_surest": 0.8}}, "sonoseg-model/2"),
         ({"colour": "blue"}, "'colour': Extra inputs"),
     ],
 )

@@ -93,8 +93,8 @@ def test_the_json_says_the_same(about: RunInfo, entries: list[ImageEntry], make:
     assert value["postprocessing"] == {
         "min_area": 0.001,
         "fill_holes": True,
-        "min_sureness": 0.0,
-        "beside_surest": 0.0,
+        "min_mean_probability": 0.0,
+        "min_relative_probability": 0.0,
         "keep_largest": False,
     }
     two, none, odd = value["images"]

@@ -23,13 +23,13 @@ def adjust(
     min_area: Annotated[
         float | None, typer.Option(min=0.0, max=1.0, help="Lesions below this share of the image go.")
     ] = None,
-    min_sureness: Annotated[
+    min_mean_probability: Annotated[
         float | None,
         typer.Option(
             min=0.0, max=1.0, help="Lesions of a mean probability below this go: fewer false alarms."
         ),
     ] = None,
-    beside_surest: Annotated[
+    min_relative_probability: Annotated[
         float | None,
         typer.Option(
             min=0.0,
@@ -55,14 +55,16 @@ def adjust(
 
     asked = {
         "min_area": min_area,
-        "min_sureness": min_sureness,
-        "beside_surest": beside_surest,
+        "min_mean_probability": min_mean_probability,
+        "min_relative_probability": min_relative_probability,
         "fill_holes": fill_holes,
         "keep_largest": keep_largest,
     }
     changes = {name: value for name, value in asked.items() if value is not None}
     if not changes and threshold is None:
-        raise UsageError("nothing to adjust", remedy="Give --threshold, --beside-surest or another option")
+        raise UsageError(
+            "nothing to adjust", remedy="Give --threshold, --min-relative-probability or another option"
+        )
     found = Model.load(model)
     values = found.card.model_dump()
     values["postprocessing"] |= changes

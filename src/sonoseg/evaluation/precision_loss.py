@@ -13,7 +13,7 @@ from sonoseg.evaluation.bootstrap import bootstrap_means
 from sonoseg.evaluation.policy import POLICY
 from sonoseg.inference.predictor import Predictor
 from sonoseg.metrics.overlap import dice
-from sonoseg.model.card import LOSS_BAR
+from sonoseg.model.card import MAX_DICE_LOSS
 
 if TYPE_CHECKING:
     from sonoseg.data.prepared_set import PreparedSet
@@ -53,7 +53,7 @@ class Loss:
     @property
     def bar(self) -> float:
         """The loss that this precision may have."""
-        return LOSS_BAR[self.precision]
+        return MAX_DICE_LOSS[self.precision]
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""

@@ -17,9 +17,9 @@ def postprocess(
 
     1. fill_holes: background that no path of side-by-side pixels joins to the border becomes lesion.
     2. min_area: lesions (8-connected) of less than this share of the whole image are removed.
-    3. min_sureness: lesions of a mean probability below this are removed.
-    4. beside_surest: of several lesions those go whose mean probability is less than this share of that of
-       the surest one.
+    3. min_mean_probability: lesions of a lower mean probability are removed.
+    4. min_relative_probability: of several lesions those are removed whose mean probability is below this
+       fraction of the highest one.
     5. keep_largest: of several lesions the largest stays; of equals the first from the top.
 
     mask: bool (H, W). probability: float (H, W), 0..1, of which it was made. Returns a new bool (H, W).
@@ -43,13 +43,13 @@ def postprocess(
     areas = np.bincount(labels.ravel(), minlength=count + 1)
     kept = areas >= options.min_area * mask.size
     kept[0] = False
-    if options.min_sureness or options.beside_surest:
+    if options.min_mean_probability or options.min_relative_probability:
         sums = np.bincount(labels.ravel(), weights=probability[box].ravel(), minlength=count + 1)
         means = sums / np.maximum(areas, 1)
-        kept &= means >= options.min_sureness
-    if options.beside_surest and kept.any():
+        kept &= means >= options.min_mean_probability
+    if options.min_relative_probability and kept.any():
         # Equal ones stay together, whatever the last digit of a sum.
-        kept &= means >= options.beside_surest * means[kept].max() * (1 - 1e-9)
+        kept &= means >= options.min_relative_probability * means[kept].max() * (1 - 1e-9)
     if options.keep_largest and kept.any():
         largest = int(np.argmax(np.where(kept, areas, 0)))
         kept[:] = False

@@ -1,4 +1,4 @@
-"""The model card: everything that a model is, beside its numbers, as a checked JSON file."""
+"""The model card: a checked JSON file that describes a model, beside its weights."""
 
 from __future__ import annotations
 
@@ -11,13 +11,20 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from sonoseg._util.files import atomic_write_text
 from sonoseg.errors import ModelError
 
+FORMAT = "sonoseg-model/2"
+
 
 class _Part(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class Preprocessing(_Part):
-    """How an image becomes the network's input: (grey / 255 - mean) / std on the network's grid."""
+    """How an image becomes the network's input: resized to its grid, then (grey / 255 - mean) / std.
+
+    size: side of the square grid, pixels.
+    fit: "stretch" fills the square, "letterbox" keeps the aspect and pads with black.
+    channels: 1, or 3 for grey repeated.
+    """
 
     size: Annotated[int, Field(ge=8)] = 256
     fit: Literal["stretch", "letterbox"] = "stretch"
@@ -27,28 +34,28 @@ class Preprocessing(_Part):
 
 
 class Postprocessing(_Part):
-    """What turns the thresholded mask into the processed one.
+    """Steps from the thresholded mask to the processed one.
 
-    min_area: components below this share of the image are removed as specks, 0..1.
+    min_area: components smaller than this fraction of the image are removed, 0..1.
     fill_holes: holes inside a component are filled.
-    min_sureness: components of a mean probability below this are removed, 0..1.
-    beside_surest: of several components those stay whose mean probability is at least this share of that of
-        the surest one, 0..1; 0 keeps all.
-    keep_largest: only the largest component stays.
+    min_mean_probability: components of a lower mean probability are removed, 0..1.
+    min_relative_probability: of several components, those are removed whose mean probability is below this
+        fraction of the highest one, 0..1; 0 keeps all.
+    keep_largest: only the largest component is kept.
     """
 
     min_area: Annotated[float, Field(ge=0, lt=1)] = 0.001
     fill_holes: bool = True
-    min_sureness: Annotated[float, Field(ge=0, le=1)] = 0.0
-    beside_surest: Annotated[float, Field(ge=0, le=1)] = 0.0
+    min_mean_probability: Annotated[float, Field(ge=0, le=1)] = 0.0
+    min_relative_probability: Annotated[float, Field(ge=0, le=1)] = 0.0
     keep_largest: bool = False
 
 
 class TrainingSet(_Part):
-    """One set that the model was trained on, with what its licence asks for.
+    """A data set that the model was trained on, with the citation that its licence requires.
 
-    images: how many of its images were shown in this training.
-    start: none were, but the weights that training started from had been learned on it.
+    images: how many of its images were used in this training.
+    start: none were, but the initial weights had been trained on it.
     """
 
     name: str
@@ -60,7 +67,7 @@ class TrainingSet(_Part):
 
 
 class CardResult(_Part):
-    """One figure, with its 95 % interval and the command that made it."""
+    """One measured figure, with its 95 % interval and the command that produced it."""
 
     measure: str
     value: float
@@ -71,12 +78,12 @@ class CardResult(_Part):
     command: str = ""
 
 
-LOSS_BAR: dict[str, float] = {"fp32": 0.0, "bf16": 0.002, "int8": 0.005}
-"""How much mean Dice on validation images a precision may cost, to be chosen without being asked for."""
+MAX_DICE_LOSS: dict[str, float] = {"fp32": 0.0, "bf16": 0.002, "int8": 0.005}
+"""Largest loss of mean Dice on validation images at which `--precision auto` may choose a precision."""
 
 
 class LowerPrecision(_Part):
-    """A precision below float32, measured against it on validation images, image by image.
+    """The cost of a precision below float32, measured image by image on validation images.
 
     loss: mean lesion Dice in float32 minus that in this precision, on `n` lesion images; negative is a gain.
     """
@@ -90,17 +97,17 @@ class LowerPrecision(_Part):
 
 
 class ModelCard(_Part):
-    """A model folder's card.json.
+    """The content of a model folder's card.json.
 
-    threshold: a place is lesion where its probability is at least this; chosen on validation images.
+    threshold: pixels of at least this probability are lesion; chosen on validation images.
     temperature: the logit is divided by it before the sigmoid; fitted on validation images.
-    attention: the names of the ONNX outputs that carry attention coefficients, nearest the bottleneck first.
-    network: the options the network was built from.
-    precisions: the precisions below float32 that were measured, with what each costs.
+    network: the options that the network was built from (NetworkOptions).
+    attention: names of the ONNX outputs with attention coefficients, nearest the bottleneck first.
+    precisions: the measured cost of each precision below float32.
     sha256: the hash of each file beside the card.
     """
 
-    format: Literal["sonoseg-model/1"] = "sonoseg-model/1"
+    format: Literal["sonoseg-model/2"] = FORMAT
     name: str
     created: str = ""
     sonoseg: str = ""
@@ -118,25 +125,27 @@ class ModelCard(_Part):
     sha256: dict[str, str] = {}
 
     def allows(self, runtime: str, precision: str) -> bool:
-        """Whether this precision was measured with this runtime, and costs no more Dice than LOSS_BAR."""
+        """Whether this precision was measured with this runtime, and loses at most MAX_DICE_LOSS."""
         return any(
-            one.runtime == runtime and one.precision == precision and one.loss <= LOSS_BAR[precision]
+            one.runtime == runtime and one.precision == precision and one.loss <= MAX_DICE_LOSS[precision]
             for one in self.precisions
         )
 
     @classmethod
     def read(cls, path: Path) -> ModelCard:
-        """Read card.json. Raises ModelError, naming the wrong key, where it is no card of ours."""
+        """Read and check card.json. Raises ModelError, naming the wrong key."""
         try:
-            return cls.model_validate(json.loads(path.read_text(encoding="utf-8")))
+            values = json.loads(path.read_text(encoding="utf-8"))
+            _check_format(values, path)
+            return cls.model_validate(values)
         except FileNotFoundError as error:
             raise ModelError(
-                "no card.json: not a model folder",
+                "not a model folder: it has no card.json",
                 where=path.parent,
                 remedy="Give the 'model' folder of a training run, or leave --model out for the shipped one",
             ) from error
         except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
-            raise ModelError(f"not a readable model card ({error})", where=path) from error
+            raise ModelError(f"the model card cannot be read ({error})", where=path) from error
         except ValidationError as error:
             first = error.errors()[0]
             key = ".".join(str(part) for part in first["loc"])
@@ -149,3 +158,15 @@ class ModelCard(_Part):
     def write(self, path: Path) -> None:
         """Write card.json, atomically."""
         atomic_write_text(path, self.model_dump_json(indent=2) + "\n")
+
+
+def _check_format(values: Any, path: Path) -> None:
+    """Refuse a card of another version of the format, before its keys are looked at."""
+    found = values.get("format") if isinstance(values, dict) else None
+    if isinstance(found, str) and found != FORMAT and found.startswith("sonoseg-model/"):
+        raise ModelError(
+            f"the card's key 'format' is {found}, and this version of sonoseg reads {FORMAT}",
+            where=path,
+            remedy="Train the model again, or use the version of sonoseg that wrote it "
+            f"({values.get('sonoseg') or 'unknown'})",
+        )

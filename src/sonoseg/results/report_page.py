@@ -307,12 +307,12 @@ def _footer(results: Results) -> str:
         steps.append("holes filled")
     if about.postprocessing.get("min_area"):
         steps.append(f"specks below {about.postprocessing['min_area']:.2%} of the image removed")
-    if about.postprocessing.get("min_sureness"):
+    if about.postprocessing.get("min_mean_probability"):
         steps.append(
-            f"lesions of a mean probability below {about.postprocessing['min_sureness']:.3g} removed"
+            f"lesions of a mean probability below {about.postprocessing['min_mean_probability']:.3g} removed"
         )
-    if about.postprocessing.get("beside_surest"):
-        share = about.postprocessing["beside_surest"]
+    if about.postprocessing.get("min_relative_probability"):
+        share = about.postprocessing["min_relative_probability"]
         steps.append(f"beside the surest lesion only those with {share:.0%} of its mean probability kept")
     if about.postprocessing.get("keep_largest"):
         steps.append("only the largest lesion kept")

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from sonoseg.training.amplitude_mixing import mix_amplitudes
 from sonoseg.training.batches import Change
 from sonoseg.training.drawn_marks import draw_marks
-from sonoseg.training.lesion_copy_paste import Another, cover, implant
+from sonoseg.training.lesion_copy_paste import Another, insert_lesions, remove_lesions
 from sonoseg.training.random_windows import draw_window
 from sonoseg.training.recipe import AugmentationOptions
 
@@ -28,17 +28,22 @@ def dresser(
     draws an image and its mask, uint8 (S, S). None where the options ask for nothing of the kind.
     """
     if not (
-        options.cover or options.implant or options.mix or options.marks or options.crop or options.erase
+        options.lesion_removal
+        or options.lesion_insertion
+        or options.mix
+        or options.marks
+        or options.crop
+        or options.erase
     ):
         return None
     own = [np.random.default_rng([*seed, 1 << 21, place]) for place in places]
 
     def change(pixels: NDArray[np.uint8], masks: NDArray[np.uint8]) -> None:
         for image, mask, random in zip(pixels, masks, own, strict=True):
-            if options.cover and random.random() < options.cover:
-                cover(image, mask, another, random)
-            if options.implant and random.random() < options.implant:
-                implant(image, mask, another, random)
+            if options.lesion_removal and random.random() < options.lesion_removal:
+                remove_lesions(image, mask, another, random)
+            if options.lesion_insertion and random.random() < options.lesion_insertion:
+                insert_lesions(image, mask, another, random)
             if options.mix and random.random() < options.mix:
                 mix_amplitudes(image, another(random)[0], random.random())
             window = draw_window(mask, options, random)

@@ -63,7 +63,7 @@ class Piece:
         return slice(top, top + height), slice(left, left + width)
 
 
-def cover(
+def remove_lesions(
     pixels: NDArray[np.uint8], mask: NDArray[np.uint8], another: Another, random: np.random.Generator
 ) -> None:
     """Cover all lesions with healthy tissue, or as often healthy tissue elsewhere, in place.
@@ -89,7 +89,7 @@ def cover(
         mask[:] = 0
 
 
-def implant(
+def insert_lesions(
     pixels: NDArray[np.uint8], mask: NDArray[np.uint8], another: Another, random: np.random.Generator
 ) -> None:
     """Set the lesions of another image into one without any, smaller by a drawn factor, in place.

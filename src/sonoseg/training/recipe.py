@@ -95,10 +95,12 @@ class AugmentationOptions(_Section):
     mix: Share = Field(
         0.0, description="chance that low spatial frequencies take the amplitudes of another image"
     )
-    cover: Share = Field(
-        0.0, description="chance of a graft of healthy tissue: over all lesions, or as often beside them"
+    lesion_removal: Share = Field(
+        0.0, description="chance of healthy tissue copied over all lesions, or as often over healthy tissue"
     )
-    implant: Share = Field(0.0, description="chance that a normal gets another image's lesions")
+    lesion_insertion: Share = Field(
+        0.0, description="chance that an image without a lesion receives the lesions of another image"
+    )
     crop: Share = Field(0.0, description="chance of black outside a window that keeps the lesions whole")
     erase: Share = Field(
         0.0, description="chance of black outside a window of the same shapes without a lesion: a normal"

@@ -137,7 +137,9 @@ def test_nothing_asked_nothing_done() -> None:
 
 
 def test_a_share_of_the_batch_meets_the_same_draws() -> None:
-    options = AugmentationOptions(crop=0.6, erase=0.4, marks=0.7, mix=0.5, cover=0.5, implant=0.5)
+    options = AugmentationOptions(
+        crop=0.6, erase=0.4, marks=0.7, mix=0.5, lesion_removal=0.5, lesion_insertion=0.5
+    )
     pairs = [scene(10 + 6 * n, 20, 20, 20) for n in range(6)]
     pixels, masks = (np.stack(part) for part in zip(*pairs, strict=True))
     before = pixels.copy()

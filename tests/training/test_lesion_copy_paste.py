@@ -1,4 +1,4 @@
-"""Grafts: what is covered is gone from image and mask, what is set in is in both, the rest is untouched."""
+"""Removed lesions are gone from image and mask, inserted ones are in both; the rest is untouched."""
 
 from __future__ import annotations
 
@@ -11,7 +11,15 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy.ndimage import binary_dilation, gaussian_filter, label
 
-from sonoseg.training.lesion_copy_paste import DEPTH, FEATHER, RIM, SMALLEST, Pair, cover, implant
+from sonoseg.training.lesion_copy_paste import (
+    DEPTH,
+    FEATHER,
+    RIM,
+    SMALLEST,
+    Pair,
+    insert_lesions,
+    remove_lesions,
+)
 
 SIDE = 96
 TISSUE, LESION = 140, 40
@@ -45,10 +53,10 @@ def near(mask: NDArray[np.uint8]) -> NDArray[np.bool_]:
 
 
 @given(BOXES, SEEDS)
-def test_a_lesion_is_covered_whole_or_stays_whole(box: tuple[int, int, int, int], seed: int) -> None:
+def test_a_lesion_is_removed_whole_or_stays_whole(box: tuple[int, int, int, int], seed: int) -> None:
     pixels, mask = scene(box)
     before, true = pixels.copy(), mask.copy()
-    cover(pixels, mask, lender(None), np.random.default_rng(seed))
+    remove_lesions(pixels, mask, lender(None), np.random.default_rng(seed))
     if mask.any():
         assert np.array_equal(mask, true)
         assert (pixels[true > 0] == LESION).all()
@@ -62,27 +70,27 @@ def test_half_of_the_grafts_lie_over_healthy_tissue() -> None:
     for seed in range(400):
         pixels, mask = scene((40, 30, 14, 18))
         before = pixels.copy()
-        cover(pixels, mask, lender(None), np.random.default_rng(seed))
-        ends.append("covered" if not mask.any() else "decoy" if (pixels != before).any() else "left")
-    assert ends.count("covered") / len(ends) == pytest.approx(0.5, abs=0.07)
+        remove_lesions(pixels, mask, lender(None), np.random.default_rng(seed))
+        ends.append("removed" if not mask.any() else "decoy" if (pixels != before).any() else "left")
+    assert ends.count("removed") / len(ends) == pytest.approx(0.5, abs=0.07)
     assert ends.count("decoy") / len(ends) == pytest.approx(0.5, abs=0.07)
 
 
 def test_tissue_keeps_to_its_depth() -> None:
-    """Rows of an image whose grey is its depth: what covers a lesion comes from about as deep."""
+    """Rows of an image whose grey is its depth: what replaces a lesion comes from about as deep."""
     for seed in range(40):
         mask = scene((40, 30, 10, 12))[1]
         true = mask.copy()
         pixels = np.repeat(np.arange(80, 80 + SIDE, dtype=np.uint8)[:, None], SIDE, axis=1)
         before = pixels.astype(int)
-        cover(pixels, mask, lender(None), np.random.default_rng(seed))
+        remove_lesions(pixels, mask, lender(None), np.random.default_rng(seed))
         if not mask.any():
             # Brightness is matched along the seam, so what is left of a shift is small.
             assert np.abs(pixels - before)[true > 0].max() <= DEPTH * SIDE + 1
 
 
-@pytest.mark.parametrize(("change", "own"), [(cover, (40, 50, 12, 12)), (implant, None)])
-def test_black_is_neither_taken_nor_covered(
+@pytest.mark.parametrize(("change", "own"), [(remove_lesions, (40, 50, 12, 12)), (insert_lesions, None)])
+def test_black_is_neither_copied_nor_replaced(
     change: Callable[..., None], own: tuple[int, int, int, int] | None
 ) -> None:
     for seed in range(60):
@@ -100,7 +108,7 @@ def test_a_normal_takes_a_graft_and_stays_one() -> None:
     for seed in range(20):
         pixels, mask = scene(None)
         before = pixels.copy()
-        cover(pixels, mask, lender((30, 30, 15, 20)), np.random.default_rng(seed))
+        remove_lesions(pixels, mask, lender((30, 30, 15, 20)), np.random.default_rng(seed))
         assert not mask.any()
         changed += bool((pixels != before).any())
     assert changed == 20
@@ -108,10 +116,10 @@ def test_a_normal_takes_a_graft_and_stays_one() -> None:
 
 @given(BOXES, SEEDS)
 @example((0, 1, 3, 2), 5349)  # two pixels made one, half of it tissue
-def test_an_implant_is_in_image_and_mask(other: tuple[int, int, int, int], seed: int) -> None:
+def test_an_inserted_lesion_is_in_image_and_mask(other: tuple[int, int, int, int], seed: int) -> None:
     pixels, mask = scene(None)
     before = pixels.copy()
-    implant(pixels, mask, lender(other), np.random.default_rng(seed))
+    insert_lesions(pixels, mask, lender(other), np.random.default_rng(seed))
     assert np.array_equal(pixels[~near(mask)], before[~near(mask)])
     if mask.any():
         # A place counts as lesion from half its area on: those at the border are half tissue.
@@ -122,16 +130,16 @@ def test_an_implant_is_in_image_and_mask(other: tuple[int, int, int, int], seed:
 def test_a_image_with_a_lesion_gets_no_other(own: tuple[int, int, int, int], seed: int) -> None:
     pixels, mask = scene(own)
     before, true = pixels.copy(), mask.copy()
-    implant(pixels, mask, lender((30, 30, 15, 20)), np.random.default_rng(seed))
+    insert_lesions(pixels, mask, lender((30, 30, 15, 20)), np.random.default_rng(seed))
     assert np.array_equal(pixels, before)
     assert np.array_equal(mask, true)
 
 
-def test_implants_come_in_sizes_below_their_own() -> None:
+def test_inserted_lesions_are_no_larger_than_their_own_size() -> None:
     areas = []
     for seed in range(200):
         pixels, mask = scene(None)
-        implant(pixels, mask, lender((30, 30, 20, 24)), np.random.default_rng(seed))
+        insert_lesions(pixels, mask, lender((30, 30, 20, 24)), np.random.default_rng(seed))
         if mask.any():
             assert label(mask)[1] == 1
             areas.append(mask.sum() / (20 * 24))
@@ -141,7 +149,7 @@ def test_implants_come_in_sizes_below_their_own() -> None:
     assert np.mean(np.array(areas) < 0.5) == pytest.approx(0.62, abs=0.12)  # log-uniform in the side
 
 
-@pytest.mark.parametrize("change", [cover, implant])
+@pytest.mark.parametrize("change", [remove_lesions, insert_lesions])
 def test_without_a_lesion_to_take_nothing_happens(change: Callable[..., None]) -> None:
     pixels, mask = scene(None)
     before = pixels.copy()
@@ -150,7 +158,7 @@ def test_without_a_lesion_to_take_nothing_happens(change: Callable[..., None]) -
     assert not mask.any()
 
 
-@pytest.mark.parametrize("change", [cover, implant])
+@pytest.mark.parametrize("change", [remove_lesions, insert_lesions])
 def test_a_lesion_that_fills_the_image_leaves_no_room(change: Callable[..., None]) -> None:
     pixels, mask = scene((2, 2, 92, 92))
     before = pixels.copy()
