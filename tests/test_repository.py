@@ -80,7 +80,7 @@ for module in {core!r}:
 
 
 def texts() -> list[Path]:
-    """The files of the repository that hold text, as git lists them; without git, those of the usual folders."""
+    """The files of the repository that hold text, as git lists them, or those of the usual folders."""
     listed = subprocess.run(
         ["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, timeout=60, check=False
     )

@@ -2,7 +2,7 @@
 
     python tools/lint_words.py [FILE ...]
 
-Reads what a person reads: prose of Markdown documents, docstrings, comments and string literals of Python, and
+Reads what a person reads: prose of Markdown documents, docstrings, comments and strings of Python, and
 texts and comments of the review page. Leaves out fenced code, inline code, identifiers, URLs and keys.
 Prints one line a finding, `file:line: "word": use "term"`, and exits with 1 where there is any.
 """

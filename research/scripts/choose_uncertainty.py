@@ -28,7 +28,7 @@ from sonoseg.image.network_grid import Grid
 from sonoseg.inference.postprocessing import postprocess
 from sonoseg.inference.predictor import Predictor
 from sonoseg.inference.test_time_augmentation import VIEWS, average, bring_back, show
-from sonoseg.inference.uncertainty import LOWER, NOTHING_FOUND, UPPER, uncertainty_band, image_uncertainty
+from sonoseg.inference.uncertainty import LOWER, NOTHING_FOUND, UPPER, image_uncertainty, uncertainty_band
 from sonoseg.metrics.probability_calibration import (
     ReliabilityBins,
     boundary_band,

@@ -8,12 +8,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sonoseg.data.record import images_in, natural, nearby, parse_label, parse_spacing
+from sonoseg.data.record import folders_near, image_files_in, natural_key, parse_label, parse_spacing
 from sonoseg.errors import DatasetError
 
 
 def test_numbers_count_as_numbers() -> None:
-    assert sorted(["b (10)", "b (2)", "a", "b (2) x", "²"], key=natural) == [
+    assert sorted(["b (10)", "b (2)", "a", "b (2) x", "²"], key=natural_key) == [
         "a",
         "b (2)",
         "b (2) x",
@@ -25,7 +25,7 @@ def test_numbers_count_as_numbers() -> None:
 @settings(max_examples=40)
 @given(st.lists(st.text(max_size=8), max_size=8))
 def test_any_names_can_be_ordered(names: list[str]) -> None:
-    assert sorted(sorted(names), key=natural) == sorted(sorted(names, reverse=True), key=natural)
+    assert sorted(sorted(names), key=natural_key) == sorted(sorted(names, reverse=True), key=natural_key)
 
 
 def test_images_only(tmp_path: Path) -> None:
@@ -41,19 +41,19 @@ def test_images_only(tmp_path: Path) -> None:
         path = tmp_path / name
         path.parent.mkdir(exist_ok=True)
         path.touch()
-    assert [p.name for p in images_in(tmp_path)] == ["b2.JPG", "b10.png"]
-    assert [p.name for p in images_in(tmp_path, deep=True)] == ["b2.JPG", "b10.png", "c.tif", "e.bmp"]
+    assert [p.name for p in image_files_in(tmp_path)] == ["b2.JPG", "b10.png"]
+    assert [p.name for p in image_files_in(tmp_path, deep=True)] == ["b2.JPG", "b10.png", "c.tif", "e.bmp"]
 
 
 def test_nearest_folders_first(tmp_path: Path) -> None:
     for name in ("a/x/far", "b", ".hidden", "__MACOSX/a"):
         (tmp_path / name).mkdir(parents=True)
-    assert [p.relative_to(tmp_path).as_posix() for p in nearby(tmp_path)] == [".", "a", "b", "a/x"]
+    assert [p.relative_to(tmp_path).as_posix() for p in folders_near(tmp_path)] == [".", "a", "b", "a/x"]
 
 
 def test_labels() -> None:
     assert [parse_label(text, "t") for text in ("Benign ", "NORMAL", "")] == ["benign", "normal", "unknown"]
-    with pytest.raises(DatasetError, match="'cancer' is not known"):
+    with pytest.raises(DatasetError, match="unknown class 'cancer'"):
         parse_label("cancer", "t")
 
 

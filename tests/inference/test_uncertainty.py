@@ -12,10 +12,10 @@ from sonoseg.errors import ShapeError, UsageError
 from sonoseg.image.frame import Frame
 from sonoseg.inference.segmentation import Segmentation
 from sonoseg.inference.uncertainty import (
-    uncertainty_band,
     image_uncertainty,
     lesion_uncertainty,
     refer,
+    uncertainty_band,
 )
 
 SHAPES = hnp.array_shapes(min_dims=2, max_dims=2, min_side=1, max_side=12)

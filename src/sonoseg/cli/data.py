@@ -312,7 +312,7 @@ def split(
                 "seed": made.seed,
                 "fingerprint": made.fingerprint,
                 "folds": rows,
-                "taught": len(made.taught),
+                "taught": len(made.train_only),
                 "dropped": len(made.dropped),
             }
         )
@@ -323,7 +323,7 @@ def split(
     for row in rows:
         table.add_row(*(str(value) for value in row.values()))
     out.print(table)
-    if made.taught:
+    if made.train_only:
         out.print(f"{len(made.taught)} images train in every fold, and are never measured")
     if made.dropped:
         out.print(f"{len(made.dropped)} images dropped by the policy '{made.policy}'")
@@ -374,7 +374,9 @@ def phantom(
     kind: Annotated[
         str | None, typer.Option(help="cyst, oval, spiculated or normal; mixed by default.")
     ] = None,
-    look: Annotated[str | None, typer.Option(help="How the scanner's image looks; mixed by default.")] = None,
+    style: Annotated[
+        str | None, typer.Option(help="Scanner style: clear, soft, hard or dark; mixed by default.")
+    ] = None,
     size_mm: Annotated[float | None, typer.Option(help="The lesion's longest axis, mm.")] = None,
     depth_mm: Annotated[float | None, typer.Option(help="The lesion's depth, mm.")] = None,
     spacing: Annotated[float | None, typer.Option(help="mm per pixel.")] = None,
@@ -393,7 +395,7 @@ def phantom(
         overwrite=overwrite,
         track=progress,
         kind=kind,
-        look=look,
+        style=style,
         size_mm=size_mm,
         depth_mm=depth_mm,
         spacing=spacing,

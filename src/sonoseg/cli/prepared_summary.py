@@ -8,10 +8,10 @@ from sonoseg.cli.common import err, out, print_json
 from sonoseg.errors import BatchError
 
 if TYPE_CHECKING:
-    from sonoseg.data.preparation import Prepared
+    from sonoseg.data.preparation import PreparationResult
 
 
-def tell(result: Prepared, *, as_json: bool) -> None:
+def tell(result: PreparationResult, *, as_json: bool) -> None:
     """Print what was prepared and what was left out. Raises BatchError where an image cannot be used."""
     if as_json:
         print_json(

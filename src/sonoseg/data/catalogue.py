@@ -1,4 +1,4 @@
-"""The public sets we read: what each is, whose it is, what it should hold, and how to get it."""
+"""The catalogue of public data sets: description, licence, published counts, layout and downloads."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from sonoseg.errors import UsageError
 
 @dataclass(frozen=True)
 class Download:
-    """One file to fetch.
+    """One file to download.
 
     sha256: of the published file, None where nobody publishes one: then the content is checked against
         the published counts, and the checksum found is printed.

@@ -1,4 +1,4 @@
-"""Fetching a file that may break off: resumed where it stopped, verified at the end."""
+"""Resumable download of a file, verified by its SHA-256."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from sonoseg.data.catalogue import Download
 from sonoseg.errors import DownloadError, missing_extra
 
 Report = Callable[[int, int | None], None]
-"""Told the bytes that are there, and the bytes there should be (None where the server does not say)."""
+"""Progress callback: bytes received, and the total (None where the server does not state it)."""
 
 CHUNK = 1 << 14
-"""Bytes read at a time; of the last read before a break nothing is kept."""
+"""Bytes read at a time; an interrupted read is discarded."""
 
 
 def fetch(
@@ -30,9 +30,9 @@ def fetch(
 ) -> Path:
     """Download `item` into `folder` and verify its SHA-256 where one is published.
 
-    What arrives is kept in NAME.part, also when this process is killed: a later call asks the server for
-    the rest only (HTTP Range, guarded by the file's ETag or date). A connection that breaks is taken up
-    again until `tries` attempts in a row bring nothing more, after `wait`, 2 `wait`, ... seconds.
+    Received data is kept in NAME.part, also when the process is killed: a later call requests only the
+    rest (HTTP Range, guarded by the file's ETag or date). A broken connection is retried until `tries`
+    attempts in a row receive nothing more, after `wait`, 2 `wait`, ... seconds.
     Raises DownloadError, MissingExtra without pooch.
     """
     try:
@@ -41,7 +41,7 @@ def fetch(
         raise missing_extra("pooch", "data") from error
     import requests
 
-    pooch.get_logger().setLevel("ERROR")  # it would tell of hashes and paths in words of its own
+    pooch.get_logger().setLevel("ERROR")  # its messages repeat ours
     part = folder / f"{item.name}.part"
     resuming = _Resuming(part, tries=tries, wait=wait, timeout=timeout, report=report or _say_nothing)
     known = None if item.sha256 is None else f"sha256:{item.sha256}"
@@ -49,15 +49,15 @@ def fetch(
         place = pooch.retrieve(item.url, known, fname=item.name, path=folder, downloader=resuming)
     except ValueError as error:  # pooch: the hash differs; its copy is gone, and so is ours
         raise DownloadError(
-            "the file that arrived is not the published one (its SHA-256 differs)",
+            "the downloaded file is not the published one: its SHA-256 differs",
             where=item.url,
-            remedy="Try once more; if it stays so, the set may have a new release: see its home page",
+            remedy="Try again; if it still differs, the set may have a new release: see its home page",
         ) from error
     except requests.exceptions.RequestException as error:
         raise DownloadError(
             f"the download failed ({_plain(error)})",
             where=item.url,
-            remedy="Run the command again and it goes on where it stopped",
+            remedy="Run the command again: it resumes",
         ) from error
     except OSError as error:
         raise DownloadError(
@@ -75,9 +75,9 @@ def verify(item: Download, file: Path) -> None:
     found = sha256_file(file)
     if item.sha256 is not None and found != item.sha256:
         raise DownloadError(
-            f"this is not the published file: its SHA-256 is {found[:12]}…, not {item.sha256[:12]}…",
+            f"not the published file: its SHA-256 is {found[:12]}…, not {item.sha256[:12]}…",
             where=file,
-            remedy="Fetch it again, or go by the published counts alone with --any-checksum",
+            remedy="Download it again, or accept it by its counts with --any-checksum",
         )
 
 
@@ -108,7 +108,7 @@ class _Resuming:
         self.note.unlink(missing_ok=True)
 
     def _rest(self, url: str) -> None:
-        """Fetch what is missing of the part; it is whole when this returns."""
+        """Download the rest of the part; it is complete on return."""
         import requests
 
         tag = self._tag(url)
@@ -118,29 +118,29 @@ class _Resuming:
         if have:
             headers |= {"Range": f"bytes={have}-", "If-Range": tag}
         with requests.get(url, headers=headers, stream=True, timeout=self.timeout) as answer:
-            if answer.status_code == 416:  # the part is longer than the file, or just whole
+            if answer.status_code == 416:  # the part is longer than the file, or complete
                 self.part.unlink(missing_ok=True)
             answer.raise_for_status()
-            goes_on = answer.status_code == 206
-            if not goes_on:
+            resumed = answer.status_code == 206
+            if not resumed:
                 have = 0
             self._remember(url, answer.headers)
             length = answer.headers.get("Content-Length")
             total = have + int(length) if length else None
-            with self.part.open("ab" if goes_on else "wb") as file:
+            with self.part.open("ab" if resumed else "wb") as file:
                 self.report(have, total)
                 for block in answer.iter_content(CHUNK):
                     file.write(block)
                     have += len(block)
                     self.report(have, total)
         if total is not None and have != total:
-            raise requests.exceptions.ConnectionError(f"broke off after {have} of {total} bytes")
+            raise requests.exceptions.ConnectionError(f"connection closed after {have} of {total} bytes")
 
     def _have(self) -> int:
         return self.part.stat().st_size if self.part.exists() else 0
 
     def _tag(self, url: str) -> str:
-        """What names the server's version of the file the part was begun from; "" where unknown."""
+        """The ETag or date of the version the part belongs to; "" where unknown."""
         try:
             note = json.loads(self.note.read_text("utf-8"))
         except (OSError, ValueError):
@@ -155,7 +155,7 @@ class _Resuming:
 
 
 def _plain(error: Exception) -> str:
-    """The heart of what requests wraps in several layers, in one short line."""
+    """The innermost cause of a requests exception, in one short line."""
     answer = getattr(error, "response", None)
     if answer is not None:
         return f"the server answered {answer.status_code} {answer.reason}"

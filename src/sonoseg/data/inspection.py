@@ -1,4 +1,4 @@
-"""Looking closely at one record: what is wrong with its files, and what it looks like."""
+"""Inspection of one record: faults of its files, and its thumbnail for near-duplicate search."""
 
 from __future__ import annotations
 
@@ -14,24 +14,26 @@ from sonoseg.data.record import Record
 from sonoseg.errors import SonosegError
 from sonoseg.inputs.reading import FORMATS, read_frame
 
-THUMB = 24
-"""Side of the small image that near-duplicates are told by, pixels."""
+THUMBNAIL_SIDE = 24
+"""Side of the thumbnail for near-duplicate search, pixels."""
 
 
 @dataclass
 class Inspection:
-    """What was seen of one record.
+    """The inspection of one record.
 
     pixels: SHA-256 of the grey pixels and their shape, "" where the image cannot be read.
-    thumb: float32 (THUMB * THUMB,), of length one: see `small`.
+    thumbnail: float32 (THUMBNAIL_SIDE ** 2,), of length one: see `thumbnail`.
     area: lesion area as a share of the image, 0..1; None where a mask is missing or cannot be used.
     modes: how each mask is stored ("1", "L", "RGB" ...). grey: masks with more than two values.
-    faults: (kind, what) for each fault of this record's own files.
+    faults: (kind, text) for each fault of this record's own files.
     """
 
     record: Record
     pixels: str = ""
-    thumb: NDArray[np.float32] = field(default_factory=lambda: np.zeros(THUMB * THUMB, np.float32))
+    thumbnail: NDArray[np.float32] = field(
+        default_factory=lambda: np.zeros(THUMBNAIL_SIDE * THUMBNAIL_SIDE, np.float32)
+    )
     area: float | None = None
     image_mode: str = ""
     modes: tuple[str, ...] = ()
@@ -39,57 +41,60 @@ class Inspection:
     faults: list[tuple[str, str]] = field(default_factory=list)
 
 
-def look_at(record: Record) -> Inspection:
-    """Read all files of a record and note what is wrong with them."""
-    look = Inspection(record)
+def inspect_record(record: Record) -> Inspection:
+    """Read all files of a record and list their faults."""
+    inspection = Inspection(record)
     shape: tuple[int, int] | None = None
     try:
         frame = read_frame(record.image)
         shape = frame.shape
-        look.image_mode = _mode(record.image)
-        look.pixels = hashlib.sha256(repr(shape).encode() + frame.pixels.tobytes()).hexdigest()
-        look.thumb = small(frame.pixels)
+        inspection.image_mode = _mode(record.image)
+        inspection.pixels = hashlib.sha256(repr(shape).encode() + frame.pixels.tobytes()).hexdigest()
+        inspection.thumbnail = thumbnail(frame.pixels)
     except SonosegError as error:
-        look.faults.append(("unreadable image", str(error)))
+        inspection.faults.append(("unreadable image", str(error)))
     if not record.masks:
         if record.label != "normal":
-            look.faults.append(("missing mask", f"{record.image}: no mask was found for this image"))
+            inspection.faults.append(("missing mask", f"{record.image}: no mask found"))
         else:
-            look.area = 0.0
-        return look
+            inspection.area = 0.0
+        return inspection
     joined: NDArray[np.bool_] | None = None
     for path in record.masks:
         try:
             values = mask_values(path)
             mask = lesion_of(values)
-            look.modes += (_mode(path),)
-            look.grey |= _is_grey(values)
+            inspection.modes += (_mode(path),)
+            inspection.grey |= _is_grey(values)
         except SonosegError as error:
-            look.faults.append(("unreadable mask", str(error)))
+            inspection.faults.append(("unreadable mask", str(error)))
             continue
         if shape is not None and mask.shape != shape and not record.unusable:
             sizes = f"{mask.shape[1]}x{mask.shape[0]}, its image {shape[1]}x{shape[0]} pixels"
-            look.faults.append(("mis-sized mask", f"{path}: the mask is {sizes}"))
+            inspection.faults.append(("mis-sized mask", f"{path}: the mask is {sizes}"))
         elif joined is None or joined.shape == mask.shape:
             joined = mask if joined is None else joined | mask
-    if joined is not None and not look.faults:
-        look.area = float(joined.mean())
+    if joined is not None and not inspection.faults:
+        inspection.area = float(joined.mean())
         if not joined.any() and record.label in ("benign", "malignant"):
-            look.faults.append(
+            inspection.faults.append(
                 ("empty mask", f"{record.masks[0]}: an image of the class {record.label} without a lesion")
             )
         if joined.any() and record.label == "normal":
-            look.faults.append(("lesion on a normal", f"{record.masks[0]}: an image called normal has one"))
-    return look
+            inspection.faults.append(
+                ("lesion on a normal", f"{record.masks[0]}: an image of the class normal with a lesion")
+            )
+    return inspection
 
 
-def small(pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """An image's gist, float32 (THUMB * THUMB,), of length one; the dot product of two is their likeness.
+def thumbnail(pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """The thumbnail of an image, float32 (THUMBNAIL_SIDE ** 2,), for near-duplicate search.
 
-    Box-averaged to THUMB x THUMB, each row's mean taken away (nearly all scans darken with depth, which says
-    nothing of which scan it is), and scaled to length one. A flat image gives zeros.
+    Box-averaged to THUMBNAIL_SIDE x THUMBNAIL_SIDE, each row's mean subtracted (nearly all scans darken with
+    depth, which does not distinguish them), and scaled to length one: the dot product of two is their
+    similarity. A flat image gives zeros.
     """
-    image = Image.fromarray(pixels).resize((THUMB, THUMB), Image.Resampling.BOX)
+    image = Image.fromarray(pixels).resize((THUMBNAIL_SIDE, THUMBNAIL_SIDE), Image.Resampling.BOX)
     values = np.asarray(image, dtype=np.float32)
     values = (values - values.mean(axis=1, keepdims=True)).ravel()
     length = float(np.linalg.norm(values))

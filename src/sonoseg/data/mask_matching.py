@@ -1,4 +1,4 @@
-"""Which image a mask belongs to, by the names that people give the two."""
+"""Match masks to images by their file names."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _SCAN = re.compile(r"(?:^(?:bus|image|img|scan)[_-])|(?:[_ -](?:image|img|scan)$
 
 
 def looks_like_mask(path: Path) -> bool:
-    """Whether a file's name says that it is a mask: mask_0001-l, "benign (1)_mask_1", case001_tumor."""
+    """Whether a file is named as a mask: mask_0001-l, "benign (1)_mask_1", case001_tumor."""
     return bool(_MASK.search(path.stem))
 
 

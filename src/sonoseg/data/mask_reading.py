@@ -1,4 +1,4 @@
-"""Masks as people publish them, read to one boolean plane."""
+"""Read published masks, whatever their encoding, to one boolean array."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from PIL import Image, ImageOps
 from sonoseg.errors import DatasetError
 from sonoseg.inputs.reading import FORMATS, MAX_PIXELS
 
-# Up to this value a mask holds the numbers of classes, not grey levels.
+# A mask whose largest value is at most this holds class numbers, not grey levels.
 LARGEST_CLASS = 15
 
 
@@ -27,7 +27,7 @@ def read_mask(path: Path) -> NDArray[np.bool_]:
 
 
 def lesion_of(values: NDArray[np.float32]) -> NDArray[np.bool_]:
-    """Where a mask's values mean lesion, bool (H, W); the rule of read_mask."""
+    """Apply the rule of read_mask to a mask's values: bool (H, W)."""
     largest = int(values.max(initial=0))
     if largest <= LARGEST_CLASS:
         return np.asarray(values > 0)
@@ -39,26 +39,26 @@ def mask_values(path: Path) -> NDArray[np.float32]:
     try:
         with Image.open(path, formats=FORMATS) as image:
             if image.width * image.height > MAX_PIXELS:
-                raise ValueError(f"{image.width} x {image.height} pixels are too many")
+                raise ValueError(f"{image.width} x {image.height} pixels exceed the limit")
             image.load()
             upright = ImageOps.exif_transpose(image)
             lossy = image.format in ("JPEG", "MPO")
     except Exception as error:  # decoders meet damage with any exception (struct, zlib, Syntax, Index ...)
         reason = (str(error) or type(error).__name__).splitlines()[0].rstrip(". ")
         raise DatasetError(
-            f"this mask cannot be read ({reason})", where=path, remedy="Replace it with a sound copy"
+            f"the mask cannot be read: {reason}", where=path, remedy="Export or copy the mask again"
         ) from error
     if upright.has_transparency_data or upright.mode == "P":
         upright = upright.convert("RGBA")
     elif upright.mode not in ("1", "L", "RGB") and len(upright.getbands()) > 1:
-        upright = upright.convert("RGB")  # CMYK and its like hold ink, where more is darker
+        upright = upright.convert("RGB")  # CMYK and the like: larger values are darker
     values = np.asarray(upright).astype(np.float32)
     if values.ndim == 3 and upright.getbands()[-1] == "A":
         values = values[..., :-1].max(axis=2) * (values[..., -1] >= 128)
     elif values.ndim == 3:
         values = values.max(axis=2)
     if lossy:
-        values[values <= LARGEST_CLASS] = 0  # on black, a JPEG's rounding; it never holds class numbers
+        values[values <= LARGEST_CLASS] = 0  # JPEG noise on black; a JPEG never holds class numbers
     return values
 
 
@@ -72,7 +72,7 @@ def join_masks(masks: tuple[Path, ...], shape: tuple[int, int]) -> NDArray[np.bo
         mask = read_mask(path)
         if mask.shape != shape:
             raise DatasetError(
-                f"the mask is {mask.shape[1]}x{mask.shape[0]}, its image {shape[1]}x{shape[0]} pixels",
+                f"the mask has {mask.shape[1]}x{mask.shape[0]} pixels, its image {shape[1]}x{shape[0]}",
                 where=path,
                 remedy="Replace it with the mask of this image",
             )

@@ -1,4 +1,4 @@
-"""Images that are the same scan: identical pixels, and near-duplicates."""
+"""Duplicates and near-duplicates among images."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-LIKENESS = 0.85
-"""From here on two images count as copies of one scan.
+NEAR_DUPLICATE_SIMILARITY = 0.85
+"""Two images of this similarity or more are near-duplicates.
 
 Tuned on BUSI's published duplicate groups: 213 pairs, 212 of them in one group (0.995), which is 0.835 of
 the 254 pairs there are. On BUS-BRA no pair of different patients reaches 0.80.
 """
 
 
-def identical(hashes: Sequence[str]) -> list[list[int]]:
+def identical_groups(hashes: Sequence[str]) -> list[list[int]]:
     """Groups of two or more equal entries, as row numbers; empty entries belong to none."""
     groups: dict[str, list[int]] = {}
     for number, value in enumerate(hashes):
@@ -24,17 +24,19 @@ def identical(hashes: Sequence[str]) -> list[list[int]]:
     return [group for group in groups.values() if len(group) > 1]
 
 
-def alike(thumbs: NDArray[np.float32], threshold: float = LIKENESS) -> list[tuple[int, int, float]]:
+def near_duplicate_pairs(
+    thumbs: NDArray[np.float32], threshold: float = NEAR_DUPLICATE_SIMILARITY
+) -> list[tuple[int, int, float]]:
     """Pairs of rows of float32 (N, D), each of length one, whose dot product reaches `threshold`.
 
-    Gives (first, second, likeness) with first < second, likest first. Works in blocks: N = 10,000 takes
-    seconds and little memory.
+    Returns (first, second, similarity) with first < second, the most similar first. Works in blocks:
+    N = 10,000 takes seconds and little memory.
     """
     pairs: list[tuple[int, int, float]] = []
     block = 512
     for start in range(0, len(thumbs), block):
-        likeness = thumbs[start : start + block] @ thumbs[start:].T
-        rows, columns = np.nonzero(np.triu(likeness, 1) >= threshold)
+        similarity = thumbs[start : start + block] @ thumbs[start:].T
+        rows, columns = np.nonzero(np.triu(similarity, 1) >= threshold)
         for row, column in zip(rows.tolist(), columns.tolist(), strict=True):
-            pairs.append((start + row, start + column, float(likeness[row, column])))
+            pairs.append((start + row, start + column, float(similarity[row, column])))
     return sorted(pairs, key=lambda pair: (-pair[2], pair[0], pair[1]))

@@ -35,8 +35,8 @@ def build_arrays(
     The rows follow images.csv; masks hold 0 and 1. Each file appears whole or not at all, pixels first.
     Raises DatasetError where the set's own images are missing or damaged.
     """
-    place = arrays_folder(folder, size, fit)
-    pixels_path, masks_path = place / "pixels.npy", place / "masks.npy"
+    arrays = arrays_folder(folder, size, fit)
+    pixels_path, masks_path = arrays / "pixels.npy", arrays / "masks.npy"
     if pixels_path.is_file() and masks_path.is_file():
         return pixels_path, masks_path
     with (folder / "images.csv").open(encoding="utf-8", newline="") as file:
@@ -68,7 +68,7 @@ def grid_pair(folder: Path, name: str, size: int, fit: Fit) -> tuple[NDArray[np.
 
 
 def read_own(path: Path) -> NDArray[Any]:
-    """A plane of a prepared set as it was written: uint8 or bool (H, W). Raises DatasetError."""
+    """Read an image or a mask of a prepared set, uint8 or bool (H, W). Raises DatasetError."""
     try:
         with Image.open(path, formats=("PNG",)) as image:
             return np.asarray(image)

@@ -1,4 +1,4 @@
-"""Work on many files at once, in order, and stop cleanly."""
+"""Apply a function to many items in threads, in order."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ def cores() -> int:
 
 
 def parallel(function: Callable[[A], B], items: Iterable[A], threads: int | None = None) -> Iterator[B]:
-    """Yield function(item) for each item, in order; what has not begun is dropped when the caller stops.
+    """Yield function(item) for each item, in order; pending calls are cancelled when the caller stops.
 
-    Threads, not processes: Pillow, zlib, NumPy and hashlib let go of the interpreter while they work,
-    and an exception arrives as it was raised.
+    Threads, not processes: Pillow, zlib, NumPy and hashlib release the interpreter lock, and exceptions are
+    raised unchanged.
     """
     pool = ThreadPoolExecutor(threads or cores())
     try:
@@ -33,5 +33,5 @@ def parallel(function: Callable[[A], B], items: Iterable[A], threads: int | None
 
 
 def silent(items: Iterable[A], description: str, total: int) -> Iterator[A]:
-    """Pass `items` through: what stands in for a progress bar."""
+    """Pass `items` through, in place of a progress bar."""
     return iter(items)

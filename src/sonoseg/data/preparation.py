@@ -1,4 +1,4 @@
-"""Any sets -> one prepared set: a table, grey images and masks at their own size, arrays at network size."""
+"""Preparation of data sets: a table, grey images and masks at their own size, arrays on the network grid."""
 
 from __future__ import annotations
 
@@ -56,13 +56,13 @@ Track = Callable[[Iterable[Any], str, int], Iterator[Any]]
 
 
 @dataclass(frozen=True)
-class Prepared:
-    """What `prepare` did.
+class PreparationResult:
+    """The result of `prepare`.
 
     folder: the prepared set. fingerprint: of its content, whatever the machine. images: its rows.
     skipped: (id, reason) of the images left out because they cannot be used.
-    known: (id, reason) of those left out for a flaw of the published set itself.
-    fresh: False where a finished set with the same content was there already.
+    known: (id, reason) of those left out for a fault of the published set.
+    fresh: False where a finished set with the same content existed.
     """
 
     folder: Path
@@ -82,15 +82,15 @@ def prepare(
     overwrite: bool = False,
     threads: int | None = None,
     track: Track | None = None,
-) -> Prepared:
+) -> PreparationResult:
     """Write the images of `sources` as one prepared set into the folder `out`.
 
-    All is written beside `out`, in a folder named OUT.partial, which becomes `out` at the very end: killed
-    at any point and run again, it goes on where it stopped. The same sources always give the same
-    fingerprint. An image that cannot be used is left out and listed.
+    Everything is written to OUT.partial, which is renamed to `out` at the end; a run that was killed is
+    resumed. The same sources always give the same fingerprint. An image that cannot be used is left out
+    and listed.
 
-    size, fit: the grid of the memory-mapped arrays; more can be built later. threads: by default one a core.
-    track: wraps an iterable in a progress bar.
+    size, fit: the grid of the memory-mapped arrays; further grids can be built later.
+    threads: one per core by default. track: wraps an iterable in a progress bar.
     Raises DatasetError where ids clash or no image is usable, OutputError where `out` holds something else.
     """
     out = Path(out)
@@ -107,7 +107,7 @@ def _prepare(
     overwrite: bool,
     threads: int | None,
     track: Track,
-) -> Prepared:
+) -> PreparationResult:
     known = tuple((r.id, r.unusable) for source in sources for r in source.records if r.unusable)
     records = [record for source in sources for record in source.records if not record.unusable]
     roots = {source.name: source.folder for source in sources}
@@ -120,7 +120,7 @@ def _prepare(
     if found is not None and found["plan"] == plan and _intact(out):
         build_arrays(out, size, fit, threads=threads, track=track)
         skipped = tuple((s["id"], s["reason"]) for s in found["skipped"])
-        return Prepared(out, found["fingerprint"], found["images"], skipped, known, fresh=False)
+        return PreparationResult(out, found["fingerprint"], found["images"], skipped, known, fresh=False)
     _check_out(out, found, overwrite=overwrite)
 
     partial = out.with_name(out.name + ".partial")
@@ -128,7 +128,7 @@ def _prepare(
     skipped_list: list[tuple[str, str]] = []
     todo = [r for r in records if r.id not in done]
     with (partial / "journal.jsonl").open("a", encoding="utf-8") as log:
-        results = zip(todo, parallel(_one(partial), todo, threads), strict=True)
+        results = zip(todo, parallel(_image_writer(partial), todo, threads), strict=True)
         for record, result in track(results, "images", len(todo)):
             if isinstance(result, str):
                 skipped_list.append((record.id, result))
@@ -140,14 +140,14 @@ def _prepare(
     if not rows:
         reasons = "; ".join(reason for _, reason in skipped_list[:3])
         raise DatasetError(
-            f"not one of {len(records)} images can be used ({reasons})",
+            f"none of {len(records)} images can be used: {reasons}",
             where=", ".join(str(s.folder) for s in sources),
             remedy="Run sonoseg data check on it",
         )
     fingerprint = _digest(rows)
     _write_table(partial / "images.csv", rows)
     build_arrays(partial, size, fit, threads=threads, track=track)
-    for scrap in (partial / "journal.jsonl", *partial.rglob(".*")):  # .* : what a killed run was writing
+    for scrap in (partial / "journal.jsonl", *partial.rglob(".*")):  # .*: temporary files of a killed run
         scrap.unlink()
     summary = {
         "format": FORMAT,
@@ -161,16 +161,16 @@ def _prepare(
     atomic_write_text(partial / "prepared.json", json.dumps(summary, indent=2, ensure_ascii=False) + "\n")
     (partial / "plan.txt").unlink()
     _move_into_place(partial, out)
-    return Prepared(out, fingerprint, len(rows), tuple(skipped_list), known, fresh=True)
+    return PreparationResult(out, fingerprint, len(rows), tuple(skipped_list), known, fresh=True)
 
 
-def _one(partial: Path) -> Callable[[Record], Row | str]:
-    """Write one image and its mask at their own size; its measured facts, or why it cannot be used."""
+def _image_writer(partial: Path) -> Callable[[Record], Row | str]:
+    """Return a function that writes an image with its mask and gives their properties, or the error."""
 
     def work(record: Record) -> Row | str:
         try:
             if not record.masks and record.label != "normal":
-                raise DatasetError("no mask", where=record.image, remedy="Bring its mask")
+                raise DatasetError("no mask", where=record.image, remedy="Add its mask")
             frame = read_frame(record.image)
             mask = join_masks(record.masks, frame.shape)
         except OutputError:
@@ -196,7 +196,7 @@ def _write_png(path: Path, image: Image.Image) -> None:
 
 
 def _hashes(record: Record) -> list[str]:
-    """SHA-256 of the image and of each mask, "" for a file that cannot be read (told of later)."""
+    """SHA-256 of the image and of each mask, "" for a file that cannot be read (reported later)."""
 
     def hash_of(path: Path) -> str:
         try:
@@ -208,7 +208,7 @@ def _hashes(record: Record) -> list[str]:
 
 
 def _facts(record: Record, hashes: list[str], root: Path) -> Row:
-    """The row of a record as far as it is known before its pixels are looked at."""
+    """The columns of a record that are known before its pixels are read."""
     row, column = record.spacing or ("", "")
     return {
         "id": record.id,
@@ -236,9 +236,9 @@ def _relative(path: Path, root: Path) -> str:
 
 
 def _digest(rows: Sequence[Row]) -> str:
-    """A SHA-256 over rows, of what they say and the files' content, not of where the files lie."""
-    told = [{key: value for key, value in row.items() if "source" not in key} for row in rows]
-    return hashlib.sha256(json.dumps([FORMAT, told], sort_keys=True).encode()).hexdigest()
+    """A SHA-256 over rows and the files' content, independent of the files' paths."""
+    content = [{key: value for key, value in row.items() if "source" not in key} for row in rows]
+    return hashlib.sha256(json.dumps([FORMAT, content], sort_keys=True).encode()).hexdigest()
 
 
 def _check_ids(sources: Sequence[DataSource]) -> None:
@@ -246,7 +246,7 @@ def _check_ids(sources: Sequence[DataSource]) -> None:
     clashes = [name for name, count in counts.items() if count > 1]
     if clashes:
         raise DatasetError(
-            f"several images would be called '{clashes[0]}' (case and ending do not count)",
+            f"several images have the id '{clashes[0]}' (case and suffix are ignored)",
             where=", ".join(str(source.folder) for source in sources),
             remedy="Rename the files so that their names differ",
         )
@@ -261,7 +261,7 @@ def _finished(out: Path) -> dict[str, Any] | None:
 
 
 def _intact(out: Path) -> bool:
-    """Whether each image in the table has its image and its mask."""
+    """Whether every row of the table has its image file and its mask file."""
     try:
         with (out / "images.csv").open(encoding="utf-8", newline="") as file:
             ids = [row["id"] for row in csv.DictReader(file)]
@@ -275,24 +275,28 @@ def _check_out(out: Path, found: dict[str, Any] | None, *, overwrite: bool) -> N
         return
     if found is None:
         raise OutputError(
-            "something other than a prepared set is here", where=out, remedy="Choose a new folder for --out"
+            "the folder holds something other than a prepared set",
+            where=out,
+            remedy="Choose a new folder for --out",
         )
     if not overwrite:
         raise OutputError(
-            f"a prepared set with other content is here, or one that lost files (fingerprint "
+            f"the folder holds a prepared set with other content, or an incomplete one (fingerprint "
             f"{found['fingerprint'][:12]})",
             where=out,
-            remedy="Choose another folder, or replace it with --overwrite",
+            remedy="Choose another folder, or use --overwrite",
         )
 
 
 def _resume(partial: Path, plan: str) -> dict[str, Row]:
-    """Open the folder of an unfinished run; the rows it had finished, none where it was another plan's."""
+    """Open the folder of an interrupted run; return its finished rows, none where its plan differs."""
     mark = partial / "plan.txt"
     if partial.exists():
         ours = mark.is_file() or (partial / "prepared.json").is_file()
         if not ours and any(not path.name.startswith(".") for path in partial.iterdir()):
-            raise OutputError("this folder is in the way", where=partial, remedy="Move it elsewhere")
+            raise OutputError(
+                "the folder is needed for the work and holds something else", where=partial, remedy="Move it"
+            )
         if not mark.is_file() or mark.read_text("utf-8") != plan:
             shutil.rmtree(partial)
     partial.mkdir(parents=True, exist_ok=True)
@@ -301,7 +305,7 @@ def _resume(partial: Path, plan: str) -> dict[str, Row]:
     journal = partial / "journal.jsonl"
     if journal.exists():
         whole = journal.read_bytes()
-        sound = whole[: whole.rfind(b"\n") + 1]  # a killed run may have left half a line
+        sound = whole[: whole.rfind(b"\n") + 1]  # a killed run may have left a partial line
         if len(sound) < len(whole):
             with journal.open("r+b") as file:
                 file.truncate(len(sound))
@@ -311,8 +315,8 @@ def _resume(partial: Path, plan: str) -> dict[str, Row]:
 
 def _write_table(path: Path, rows: Sequence[Row]) -> None:
     text = io.StringIO()
-    told = [name for name in PROVENANCE if any(name in row for row in rows)]
-    writer = csv.DictWriter(text, (*COLUMNS, *told), restval="", lineterminator="\n")
+    provenance = [name for name in PROVENANCE if any(name in row for row in rows)]
+    writer = csv.DictWriter(text, (*COLUMNS, *provenance), restval="", lineterminator="\n")
     writer.writeheader()
     writer.writerows(rows)
     atomic_write_text(path, text.getvalue())

@@ -1,4 +1,4 @@
-"""A prepared set, opened: its table, and its pixels at their own size or at the network's."""
+"""Access to a prepared set: its table, and its pixels at their own size or on the network grid."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class PreparedSet:
 
     @classmethod
     def open(cls, path: str | Path) -> PreparedSet:
-        """Open the prepared set in the folder `path`. Raises DatasetError where it is none, MissingExtra."""
+        """Open the prepared set in the folder `path`. Raises DatasetError, MissingExtra."""
         try:
             import pandas as pd
         except ImportError as error:
@@ -61,16 +61,16 @@ class PreparedSet:
             ).set_index("id")
             wrong = len(table) != description["images"] or not table.index.is_unique
             if wrong or not description["format"].startswith("sonoseg-prepared/"):
-                raise ValueError("its table and its description disagree")
+                raise ValueError("its table and its description differ")
         except FileNotFoundError as error:
             raise DatasetError(
-                f"no prepared set is here ({Path(error.filename).name} is missing)",
+                f"not a prepared set: {Path(error.filename).name} is missing",
                 where=folder,
                 remedy="Make one with: sonoseg data prepare SET --out FOLDER",
             ) from error
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise DatasetError(
-                f"the prepared set is damaged ({error})",
+                f"the prepared set is damaged: {error}",
                 where=folder,
                 remedy="Prepare it again with sonoseg data prepare --overwrite",
             ) from error

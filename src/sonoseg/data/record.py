@@ -1,4 +1,4 @@
-"""A record: what a reader knows of one image before any pixel is looked at."""
+"""A record: what a reader knows of one image before its pixels are read."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from sonoseg.image.frame import Spacing
 LABELS = ("benign", "malignant", "normal", "unknown")
 
 PROVENANCE = ("reader", "signed_at", "drawn_by", "revision", "model_hash", "assessment")
-"""What is kept of a mask that a reader signed; datasets/reviews.py says what each means."""
+"""Provenance of a signed mask; see `Signed` in signed_masks.py."""
 
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp")
 
@@ -27,17 +27,17 @@ class Record:
     id: "set/stem", unique in a prepared set; it is also the image's path in one, without the suffix.
     set: the set's short name.
     image: the image as published.
-    masks: its masks, to be joined; empty where none was found.
+    masks: its masks, whose union is used; empty where none was found.
     label: one of LABELS.
-    group: what a split keeps together, unique across sets ("busi:G001"): the patient where the set
+    group: kept together by a split, unique across sets ("busi:G001"): the patient where the set
         names one, else the group of duplicates.
     patient: the set's patient id, "" where unknown.
-    duplicates: the group of copies of one scan that this image belongs to, "" where it has no copy.
-    objection: why a published list would leave the image out, "" where it would not.
-    marks: what is drawn on the image ("measurement text"), "" where nothing is known to be.
+    duplicates: the group of duplicates that this image belongs to, "" where it has none.
+    objection: why a published list excludes the image, "" where it does not.
+    marks: marks drawn on the image ("measurement text"), "" where none are known.
     spacing: mm per pixel, None where the set gives none.
     folds: the set's official folds, number of folds -> the image's fold, from 1 as published.
-    unusable: a flaw of the published set itself that leaves this image out, "" for nearly all.
+    unusable: a fault of the published set that excludes this image, "" for nearly all.
     provenance: where its mask comes from, by the names of PROVENANCE; {} for a published set.
     """
 
@@ -66,18 +66,18 @@ class DataSource:
     folder: the folder that holds the published layout.
     records: its images, in natural order.
     strays: images that belong to no record (a mask without its image, for example).
-    about: what else a prepared set should say of it.
+    about: further entries for the description of a prepared set.
     """
 
     name: str
     kind: str
     folder: Path
     records: tuple[Record, ...]
-    strays: tuple[Path, ...] = ()
+    unmatched_masks: tuple[Path, ...] = ()
     about: Mapping[str, Any] = field(default_factory=dict)
 
 
-def natural(text: str) -> tuple[tuple[int, int, str], ...]:
+def natural_key(text: str) -> tuple[tuple[int, int, str], ...]:
     """A sort key that puts "benign (2)" before "benign (10)"."""
     return tuple(
         (0, int(part), "") if part.isdigit() and part.isascii() else (1, 0, part)
@@ -86,7 +86,7 @@ def natural(text: str) -> tuple[tuple[int, int, str], ...]:
     )
 
 
-def images_in(folder: Path, *, deep: bool = False) -> list[Path]:
+def image_files_in(folder: Path, *, deep: bool = False) -> list[Path]:
     """The images in `folder` (and below it with `deep`), hidden files left out, in natural order."""
     found: Iterable[Path] = folder.rglob("*") if deep else folder.iterdir()
     images = [
@@ -96,11 +96,11 @@ def images_in(folder: Path, *, deep: bool = False) -> list[Path]:
         and not any(part.startswith(".") for part in path.relative_to(folder).parts)
         and path.is_file()
     ]
-    return sorted(images, key=lambda path: natural(path.relative_to(folder).as_posix()))
+    return sorted(images, key=lambda path: natural_key(path.relative_to(folder).as_posix()))
 
 
-def nearby(folder: Path, depth: int = 2, most: int = 200) -> Iterator[Path]:
-    """`folder` and the folders below it, nearest first: where an unpacked archive may hide its layout."""
+def folders_near(folder: Path, depth: int = 2, most: int = 200) -> Iterator[Path]:
+    """`folder` and the folders below it, nearest first; an unpacked archive may nest its layout."""
     level, seen = [folder], 0
     for step in range(depth + 1):
         yield from level
@@ -119,12 +119,10 @@ def nearby(folder: Path, depth: int = 2, most: int = 200) -> Iterator[Path]:
 
 
 def parse_label(text: str, where: str | Path) -> str:
-    """One of LABELS from what a table says; "" means unknown. Raises DatasetError for another word."""
+    """Parse a class name to one of LABELS; "" means unknown. Raises DatasetError."""
     label = text.strip().lower() or "unknown"
     if label not in LABELS:
-        raise DatasetError(
-            f"the class '{text}' is not known", where=where, remedy=f"Use one of: {', '.join(LABELS)}"
-        )
+        raise DatasetError(f"unknown class '{text}'", where=where, remedy=f"Use one of: {', '.join(LABELS)}")
     return label
 
 

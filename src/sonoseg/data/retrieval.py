@@ -1,4 +1,4 @@
-"""A public set, from its publisher or from files brought by hand, into a folder, checked."""
+"""Retrieve a public data set, from its publisher or from local archives, and verify it."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from sonoseg.errors import DownloadError, OutputError, SonosegError
 
 
 @dataclass(frozen=True)
-class Got:
-    """What `get` brought: the set's folder, its counts, and the SHA-256 of each file it came from.
+class RetrievedSet:
+    """A retrieved set: its folder, its counts, and the SHA-256 of each archive.
 
-    fresh: False where the set was there already.
+    fresh: False where the set was present already.
     """
 
     folder: Path
@@ -39,14 +39,14 @@ def get(
     keep: bool = False,
     reporter: Callable[[Download], Report] | None = None,
     wait: float = 1.0,
-) -> Got:
-    """Bring the set `entry` into the folder `out`/NAME.
+) -> RetrievedSet:
+    """Download the set `entry`, or unpack local archives of it, into the folder `out`/NAME.
 
-    files: archives brought by hand, in place of the download; they are read, never changed.
-    any_checksum: take files whose SHA-256 is not the published one, if the counts agree.
-    keep: leave the downloaded archives in `out`. reporter: a progress report for each download.
-    Raises DownloadError where a file cannot be had or does not hold the set, OutputError where the folder
-    holds something else.
+    files: local archives used in place of the download; they are only read.
+    any_checksum: accept files whose SHA-256 is not the published one, if the counts agree.
+    keep: keep the downloaded archives in `out`. reporter: gives a progress callback for each download.
+    Raises DownloadError where a file cannot be downloaded or does not hold the set, OutputError where the
+    folder holds something else.
     """
     out = Path(out)
     with alone(out / entry.name), writing(out):
@@ -61,10 +61,10 @@ def _get(
     keep: bool,
     reporter: Callable[[Download], Report] | None,
     wait: float,
-) -> Got:
+) -> RetrievedSet:
     target, downloads = out / entry.name, out / f".{entry.name}.download"
     if target.exists():
-        return Got(target, _held(entry, target), {}, fresh=False)
+        return RetrievedSet(target, _held(entry, target), {}, fresh=False)
     if files:
         sources = _match(entry, files)
         if not any_checksum:
@@ -78,7 +78,7 @@ def _get(
     checksums = {file.name: sha256_file(file) for _, file in sources}
 
     partial = out / f".{entry.name}.partial"
-    shutil.rmtree(partial, ignore_errors=True)  # of a run that was killed
+    shutil.rmtree(partial, ignore_errors=True)  # left by an interrupted run
     try:
         for item, file in sources:
             if item.name.endswith(".zip"):
@@ -94,7 +94,7 @@ def _get(
         for _, file in sources:
             file.replace(out / file.name)
     shutil.rmtree(downloads, ignore_errors=True)
-    return Got(target, counts, checksums, fresh=True)
+    return RetrievedSet(target, counts, checksums, fresh=True)
 
 
 def _fetched(entry: CatalogueEntry, item: Download, out: Path, report: Report | None, wait: float) -> Path:
@@ -110,15 +110,14 @@ def _fetched(entry: CatalogueEntry, item: Download, out: Path, report: Report | 
 
 
 def _match(entry: CatalogueEntry, files: Sequence[Path]) -> list[tuple[Download, Path]]:
-    """Which of the user's files stands for which download, told by their ending."""
+    """Assign the user's files to the downloads by their suffix."""
     pairs = []
     for item in entry.downloads:
         suffix = Path(item.name).suffix
         fitting = [file for file in files if file.suffix.lower() == suffix]
         if len(fitting) != 1:
             raise DownloadError(
-                f"{len(fitting)} files ending in {suffix} were given where {entry.name} needs one "
-                f"({item.name})",
+                f"{entry.name} needs one file ending in {suffix} ({item.name}), {len(fitting)} were given",
                 where=", ".join(map(str, files)),
                 remedy=f"{entry.by_hand} ({entry.home}), and give each file with --from",
             )
@@ -132,7 +131,7 @@ def _counted(entry: CatalogueEntry, folder: Path, archive: Path) -> dict[str, in
         source = read_source(folder, entry.name)
     except SonosegError as error:
         raise DownloadError(
-            f"it does not hold {entry.name}: {error.found}",
+            f"the archive does not hold {entry.name}: {error.found}",
             where=archive,
             remedy=f"{entry.by_hand} ({entry.home})",
         ) from error
@@ -142,9 +141,9 @@ def _counted(entry: CatalogueEntry, folder: Path, archive: Path) -> dict[str, in
     ]
     if wrong:
         raise DownloadError(
-            f"it holds {', '.join(wrong)}",
+            f"the archive holds {', '.join(wrong)}",
             where=archive,
-            remedy=f"Fetch it again from {entry.home}; for a part of a set, unpack it by hand",
+            remedy=f"Download it again from {entry.home}; unpack a part of a set by hand",
         )
     return counts
 
@@ -154,7 +153,7 @@ def _held(entry: CatalogueEntry, target: Path) -> dict[str, int]:
         return _counted(entry, target, target)
     except DownloadError as error:
         raise OutputError(
-            f"this folder is there already, and is not {entry.name} in full ({error.found})",
+            f"the folder exists and does not hold {entry.name} completely ({error.found})",
             where=target,
             remedy="Move it elsewhere, or choose another --out",
         ) from error

@@ -1,4 +1,4 @@
-"""A few images that stand for a set."""
+"""Sample a few images of a set."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ if TYPE_CHECKING:
 
 
 def sample(table: pd.DataFrame, count: int, seed: int = 0) -> list[str]:
-    """Draw up to `count` ids from a prepared set's table, each class in turn, no two of one group.
+    """Draw up to `count` ids from a prepared set's table, classes in turn, at most one per group.
 
-    The classes take turns, so that small ones show; the same seed draws the same images. Fewer come back
-    where the set has fewer groups.
+    Taking classes in turn shows the rare ones too. The same seed draws the same images. Returns fewer where
+    the set has fewer groups.
     """
     rng = np.random.default_rng(seed)
     queues: dict[str, list[tuple[str, str]]] = {}

@@ -1,4 +1,4 @@
-"""Masks that readers signed -> a prepared set, which knows of each mask who drew it, when, and from what."""
+"""A prepared set of the masks that readers signed, with the provenance of each mask."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from pathlib import Path
 
 from PIL import Image
 
-from sonoseg.data.preparation import Prepared, Track, prepare
-from sonoseg.data.record import DataSource, Record, natural
+from sonoseg.data.preparation import PreparationResult, Track, prepare
+from sonoseg.data.record import DataSource, Record, natural_key
 from sonoseg.errors import DatasetError
 from sonoseg.image.frame import Frame, Spacing
 from sonoseg.image.network_grid import Fit
@@ -19,15 +19,15 @@ from sonoseg.image.network_grid import Fit
 
 @dataclass(frozen=True)
 class Signed:
-    """One image with the mask that a reader signed.
+    """An image with its signed mask.
 
     identity: of the item. file: the image, where it can be read as it is; None for a frame of DICOM, which
     `read` gives. mask: a PNG on the grid of the image, above 0 where there is lesion. empty: without any.
     spacing: mm per pixel, None where it is unknown.
-    group: what a split should keep together: the same for all frames of a clip, all images of a patient.
+    group: kept together by a split: the same for all frames of a clip and all images of a patient.
     patient: a pseudonym, "" where the patient is not known.
     reader, signed_at: who signed, and when (UTC). drawn_by: "model" where the mask is the model's own,
-    "edited" where a reader changed that, "manual" where a reader began from an empty one.
+    "edited" where a reader changed it, "manual" where a reader drew it from nothing.
     revision: of the mask. model_hash: of the model that the reader saw, "" without one.
     assessment: the reader's BI-RADS category, "" where none was picked.
     """
@@ -58,21 +58,20 @@ def prepare_reviews(
     fit: Fit = "stretch",
     overwrite: bool = False,
     track: Track | None = None,
-) -> Prepared:
-    """Write what readers signed as a prepared set, as `prepare` does; images are called "NAME/ITEM".
+) -> PreparationResult:
+    """Write the signed masks as a prepared set, as `prepare` does; ids are "NAME/ITEM".
 
-    state: the folder they come from. name: of the set. The table has the columns of PROVENANCE too, and the
-    set's description counts its readers, models and ways of drawing. An image with an empty mask is a
-    normal one: a reader says that it shows no lesion. What a lesion is, malignant or not, a reader cannot
-    sign: its label is "unknown".
+    state: their state folder. name: of the set. The table has the columns of PROVENANCE, and the set's
+    description counts readers, models and how the masks were drawn. An image with an empty mask is labelled
+    "normal"; every other image "unknown", since readers do not sign a diagnosis.
 
     Raises DatasetError where nothing is signed or nothing can be used, OutputError as `prepare`.
     """
     if not signed:
-        raise DatasetError("nothing is signed here", where=state, remedy="Sign images on the review page")
+        raise DatasetError("no signed masks", where=state, remedy="Sign images on the review page")
     with tempfile.TemporaryDirectory(prefix="sonoseg-reviews-") as staging:
         records = [_record(one, name, Path(staging)) for one in signed]
-        records.sort(key=lambda record: natural(record.id))
+        records.sort(key=lambda record: natural_key(record.id))
         about = {
             "title": "Masks signed on the review page",
             "readers": _counted(one.reader for one in signed),
@@ -84,10 +83,10 @@ def prepare_reviews(
 
 
 def _record(one: Signed, name: str, staging: Path) -> Record:
-    """The record of one image; a frame of DICOM is laid down as an image of its own."""
+    """The record of one image; a DICOM frame is written as an image file."""
     path = one.file
     if path is None:
-        # Not compressed: its hash is the same wherever it is made.
+        # Uncompressed, so that its hash does not depend on the encoder.
         path = staging / f"{one.identity}.bmp"
         Image.fromarray(one.read().pixels).save(path)
     provenance = {

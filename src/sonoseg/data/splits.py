@@ -1,4 +1,4 @@
-"""Splits: which images train, which choose, which are measured."""
+"""Splits of a prepared set into training, validation and test parts."""
 
 from __future__ import annotations
 
@@ -38,12 +38,11 @@ class Split:
     """A division of a prepared set into folds.
 
     method: "grouped" (patients and duplicates kept together, stratified by set and class), "random"
-        (the same without regard to groups), "official" (the folds a set was published with).
+        (stratified, ignoring groups), "official" (the published folds).
     policy: which images take part; see `admit`.
     fingerprint: of the prepared set it was made for.
-    folds: id -> fold, from 0. dropped: id -> why it takes no part.
-    taught: ids that train in every fold and are never measured: what came to a set whose test part was
-        settled before; see `extend_split`.
+    folds: id -> fold, from 0. dropped: id -> reason.
+    train_only: ids that train in every fold and are never tested; see `extend_split`.
     """
 
     method: Method
@@ -52,7 +51,7 @@ class Split:
     fingerprint: str
     folds: dict[str, int]
     dropped: dict[str, str] = field(default_factory=dict)
-    taught: tuple[str, ...] = ()
+    train_only: tuple[str, ...] = ()
 
     @property
     def count(self) -> int:
@@ -71,7 +70,7 @@ class Split:
             )
         other = (fold + 1) % self.count
         parts = Parts([], [], [])
-        parts.train.extend(self.taught)
+        parts.train.extend(self.train_only)
         for name, k in self.folds.items():
             (parts.test if k == fold else parts.validation if k == other else parts.train).append(name)
         return parts
@@ -90,19 +89,19 @@ class Split:
                 "fingerprint": self.fingerprint,
                 "folds": self.folds,
                 "dropped": self.dropped,
-                # Files of before there was such a thing stay byte for byte what they were.
-                **({"taught": list(self.taught)} if self.taught else {}),
+                # Written only where present: the file of a split without them does not change.
+                **({"train_only": list(self.train_only)} if self.train_only else {}),
             },
             indent=1,
             ensure_ascii=False,
         )
         if path.exists() and not overwrite and not _holds(path, text + "\n"):
-            raise OutputError("another file is here", where=path, remedy="Replace it with --overwrite")
+            raise OutputError("the file exists", where=path, remedy="Use --overwrite, or another name")
         atomic_write_text(path, text + "\n")
 
     @classmethod
     def load(cls, path: str | Path) -> Split:
-        """Read a split. Raises DatasetError where the file is none."""
+        """Read a split file. Raises DatasetError where it is not one."""
         path = Path(path)
         try:
             data = json.loads(path.read_text("utf-8"))
@@ -110,7 +109,7 @@ class Split:
                 raise ValueError(f"its format is '{data['format']}', not '{FORMAT}'")
             folds = {str(name): int(fold) for name, fold in data["folds"].items()}
             if not folds or sorted(set(folds.values())) != list(range(max(folds.values()) + 1)):
-                raise ValueError("its folds are not numbered from 0 without a gap")
+                raise ValueError("its folds are not numbered consecutively from 0")
             return cls(
                 data["method"],
                 data["policy"],
@@ -118,14 +117,14 @@ class Split:
                 data["fingerprint"],
                 folds,
                 data["dropped"],
-                tuple(map(str, data.get("taught", ()))),
+                tuple(map(str, data.get("train_only", ()))),
             )
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             reason = (
                 f"no {error}" if isinstance(error, KeyError) else getattr(error, "strerror", None) or error
             )
             raise DatasetError(
-                f"this is no split file ({reason})", where=path, remedy="Make one with sonoseg data split"
+                f"not a split file: {reason}", where=path, remedy="Make one with sonoseg data split"
             ) from error
 
     def check(self, prepared: PreparedSet) -> None:
@@ -149,9 +148,8 @@ def _holds(path: Path, text: str) -> bool:
 def admit(table: pd.DataFrame, policy: Policy) -> dict[str, str]:
     """Which images a policy drops, id -> reason.
 
-    "all": none. "first-of-group": of the copies of one scan all but the first. "strict": those with a
-    published objection, then of the remaining copies all but the first. Several images of one patient are
-    not copies, and stay.
+    "all": none. "first-of-group": all duplicates but the first. "strict": images with a published objection,
+    then all remaining duplicates but the first. Several images of one patient are not duplicates and stay.
     """
     dropped: dict[str, str] = {}
     kept: dict[str, str] = {}
@@ -163,7 +161,7 @@ def admit(table: pd.DataFrame, policy: Policy) -> dict[str, str]:
         if policy == "strict" and objection:
             dropped[name] = f"objection: {objection}"
         elif duplicates and duplicates in kept:
-            dropped[name] = f"a copy of {kept[duplicates]}"
+            dropped[name] = f"duplicate of {kept[duplicates]}"
         elif duplicates:
             kept[duplicates] = name
     return dropped
@@ -184,9 +182,7 @@ def make_split(
     """
     for word, kind in ((method, Method), (policy, Policy)):
         if word not in get_args(kind):
-            raise UsageError(
-                f"'{word}' is not known here", remedy=f"Choose one of: {', '.join(get_args(kind))}"
-            )
+            raise UsageError(f"unknown value '{word}'", remedy=f"Choose one of: {', '.join(get_args(kind))}")
     dropped = admit(prepared.table, policy)
     table = prepared.table.drop(index=list(dropped))
     if method == "official":
@@ -197,15 +193,14 @@ def make_split(
 
 
 def extend_split(split: Split, prepared: PreparedSet) -> Split:
-    """The same split for a prepared set that more images came to: they train, in every fold.
+    """Extend a split to a prepared set with more images, which train in every fold.
 
-    What `split` measures stays what it was, so results before and after can be compared. A new image of a
-    group that `split` knows (another view of a patient, a copy) takes no part: it would train what is
-    measured.
-    The split's policy holds for new images too.
+    The test parts stay the same, so results before and after can be compared. A new image of a group of
+    `split` (another view of a patient, a duplicate) is dropped, since it would leak into training.
+    The split's policy applies to new images too.
     Raises DatasetError where an image of `split` is not in `prepared`.
     """
-    known = split.folds.keys() | split.dropped.keys() | set(split.taught)
+    known = split.folds.keys() | split.dropped.keys() | set(split.train_only)
     there = set(map(str, prepared.table.index))
     if missing := sorted(known - there):
         raise DatasetError(
@@ -215,31 +210,31 @@ def extend_split(split: Split, prepared: PreparedSet) -> Split:
         )
     dropped = dict(split.dropped)
     groups = {str(prepared.table.at[name, "group"]): name for name in split.folds}
-    unfit, taught = admit(prepared.table, split.policy), list(split.taught)
+    unfit, train_only = admit(prepared.table, split.policy), list(split.train_only)
     for name in map(str, prepared.table.index):
         if name in known:
             continue
         kin = groups.get(str(prepared.table.at[name, "group"]))
         if kin is not None:
-            dropped[name] = f"of one group with {kin}, which the split has"
+            dropped[name] = f"in one group with {kin} of the split"
         elif name in unfit:
             dropped[name] = unfit[name]
         else:
-            taught.append(name)
+            train_only.append(name)
     return Split(
-        split.method, split.policy, split.seed, prepared.fingerprint, split.folds, dropped, tuple(taught)
+        split.method, split.policy, split.seed, prepared.fingerprint, split.folds, dropped, tuple(train_only)
     )
 
 
 NARROW = 4
-"""What a narrow split leaves for validation is one part in so many."""
+"""A narrow split keeps one in this many of the validation images."""
 
 
 def narrow_split(split: Split, prepared: PreparedSet) -> Split:
-    """The same test part, and more to learn from: a quarter of the validation part stays, the rest trains.
+    """Narrow a split: the same test part, a quarter of the validation part, the rest trains.
 
-    For a model that is to ship, once its recipe is settled. Of three folds: 0 is the test part of fold 0 of
-    `split`, 1 what validates, 2 what trains. Groups stay together, classes and sets balanced.
+    For the final training of a settled recipe. Of three folds, 0 is the test part of fold 0 of `split`, 1 the
+    validation part, 2 the training part. Groups stay together, classes and sets balanced.
     Raises DatasetError where `split` is of another set, or the validation part has too few groups.
     """
     split.check(prepared)
@@ -249,23 +244,23 @@ def narrow_split(split: Split, prepared: PreparedSet) -> Split:
         part_of = _divided(table, NARROW, split.seed, prepared.folder, grouped=split.method != "random")
     except DatasetError as error:
         raise DatasetError(
-            f"a validation part of {len(table)} images is too small for a quarter of it to choose by",
+            f"the validation part of {len(table)} images is too small for a quarter of it",
             where=prepared.folder,
             remedy="Use the split as it is",
         ) from error
     folds = (
         dict.fromkeys(parts.test, 0)
         | {name: 1 if part == 0 else 2 for name, part in part_of.items()}
-        | {name: 2 for name in parts.train if name not in split.taught}
+        | {name: 2 for name in parts.train if name not in split.train_only}
     )
     ordered = {name: folds[name] for name in split.folds}
     return Split(
-        split.method, split.policy, split.seed, prepared.fingerprint, ordered, split.dropped, split.taught
+        split.method, split.policy, split.seed, prepared.fingerprint, ordered, split.dropped, split.train_only
     )
 
 
 def strata(table: pd.DataFrame) -> list[str]:
-    """What a split balances: set and class, and whether a lesion is there where the class is unknown."""
+    """The strata that a split balances: set and class; with or without lesion where the class is unknown."""
     return [
         f"{name}/{label}" if label != "unknown" else f"{name}/{'lesion' if area else 'empty'}"
         for name, label, area in zip(table["set"], table["label"], table["lesion_area_px"], strict=True)

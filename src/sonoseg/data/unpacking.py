@@ -1,4 +1,4 @@
-"""Unpacking an archive that came from elsewhere, without trusting it."""
+"""Unpack an untrusted ZIP archive."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from sonoseg.errors import DownloadError, OutputError
 MOST_FILES = 100_000
 MOST_BYTES = 20 * 1024**3
 MOST_GROWTH = 200
-"""How many times larger than its archive the content may be: images never shrink so far, bombs do."""
+"""Largest accepted ratio of the content to the archive, against ZIP bombs; images compress far less."""
 
 
 def unpack(archive: Path, folder: Path) -> None:
     """Unpack a ZIP file into `folder`.
 
-    Every name is judged before the first byte is written: none may leave the folder, be a link or a device;
-    the sum must be of a sane size and fit the disk. Each file's checksum is verified.
+    Every member is checked before the first byte is written: none may leave the folder, be a link or a
+    device; the total size is limited and must fit the disk. Each file's checksum is verified.
     Raises DownloadError for a bad archive, OutputError where `folder` cannot take it.
     """
     try:
@@ -33,11 +33,11 @@ def unpack(archive: Path, folder: Path) -> None:
                 with file.open(member) as source, target.open("wb") as sink:
                     shutil.copyfileobj(source, sink, 1 << 20)
     except (zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError, ValueError) as error:
-        # RuntimeError is zipfile's word for an encrypted member, ValueError for a name with a null byte.
+        # zipfile raises RuntimeError for an encrypted member, ValueError for a name with a null byte.
         raise DownloadError(
-            f"this is no sound ZIP archive ({str(error).rstrip('.')})",
+            f"not a valid ZIP archive ({str(error).rstrip('.')})",
             where=archive,
-            remedy="Fetch it again; if it is another kind of archive, unpack it by hand",
+            remedy="Download it again; unpack another kind of archive by hand",
         ) from error
     except OSError as error:
         raise OutputError(
@@ -52,9 +52,9 @@ def _judge(members: list[zipfile.ZipInfo], archive: Path) -> None:
     packed = archive.stat().st_size
     if len(members) > MOST_FILES or total > MOST_BYTES or total > MOST_GROWTH * max(packed, 1 << 20):
         raise DownloadError(
-            f"it would unpack to {len(members)} files of {total / 1e9:.1f} GB, which no set of ours does",
+            f"it would unpack to {len(members)} files of {total / 1e9:.1f} GB, more than any known set",
             where=archive,
-            remedy="Fetch it again from the set's home page",
+            remedy="Download it again from the set's home page",
         )
     for member in members:
         name = member.filename
@@ -67,9 +67,9 @@ def _judge(members: list[zipfile.ZipInfo], archive: Path) -> None:
         )
         if leaves or kind not in (0, stat.S_IFREG):
             raise DownloadError(
-                f"it holds '{name}', which would leave its folder or is no plain file",
+                f"it holds '{name}', which is outside its folder or not a regular file",
                 where=archive,
-                remedy="Do not use this archive; fetch it from the set's home page",
+                remedy="Do not use this archive; download it from the set's home page",
             )
 
 

@@ -12,7 +12,7 @@ from PIL import Image
 
 from sonoseg.image.frame import Frame
 from sonoseg.image.overlay import overlay
-from sonoseg.inference.uncertainty import HIGH, LOW, uncertainty_band, image_uncertainty
+from sonoseg.inference.uncertainty import HIGH, LOW, image_uncertainty, uncertainty_band
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,4 +1,4 @@
-"""The embedded sample scans: phantoms made by this package, free of anybody's data, with spacing and truth.
+"""The embedded sample scans: phantoms with known spacing and lesions, no patient data.
 
 Remade by `python -m sonoseg.samples.make`.
 """

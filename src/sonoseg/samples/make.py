@@ -20,13 +20,13 @@ SPACING_MM = 0.085
 
 @dataclass(frozen=True)
 class Sample:
-    """One sample: what was wished for, the rest drawn from the seed."""
+    """One sample: the parameters given; the others are drawn from the seed."""
 
     name: str
     kind: str
     seed: int
     size_mm: float | None
-    look: str
+    style: str
 
     @property
     def spec(self) -> PhantomSpec:
@@ -35,7 +35,7 @@ class Sample:
             self.seed,
             kind=self.kind,
             size_mm=self.size_mm,
-            look=self.look,
+            style=self.style,
             shape=SHAPE,
             spacing=SPACING_MM,
             borders=False,

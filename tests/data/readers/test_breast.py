@@ -18,7 +18,7 @@ def test_classes_spacing_and_masks(breast: Path) -> None:
     assert first.spacing == pytest.approx(Spacing(0.07, 0.07))
     assert [m.name for m in second.masks] == ["case002_tumor.png"]
     assert (third.label, third.masks, third.spacing) == ("normal", (), None)
-    assert not source.strays
+    assert not source.unmatched_masks
 
 
 def test_the_spreadsheet_as_xlsx(breast: Path) -> None:
@@ -54,5 +54,5 @@ def test_a_damaged_spreadsheet(breast: Path) -> None:
 def test_a_pixel_size_that_is_none(breast: Path, size: str) -> None:
     table = next(breast.glob("*.csv"))
     table.write_text(table.read_text().replace("0.007", size))
-    with pytest.raises(DatasetError, match=rf"case001: Pixel_size '{size}' is no size in cm"):
+    with pytest.raises(DatasetError, match=rf"case001: Pixel_size '{size}' is not a size in cm"):
         read_source(breast)

@@ -29,7 +29,7 @@ def test_classes_masks_and_order(busi: Path) -> None:
     ]
     assert by_id["busi/normal (1)"].label == "normal"
     assert source.kind == "busi"
-    assert not source.strays
+    assert not source.unmatched_masks
 
 
 def test_the_outer_folder_does_as_well(busi: Path) -> None:
@@ -51,7 +51,7 @@ def test_another_image_ending(busi: Path) -> None:
 def test_a_mask_without_its_image_is_a_stray(busi: Path) -> None:
     (busi / "malignant" / "malignant (1).png").unlink()
     source = read_source(busi)
-    assert [path.name for path in source.strays] == ["malignant (1)_mask.png"]
+    assert [path.name for path in source.unmatched_masks] == ["malignant (1)_mask.png"]
     assert len(source.records) == 5
 
 
@@ -84,4 +84,4 @@ def test_published_counts(real_busi: Path) -> None:
     assert sum(len(r.masks) for r in source.records) == 798
     assert sum(len(r.masks) > 1 for r in source.records) == 17
     assert {r.id.split("/")[1] for r in source.records} == set(known_problems())
-    assert not source.strays
+    assert not source.unmatched_masks

@@ -35,19 +35,19 @@ def test_a_name_of_ones_own(pairs: Callable[..., Path]) -> None:
 
 
 def test_two_sets_of_one_name(busi: Path) -> None:
-    with pytest.raises(UsageError, match="two sets would be called 'busi'"):
+    with pytest.raises(UsageError, match="two sets have the name 'busi'"):
         read_sources([f"{busi}+{busi}"])
 
 
 def test_a_forced_kind_that_does_not_fit(busi: Path) -> None:
     with pytest.raises(DatasetError, match="the layout of 'bus-bra' was not found"):
         read_source(busi, "bus-bra")
-    with pytest.raises(UsageError, match="no set is called 'busy'"):
+    with pytest.raises(UsageError, match="unknown kind of set 'busy'"):
         read_source(busi, "busy")
 
 
 def test_nothing_and_nothing_known(tmp_path: Path) -> None:
-    with pytest.raises(DatasetError, match="nothing is there"):
+    with pytest.raises(DatasetError, match="no such file or folder"):
         read_source(tmp_path / "gone")
     with pytest.raises(DatasetError, match="no layout that sonoseg knows"):
         read_source(tmp_path)
@@ -55,7 +55,7 @@ def test_nothing_and_nothing_known(tmp_path: Path) -> None:
 
 def test_several_sets_in_one_folder(busi: Path, busbra: Path) -> None:
     del busi
-    with pytest.raises(DatasetError, match="several sets lie here"):
+    with pytest.raises(DatasetError, match="several sets in one folder"):
         read_source(busbra.parent)
 
 

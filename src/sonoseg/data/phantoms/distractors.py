@@ -1,4 +1,4 @@
-"""What causes false alarms: fat lobules within the gland, ducts and vessels, ribs, shadows."""
+"""Structures that cause false positives: fat lobules within the gland, ducts and vessels, ribs, shadows."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A lesion painted into the tissue: its inside, its margin, and what it does to all that lies below."""
+"""A lesion painted into the tissue: its interior, its margin, and its posterior features."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The draw: which values the parameters of a phantom take, and whether they fit together."""
+"""Sampling of a phantom's parameters: their ranges, and which combinations are possible."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ Range: TypeAlias = tuple[float, float]
 
 @dataclass(frozen=True)
 class PhantomStyle:
-    """How a maker's image looks, as ranges to draw from.
+    """The image style of a scanner, as ranges to draw from.
 
     frequency: centre, MHz. looks: sub-apertures compounded. dynamic_range, gain: dB. gamma: of the grey
     curve. smoothing: strength of the display's filter, 0..1.
@@ -39,7 +39,7 @@ class PhantomStyle:
     smoothing: Range
 
 
-LOOKS: dict[str, PhantomStyle] = {
+STYLES: dict[str, PhantomStyle] = {
     "clear": PhantomStyle((9, 12), (3, 4), (56, 64), (-2, 4), (1.1, 1.4), (0.4, 0.8)),
     "soft": PhantomStyle((8, 10), (4, 5), (58, 65), (-1, 5), (1.05, 1.3), (0.7, 1.0)),
     "hard": PhantomStyle((7, 9), (2, 3), (50, 55), (-2, 4), (1.1, 1.4), (0.2, 0.5)),
@@ -49,7 +49,7 @@ LOOKS: dict[str, PhantomStyle] = {
 
 @dataclass(frozen=True)
 class LesionRanges:
-    """How a kind of lesion looks, as ranges to draw from.
+    """The appearance of a kind of lesion, as ranges to draw from.
 
     aspect: short over long axis. angle: of the long axis, degrees. lobes: height of the lobulation,
     relative. contrast: echo level against fat, dB. through: dB below the lesion, above 0 enhancement,
@@ -109,7 +109,7 @@ def draw_spec(
     depth_mm: float | None = None,
     spacing: float | tuple[float, float] | None = None,
     shape: tuple[int, int] | None = None,
-    look: str | None = None,
+    style: str | None = None,
     borders: bool | None = None,
     marks: bool = False,
 ) -> PhantomSpec:
@@ -117,10 +117,10 @@ def draw_spec(
 
     seed: a whole number of 0 or more, or a generator that gives one. kind: one of KINDS. size_mm: the
     lesion's longest axis. depth_mm: its middle under the probe. spacing: mm per pixel, one number or
-    (row, column). shape: (H, W) in pixels. look: one of LOOKS. borders: black bars at the sides, as
+    (row, column). shape: (H, W) in pixels. style: one of STYLES. borders: black bars at the sides, as
     screen captures have; None draws them in one of five. marks: callipers and text drawn into the
-    image. A wish for a size or a depth draws no normals.
-    Raises UsageError where the wishes do not fit together.
+    image. With a size or a depth given, no normal phantoms are drawn.
+    Raises UsageError where the values given contradict each other.
     """
     number = int(seed.integers(2**31)) if isinstance(seed, np.random.Generator) else int(seed)
     if number < 0:
@@ -129,8 +129,8 @@ def draw_spec(
     shares = np.array([0.25, 0.3, 0.25, 0.2 if size_mm is None and depth_mm is None else 0.0])
     drawn_kind = str(rng.choice(KINDS, p=shares / shares.sum()))
     chosen = cast(Kind, _one_of("kind", kind, KINDS, drawn_kind))
-    drawn_look = str(rng.choice(list(LOOKS), p=[0.4, 0.25, 0.15, 0.2]))
-    name = _one_of("look", look, tuple(LOOKS), drawn_look)
+    drawn_style = str(rng.choice(list(STYLES), p=[0.4, 0.25, 0.15, 0.2]))
+    name = _one_of("look", style, tuple(STYLES), drawn_style)
     pixel = float(rng.uniform(0.07, 0.095))
     drawn_shape = (int(rng.integers(410, 500)), int(rng.integers(480, 620)))
     framed = bool(rng.random() < 0.2)
@@ -192,22 +192,22 @@ def _draw_tissue(rng: np.random.Generator, tall: float, kind: Kind) -> TissueSpe
 
 
 def _draw_console(rng: np.random.Generator, name: str, tall: float) -> tuple[BeamSpec, DisplaySpec]:
-    look = LOOKS[name]
+    style = STYLES[name]
     beam = BeamSpec(
-        frequency_mhz=float(rng.uniform(*look.frequency)),
+        frequency_mhz=float(rng.uniform(*style.frequency)),
         f_number=float(rng.uniform(1.3, 1.9)),
         focus_mm=float(rng.uniform(0.3, 0.6) * tall),
-        looks=int(rng.integers(look.looks[0], look.looks[1] + 1)),
+        looks=int(rng.integers(style.looks[0], style.looks[1] + 1)),
     )
     display = DisplaySpec(
-        look=name,
+        style=name,
         slope_db_per_mm=float(rng.uniform(0.1, 0.8)),
         noise_db=float(rng.uniform(-54, -40)),
         lateral_db=float(rng.uniform(0.6, 2.2)),
-        dynamic_range_db=float(rng.uniform(*look.dynamic_range)),
-        gain_db=float(rng.uniform(*look.gain)),
-        gamma=float(rng.uniform(*look.gamma)),
-        smoothing=float(rng.uniform(*look.smoothing)),
+        dynamic_range_db=float(rng.uniform(*style.dynamic_range)),
+        gain_db=float(rng.uniform(*style.gain)),
+        gamma=float(rng.uniform(*style.gamma)),
+        smoothing=float(rng.uniform(*style.smoothing)),
     )
     return beam, display
 
@@ -221,7 +221,7 @@ def _draw_lesion(
     size_mm: float | None,
     depth_mm: float | None,
 ) -> LesionSpec:
-    """Draw a lesion and a place for it in `extent`, (height, width) in mm."""
+    """Draw a lesion and its position within `extent`, (height, width) in mm."""
     ranges = LESIONS[kind]
     size = float(np.clip(rng.lognormal(np.log(12.0), 0.45), 4.0, 0.55 * min(extent)))
     if size_mm is not None and not size_mm > 0:

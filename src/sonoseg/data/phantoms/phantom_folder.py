@@ -44,7 +44,7 @@ def write_phantoms(
 
     Out come images/NAME.png and masks/NAME.png (0 and 255) and, last, phantoms.csv with the columns
     COLUMNS: paths relative to `out`, spacing in mm per pixel. Each phantom is a group of its own.
-    wishes go to draw_spec (kind, size_mm, depth_mm, spacing, shape, look, borders, marks).
+    parameters go to draw_spec (kind, size_mm, depth_mm, spacing, shape, style, borders, marks).
     workers: processes; None takes all cores for more than 50 phantoms, else one. track(items, description,
     total) passes the items through, as a progress bar does.
     Raises UsageError for a count below 1 or wishes that do not fit, OutputError where `out` holds files

@@ -1,4 +1,4 @@
-"""Every parameter of a phantom, drawn in `draw` and applied in `phantom`, so that a draw can be replayed.
+"""Every parameter of a phantom: drawn in `parameter_sampling`, applied in `phantom`.
 
 Lengths in mm, levels in dB with the gland's mean as 0.
 """
@@ -83,12 +83,12 @@ class BeamSpec:
 class DisplaySpec:
     """The console.
 
-    look: its name in LOOKS. slope_db_per_mm: attenuation that the gain curve leaves in the depth.
+    style: its name in STYLES. slope_db_per_mm: attenuation that the gain curve leaves in the depth.
     noise_db: electronic noise at the skin. lateral_db: unevenness across the probe. smoothing: of the
     display's filter, 0..1.
     """
 
-    look: str
+    style: str
     slope_db_per_mm: float
     noise_db: float
     lateral_db: float
@@ -100,7 +100,7 @@ class DisplaySpec:
 
 @dataclass(frozen=True)
 class PhantomSpec:
-    """What one phantom is made of: the same spec gives the same image.
+    """The parameters of one phantom; the same spec gives the same image.
 
     shape: (H, W) in pixels, black borders included. border: their pixels at (top, right, bottom, left).
     lesion: None for a normal.
@@ -138,7 +138,7 @@ class PhantomSpec:
         return rows_mm / self.spacing.row, columns_mm / self.spacing.column
 
     def rng(self, stream: int) -> np.random.Generator:
-        """A generator of its own for each part of the image, so that no part disturbs another."""
+        """A generator of its own for each part of the image, so that the parts are independent."""
         return np.random.default_rng([self.seed, stream])
 
     def outline(self) -> Outline | None:
@@ -172,9 +172,9 @@ class PhantomSpec:
             )
         except (KeyError, TypeError) as error:
             raise UsageError(
-                f"these are not the values of a phantom: {error}",
+                f"not the parameters of a phantom: {error}",
                 where="phantom spec",
-                remedy="Use what PhantomSpec.as_dict of this version wrote",
+                remedy="Use a dictionary written by PhantomSpec.as_dict of this version",
             ) from error
 
 

@@ -21,10 +21,10 @@ F32 = NDArray[np.float32]
 
 @dataclass
 class Scene:
-    """What the beam meets, each (H, W) float32.
+    """The medium that the beam passes, each (H, W) float32.
 
     echo: level of the scatterers in dB, the gland's mean 0. mirror: amplitude of specular interfaces, the
-    gland's mean amplitude 1. loss: dB taken from all that lies at this place, by what lies above it.
+    gland's mean amplitude 1. loss: attenuation in dB at each pixel, caused by what lies above it.
     """
 
     echo: F32
@@ -129,7 +129,7 @@ def _muscle(spec: PhantomSpec, rng: np.random.Generator, fibre: F32) -> F32:
 
 
 def _bend(spec: PhantomSpec, rng: np.random.Generator) -> F32:
-    """Rows to add to a pixel's row to find its place in the flat tissue (H, W); 0 at the skin."""
+    """Rows to add to a pixel's row to find its position in the flat tissue (H, W); 0 at the skin."""
     height, width = spec.inner
     slow = smooth_field(rng, (height, width), spec.pixels(9, 12))
     quick = smooth_field(rng, (height, width), spec.pixels(2.5, 3.5))

@@ -1,4 +1,4 @@
-"""One reader a layout, and the way from the words on the command line to sets on disk."""
+"""Readers of data set layouts, one module per layout."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from sonoseg.errors import DatasetError, UsageError
 
 
 class Reader(Protocol):
-    """What a reader offers; a module with these two functions is one."""
+    """The interface of a reader; a module with these two functions is one."""
 
     def find(self, folder: Path) -> Path | None:
-        """The place of this layout at `folder` or just inside it, None where it is another."""
+        """The root of this layout at `folder` or just inside it, None where it is another layout."""
         ...
 
     def read(self, folder: Path, name: str = ...) -> DataSource:
@@ -38,16 +38,18 @@ READERS: dict[str, Reader] = {
 def read_source(path: str | Path, kind: str | None = None, name: str | None = None) -> DataSource:
     """Read the set at `path`.
 
-    kind: a key of READERS, or None to tell it by the layout. name: the set's short name; the kind's own
+    kind: a key of READERS, or None to detect it by the layout. name: the set's short name; the kind's own
     by default. Raises DatasetError where nothing is there, no layout fits or several sets lie there,
     UsageError for an unknown kind.
     """
     folder = Path(path).expanduser()
     if kind is not None and kind not in READERS:
-        raise UsageError(f"no set is called '{kind}'", remedy=f"Choose one of: {', '.join(READERS)}")
+        raise UsageError(f"unknown kind of set '{kind}'", remedy=f"Choose one of: {', '.join(READERS)}")
     try:
         if not folder.exists():
-            raise DatasetError("nothing is there", where=folder, remedy="Give the folder that holds the set")
+            raise DatasetError(
+                "no such file or folder", where=folder, remedy="Give the folder that holds the set"
+            )
         found = _find(folder, kind)
         if found is not None:
             key, root = found
@@ -62,7 +64,7 @@ def read_source(path: str | Path, kind: str | None = None, name: str | None = No
     raise DatasetError(
         f"{layout}, or it holds no images",
         where=folder,
-        remedy="See docs/data.md for the layouts, or bring a CSV with the columns image,mask",
+        remedy="See docs/data.md for the layouts, or write a CSV with the columns image,mask",
     )
 
 
@@ -71,7 +73,7 @@ def _find(folder: Path, kind: str | None) -> tuple[str, Path] | None:
     found = [(key, root) for key in keys if (root := READERS[key].find(folder)) is not None]
     if len({root for key, root in found if key not in ("csv", "folder")}) > 1:
         raise DatasetError(
-            f"several sets lie here ({', '.join(f'{key} in {root.name}' for key, root in found)})",
+            f"several sets in one folder ({', '.join(f'{key} in {root.name}' for key, root in found)})",
             where=folder,
             remedy="Name one of their folders, or join them with +",
         )
@@ -79,7 +81,7 @@ def _find(folder: Path, kind: str | None) -> tuple[str, Path] | None:
 
 
 def read_sources(words: Sequence[str], kind: str | None = None) -> list[DataSource]:
-    """Read several sets: each word is PATH, NAME=PATH, or some of these joined with `+`.
+    """Read several sets: each argument is PATH, NAME=PATH, or several of these joined with `+`.
 
     NAME is a kind of READERS, or a name of the user's own for the set. Raises as read_source does, and
     UsageError where two sets would carry one name.
@@ -89,7 +91,7 @@ def read_sources(words: Sequence[str], kind: str | None = None) -> list[DataSour
     for name in names:
         if names.count(name) > 1:
             raise UsageError(
-                f"two sets would be called '{name}'", remedy="Name them apart: first=PATH+second=PATH"
+                f"two sets have the name '{name}'", remedy="Give each a name: first=PATH+second=PATH"
             )
     return sources
 

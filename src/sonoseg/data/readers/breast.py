@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 from sonoseg.data.readers.table_files import read_sheet, read_table
-from sonoseg.data.record import DataSource, Record, images_in, natural, nearby, parse_label
+from sonoseg.data.record import DataSource, Record, folders_near, image_files_in, natural_key, parse_label
 from sonoseg.errors import DatasetError
 from sonoseg.image.frame import Spacing
 
@@ -17,7 +17,7 @@ _COLUMNS = ("Image_filename", "Classification")
 
 def find(folder: Path) -> Path | None:
     """The folder with the case*.png files: `folder` or one in it; None where it is not BrEaST-Lesions_USG."""
-    for candidate in nearby(folder):
+    for candidate in folders_near(folder):
         if candidate.is_dir() and any(_TUMOUR.match(path.stem) for path in candidate.iterdir()):
             return candidate
     return None
@@ -33,7 +33,7 @@ def read(folder: Path, name: str = "breast") -> DataSource:
     table = _spreadsheet(folder)
     read_rows = read_sheet if table.suffix.lower() == ".xlsx" else read_table
     rows = {Path(row["Image_filename"]).stem: row for row in read_rows(table, *_COLUMNS)}
-    images = images_in(folder)
+    images = image_files_in(folder)
     masks: dict[str, list[Path]] = {}
     for path in images:
         if match := _TUMOUR.match(path.stem):
@@ -61,17 +61,17 @@ def read(folder: Path, name: str = "breast") -> DataSource:
                 spacing=_spacing(row.get("Pixel_size", ""), f"{table}, {image.stem}"),
             )
         )
-    records.sort(key=lambda record: natural(record.id))
-    strays = tuple(path for paths in masks.values() for path in paths)
-    return DataSource(name, "breast", folder, tuple(records), strays)
+    records.sort(key=lambda record: natural_key(record.id))
+    unmatched_masks = tuple(path for paths in masks.values() for path in paths)
+    return DataSource(name, "breast", folder, tuple(records), unmatched_masks)
 
 
 def _spreadsheet(folder: Path) -> Path:
-    for place in (folder, folder.parent):
+    for candidate in (folder, folder.parent):
         tables = [
             path
             for suffix in (".csv", ".xlsx")
-            for path in sorted(place.glob(f"*{suffix}"))
+            for path in sorted(candidate.glob(f"*{suffix}"))
             if "clinical" in path.name.lower() and not path.name.startswith((".", "~"))
         ]
         if tables:
@@ -93,6 +93,8 @@ def _spacing(text: str, where: str) -> Spacing | None:
         side = 0.0
     if not 0 < side < 10:
         raise DatasetError(
-            f"Pixel_size '{text}' is no size in cm", where=where, remedy="Restore the published spreadsheet"
+            f"Pixel_size '{text}' is not a size in cm",
+            where=where,
+            remedy="Restore the published spreadsheet",
         )
     return Spacing(side, side)

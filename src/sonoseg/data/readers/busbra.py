@@ -5,13 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 from sonoseg.data.readers.table_files import read_table
-from sonoseg.data.record import DataSource, Record, images_in, natural, nearby, parse_label
+from sonoseg.data.record import DataSource, Record, folders_near, image_files_in, natural_key, parse_label
 from sonoseg.errors import DatasetError
 
 
 def find(folder: Path) -> Path | None:
     """The folder with bus_data.csv and Images: `folder` or BUSBRA inside it; None where it is not BUS-BRA."""
-    for candidate in nearby(folder):
+    for candidate in folders_near(folder):
         if (candidate / "bus_data.csv").is_file() and (candidate / "Images").is_dir():
             return candidate
     return None
@@ -31,9 +31,11 @@ def read(folder: Path, name: str = "bus-bra") -> DataSource:
             for row in read_table(table, "ID", "kFold"):
                 folds.setdefault(row["ID"], {})[count] = int(row["kFold"])
     there = folder / "Masks"
-    masks = {path.stem.removeprefix("mask_"): path for path in images_in(there)} if there.is_dir() else {}
+    masks = (
+        {path.stem.removeprefix("mask_"): path for path in image_files_in(there)} if there.is_dir() else {}
+    )
     records: list[Record] = []
-    for image in images_in(folder / "Images"):
+    for image in image_files_in(folder / "Images"):
         if image.stem not in rows:
             raise DatasetError(
                 f"no row for the image {image.name}",
@@ -54,5 +56,5 @@ def read(folder: Path, name: str = "bus-bra") -> DataSource:
                 folds=folds.get(image.stem, {}),
             )
         )
-    records.sort(key=lambda record: natural(record.id))
+    records.sort(key=lambda record: natural_key(record.id))
     return DataSource(name, "bus-bra", folder, tuple(records), tuple(masks.values()))

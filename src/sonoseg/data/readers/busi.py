@@ -8,7 +8,7 @@ from functools import cache
 from importlib.resources import files
 from pathlib import Path
 
-from sonoseg.data.record import DataSource, Record, images_in, natural, nearby
+from sonoseg.data.record import DataSource, Record, folders_near, image_files_in, natural_key
 
 CLASSES = ("benign", "malignant", "normal")
 _MASK = re.compile(r"^(?P<image>.+)_mask(_\d+)?$")
@@ -17,7 +17,7 @@ _IMAGE = re.compile(r"^(benign|malignant|normal) \(\d+\)$")
 
 def find(folder: Path) -> Path | None:
     """The folder with BUSI's three classes: `folder` or one right inside it; None where it is not BUSI."""
-    for candidate in nearby(folder):
+    for candidate in folders_near(folder):
         benign = candidate / "benign"
         if benign.is_dir() and any(_IMAGE.match(path.stem) for path in benign.iterdir()):
             return candidate
@@ -28,13 +28,13 @@ def read(folder: Path, name: str = "busi") -> DataSource:
     """Read the images of BUSI; duplicate groups, objections and marks come from the shipped facts."""
     facts = known_problems()
     records: list[Record] = []
-    strays: list[Path] = []
+    unmatched_masks: list[Path] = []
     for label in CLASSES:
         if not (folder / label).is_dir():
             continue
         masks: dict[str, list[Path]] = {}
         images: list[Path] = []
-        for path in images_in(folder / label):
+        for path in image_files_in(folder / label):
             if match := _MASK.match(path.stem):
                 masks.setdefault(match["image"], []).append(path)
             else:
@@ -55,9 +55,9 @@ def read(folder: Path, name: str = "busi") -> DataSource:
                     marks=fact.get("annotation", "").replace("&", " "),
                 )
             )
-        strays += [path for paths in masks.values() for path in paths]
-    records.sort(key=lambda record: natural(record.id))
-    return DataSource(name, "busi", folder, tuple(records), tuple(strays))
+        unmatched_masks += [path for paths in masks.values() for path in paths]
+    records.sort(key=lambda record: natural_key(record.id))
+    return DataSource(name, "busi", folder, tuple(records), tuple(unmatched_masks))
 
 
 @cache

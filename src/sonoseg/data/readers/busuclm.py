@@ -7,20 +7,20 @@ from pathlib import Path
 from PIL import Image
 
 from sonoseg.data.readers.table_files import read_table
-from sonoseg.data.record import DataSource, Record, images_in, natural, nearby, parse_label
+from sonoseg.data.record import DataSource, Record, folders_near, image_files_in, natural_key, parse_label
 from sonoseg.errors import DatasetError
 
 # Two names, one patient.
 SAME_PATIENT = {"CHVI": "CHCO"}
 
-# The patient whose images were published in another size than their masks, without a word on how the two
-# align: a resampled mask would be a guess, so these are left out.
+# The images of this patient were published in another size than their masks, and their alignment is not
+# documented, so they are left out.
 MISSIZED_PATIENT = "HESN"
 
 
 def find(folder: Path) -> Path | None:
     """The folder with INFO.csv, images and masks: `folder` or one in it; None where it is not BUS-UCLM."""
-    for candidate in nearby(folder):
+    for candidate in folders_near(folder):
         if (candidate / "INFO.csv").is_file() and (candidate / "images").is_dir():
             return candidate
     return None
@@ -33,9 +33,11 @@ def read(folder: Path, name: str = "bus-uclm") -> DataSource:
     """
     table = folder / "INFO.csv"
     rows = {Path(row["Image"]).stem: row for row in read_table(table, "Image", "Label", delimiter=";")}
-    masks = {path.stem: path for path in images_in(folder / "masks")} if (folder / "masks").is_dir() else {}
+    masks = (
+        {path.stem: path for path in image_files_in(folder / "masks")} if (folder / "masks").is_dir() else {}
+    )
     records: list[Record] = []
-    for image in images_in(folder / "images"):
+    for image in image_files_in(folder / "images"):
         if image.stem not in rows:
             raise DatasetError(
                 f"no row for the image {image.name}",
@@ -60,7 +62,7 @@ def read(folder: Path, name: str = "bus-uclm") -> DataSource:
                 unusable=_missized(image, mask) if code == MISSIZED_PATIENT else "",
             )
         )
-    records.sort(key=lambda record: natural(record.id))
+    records.sort(key=lambda record: natural_key(record.id))
     return DataSource(name, "bus-uclm", folder, tuple(records), tuple(masks.values()))
 
 
@@ -75,7 +77,7 @@ def _missized(image: Path, mask: Path | None) -> str:
                 f"published with an image of {sizes[0][0]}x{sizes[0][1]} and a mask of "
                 f"{sizes[1][0]}x{sizes[1][1]} pixels; how they align is not known"
             )
-    except OSError:  # an unreadable file is told of when its pixels are read
+    except OSError:  # an unreadable file is reported when its pixels are read
         pass
     return ""
 

@@ -1,4 +1,4 @@
-"""A user's own set: a CSV that names images and masks, or images/ and masks/ with equal names."""
+"""Layouts of a user's own set: a CSV that lists images and masks, or folders images/ and masks/."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from sonoseg.data.record import (
     PROVENANCE,
     DataSource,
     Record,
-    images_in,
-    natural,
+    image_files_in,
+    natural_key,
     parse_label,
     parse_spacing,
 )
@@ -34,11 +34,11 @@ class FolderReader:
     def read(self, folder: Path, name: str | None = None) -> DataSource:
         """Read the pairs. Raises DatasetError where images.csv is wrong."""
         name = name or short_name(folder)
-        masks = {_stem(path, folder / "masks"): path for path in images_in(folder / "masks", deep=True)}
+        masks = {_stem(path, folder / "masks"): path for path in image_files_in(folder / "masks", deep=True)}
         table = folder / "images.csv"
         rows = {row["id"]: row for row in read_table(table, "id")} if table.is_file() else {}
         entries = []
-        for image in images_in(folder / "images", deep=True):
+        for image in image_files_in(folder / "images", deep=True):
             stem = _stem(image, folder / "images")
             mask = masks.pop(stem, None)
             entries.append((stem, image, () if mask is None else (mask,), rows.get(stem, {})))
@@ -88,7 +88,7 @@ def _names_pairs(path: Path) -> bool:
 
 
 def short_name(path: Path) -> str:
-    """A set's name from a path: its last part, with nothing that would trouble an id."""
+    """A set's name from a path: its last part, restricted to the characters of an id."""
     name = path.resolve().name
     return "".join(c if c.isalnum() or c in "-_." else "-" for c in name).strip("-.") or "set"
 
@@ -133,7 +133,7 @@ def _records(name: str, entries: Sequence[Entry], table: Path) -> tuple[Record, 
                 provenance={key: row[key] for key in PROVENANCE if row.get(key)},
             )
         )
-    return tuple(sorted(records, key=lambda record: natural(record.id)))
+    return tuple(sorted(records, key=lambda record: natural_key(record.id)))
 
 
 def _copies(row: dict[str, str]) -> str:

@@ -1,4 +1,4 @@
-"""Reading the small tables that come with a set."""
+"""Read the tables that come with a set: CSV and XLSX."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from sonoseg.errors import DatasetError, missing_extra
 
 
 def read_table(path: Path, *columns: str, delimiter: str = ",") -> list[dict[str, str]]:
-    """The rows of a CSV file as dictionaries; a byte-order mark and blank lines are passed over.
+    """The rows of a CSV file as dictionaries; a byte-order mark and blank lines are skipped.
 
     Raises DatasetError where the file cannot be read or lacks one of `columns`.
     """

@@ -32,7 +32,7 @@ def test_a_sound_set(busi: Path) -> None:
     assert report.counts["images"] == (6, 780)
     assert report.counts["masks"] == (7, 798)
     (counts,) = [f for f in report.findings if f.kind == "counts"]
-    assert "6 images where 780 were published" in counts.text
+    assert "6 images, 780 were published" in counts.text
     assert set(kinds(report, "note")) == {"several masks", "RGB masks", "RGBA masks"}
     known = kinds(report, "known")
     assert known["drawn marks"].images[0] == "busi/benign (1)"

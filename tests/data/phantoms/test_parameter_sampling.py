@@ -22,12 +22,12 @@ def test_wishes_are_kept() -> None:
         depth_mm=12.0,
         spacing=(0.1, 0.12),
         shape=(300, 320),
-        look="soft",
+        style="soft",
         marks=True,
     )
     assert spec.lesion is not None
     assert (spec.kind, spec.lesion.size_mm, spec.lesion.depth_mm) == ("oval", 7.0, 12.0)
-    assert (spec.spacing, spec.shape, spec.display.look, spec.marks) == (
+    assert (spec.spacing, spec.shape, spec.display.style, spec.marks) == (
         (0.1, 0.12),
         (300, 320),
         "soft",
@@ -96,7 +96,7 @@ def test_an_opened_outline_loses_tips_and_keeps_discs() -> None:
     ("wishes", "message"),
     [
         ({"kind": "cist"}, "cyst, oval, spiculated, normal"),
-        ({"look": "pretty"}, "clear, soft, hard, dark"),
+        ({"style": "pretty"}, "clear, soft, hard, dark"),
         ({"seed": -1}, "0 or more"),
         ({"kind": "cyst", "size_mm": 90.0}, "does not fit"),
         ({"kind": "cyst", "size_mm": 0.0}, "above 0"),

@@ -35,7 +35,7 @@ def test_names_that_leave_the_folder(tmp_path: Path, name: str) -> None:
         member = zipfile.ZipInfo("x")
         member.filename = name
         file.writestr(member, b"evil")
-    with pytest.raises(DownloadError, match="would leave its folder"):
+    with pytest.raises(DownloadError, match="outside its folder"):
         unpack(tmp_path / "a.zip", tmp_path / "out")
     assert not list(tmp_path.rglob("*evil*"))
     assert not list(tmp_path.rglob("fine.txt"))
@@ -46,14 +46,14 @@ def test_a_link(tmp_path: Path) -> None:
         member = zipfile.ZipInfo("link")
         member.external_attr = (stat.S_IFLNK | 0o777) << 16
         file.writestr(member, "/etc")
-    with pytest.raises(DownloadError, match="is no plain file"):
+    with pytest.raises(DownloadError, match="not a regular file"):
         unpack(tmp_path / "a.zip", tmp_path / "out")
 
 
 def test_a_bomb(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     bomb = pack(tmp_path / "a.zip", zeros=bytes(210 << 20))
     assert bomb.stat().st_size < 1 << 20
-    with pytest.raises(DownloadError, match="which no set of ours does"):
+    with pytest.raises(DownloadError, match="more than any known set"):
         unpack(bomb, tmp_path / "out")
     assert not (tmp_path / "out").exists()
     monkeypatch.setattr(archives, "MOST_FILES", 1)
@@ -80,4 +80,4 @@ def test_damage(tmp_path: Path, damage: str) -> None:
     archive.write_bytes(content)
     with pytest.raises((DownloadError, OutputError)) as caught:
         unpack(archive, tmp_path / "out")
-    assert "no sound ZIP archive" in str(caught.value)
+    assert "not a valid ZIP archive" in str(caught.value)

@@ -116,7 +116,7 @@ def test_together_with_another_set_the_provenance_stays(
 
 
 def test_nothing_signed_is_said(state: Path, tmp_path: Path) -> None:
-    with pytest.raises(DatasetError, match="nothing is signed here"):
+    with pytest.raises(DatasetError, match="no signed masks"):
         prepare_reviews([], state, tmp_path / "set")
     assert not (tmp_path / "set").exists()
 

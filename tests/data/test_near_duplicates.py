@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from PIL import Image
 from scipy import ndimage
 
-from sonoseg.data.inspection import small
-from sonoseg.data.near_duplicates import LIKENESS, alike, identical
+from sonoseg.data.inspection import thumbnail
+from sonoseg.data.near_duplicates import NEAR_DUPLICATE_SIMILARITY, identical_groups, near_duplicate_pairs
 
 
 def texture(seed: int) -> np.ndarray:
@@ -32,8 +32,8 @@ def test_copies_are_found_and_strangers_are_not() -> None:
         np.asarray(Image.fromarray(scan).resize((200, 170))),
         scan[3:-2, 2:-4],
     ]
-    thumbs = np.stack([small(p) for p in copies] + [small(texture(seed)) for seed in range(1, 30)])
-    pairs = {(i, j) for i, j, _ in alike(thumbs)}
+    thumbs = np.stack([thumbnail(p) for p in copies] + [thumbnail(texture(seed)) for seed in range(1, 30)])
+    pairs = {(i, j) for i, j, _ in near_duplicate_pairs(thumbs)}
     assert pairs == set(combinations(range(5), 2))
 
 
@@ -43,7 +43,7 @@ def test_blocks_change_nothing(seed: int, threshold: float) -> None:
     values = np.random.default_rng(seed).normal(size=(40, 3)).astype(np.float32)
     values /= np.linalg.norm(values, axis=1, keepdims=True)
     many = np.concatenate([values, np.zeros((600, 3), np.float32), values[:5]])
-    found = {(i, j) for i, j, _ in alike(many, threshold)}
+    found = {(i, j) for i, j, _ in near_duplicate_pairs(many, threshold)}
     every = many @ many.T
     assert found == {(int(i), int(j)) for i, j in np.argwhere(np.triu(every, 1) >= threshold)}
 
@@ -51,16 +51,16 @@ def test_blocks_change_nothing(seed: int, threshold: float) -> None:
 def test_likest_first() -> None:
     thumbs = np.eye(3, dtype=np.float32)[[0, 0, 1]]
     thumbs[1] = (0.9, np.sqrt(1 - 0.81), 0)
-    (pair,) = alike(thumbs)
+    (pair,) = near_duplicate_pairs(thumbs)
     assert pair[:2] == (0, 1)
-    assert pair[2] >= LIKENESS
+    assert pair[2] >= NEAR_DUPLICATE_SIMILARITY
 
 
 def test_a_flat_image_is_like_nothing() -> None:
-    flat = small(np.full((40, 40), 90, np.uint8))
-    rows = small(np.repeat(np.arange(40, dtype=np.uint8)[:, None], 40, axis=1))
-    assert not alike(np.stack([flat, flat, rows, rows]))
+    flat = thumbnail(np.full((40, 40), 90, np.uint8))
+    rows = thumbnail(np.repeat(np.arange(40, dtype=np.uint8)[:, None], 40, axis=1))
+    assert not near_duplicate_pairs(np.stack([flat, flat, rows, rows]))
 
 
 def test_identical() -> None:
-    assert identical(["a", "", "b", "a", "", "a"]) == [[0, 3, 5]]
+    assert identical_groups(["a", "", "b", "a", "", "a"]) == [[0, 3, 5]]

@@ -29,7 +29,7 @@ def test_an_image_without_a_mask_and_a_mask_without_an_image(pairs: Callable[...
     (root / "masks" / "a.png").rename(root / "masks" / "c.png")
     source = read_source(root)
     assert [r.masks for r in source.records] == [(), (root / "masks" / "b.png",)]
-    assert [path.name for path in source.strays] == ["c.png"]
+    assert [path.name for path in source.unmatched_masks] == ["c.png"]
 
 
 def test_a_table_beside_the_folders(pairs: Callable[..., Path]) -> None:
@@ -77,7 +77,7 @@ def test_csv(tmp_path: Path, make: Any) -> None:
         ([{"image": "x.png", "mask": "gone.png"}], r"list\.csv, row 2: no file .*gone\.png"),
         ([{"image": "", "mask": "x.png"}], r"row 2: no image"),
         ([{"image": "x.png", "masks": "x.png"}], "no column 'mask'"),
-        ([{"image": "x.png", "mask": "x.png", "label": "bad"}], "the class 'bad' is not known"),
+        ([{"image": "x.png", "mask": "x.png", "label": "bad"}], "unknown class 'bad'"),
         ([{"image": "x.png", "mask": "x.png", "spacing_row": "0.1"}], "is no spacing in mm"),
         ([{"image": "x.png", "mask": "x.png", "spacing_row": "a", "spacing_column": "1"}], "is no spacing"),
     ],

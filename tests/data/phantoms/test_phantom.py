@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from scipy.spatial import ConvexHull
 from scipy.spatial.distance import pdist
 
-from sonoseg.data.phantoms import KINDS, LABELS, LOOKS, PhantomSpec, draw_spec, make_phantoms, render
+from sonoseg.data.phantoms import KINDS, LABELS, STYLES, PhantomSpec, draw_spec, make_phantoms, render
 from sonoseg.data.phantoms.acoustics import envelope_power, lateral_sigma
 
 SMALL = {"shape": (192, 240), "spacing": 0.15}
@@ -69,7 +69,7 @@ def test_lateral_resolution_is_worse_than_axial_and_worst_away_from_the_focus() 
 
 def grey_of(kind: str, seed: int, **changes: float) -> tuple[np.ndarray, np.ndarray]:
     """An image and mask of a kind whose lesion is changed, on a quiet console."""
-    spec = draw_spec(seed, kind=kind, size_mm=9.0, depth_mm=11.0, look="clear", borders=False, **SMALL)
+    spec = draw_spec(seed, kind=kind, size_mm=9.0, depth_mm=11.0, style="clear", borders=False, **SMALL)
     assert spec.lesion is not None
     console = replace(spec.display, slope_db_per_mm=0.1, noise_db=-60.0, gamma=1.0, dynamic_range_db=60.0)
     phantom = render(replace(spec, lesion=replace(spec.lesion, **changes), display=console))
@@ -154,16 +154,16 @@ def test_the_mask_is_exact(seed: int, kind: str, size: float, row: float, column
     height=st.integers(100, 200),
     width=st.integers(100, 220),
     kind=st.sampled_from([None, *KINDS]),
-    look=st.sampled_from([None, *LOOKS]),
+    style=st.sampled_from([None, *STYLES]),
     borders=st.sampled_from([None, True, False]),
     marks=st.booleans(),
 )
 @settings(max_examples=25, deadline=None)
 def test_any_draw_renders(
-    seed: int, height: int, width: int, kind: str | None, look: str | None, borders: bool | None, marks: bool
+    seed: int, height: int, width: int, kind: str | None, style: str | None, borders: bool | None, marks: bool
 ) -> None:
     spec = draw_spec(
-        seed, kind=kind, look=look, shape=(height, width), spacing=0.12, borders=borders, marks=marks
+        seed, kind=kind, style=style, shape=(height, width), spacing=0.12, borders=borders, marks=marks
     )
     phantom = render(spec)
     assert phantom.frame.pixels.shape == phantom.mask.shape == (height, width)

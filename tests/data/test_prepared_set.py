@@ -65,7 +65,7 @@ def test_a_missing_image_stops_the_building(folder: Path) -> None:
 
 
 def test_no_prepared_set(tmp_path: Path) -> None:
-    with pytest.raises(DatasetError, match=r"no prepared set is here .* sonoseg data prepare"):
+    with pytest.raises(DatasetError, match=r"not a prepared set.* sonoseg data prepare"):
         PreparedSet.open(tmp_path)
 
 

@@ -69,7 +69,7 @@ def test_several_masks_are_joined(tmp_path: Path, make: Any) -> None:
 
 def test_a_mask_of_another_size(tmp_path: Path, make: Any) -> None:
     path = make.save(make.blob(), tmp_path / "a.png")
-    with pytest.raises(DatasetError, match=r"a\.png: the mask is 48x40, its image 40x48 pixels"):
+    with pytest.raises(DatasetError, match=r"a\.png: the mask has 48x40 pixels, its image 40x48"):
         join_masks((path,), (48, 40))
 
 
@@ -78,18 +78,18 @@ def test_masks_that_cannot_be_read(tmp_path: Path, content: bytes | None) -> Non
     path = tmp_path / "m.png"
     if content is not None:
         path.write_bytes(content)
-    with pytest.raises(DatasetError, match=r"m\.png: this mask cannot be read"):
+    with pytest.raises(DatasetError, match=r"m\.png: the mask cannot be read"):
         read_mask(path)
 
 
 def test_a_truncated_mask(tmp_path: Path, make: Any) -> None:
     path = make.save(make.speckle("x"), tmp_path / "m.png")
     path.write_bytes(path.read_bytes()[:-300])
-    with pytest.raises(DatasetError, match="this mask cannot be read"):
+    with pytest.raises(DatasetError, match="the mask cannot be read"):
         read_mask(path)
 
 
 def test_a_giant_mask_is_not_decoded(tmp_path: Path) -> None:
     Image.new("1", (9000, 9000)).save(tmp_path / "m.png")
-    with pytest.raises(DatasetError, match="9000 x 9000 pixels are too many"):
+    with pytest.raises(DatasetError, match="9000 x 9000 pixels exceed"):
         read_mask(tmp_path / "m.png")

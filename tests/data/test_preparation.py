@@ -88,7 +88,7 @@ def test_done_already(busi: Path, tmp_path: Path) -> None:
 def test_other_content_needs_overwrite(busi: Path, tmp_path: Path, make: Any) -> None:
     first = prepare([read_source(busi)], tmp_path / "p", size=32)
     make.save(make.blob(3), busi / "benign" / "benign (1)_mask.png")
-    with pytest.raises(OutputError, match="a prepared set with other content is here"):
+    with pytest.raises(OutputError, match="a prepared set with other content"):
         prepare([read_source(busi)], tmp_path / "p", size=32)
     second = prepare([read_source(busi)], tmp_path / "p", size=32, overwrite=True)
     assert second.fresh
@@ -100,7 +100,7 @@ def test_other_content_needs_overwrite(busi: Path, tmp_path: Path, make: Any) ->
 def test_a_set_that_lost_a_file_is_made_anew(busi: Path, tmp_path: Path) -> None:
     prepare([read_source(busi)], tmp_path / "p", size=32)
     (tmp_path / "p" / "masks" / "busi" / "benign (1).png").unlink()
-    with pytest.raises(OutputError, match="or one that lost files"):
+    with pytest.raises(OutputError, match="or an incomplete one"):
         prepare([read_source(busi)], tmp_path / "p", size=32)
     prepare([read_source(busi)], tmp_path / "p", size=32, overwrite=True)
     assert PreparedSet.open(tmp_path / "p").mask("busi/benign (1)").any()
@@ -114,7 +114,7 @@ def test_a_folder_of_somebody_else(busi: Path, tmp_path: Path, overwrite: bool) 
         prepare([read_source(busi)], tmp_path / "p", overwrite=overwrite)
     (tmp_path / "q.partial").mkdir()
     (tmp_path / "q.partial" / "thesis.txt").write_text("mine")
-    with pytest.raises(OutputError, match="this folder is in the way"):
+    with pytest.raises(OutputError, match="needed for the work"):
         prepare([read_source(busi)], tmp_path / "q", overwrite=overwrite)
     assert (tmp_path / "p" / "thesis.txt").read_text() == "mine"
     assert (tmp_path / "q.partial" / "thesis.txt").read_text() == "mine"
@@ -129,7 +129,7 @@ def test_bad_images_are_left_out_and_told_of(busi: Path, tmp_path: Path, make: A
     assert set(reasons) == {"busi/benign (1)", "busi/benign (10)", "busi/malignant (1)"}
     assert "empty (0 bytes)" in reasons["busi/benign (1)"]
     assert "no mask" in reasons["busi/benign (10)"]
-    assert "the mask is 20x20" in reasons["busi/malignant (1)"]
+    assert "the mask has 20x20" in reasons["busi/malignant (1)"]
     prepared = PreparedSet.open(tmp_path / "p")
     assert prepared.ids == ["busi/benign (4)", "busi/benign (100)", "busi/normal (1)"]
     assert len(prepared.arrays(32)[0]) == 3
@@ -146,14 +146,14 @@ def test_a_flaw_of_the_published_set_is_no_fault_of_the_user(busuclm: Path, tmp_
 def test_nothing_usable(pairs: Callable[..., Path], tmp_path: Path) -> None:
     root = pairs(["a"])
     (root / "images" / "a.png").write_bytes(b"text")
-    with pytest.raises(DatasetError, match="not one of 1 images can be used"):
+    with pytest.raises(DatasetError, match="none of 1 images can be used"):
         prepare([read_source(root)], tmp_path / "p")
 
 
 def test_names_that_clash(pairs: Callable[..., Path], tmp_path: Path, make: Any) -> None:
     root = pairs(["a"])
     make.save(make.speckle("A"), root / "images" / "A.jpg")
-    with pytest.raises(DatasetError, match="several images would be called 'mine/a'"):
+    with pytest.raises(DatasetError, match="several images have the id 'mine/a'"):
         prepare([read_source(root)], tmp_path / "p")
 
 
