@@ -84,7 +84,7 @@ def test_phantom_to_figures(phantoms: Path, tmp_path: Path, monkeypatch: pytest.
     )
     assert larger.read_bytes() == split.read_bytes()
     refused = run("split", out, "--extend", split, "--out", larger, "--folds", 4, code=2)
-    assert "they stay what they were" in str(refused.exception)
+    assert "Leave them out" in str(refused.exception)
     narrow = tmp_path / "narrow.json"
     refused = run("split", out, "--narrow", split, "--out", narrow, code=1)
     assert "is too small for a quarter of it" in str(refused.exception)
@@ -117,8 +117,8 @@ def test_prepare_exits_3_with_bad_inputs(phantoms: Path, tmp_path: Path) -> None
     broken = next((phantoms / "images").iterdir())
     broken.write_bytes(b"")
     result = run("prepare", phantoms, "--out", tmp_path / "p", "--size", 32, code=3)
-    assert f"left out ph/{broken.stem}: " in result.output
-    assert f"1 of {COUNT} images were left out" in str(result.exception)
+    assert f"skipped ph/{broken.stem}: " in result.output
+    assert f"1 of {COUNT} images were skipped" in str(result.exception)
     assert f"prepared: {COUNT - 1} images" in result.output
 
 
