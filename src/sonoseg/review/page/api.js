@@ -1,105 +1,127 @@
 /**
- * The server's HTTP API, one method a route. Addresses are relative to the page, so that it works behind a
- * proxy that serves it under a prefix.
+ * The server's HTTP API, one method a route. Addresses are relative to the page, so that it works behind a proxy
+ * that serves it under a prefix.
  */
 
-/** What the server, or the way to it, refused. `status` 0: no answer came. */
+import { Emitter } from "./events.js";
+
+/** An error that the server answered, or that no answer came (`status` 0). */
 export class ApiError extends Error {
   /**
    * @param {number} status
-   * @param {{found?: string, where?: string | null, remedy?: string | null}} told
+   * @param {{found?: string, where?: string | null, remedy?: string | null}} problem
+   * @param {{retryAfter?: number | null, current?: any, refused?: Refusal[] | null}} [options]
    */
-  constructor(status, told, { retryAfter = null, current = null, refused = null } = {}) {
-    super([told.found, told.remedy].filter(Boolean).join(". "));
+  constructor(status, problem, { retryAfter = null, current = null, refused = null } = {}) {
+    super([problem.found, problem.remedy].filter(Boolean).join(". "));
     this.status = status;
-    this.found = told.found ?? "";
-    this.remedy = told.remedy ?? "";
-    this.retryAfter = retryAfter;
-    this.current = current; // how the item stands now, where that is the reason
+    this.found = problem.found ?? "";
+    this.remedy = problem.remedy ?? "";
+    this.retryAfter = retryAfter; // seconds
+    this.current = current; // the item's present state, where that is the reason
     this.refused = refused; // files, each with its reason
   }
 
-  /** Whether the same request may do later. */
-  get passing() {
+  /** Whether the same request may succeed later. */
+  get isTemporary() {
     return this.status === 0 || this.status === 429 || this.status >= 500;
   }
 }
 
-const NO_ANSWER = { found: "The server does not answer", remedy: "Is it still running?" };
+const NO_ANSWER = { found: "The server does not answer", remedy: "Check that it is running" };
 
-export class Api extends EventTarget {
+/** @typedef {RequestInit & {json?: unknown, headers?: Record<string, string>}} RequestOptions `json`: the body */
+
+/** Emits "token" where the server asks for its token. */
+export class Api extends Emitter {
   constructor(base = "api/v1/") {
     super();
     this.base = base;
   }
 
-  /** @returns {Promise<Response>} one that is ok. @throws {ApiError} */
-  async request(path, { method = "GET", headers = {}, body, json, signal, keepalive } = {}) {
-    const sent = { method, headers: { ...headers }, body, signal, keepalive };
+  /**
+   * @param {string} path
+   * @param {RequestOptions} [options]
+   * @returns {Promise<Response>} with a status of success
+   * @throws {ApiError}
+   */
+  async request(path, { json, headers, ...options } = {}) {
+    const sent = { ...options, headers: { ...headers } };
     if (json !== undefined) {
       sent.body = JSON.stringify(json);
       sent.headers["Content-Type"] = "application/json";
     }
-    let answer;
-    try {
-      answer = await fetch(this.base + path, sent);
-    } catch (error) {
-      if (error.name === "AbortError") throw error;
-      throw new ApiError(0, NO_ANSWER);
-    }
-    if (answer.ok) return answer;
-    const told = await answer.json().catch(() => ({}));
-    const seconds = Number(answer.headers.get("Retry-After"));
-    if (answer.status === 401) this.dispatchEvent(new Event("token"));
-    throw new ApiError(answer.status, told.error ?? { found: `The server answered ${answer.status}` }, {
+    const response = await fetch(path, sent).catch((error) => {
+      throw error.name === "AbortError" ? error : new ApiError(0, NO_ANSWER);
+    });
+    if (response.ok) return response;
+    const answer = await response.json().catch(() => ({}));
+    const seconds = Number(response.headers.get("Retry-After"));
+    throw new ApiError(response.status, answer.error ?? { found: `The server answered ${response.status}` }, {
       retryAfter: seconds > 0 ? seconds : null,
-      current: told.current ?? null,
-      refused: told.refused ?? null,
+      current: answer.current,
+      refused: answer.refused,
     });
   }
 
+  /** Request a route of the API. @param {string} path @param {RequestOptions} [options] */
+  async call(path, options) {
+    try {
+      return await this.request(this.base + path, options);
+    } catch (error) {
+      if (error instanceof ApiError && error.status === 401) this.emit("token");
+      throw error;
+    }
+  }
+
+  /** @param {string} path @param {RequestOptions} [options] @returns {Promise<any>} */
   async json(path, options) {
-    return (await this.request(path, options)).json();
+    return (await this.call(path, options)).json();
   }
 
+  /** @param {string} path @param {RequestOptions} [options] */
   async bytes(path, options) {
-    return (await this.request(path, options)).arrayBuffer();
+    return (await this.call(path, options)).arrayBuffer();
   }
 
+  /** @returns {Promise<ServerInfo>} */
   about() {
     return this.json("about");
   }
 
-  /** Show the token once; a cookie that scripts cannot read stands for it afterwards. */
+  /** Log in; the server answers with a cookie that scripts cannot read. @param {string} token */
   async login(token) {
-    let answer;
     try {
-      answer = await fetch("login", {
-        method: "POST",
-        headers: { "Content-Type": "application/json" },
-        body: JSON.stringify({ token }),
-      });
-    } catch {
-      throw new ApiError(0, NO_ANSWER);
+      await this.request("login", { method: "POST", json: { token } });
+    } catch (error) {
+      if (error instanceof ApiError && error.status) throw new ApiError(error.status, { found: "Wrong token" });
+      throw error;
     }
-    if (!answer.ok) throw new ApiError(answer.status, { found: "This is not the server's token" });
   }
 
-  /** @param {Record<string, string | number | boolean>} query */
+  /**
+   * @param {Record<string, any>} query
+   * @returns {Promise<{items: Item[], total: number, counts: Record<Status, number>, failed: number}>}
+   */
   items(query) {
     return this.json(`items?${new URLSearchParams(query)}`);
   }
 
-  /** The node's queue. @param {Record<string, string | number>} query */
+  /** The queue of the DICOM node. @param {Record<string, any>} query @returns {Promise<QueueReport>} */
   pacs(query) {
     return this.json(`pacs?${new URLSearchParams(query)}`);
   }
 
+  /** @param {string} id @returns {Promise<ItemDetails>} */
   item(id) {
     return this.json(`items/${id}`);
   }
 
-  /** @param {File[]} files @param {string} [spacing] mm per pixel of all of them; "" as the files say */
+  /**
+   * @param {File[]} files
+   * @param {string} [spacing] mm per pixel of all of them; "": as the files state
+   * @returns {Promise<{items: Item[], refused: Refusal[]}>}
+   */
   add(files, spacing = "") {
     const body = new FormData();
     if (spacing) body.append("spacing", spacing);
@@ -107,63 +129,87 @@ export class Api extends EventTarget {
     return this.json("items", { method: "POST", body });
   }
 
+  /** @returns {Promise<{items: Item[]}>} */
   samples() {
     return this.json("samples", { method: "POST" });
   }
 
+  /** @param {string} id */
   thumbnail(id) {
     return `${this.base}items/${id}/thumbnail.png`;
   }
 
-  /** @param {string} name image, mask?of=model, probability, doubt, attention/1 ... as the address ends */
-  layer(id, name, options) {
-    return this.bytes(`items/${id}/${name}`, options);
+  /** @param {string} id @param {string} name image.png, mask.png?of=model, probability.png, attention/1.png ... */
+  layer(id, name) {
+    return this.bytes(`items/${id}/${name}`);
   }
 
+  /** @param {string} id @returns {Promise<Item>} */
   predict(id) {
     return this.json(`items/${id}/predict`, { method: "POST" });
   }
 
+  /**
+   * @param {string} id
+   * @param {Blob} png
+   * @param {{revision: number, reader: string, tool: string, seconds: number}} edit
+   * @returns {Promise<{revision: number, lesions: number, findings: Lesion[]}>}
+   */
   saveMask(id, png, { revision, reader, tool, seconds }) {
     return this.json(`items/${id}/mask`, {
       method: "PUT",
       body: png,
       headers: {
         "Content-Type": "image/png",
-        "If-Match": `"${revision}"`,
-        // A header takes no letters beyond Latin-1 and a reader's name may have them.
-        "X-Reader": encodeURIComponent(reader),
+        ...ifMatch(revision),
+        "X-Reader": encodeURIComponent(reader), // headers are Latin-1; initials may not be
         "X-Tool": tool,
         "X-Seconds": seconds.toFixed(1),
       },
     });
   }
 
-  measure(id, png, signal) {
-    const headers = { "Content-Type": "image/png" };
-    return this.json(`items/${id}/measure`, { method: "POST", body: png, headers, signal });
+  /** @param {string} id @param {Blob} png @returns {Promise<{findings: Lesion[]}>} */
+  measure(id, png) {
+    return this.json(`items/${id}/measure`, { method: "POST", body: png, headers: { "Content-Type": "image/png" } });
   }
 
-  click(id, points, of) {
-    return this.bytes(`items/${id}/click`, { method: "POST", json: { points, of } });
+  /** Segment the lesion at the clicks. @param {string} id @param {ClickPoint[]} points @returns PNG of the mask */
+  click(id, points) {
+    return this.bytes(`items/${id}/click`, { method: "POST", json: { points, of: "current" } });
   }
 
+  /** @param {string} id @param {Review} review @param {number} revision @returns {Promise<{version?: number}>} */
   saveReview(id, review, revision) {
-    return this.json(`items/${id}/review`, { method: "PUT", json: review, headers: { "If-Match": `"${revision}"` } });
+    // keepalive: the request outlives a page that is being closed.
+    return this.json(`items/${id}/review`, { method: "PUT", json: review, headers: ifMatch(revision), keepalive: true });
   }
 
-  /** Sign, refer or reopen. @param {"sign" | "refer" | "reopen"} what */
-  status(id, what, json, revision) {
-    return this.json(`items/${id}/${what}`, { method: "POST", json, headers: { "If-Match": `"${revision}"` } });
+  /**
+   * @param {string} id
+   * @param {SignAction} action
+   * @param {{reader: string, comment?: string}} json
+   * @param {number} revision
+   * @returns {Promise<Item>}
+   */
+  setStatus(id, action, json, revision) {
+    return this.json(`items/${id}/${action}`, { method: "POST", json, headers: ifMatch(revision) });
   }
 
+  /** @param {string} id @returns {Promise<{entries: HistoryEntry[]}>} */
   history(id) {
     return this.json(`items/${id}/history`);
   }
 
+  /** @param {{ids: string[] | null, what: string[], anonymise: boolean}} json */
   async export(json) {
-    const answer = await this.request("export", { method: "POST", json });
+    const answer = await this.call("export", { method: "POST", json });
     const named = /filename="?([^";]+)/.exec(answer.headers.get("Content-Disposition") ?? "");
     return { blob: await answer.blob(), name: named?.[1] ?? "sonoseg-review.zip" };
   }
+}
+
+/** @param {number} revision */
+function ifMatch(revision) {
+  return { "If-Match": `"${revision}"` };
 }

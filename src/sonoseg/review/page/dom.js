@@ -1,22 +1,29 @@
 /**
- * Small helpers for the page's elements.
+ * Helpers for the page's elements.
  */
 
-/** The element with this id; an id that is missing is a fault of ours, told at once. */
+/**
+ * The element with this id. Throws where the page has none.
+ * @template {keyof PageElements} K
+ * @param {K} id
+ * @returns {PageElements[K]}
+ */
 export function byId(id) {
-  const found = document.getElementById(id);
-  if (!found) throw new Error(`the page has no element #${id}`);
-  return found;
+  const element = document.getElementById(id);
+  if (!element) throw new Error(`the page has no element #${id}`);
+  return /** @type {any} */ (element);
 }
 
 /**
  * Make an element.
- * @param {string} name its tag
- * @param {Record<string, unknown>} [properties] attributes; `text` is its text, `on...` its listeners
+ * @template {keyof HTMLElementTagNameMap} K
+ * @param {K} tag
+ * @param {Record<string, any>} [properties] attributes; `text` is its text, `on...` its listeners
  * @param {(Node | string)[]} [children]
+ * @returns {HTMLElementTagNameMap[K]}
  */
-export function make(name, properties = {}, children = []) {
-  const element = document.createElement(name);
+export function make(tag, properties = {}, children = []) {
+  const element = document.createElement(tag);
   for (const [key, value] of Object.entries(properties)) {
     if (key === "text") element.textContent = value;
     else if (key.startsWith("on")) element.addEventListener(key.slice(2), value);
@@ -27,74 +34,44 @@ export function make(name, properties = {}, children = []) {
   return element;
 }
 
-/** One of the icons of icons.svg. */
-export function icon(name) {
-  const space = "http://www.w3.org/2000/svg";
-  const svg = document.createElementNS(space, "svg");
+/**
+ * A button with the trash icon.
+ * @param {string} label
+ * @param {() => void} press
+ */
+export function deleteButton(label, press, disabled = false) {
+  const svg = document.createElementNS("http://www.w3.org/2000/svg", "svg");
   svg.setAttribute("aria-hidden", "true");
-  const use = document.createElementNS(space, "use");
-  use.setAttribute("href", `page/icons.svg#${name}`);
+  const use = document.createElementNS("http://www.w3.org/2000/svg", "use");
+  use.setAttribute("href", "page/icons.svg#delete");
   svg.append(use);
-  return svg;
+  const properties = { type: "button", class: "icon", "aria-label": label, title: label, disabled, onclick: press };
+  return make("button", properties, [svg]);
 }
 
-/** Tell a screen reader. */
-export function speak(text) {
-  byId("spoken").textContent = text;
+/** Announce a text to screen readers. @param {string} text */
+export function announce(text) {
+  byId("announcement").textContent = text;
 }
 
-/** Call `work` once, `wait` ms after the last time it was asked for; `.now()` calls it at once if it waits. */
-export function later(work, wait) {
+/**
+ * Call `work` once, `wait` ms after the last call; `.cancel()` drops a pending call.
+ * @param {() => unknown} work
+ * @param {number} wait
+ */
+export function debounce(work, wait) {
   let timer = 0;
-  const run = () => {
+  const call = () => {
     clearTimeout(timer);
-    timer = 0;
-    return work();
+    timer = window.setTimeout(work, wait);
   };
-  const ask = () => {
-    clearTimeout(timer);
-    timer = setTimeout(run, wait);
-  };
-  ask.now = () => (timer ? run() : undefined);
-  ask.drop = () => {
-    clearTimeout(timer);
-    timer = 0;
-  };
-  return ask;
+  call.cancel = () => clearTimeout(timer);
+  return call;
 }
 
-/** A thing the browser keeps for this page; a browser that keeps nothing is no fault. */
-export const kept = {
-  get(name) {
-    try {
-      return localStorage.getItem(`sonoseg.${name}`);
-    } catch {
-      return null;
-    }
-  },
-  /** @returns {boolean} whether it is kept */
-  set(name, value) {
-    try {
-      localStorage.setItem(`sonoseg.${name}`, value);
-      return true;
-    } catch {
-      return false;
-    }
-  },
-  remove(name) {
-    try {
-      localStorage.removeItem(`sonoseg.${name}`);
-    } catch {
-      // Nothing was kept then.
-    }
-  },
-  names(prefix) {
-    try {
-      return Object.keys(localStorage)
-        .filter((name) => name.startsWith(`sonoseg.${prefix}`))
-        .map((name) => name.slice("sonoseg.".length));
-    } catch {
-      return [];
-    }
-  },
-};
+/** @param {number} milliseconds @returns {Promise<void>} */
+export function sleep(milliseconds) {
+  return new Promise((done) => {
+    setTimeout(done, milliseconds);
+  });
+}

@@ -1,115 +1,87 @@
 /**
- * What is in the mask: a card a lesion with its sizes, which follow while the reader draws, and the callipers.
+ * The panel of findings: a card for each lesion with its measurements, updated while the reader draws, and the
+ * callipers.
  */
 
-import { byId, icon, make } from "./dom.js";
-import { length, sayLength } from "./geometry.js";
-import { encodeGrey } from "./png.js";
-import { sayFacts, saySize } from "./words.js";
+import { byId, deleteButton, make } from "./dom.js";
+import { Emitter } from "./events.js";
+import { formatLength, formatLesions, formatMeasurements, formatSize } from "./format.js";
+import { measureLength } from "./viewport.js";
 
-const SOURCES = { edited: "the model's, edited by a reader", manual: "drawn by a reader" };
+/** @type {Record<string, string>} */
+const SOURCES = { edited: "model, edited by a reader", manual: "drawn by a reader" };
 
-export class Findings extends EventTarget {
-  /** @param {import("./api.js").Api} api */
-  constructor(api) {
+/** Emits "measured", and "delete" (Lesion) and "delete-calliper" (Calliper) where the reader wants that. */
+export class FindingsPanel extends Emitter {
+  /** @param {import("./session.js").Session} session */
+  constructor(session) {
     super();
-    this.api = api;
-    this.running = false;
-    this.again = null;
-    this.line = byId("found-line");
+    this.session = session;
+    this.measuring = false;
+    this.outdated = false; // the mask changed since the request that is under way
+    session.on("change", () => this.show());
   }
 
-  /** Show a picture's lesions. @param {import("./picture.js").Picture | null} picture */
-  show(picture, { editable = false } = {}) {
-    this.picture = picture;
-    this.editable = editable;
-    const lesions = picture?.findings ?? [];
-    const item = picture?.item;
-    const count = ["No lesion", "1 lesion"][lesions.length] ?? `${lesions.length} lesions`;
-    const parts = picture ? [this.known ? count : "Not predicted yet"] : [];
-    if (picture && item.doubt !== null) parts.push(`doubt ${item.doubt.toFixed(2)}`);
-    if (picture && item.source in SOURCES) parts.push(SOURCES[item.source]);
-    this.line.textContent = parts.join(", ");
-    this.line.title = "Doubt is of the model's result: 0 sure, 1 in doubt";
-    byId("lesions").replaceChildren(...lesions.map((lesion) => this.card(lesion)));
-    const inPixels = lesions.some((lesion) => lesion.unit === "px") || (picture && !item.spacing);
-    byId("found-note").textContent = inPixels && item.spacing_reason ? `No millimetres: ${item.spacing_reason}` : "";
+  show() {
+    const { image } = this.session;
+    if (!image) return;
+    const { item, findings } = image;
+    const parts = [image.hasMask || !image.mask.isEmpty ? formatLesions(findings.length) : "not predicted"];
+    if (item.doubt !== null) parts.push(`uncertainty ${item.doubt.toFixed(2)}`);
+    if (item.source in SOURCES) parts.push(SOURCES[item.source]);
+    byId("findings-summary").textContent = parts.join(", ");
+    byId("lesions").replaceChildren(...findings.map((lesion) => this.card(lesion)));
+    const inPixels = !item.spacing || findings.some((lesion) => lesion.unit === "px");
+    byId("spacing-note").textContent = inPixels && item.spacing_reason ? `No millimetres: ${item.spacing_reason}` : "";
     this.showCallipers();
   }
 
-  /** Whether there is a mask to speak of. */
-  get known() {
-    const { item } = this.picture;
-    return item.prediction === "done" || item.revision > 0 || this.picture.mask.data.includes(1);
-  }
-
+  /** @param {Lesion} lesion */
   card(lesion) {
-    const name = `Delete lesion ${lesion.lesion}`;
-    const remove = make("button", {
-      type: "button",
-      class: "icon",
-      "aria-label": name,
-      title: name,
-      disabled: !this.editable,
-      onclick: () => this.dispatchEvent(new CustomEvent("delete", { detail: lesion })),
-    }, [icon("delete")]);
-    const facts = sayFacts(lesion).map((text) => make("span", { text }));
+    const facts = formatMeasurements(lesion).map((text) => make("span", { text }));
     for (const fact of facts.slice(0, -1)) fact.append(make("br"));
-    return make("li", {}, [
-      make("div", {}, [
-        make("span", { text: `${lesion.lesion}  ` }),
-        make("strong", { text: saySize(lesion) }),
-        make("p", { class: "facts" }, facts),
-      ]),
-      remove,
+    const text = make("div", {}, [
+      make("span", { text: `${lesion.lesion}  ` }),
+      make("strong", { text: formatSize(lesion) }),
+      make("p", { class: "facts" }, facts),
     ]);
+    const remove = () => this.emit("delete", lesion);
+    return make("li", {}, [text, deleteButton(`Delete lesion ${lesion.lesion}`, remove, !this.session.isEditable)]);
   }
 
   showCallipers() {
-    const { picture } = this;
-    const rows = (picture?.callipers ?? []).map((calliper, k) => {
-      const name = `Remove calliper ${k + 1}`;
-      const remove = () => this.dispatchEvent(new CustomEvent("remove-calliper", { detail: calliper }));
+    const { image } = this.session;
+    const rows = (image?.callipers ?? []).map((calliper, k) => {
+      const length = formatLength(measureLength(calliper.a, calliper.b, image?.item.spacing ?? null));
+      const remove = () => this.emit("delete-calliper", calliper);
       return make("li", {}, [
-        make("span", { text: `Calliper ${k + 1}: ${sayLength(length(calliper.a, calliper.b, picture.spacing))}` }),
-        make("button", { type: "button", class: "icon", "aria-label": name, title: name, onclick: remove }, [
-          icon("delete"),
-        ]),
+        make("span", { text: `Calliper ${k + 1}: ${length}` }),
+        deleteButton(`Delete calliper ${k + 1}`, remove),
       ]);
     });
     byId("callipers").replaceChildren(...rows);
   }
 
-  /**
-   * Measure the mask as it is now. One request is on its way at a time and the newest mask is measured next, so
-   * sizes follow a stroke as fast as the server answers and no faster.
-   */
+  /** Measure the present mask. One request at a time; the newest mask follows, so the sizes keep up with a stroke. */
   async measure() {
-    const { picture } = this;
-    if (!picture) return;
-    if (this.running) {
-      this.again = picture;
-      return;
-    }
-    this.running = true;
+    const { image, api } = this.session;
+    if (!image) return;
+    this.outdated = this.measuring;
+    if (this.measuring) return;
+    this.measuring = true;
     try {
-      const version = picture.version;
-      const png = await encodeGrey(picture.width, picture.height, picture.mask.toGrey());
-      const { findings } = await this.api.measure(picture.id, png);
-      // A slower answer does not replace a newer one.
-      if (version >= (picture.measuredVersion ?? -1)) {
-        picture.findings = findings;
-        picture.measuredVersion = version;
-        if (picture === this.picture) this.show(picture, { editable: this.editable });
-        this.dispatchEvent(new Event("measured"));
-      }
+      const { version } = image;
+      const { findings } = await api.measure(image.id, await image.mask.toPng());
+      if (version < image.measuredVersion) return; // measured by a later save meanwhile
+      image.findings = findings;
+      image.measuredVersion = version;
+      if (image === this.session.image) this.show();
+      this.emit("measured");
     } catch {
-      // Sizes come again with the next stroke or with what is saved; drawing goes on.
+      // The next stroke or save brings the sizes.
     } finally {
-      this.running = false;
-      const again = this.again;
-      this.again = null;
-      if (again && again === this.picture) this.measure();
+      this.measuring = false;
+      if (this.outdated) this.measure();
     }
   }
 }

@@ -1,16 +1,17 @@
 /**
- * A mask on the picture's own grid, and the edits a reader makes to it. No DOM.
+ * A binary mask on the image's grid, and the edits of a reader. No DOM.
  *
- * Places are in picture coordinates: x to the right, y down, the pixel of column c and row r covers
- * [c, c + 1) x [r, r + 1), so its middle is at (c + 0.5, r + 0.5). A pixel is in or out, nothing between:
- * what is drawn is what is saved.
+ * Points are in image coordinates: x to the right, y down. The pixel of column c and row r covers
+ * [c, c + 1) x [r, r + 1), so its centre is (c + 0.5, r + 0.5).
  */
+
+import { encodeGrey } from "./png.js";
 
 export class Mask {
   /**
    * @param {number} width columns
    * @param {number} height rows
-   * @param {Uint8Array} [data] row by row, 1 where there is lesion, else 0
+   * @param {Uint8Array} [data] row by row, 1 for lesion, else 0
    */
   constructor(width, height, data = new Uint8Array(width * height)) {
     if (data.length !== width * height) throw new RangeError(`${data.length} pixels for ${width} x ${height}`);
@@ -19,45 +20,44 @@ export class Mask {
     this.data = data;
   }
 
-  /** A mask from grey values: lesion from 128 up. */
+  /** A mask from grey values: lesion from 128 up. @param {GreyImage} image */
   static fromGrey({ width, height, values }) {
     return new Mask(width, height, values.map((value) => (value >= 128 ? 1 : 0)));
   }
 
-  /** Its grey values: 0 and 255. */
-  toGrey() {
-    return this.data.map((value) => (value ? 255 : 0));
+  /** The mask as PNG: 255 for lesion, else 0. @returns {Promise<Blob>} */
+  toPng() {
+    return encodeGrey(this.width, this.height, this.data.map((value) => (value ? 255 : 0)));
   }
 
   copy() {
     return new Mask(this.width, this.height, this.data.slice());
   }
 
-  /** Take over another mask's pixels. */
-  become(other) {
+  /** Copy another mask's pixels into this one. @param {Mask} other */
+  assign(other) {
     this.data.set(other.data);
   }
 
+  /** @param {Mask} other */
   equals(other) {
     if (other.width !== this.width || other.height !== this.height) return false;
     return this.data.every((value, k) => value === other.data[k]);
   }
 
-  /** The number of lesion pixels. */
-  count() {
-    let sum = 0;
-    for (const value of this.data) sum += value;
-    return sum;
+  get isEmpty() {
+    return !this.data.includes(1);
   }
 
+  /** Whether a pixel is lesion; false outside the image. @param {number} row @param {number} column */
   has(row, column) {
     return row >= 0 && column >= 0 && row < this.height && column < this.width
       && this.data[row * this.width + column] === 1;
   }
 
   /**
-   * The box around all lesion pixels, or null for an empty mask.
-   * @returns {{top: number, left: number, bottom: number, right: number} | null} bottom and right are exclusive
+   * The bounding box of all lesion pixels; bottom and right are exclusive. null for an empty mask.
+   * @returns {{top: number, left: number, bottom: number, right: number} | null}
    */
   bounds() {
     const { width, data } = this;
@@ -75,17 +75,13 @@ export class Mask {
     return box;
   }
 
-  clear() {
-    this.data.fill(0);
-  }
-
   /**
-   * Draw from one place to another with a round brush: every pixel whose middle lies within `radius` of the line.
-   * @param {{x: number, y: number}} from
-   * @param {{x: number, y: number}} to the same place for a dab
+   * Draw a line with a round brush: every pixel whose centre lies within `radius` of the line.
+   * @param {Point} from
+   * @param {Point} to equal to `from` for a dot
    * @param {number} radius in columns
    * @param {0 | 1} value
-   * @param {number} [aspect] height of a pixel over its width: keeps the brush round where pixels are not square
+   * @param {number} [aspect] a pixel's height over its width: keeps the brush round where pixels are not square
    */
   stroke(from, to, radius, value, aspect = 1) {
     const down = radius / aspect;
@@ -104,19 +100,15 @@ export class Mask {
         if (ex * ex + ey * ey <= radius * radius) this.data[row * this.width + column] = value;
       }
     }
-    // A brush smaller than a pixel still draws: the pixel it stands on.
-    if (radius < 0.75) this.put(to, value);
-  }
-
-  put({ x, y }, value) {
-    const [row, column] = [Math.floor(y), Math.floor(x)];
-    if (row < 0 || column < 0 || row >= this.height || column >= this.width) return;
-    this.data[row * this.width + column] = value;
+    // A brush smaller than a pixel may miss every centre: it draws the pixel under it.
+    const [row, column] = [Math.floor(to.y), Math.floor(to.x)];
+    const isInside = row >= 0 && column >= 0 && row < this.height && column < this.width;
+    if (radius < 0.75 && isInside) this.data[row * this.width + column] = value;
   }
 
   /**
-   * Fill a polygon: every pixel whose middle lies inside, by the even-odd rule.
-   * @param {{x: number, y: number}[]} points its corners; the last is joined to the first
+   * Fill a polygon: every pixel whose centre lies inside, by the even-odd rule.
+   * @param {Point[]} points the corners
    * @param {0 | 1} value
    */
   polygon(points, value) {
@@ -126,6 +118,7 @@ export class Mask {
     const bottom = Math.min(this.height - 1, Math.ceil(Math.max(...ys)));
     for (let row = top; row <= bottom; row += 1) {
       const y = row + 0.5;
+      /** @type {number[]} */
       const crossings = [];
       points.forEach((a, k) => {
         const b = points[(k + 1) % points.length];
@@ -141,31 +134,32 @@ export class Mask {
   }
 
   /**
-   * Remove the lesion at a place: its 8-connected component, as the findings count lesions.
-   * @returns {number} the pixels removed, 0 where there is no lesion
+   * Remove the lesion at a pixel: its 8-connected component, as in the findings.
+   * @param {number} row
+   * @param {number} column
+   * @returns {number} the number of pixels removed
    */
   removeLesion(row, column) {
     if (!this.has(row, column)) return 0;
     const { width, height, data } = this;
-    const waiting = [row * width + column];
-    data[waiting[0]] = 0;
+    const found = [row * width + column];
+    data[found[0]] = 0;
     let removed = 0;
-    while (waiting.length) {
-      const at = waiting.pop();
+    for (let at = found.pop(); at !== undefined; at = found.pop()) {
       removed += 1;
       const [r, c] = [Math.floor(at / width), at % width];
       for (let y = Math.max(0, r - 1); y <= Math.min(height - 1, r + 1); y += 1) {
         for (let x = Math.max(0, c - 1); x <= Math.min(width - 1, c + 1); x += 1) {
           if (!data[y * width + x]) continue;
           data[y * width + x] = 0;
-          waiting.push(y * width + x);
+          found.push(y * width + x);
         }
       }
     }
     return removed;
   }
 
-  /** Its pixels as run lengths, row by row, lesion-free first: a short form to keep. */
+  /** Run lengths row by row, starting with background. @returns {number[]} */
   toRuns() {
     const runs = [];
     let [value, length] = [0, 0];
@@ -180,7 +174,13 @@ export class Mask {
     return runs;
   }
 
-  /** The mask that `toRuns` gave. Throws RangeError where the runs do not fill it. */
+  /**
+   * The mask of the run lengths that `toRuns` gave.
+   * @param {number} width
+   * @param {number} height
+   * @param {number[]} runs
+   * @throws {RangeError} where the runs do not fill the mask
+   */
   static fromRuns(width, height, runs) {
     const mask = new Mask(width, height);
     let at = 0;

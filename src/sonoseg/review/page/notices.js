@@ -1,23 +1,24 @@
 /**
- * What the page has to tell, above the work: errors, and questions that wait for an answer without stopping work.
+ * Messages above the viewer: errors, and questions that do not block the work.
  */
 
 import { byId, make } from "./dom.js";
 
+/** @type {Map<string, () => void>} */
 const shown = new Map();
 
 /**
+ * Show a message.
  * @param {string} text
  * @param {object} [options]
- * @param {string} [options.key] a notice with the same key is replaced
- * @param {boolean} [options.bad] an error
- * @param {number} [options.seconds] it goes by itself then
- * @param {Record<string, () => void>} [options.choices] a button each; the notice goes when one is pressed
- * @returns {() => void} takes it away
+ * @param {string} [options.key] replaces the message with the same key
+ * @param {boolean} [options.error]
+ * @param {number} [options.seconds] after which it closes; 0: never
+ * @param {Record<string, () => unknown> | null} [options.choices] a button each; pressing one closes the message
  */
-export function notice(text, { key = text, bad = false, seconds = 0, choices = null } = {}) {
-  shown.get(key)?.();
-  const box = make("div", { class: bad ? "notice bad" : "notice", role: "alert" }, [make("p", { text })]);
+export function notice(text, { key = text, error = false, seconds = 0, choices = null } = {}) {
+  dismiss(key);
+  const box = make("div", { class: error ? "notice bad" : "notice", role: "alert" }, [make("p", { text })]);
   const close = () => {
     box.remove();
     shown.delete(key);
@@ -32,18 +33,20 @@ export function notice(text, { key = text, bad = false, seconds = 0, choices = n
   byId("notices").append(box);
   shown.set(key, close);
   if (seconds) setTimeout(() => shown.get(key) === close && close(), seconds * 1000);
-  return close;
 }
 
-/** Tell of an error; what is no ApiError is a fault of ours and goes to the console too. */
-export function fault(error, key = "fault") {
+/**
+ * Show an error. One that is not an ApiError is a bug of the page and goes to the console too.
+ * @param {any} error
+ */
+export function showError(error, key = "error") {
   if (error.name === "AbortError") return;
   if (error.status === undefined) console.error(error);
-  if (error.status === 401) return; // the token's dialog asks already
-  notice(error.message || String(error), { key, bad: true });
+  if (error.status === 401) return; // the token dialog is open
+  notice(error.message || String(error), { key, error: true });
 }
 
-/** Take a notice away. */
-export function forget(key) {
+/** Close a message. @param {string} key */
+export function dismiss(key) {
   shown.get(key)?.();
 }

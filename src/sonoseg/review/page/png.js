@@ -1,9 +1,6 @@
 /**
- * Grey PNG, written and read without a canvas.
- *
- * A canvas would do, but some browsers add noise to what is read from one (against fingerprinting), and colour
- * management may touch it. A mask has to come back bit for bit, so its bytes never pass through a canvas here.
- * No DOM: runs wherever CompressionStream does.
+ * Grey PNG, encoded and decoded without a canvas: masks must be exact, and some browsers add noise to pixels read
+ * from a canvas (against fingerprinting) or apply colour management. No DOM.
  */
 
 const SIGNATURE = Uint8Array.of(137, 80, 78, 71, 13, 10, 26, 10);
@@ -14,17 +11,20 @@ const CRC = Uint32Array.from({ length: 256 }, (_, n) => {
   return c >>> 0;
 });
 
+/** @param {Uint8Array} bytes */
 function crc32(bytes) {
   let c = 0xffffffff;
   for (const byte of bytes) c = CRC[(c ^ byte) & 255] ^ (c >>> 8);
   return (c ^ 0xffffffff) >>> 0;
 }
 
-async function through(bytes, transform) {
-  const stream = new Blob([bytes]).stream().pipeThrough(transform);
+/** @param {BlobPart[]} parts @param {CompressionStream | DecompressionStream} transform */
+async function pipe(parts, transform) {
+  const stream = new Blob(parts).stream().pipeThrough(transform);
   return new Uint8Array(await new Response(stream).arrayBuffer());
 }
 
+/** @param {string} kind @param {Uint8Array} body */
 function chunk(kind, body) {
   const whole = new Uint8Array(body.length + 12);
   const view = new DataView(whole.buffer);
@@ -36,7 +36,7 @@ function chunk(kind, body) {
 }
 
 /**
- * Write 8-bit grey values as PNG.
+ * Encode 8-bit grey values.
  * @param {number} width
  * @param {number} height
  * @param {Uint8Array} values row by row, width * height of them, 0..255
@@ -53,16 +53,16 @@ export async function encodeGrey(width, height, values) {
   view.setUint32(0, width);
   view.setUint32(4, height);
   header[8] = 8; // bits; colour type 0 (grey), deflate, adaptive filters, not interlaced
-  const packed = await through(rows, new CompressionStream("deflate"));
+  const packed = await pipe([rows], new CompressionStream("deflate"));
   const parts = [SIGNATURE, chunk("IHDR", header), chunk("IDAT", packed), chunk("IEND", new Uint8Array(0))];
   return new Blob(parts, { type: "image/png" });
 }
 
 /**
- * Read a grey PNG of 1, 2, 4 or 8 bits, not interlaced; fewer bits are stretched to 0..255.
+ * Decode a grey PNG of 1, 2, 4 or 8 bits, not interlaced; fewer bits are scaled to 0..255.
  * @param {ArrayBuffer} buffer
- * @returns {Promise<{width: number, height: number, values: Uint8Array} | null>} null for any other kind of PNG
- * @throws {Error} where it is no PNG, or is cut short
+ * @returns {Promise<GreyImage | null>} null for any other kind of PNG
+ * @throws {Error} where the data is not a PNG, or truncated
  */
 export async function decodeGrey(buffer) {
   const bytes = new Uint8Array(buffer);
@@ -77,15 +77,19 @@ export async function decodeGrey(buffer) {
     const kind = String.fromCharCode(...bytes.subarray(at + 4, at + 8));
     if (kind === "IDAT") parts.push(bytes.subarray(at + 8, at + 8 + view.getUint32(at)));
   }
-  const packed = await new Blob(parts).arrayBuffer();
-  const rows = await through(new Uint8Array(packed), new DecompressionStream("deflate"));
+  const rows = await pipe(parts, new DecompressionStream("deflate"));
   const stride = Math.ceil((width * bits) / 8);
-  if (rows.length < height * (stride + 1)) throw new Error("the PNG is cut short");
+  if (rows.length < height * (stride + 1)) throw new Error("the PNG is truncated");
   unfilter(rows, height, stride);
   return { width, height, values: unpack(rows, width, height, stride, bits) };
 }
 
-/** Undo the row filters in place (PNG specification, 9.2); one byte a pixel, or several pixels a byte. */
+/**
+ * Undo the row filters in place (PNG specification, 9.2).
+ * @param {Uint8Array} rows
+ * @param {number} height
+ * @param {number} stride bytes in a row
+ */
 function unfilter(rows, height, stride) {
   const zeros = new Uint8Array(stride);
   for (let row = 0; row < height; row += 1) {
@@ -104,6 +108,7 @@ function unfilter(rows, height, stride) {
   }
 }
 
+/** @param {number} left @param {number} above @param {number} corner */
 function paeth(left, above, corner) {
   const guess = left + above - corner;
   const [a, b, c] = [Math.abs(guess - left), Math.abs(guess - above), Math.abs(guess - corner)];
@@ -111,6 +116,13 @@ function paeth(left, above, corner) {
   return b <= c ? above : corner;
 }
 
+/**
+ * @param {Uint8Array} rows
+ * @param {number} width
+ * @param {number} height
+ * @param {number} stride bytes in a row
+ * @param {number} bits of a pixel
+ */
 function unpack(rows, width, height, stride, bits) {
   const values = new Uint8Array(width * height);
   const most = (1 << bits) - 1;

@@ -1,8 +1,8 @@
 /**
- * Time spent on a picture: counted while the page is seen and something happens now and then. No DOM.
+ * Reading time of an image: counted while the page is visible and the reader is active. No DOM.
  */
 
-const IDLE = 60_000; // ms without a key or a movement after which nobody is taken to be reading
+const IDLE = 60_000; // ms without activity after which time is not counted
 
 export class Stopwatch {
   /** @param {() => number} now milliseconds */
@@ -11,23 +11,23 @@ export class Stopwatch {
     this.start(0);
   }
 
-  /** Begin with the seconds that were spent before. */
+  /** Start from the seconds spent before. @param {number} seconds */
   start(seconds) {
     this.total = seconds * 1000;
-    this.sent = this.total;
-    this.seen = this.now();
+    this.reported = this.total;
+    this.active = this.now();
     this.paused = false;
   }
 
-  /** Something happened: the time since the last happening counts, unless it was too long. */
+  /** Count the time since the last activity, up to IDLE. */
   tick() {
     const at = this.now();
-    if (!this.paused) this.total += Math.min(at - this.seen, IDLE);
-    this.seen = at;
+    if (!this.paused) this.total += Math.min(at - this.active, IDLE);
+    this.active = at;
     this.paused = false;
   }
 
-  /** The page is not seen any more: time stands still until the next tick. */
+  /** The page is hidden: count nothing until the next tick. */
   pause() {
     this.tick();
     this.paused = true;
@@ -35,15 +35,15 @@ export class Stopwatch {
 
   /** Seconds in all. */
   get seconds() {
-    const open = this.paused ? 0 : Math.min(this.now() - this.seen, IDLE);
+    const open = this.paused ? 0 : Math.min(this.now() - this.active, IDLE);
     return (this.total + open) / 1000;
   }
 
-  /** Seconds since this was asked last: what the next edit took. */
+  /** Seconds since the last lap: the time that an edit took. */
   lap() {
     this.tick();
-    const spent = this.total - this.sent;
-    this.sent = this.total;
+    const spent = this.total - this.reported;
+    this.reported = this.total;
     return spent / 1000;
   }
 }

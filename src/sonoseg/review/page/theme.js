@@ -1,18 +1,18 @@
 /**
- * Dark or light: as the system says, until the reader says otherwise.
+ * Dark or light theme: the system's, until the reader chooses.
  */
 
-import { kept } from "./dom.js";
+import { storage } from "./storage.js";
 
 const light = matchMedia("(prefers-color-scheme: light)");
 
 function apply() {
-  document.documentElement.dataset.theme = kept.get("theme") ?? (light.matches ? "light" : "dark");
+  document.documentElement.dataset.theme = storage.get("theme") ?? (light.matches ? "light" : "dark");
 }
 
-/** The other one, and keep it. */
+/** Switch to the other theme and store the choice. */
 export function switchTheme() {
-  kept.set("theme", document.documentElement.dataset.theme === "dark" ? "light" : "dark");
+  storage.set("theme", document.documentElement.dataset.theme === "dark" ? "light" : "dark");
   apply();
 }
 

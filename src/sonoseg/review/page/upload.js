@@ -1,136 +1,159 @@
 /**
- * Adding pictures: by dropping files or folders anywhere on the page, or by the two buttons.
+ * Adding images: files or folders dropped anywhere on the page, or chosen by the two buttons.
  */
 
 import { byId, make } from "./dom.js";
-import { fault, notice } from "./notices.js";
+import { Emitter } from "./events.js";
+import { notice, showError } from "./notices.js";
 
-const FILES = 8; // in one request
+const BATCH = 8; // files in one request
 const SPACING = /^\d*\.?\d+(,\s*\d*\.?\d+)?$/;
-const HIDDEN = /^(\.|Thumbs\.db$|desktop\.ini$|DICOMDIR$)/i;
+const SYSTEM_FILES = /^(\.|Thumbs\.db$|desktop\.ini$|DICOMDIR$)/i;
 
-/** All files of what was dropped, folders opened. */
-async function dropped(transfer) {
-  const entries = [...transfer.items].map((item) => item.webkitGetAsEntry?.()).filter(Boolean);
+/** All dropped files, those in folders included. @param {DataTransfer} transfer */
+async function droppedFiles(transfer) {
+  const entries = [...transfer.items].map((item) => item.webkitGetAsEntry?.()).filter((entry) => entry !== null);
   if (!entries.length) return [...transfer.files];
+  /** @type {File[]} */
   const files = [];
-  const open = async (entry) => {
+  const collect = async (/** @type {any} */ entry) => {
     if (entry.isFile) {
-      files.push(await new Promise((found, failed) => entry.file(found, failed)));
+      files.push(await new Promise((resolve, reject) => entry.file(resolve, reject)));
       return;
     }
     const reader = entry.createReader();
-    // A reader gives a folder in parts (100 in Chromium) until it gives none.
+    // A reader gives the entries in parts (100 in Chromium); an empty part is the end.
     for (;;) {
-      const part = await new Promise((found, failed) => reader.readEntries(found, failed));
+      const part = await new Promise((resolve, reject) => reader.readEntries(resolve, reject));
       if (!part.length) return;
-      for (const one of part) await open(one);
+      for (const one of part) await collect(one);
     }
   };
-  for (const entry of entries) await open(entry);
+  for (const entry of entries) await collect(entry);
   return files;
 }
 
-export class Upload extends EventTarget {
-  /** @param {import("./api.js").Api} api */
-  constructor(api) {
+/** Emits "added" (Item[]) after each request and "done" (Item[]) after the last. */
+export class Upload extends Emitter {
+  /** @param {import("./session.js").Session} session */
+  constructor(session) {
     super();
-    this.api = api;
-    this.limits = { max_bytes: 64 << 20, max_body: 256 << 20 };
-    for (const [button, input] of [["add-files", "files"], ["add-folder", "folder"]]) {
-      byId(button).addEventListener("click", () => byId(input).click());
-      byId(input).addEventListener("change", (event) => {
-        this.add([...event.target.files]);
-        event.target.value = "";
+    this.session = session;
+    for (const [button, input] of [[byId("add-files"), byId("files")], [byId("add-folder"), byId("folder")]]) {
+      const chooser = /** @type {HTMLInputElement} */ (input);
+      button.addEventListener("click", () => chooser.click());
+      chooser.addEventListener("change", () => {
+        this.add([...(chooser.files ?? [])]);
+        chooser.value = "";
       });
     }
-    let depth = 0; // dragenter and dragleave come for every element on the way
-    const wanted = (event) => !this.closed && event.dataTransfer?.types.includes("Files");
-    addEventListener("dragenter", (event) => {
-      if (wanted(event)) byId("dropping").hidden = ++depth < 1;
-    });
-    addEventListener("dragleave", (event) => {
-      if (wanted(event)) byId("dropping").hidden = --depth < 1;
-    });
-    addEventListener("dragover", (event) => wanted(event) && event.preventDefault());
+    this.connectDropping();
+  }
+
+  connectDropping() {
+    const overlay = byId("dropping");
+    let depth = 0; // dragenter and dragleave come for every element that the pointer passes
+    const carriesFiles = (/** @type {DragEvent} */ { dataTransfer }) =>
+      !this.session.server.read_only && Boolean(dataTransfer?.types.includes("Files"));
+    const enter = (/** @type {number} */ step) => (/** @type {DragEvent} */ event) => {
+      if (!carriesFiles(event)) return;
+      depth += step;
+      overlay.hidden = depth < 1;
+    };
+    addEventListener("dragenter", enter(1));
+    addEventListener("dragleave", enter(-1));
+    addEventListener("dragover", (event) => carriesFiles(event) && event.preventDefault());
     addEventListener("drop", async (event) => {
-      if (!wanted(event)) return;
+      const { dataTransfer } = event;
+      if (!carriesFiles(event) || !dataTransfer) return;
       event.preventDefault();
       depth = 0;
-      byId("dropping").hidden = true;
-      this.add(await dropped(event.dataTransfer).catch(() => [...event.dataTransfer.files]));
+      overlay.hidden = true;
+      this.add(await droppedFiles(dataTransfer).catch(() => [...dataTransfer.files]));
     });
   }
 
-  /** Send files, a few at a time. @param {File[]} files */
+  /** Send files, some at a time. @param {File[]} files */
   async add(files) {
-    const wanted = files.filter((file) => !HIDDEN.test(file.name));
+    const wanted = files.filter((file) => !SYSTEM_FILES.test(file.name));
     if (!wanted.length) return;
     const spacing = byId("spacing").value.trim();
-    const wellSaid = !spacing || SPACING.test(spacing);
-    byId("spacing").setAttribute("aria-invalid", String(!wellSaid));
-    if (!wellSaid) {
-      notice(`"${spacing}" is no spacing. Enter millimetres per pixel, such as 0.08, or 0.08,0.1 (row, column).`, {
-        key: "spacing", seconds: 12,
-      });
+    const isValid = !spacing || SPACING.test(spacing);
+    byId("spacing").setAttribute("aria-invalid", String(!isValid));
+    if (!isValid) {
+      const remedy = "Enter millimetres per pixel, for example 0.08, or 0.08,0.1 (row, column).";
+      notice(`"${spacing}" is not a valid pixel spacing. ${remedy}`, { key: "spacing", seconds: 12 });
       return;
     }
+    /** @type {Refusal[]} */
     const refused = [];
+    /** @type {Item[]} */
     const added = [];
     let sent = 0;
-    for (const part of this.parts(wanted, refused)) {
+    for (const batch of this.batches(wanted, refused)) {
       byId("uploading").hidden = false;
       byId("uploading").textContent = `Adding ${Math.min(sent + 1, wanted.length)} of ${wanted.length}`;
+      const refuse = (/** @type {File[]} */ some, found = "not sent", remedy = "") =>
+        refused.push(...some.map(({ name }) => ({ name, found, remedy })));
       try {
-        const answer = await this.api.add(part, spacing);
+        const answer = await this.session.api.add(batch, spacing);
         added.push(...answer.items);
         refused.push(...answer.refused);
-      } catch (error) {
-        if (error.refused) {
-          refused.push(...error.refused);
-        } else if (error.status === 422 || error.status === 413) {
-          refused.push(...part.map((file) => ({ name: file.name, found: error.found, remedy: error.remedy })));
-        } else {
-          fault(error, "upload");
-          refused.push(...wanted.slice(sent).map((file) => ({ name: file.name, found: "not sent", remedy: "" })));
+      } catch (/** @type {any} */ error) {
+        if (error.refused) refused.push(...error.refused);
+        else if (error.status === 422 || error.status === 413) refuse(batch, error.found, error.remedy);
+        else {
+          showError(error, "upload");
+          refuse(wanted.slice(sent));
           break;
         }
       }
-      sent += part.length;
-      this.dispatchEvent(new CustomEvent("added", { detail: added }));
+      sent += batch.length;
+      this.emit("added", added);
     }
     byId("uploading").hidden = true;
     this.showRefused(refused);
-    this.dispatchEvent(new CustomEvent("done", { detail: added }));
+    this.emit("done", added);
   }
 
-  /** The files in parts that the server takes; those too large for it are refused here, before they travel. */
-  *parts(files, refused) {
-    let [part, bytes] = [[], 0];
+  /**
+   * Files in batches that the server accepts. Files larger than its limit are refused without being sent.
+   * @param {File[]} files
+   * @param {Refusal[]} refused receives those files
+   */
+  *batches(files, refused) {
+    const { max_bytes: maxFile = 64 << 20, max_body: maxBody = 256 << 20 } = this.session.server.limits;
+    /** @type {File[]} */
+    let batch = [];
+    let bytes = 0;
     for (const file of files) {
-      if (file.size > this.limits.max_bytes) {
-        const most = Math.round(this.limits.max_bytes / 2 ** 20);
-        refused.push({ name: file.name, found: `larger than ${most} MiB`, remedy: "Send a smaller file" });
+      if (file.size > maxFile) {
+        const found = `larger than ${Math.round(maxFile / 2 ** 20)} MiB`;
+        refused.push({ name: file.name, found, remedy: "Add a smaller file" });
         continue;
       }
-      if (part.length === FILES || (part.length && bytes + file.size > this.limits.max_body * 0.9)) {
-        yield part;
-        [part, bytes] = [[], 0];
+      if (batch.length === BATCH || (batch.length && bytes + file.size > maxBody * 0.9)) {
+        yield batch;
+        [batch, bytes] = [[], 0];
       }
-      part.push(file);
+      batch.push(file);
       bytes += file.size;
     }
-    if (part.length) yield part;
+    if (batch.length) yield batch;
   }
 
+  /** @param {Refusal[]} refused */
   showRefused(refused) {
     const box = byId("refused");
     box.hidden = !refused.length;
     if (!refused.length) return;
     const lines = refused.map(({ name, found, remedy }) =>
       make("li", {}, [make("strong", { text: name }), ` ${[found, remedy].filter(Boolean).join(". ")}`]));
-    const close = make("button", { type: "button", text: "Close", onclick: () => (box.hidden = true) });
-    const said = refused.length === 1 ? "One file was not added:" : `${refused.length} files were not added:`;
-    box.replaceChildren(make("p", { text: said }), make("ul", {}, lines), close);
+    const close = () => {
+      box.hidden = true;
+    };
+    const text = refused.length === 1 ? "1 file was not added:" : `${refused.length} files were not added:`;
+    const button = make("button", { type: "button", text: "Close", onclick: close });
+    box.replaceChildren(make("p", { text }), make("ul", {}, lines), button);
   }
 }

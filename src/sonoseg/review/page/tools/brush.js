@@ -1,11 +1,14 @@
+import { circle, strokePath } from "../drawing.js";
 import { Tool } from "./tool.js";
 
-/** Brush and eraser: round, hard-edged, from place to place without gaps. */
+/** Brush and eraser: round, with a hard edge. */
 export class Brush extends Tool {
-  /** @param {"brush" | "eraser"} name */
+  /** @param {import("../viewer.js").Viewer} viewer @param {"brush" | "eraser"} name */
   constructor(viewer, name) {
     super(viewer);
     this.name = name;
+    this.draws = true;
+    /** @type {Point | null} */
     this.last = null;
   }
 
@@ -13,49 +16,44 @@ export class Brush extends Tool {
     return true;
   }
 
-  down(place, how) {
-    // With Alt the brush erases and the eraser draws: one hand stays on the mouse.
-    this.drawing = (this.name === "brush") !== how.alt;
-    this.viewer.begin();
-    this.stroke(place, place);
+  /** @override @param {Point} point @param {Press} press */
+  down(point, { alt }) {
+    this.draws = (this.name === "brush") !== alt;
+    this.viewer.beginEdit();
+    this.stroke(point, point);
   }
 
-  move(place) {
-    if (this.last) this.stroke(this.last, place);
+  /** @override @param {Point} point */
+  move(point) {
+    if (this.last) this.stroke(this.last, point);
   }
 
   up() {
     if (!this.last) return;
     this.last = null;
-    this.viewer.commit(this.drawing ? "brush" : "eraser");
+    this.viewer.commitEdit(this.draws ? "brush" : "eraser");
   }
 
   cancel() {
     if (!this.last) return false;
     this.last = null;
-    this.viewer.takeBack();
+    this.viewer.cancelEdit();
     return true;
   }
 
+  /** @param {Point} from @param {Point} to */
   stroke(from, to) {
-    const { picture, brushSize } = this.viewer;
-    picture.mask.stroke(from, to, brushSize / 2, this.drawing ? 1 : 0, picture.aspect);
+    const { openImage, brushSize } = this.viewer;
+    openImage.mask.stroke(from, to, brushSize / 2, this.draws ? 1 : 0, openImage.aspect);
     this.last = to;
-    this.viewer.live();
+    this.viewer.maskChanging();
   }
 
-  /** The brush's edge under the pointer, in place of a cursor. */
-  draw(context, viewport) {
-    const place = this.viewer.pointer;
-    if (!place) return;
-    const { x, y } = viewport.toScreen(place);
-    const radius = Math.max(1, (this.viewer.brushSize / 2) * viewport.scale);
-    for (const [colour, width] of [["rgb(0 0 0 / .7)", 3], [this.name === "brush" ? "#fff" : "#ff9a8a", 1.3]]) {
-      context.beginPath();
-      context.arc(x, y, radius, 0, 2 * Math.PI);
-      context.strokeStyle = colour;
-      context.lineWidth = width;
-      context.stroke();
-    }
+  /** Draw the brush's edge as a cursor. @override */
+  draw(/** @type {CanvasRenderingContext2D} */ context, /** @type {import("../viewport.js").Viewport} */ viewport) {
+    const { pointer, brushSize } = this.viewer;
+    if (!pointer) return;
+    const radius = Math.max(1, (brushSize / 2) * viewport.scale);
+    strokePath(context, circle(viewport.toScreen(pointer), radius), this.name === "brush" ? "#fff" : "#ff9a8a");
   }
 }

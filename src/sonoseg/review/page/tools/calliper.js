@@ -1,64 +1,65 @@
+import { distance } from "../viewport.js";
 import { Tool } from "./tool.js";
 
-const GRIP = 10; // screen pixels
+const GRIP = 10; // screen pixels within which an end is grabbed
+const SHORTEST = 3; // screen pixels; shorter callipers are clicks
 
-/** Callipers: drag from end to end; an end that is there can be moved. */
-export class Calliper extends Tool {
-  constructor(viewer) {
-    super(viewer);
-    this.held = null; // the calliper and which of its ends
-  }
+/** Callipers: a drag measures from end to end; ends can be moved. */
+export class CalliperTool extends Tool {
+  /** @type {{calliper: Calliper, end: "a" | "b", before: Point | null} | null} the grabbed end */
+  grabbed = null;
 
-  down(place) {
-    const { viewport } = this.viewer.main;
-    const at = viewport.toScreen(place);
-    for (const calliper of this.viewer.picture.callipers) {
-      for (const end of ["a", "b"]) {
-        const { x, y } = viewport.toScreen(calliper[end]);
-        if (Math.hypot(x - at.x, y - at.y) <= GRIP) this.held = { calliper, end, before: calliper[end] };
+  /** @override @param {Point} point */
+  down(point) {
+    const { openImage } = this.viewer;
+    for (const calliper of openImage.callipers) {
+      for (const end of /** @type {const} */ (["a", "b"])) {
+        if (this.screenDistance(calliper[end], point) <= GRIP) this.grabbed = { calliper, end, before: calliper[end] };
       }
     }
-    if (this.held) return;
-    const calliper = { a: place, b: place };
-    this.viewer.picture.callipers.push(calliper);
-    this.held = { calliper, end: "b", before: null };
+    if (this.grabbed) return;
+    const calliper = { a: point, b: point };
+    openImage.callipers.push(calliper);
+    this.grabbed = { calliper, end: "b", before: null };
   }
 
-  move(place) {
-    if (!this.held) return;
-    this.held.calliper[this.held.end] = place;
-    this.viewer.measuring();
+  /** @override @param {Point} point */
+  move(point) {
+    if (!this.grabbed) return;
+    this.grabbed.calliper[this.grabbed.end] = point;
+    this.viewer.callipersChanged({ done: false });
   }
 
   up() {
-    if (!this.held) return;
-    const { calliper } = this.held;
-    this.held = null;
-    const [a, b] = [calliper.a, calliper.b].map((place) => this.viewer.main.viewport.toScreen(place));
-    if (Math.hypot(a.x - b.x, a.y - b.y) < 3) this.remove(calliper); // a click measures nothing
-    this.viewer.measured();
+    if (!this.grabbed) return;
+    const { calliper } = this.grabbed;
+    this.grabbed = null;
+    if (this.screenDistance(calliper.a, calliper.b) < SHORTEST) this.viewer.removeCalliper(calliper);
+    this.viewer.callipersChanged();
   }
 
   cancel() {
-    if (!this.held) return false;
-    const { calliper, end, before } = this.held;
-    this.held = null;
+    if (!this.grabbed) return false;
+    const { calliper, end, before } = this.grabbed;
+    this.grabbed = null;
     if (before) calliper[end] = before;
-    else this.remove(calliper);
-    this.viewer.measured();
+    else this.viewer.removeCalliper(calliper);
+    this.viewer.callipersChanged();
     return true;
   }
 
-  key(name) {
-    const { callipers } = this.viewer.picture;
-    if (!["Backspace", "Delete"].includes(name) || !callipers.length) return false;
-    callipers.pop();
-    this.viewer.measured();
+  /** @override @param {string} key */
+  key(key) {
+    const last = this.viewer.openImage.callipers.at(-1);
+    if (!["Backspace", "Delete"].includes(key) || !last) return false;
+    this.viewer.removeCalliper(last);
+    this.viewer.callipersChanged();
     return true;
   }
 
-  remove(calliper) {
-    const { picture } = this.viewer;
-    picture.callipers = picture.callipers.filter((one) => one !== calliper);
+  /** @param {Point} a @param {Point} b */
+  screenDistance(a, b) {
+    const { viewport } = this.viewer.main;
+    return distance(viewport.toScreen(a), viewport.toScreen(b));
   }
 }

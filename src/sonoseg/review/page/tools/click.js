@@ -1,14 +1,13 @@
+import { circle } from "../drawing.js";
 import { Tool } from "./tool.js";
 
 /**
- * Smart click: the server draws the lesion that is clicked. With Shift, Alt or the other button a click says that
- * the place lies outside. The clicks on one lesion count together until something else changes the mask.
+ * Smart click: the server segments the lesion that is clicked. Clicks with Shift, Alt or the right button mark
+ * background. The clicks on one lesion are sent together until another edit changes the mask.
  */
 export class Click extends Tool {
-  constructor(viewer) {
-    super(viewer);
-    this.points = [];
-  }
+  /** @type {ClickPoint[]} */
+  points = [];
 
   get edits() {
     return true;
@@ -18,32 +17,31 @@ export class Click extends Tool {
     return false;
   }
 
-  down(place, how) {
-    const { width, height } = this.viewer.picture;
-    const [row, column] = [Math.floor(place.y), Math.floor(place.x)];
-    if (row < 0 || column < 0 || row >= height || column >= width) return;
-    this.points.push({ row, column, inside: !(how.alt || how.shift || how.other) });
-    this.viewer.ask();
-    this.viewer.dispatchEvent(new CustomEvent("click-asked", { detail: { points: [...this.points] } }));
+  /** @override @param {Point} point @param {Press} press */
+  down(point, { alt, shift, secondary }) {
+    const pixel = this.viewer.openImage.pixelAt(point);
+    if (!pixel) return;
+    this.points.push({ ...pixel, inside: !(alt || shift || secondary) });
+    this.viewer.requestDraw();
+    this.viewer.emit("click", [...this.points]);
   }
 
   cancel() {
     const any = this.points.length > 0;
     this.points = [];
-    this.viewer.ask();
+    this.viewer.requestDraw();
     return any;
   }
 
-  draw(context, viewport) {
+  /** @override */
+  draw(/** @type {CanvasRenderingContext2D} */ context, /** @type {import("../viewport.js").Viewport} */ viewport) {
     for (const { row, column, inside } of this.points) {
-      const { x, y } = viewport.toScreen({ x: column + 0.5, y: row + 0.5 });
-      context.beginPath();
-      context.arc(x, y, 4.5, 0, 2 * Math.PI);
+      const dot = circle(viewport.toScreen({ x: column + 0.5, y: row + 0.5 }), 4.5);
       context.fillStyle = inside ? "#86d993" : "#ff9a8a";
       context.strokeStyle = "#000";
       context.lineWidth = 1.5;
-      context.fill();
-      context.stroke();
+      context.fill(dot);
+      context.stroke(dot);
     }
   }
 }

@@ -1,15 +1,20 @@
+import { circle, pathThrough, strokePath } from "../drawing.js";
+import { distance } from "../viewport.js";
 import { Tool } from "./tool.js";
 
-const CLOSE = 10; // screen pixels to the first corner that close the polygon
-const DRAG = 4; // screen pixels between the corners of a line drawn free hand
+const CLOSE = 10; // screen pixels to the first corner within which a click closes the polygon
+const DOUBLE_CLICK = 3; // screen pixels to the last corner
+const STEP = 4; // screen pixels between the corners of a freehand line
 
-/** Polygon: a click for each corner, or a line drawn free hand. Closed on its first corner, by Enter or twice. */
+/**
+ * Polygon: a click for each corner, or a freehand line. A click on the first corner, or on the last one again,
+ * closes it.
+ */
 export class Polygon extends Tool {
-  constructor(viewer) {
-    super(viewer);
-    this.corners = [];
-    this.dragging = false;
-  }
+  /** @type {Point[]} */
+  corners = [];
+  isDragging = false;
+  cuts = false;
 
   get edits() {
     return true;
@@ -19,78 +24,78 @@ export class Polygon extends Tool {
     return false;
   }
 
-  down(place, how) {
+  /** @override @param {Point} point @param {Press} press */
+  down(point, { alt }) {
     const { corners } = this;
-    if (corners.length > 2 && (this.near(place, corners[0], CLOSE) || this.near(place, corners.at(-1), 3))) {
+    if (corners.length > 2 && (this.isNear(point, 0, CLOSE) || this.isNear(point, -1, DOUBLE_CLICK))) {
       this.close();
       return;
     }
-    if (!corners.length) this.cutting = how.alt;
-    corners.push(place);
-    this.dragging = true;
-    this.viewer.ask();
+    if (!corners.length) this.cuts = alt;
+    corners.push(point);
+    this.isDragging = true;
+    this.viewer.requestDraw();
   }
 
-  move(place) {
-    if (this.dragging && !this.near(place, this.corners.at(-1), DRAG)) this.corners.push(place);
-    this.viewer.ask();
+  /** @override @param {Point} point */
+  move(point) {
+    if (this.isDragging && !this.isNear(point, -1, STEP)) this.corners.push(point);
+    this.viewer.requestDraw();
   }
 
   up() {
-    if (!this.dragging) return;
-    this.dragging = false;
-    // A line drawn free hand back to where it began is done.
-    if (this.corners.length > 8 && this.near(this.corners.at(-1), this.corners[0], CLOSE)) this.close();
+    if (!this.isDragging) return;
+    this.isDragging = false;
+    // A freehand line that ends where it began is closed.
+    const { corners } = this;
+    if (corners.length > 8 && this.isNear(corners[corners.length - 1], 0, CLOSE)) this.close();
   }
 
   cancel() {
     const any = this.corners.length > 0;
     this.corners = [];
-    this.dragging = false;
-    this.viewer.ask();
+    this.isDragging = false;
+    this.viewer.requestDraw();
     return any;
   }
 
-  key(name) {
-    if (!this.corners.length) return false;
-    if (name === "Backspace") {
-      this.corners.pop();
-      this.viewer.ask();
-      return true;
-    }
-    return false;
+  /** @override @param {string} key */
+  key(key) {
+    if (key !== "Backspace" || !this.corners.length) return false;
+    this.corners.pop();
+    this.viewer.requestDraw();
+    return true;
   }
 
   close() {
     const { viewer, corners } = this;
     this.corners = [];
-    this.dragging = false;
-    viewer.begin();
-    viewer.picture.mask.polygon(corners, this.cutting ? 0 : 1);
-    viewer.commit("polygon");
+    this.isDragging = false;
+    viewer.beginEdit();
+    viewer.openImage.mask.polygon(corners, this.cuts ? 0 : 1);
+    viewer.commitEdit("polygon");
   }
 
-  near(a, b, distance) {
+  /**
+   * Whether a point is within some screen pixels of a corner.
+   * @param {Point} point
+   * @param {number} index of the corner; negative from the end
+   * @param {number} limit
+   */
+  isNear(point, index, limit) {
+    const corner = this.corners.at(index);
     const { viewport } = this.viewer.main;
-    const [from, to] = [viewport.toScreen(a), viewport.toScreen(b)];
-    return Math.hypot(from.x - to.x, from.y - to.y) <= distance;
+    return corner !== undefined && distance(viewport.toScreen(point), viewport.toScreen(corner)) <= limit;
   }
 
-  draw(context, viewport) {
-    const { corners } = this;
-    if (!corners.length) return;
-    const line = this.viewer.pointer && !this.dragging ? [...corners, this.viewer.pointer] : corners;
-    const path = new Path2D();
-    line.map((place) => viewport.toScreen(place)).forEach(({ x, y }, k) => path[k ? "lineTo" : "moveTo"](x, y));
-    for (const [colour, width] of [["rgb(0 0 0 / .7)", 3.6], [this.cutting ? "#ff9a8a" : "#fff", 1.5]]) {
-      context.strokeStyle = colour;
-      context.lineWidth = width;
-      context.stroke(path);
-    }
-    const first = viewport.toScreen(corners[0]);
+  /** @override */
+  draw(/** @type {CanvasRenderingContext2D} */ context, /** @type {import("../viewport.js").Viewport} */ viewport) {
+    const { pointer } = this.viewer;
+    if (!this.corners.length) return;
+    const line = (pointer && !this.isDragging ? [...this.corners, pointer] : this.corners)
+      .map((point) => viewport.toScreen(point));
+    strokePath(context, pathThrough(line), this.cuts ? "#ff9a8a" : "#fff");
     context.fillStyle = "#fff";
-    context.beginPath();
-    context.arc(first.x, first.y, 4, 0, 2 * Math.PI);
-    context.fill();
+    context.fill(circle(line[0], 4));
   }
 }

@@ -1,9 +1,9 @@
 /**
- * What every tool answers to. Places are in picture coordinates; `how` carries the keys that are held.
+ * The interface of a tool, and what most tools do: nothing.
  *
- * A tool gets the viewer it works in. Those that change the mask call `viewer.begin()`, change
- * `viewer.picture.mask`, call `viewer.live()` while they go on, and end with `viewer.commit(name)`; the viewer
- * keeps history and has it saved.
+ * Points are in image coordinates. A tool that edits the mask calls `viewer.beginEdit()`, changes the mask, calls
+ * `viewer.maskChanging()` while it goes on, and ends with `viewer.commitEdit(name)`; the viewer records the undo
+ * step.
  */
 export class Tool {
   /** @param {import("../viewer.js").Viewer} viewer */
@@ -11,33 +11,40 @@ export class Tool {
     this.viewer = viewer;
   }
 
-  /** Whether it changes the mask. */
+  /** Whether it edits the mask. */
   get edits() {
     return false;
   }
 
-  /** Whether Enter takes hold and a second Enter lets go, so that arrow keys draw; otherwise Enter is a click. */
+  /** Whether a drag pans the view instead. */
+  get pans() {
+    return false;
+  }
+
+  /** Whether Enter presses and a second Enter releases, so that arrow keys draw; otherwise Enter is a click. */
   get holds() {
     return true;
   }
 
-  /** @param {{x: number, y: number}} place @param {{alt: boolean, shift: boolean, last?: object}} how */
-  down() {}
+  /** The pointer is pressed. @param {Point} _point @param {Press} _press */
+  down(_point, _press) {}
 
-  move() {}
+  /** The pointer moves. @param {Point} _point @param {Press} [_press] missing where it is not pressed */
+  move(_point, _press) {}
 
+  /** The pointer is released. */
   up() {}
 
-  /** Give up what is half done. Returns whether there was anything. */
+  /** Cancel what is unfinished. @returns {boolean} whether there was anything */
   cancel() {
     return false;
   }
 
-  /** A key that only this tool knows. Returns whether it was used. */
-  key() {
+  /** Handle a key. @param {string} _key as in KeyboardEvent.key @returns {boolean} whether it was used */
+  key(_key) {
     return false;
   }
 
-  /** Draw in screen coordinates over the view. */
-  draw() {}
+  /** Draw over the view. @param {CanvasRenderingContext2D} _context @param {import("../viewport.js").Viewport} _viewport */
+  draw(_context, _viewport) {}
 }
