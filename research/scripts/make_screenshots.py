@@ -62,13 +62,13 @@ def until(page: Page, code: str, seconds: float = 120) -> None:
 def open_item(page: Page, name: str) -> None:
     """Open an image by its name, and wait for the model's mask and for all to be saved."""
     page.locator(".item", has_text=name).click()
-    until(page, f"app.item?.name.startsWith('{name}') && app.image.model !== null")
+    until(page, f"app.session.item?.name.startsWith('{name}') && app.session.image.model !== null")
     settled(page)
 
 
 def settled(page: Page) -> None:
     """Wait until nothing is being saved or measured any more."""
-    until(page, "!app.saver.anything && !app.saver.busy && !app.findings.running")
+    until(page, "!app.saver.anyPending && !app.saver.busy && !app.findings.measuring")
     time.sleep(0.4)
 
 
@@ -95,10 +95,13 @@ def desktop(page: Page) -> None:
     """The whole page in the dark theme: a mended lesion, described."""
     page.click("#samples")
     page.fill("#reader", "AB")
-    until(page, "app.list.items.length === 8 && app.list.items.every((item) => item.prediction === 'done')")
+    until(
+        page,
+        "app.worklist.items.length === 8 && app.worklist.items.every((item) => item.prediction === 'done')",
+    )
     open_item(page, "cyst-9mm")
     page.keyboard.press("Control+Enter")
-    until(page, "!app.signing && app.list.counts.signed === 1")
+    until(page, "!app.signing.busy && app.worklist.counts.signed === 1")
     open_item(page, "spiculated-15mm")
     page.click("label.pick:has(input[value='irregular'])")
     page.click("label.pick:has(input[value='not parallel'])")
@@ -118,7 +121,7 @@ def two_views(page: Page) -> None:
     page.keyboard.press("Shift+T")
     open_item(page, "oval-11mm")
     page.keyboard.press("s")
-    page.select_option("#beside-what", "probability")
+    page.select_option("#second-content", "probability")
     page.keyboard.press("Escape")
     page.keyboard.press("m")
     drag(page, [(0.2, 0.36), (0.2, 0.62)])
@@ -160,7 +163,7 @@ def main() -> None:
         two_views(page)
         page = browser.new_context(viewport={"width": 820, "height": 1180}, has_touch=True, **look).new_page()
         page.goto(address)
-        until(page, "app.image?.model")
+        until(page, "app.session.image?.model")
         tablet(page)
         browser.close()
 

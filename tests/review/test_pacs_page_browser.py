@@ -97,28 +97,28 @@ def soon(true: Callable[[], bool]) -> None:
 def test_it_shows_the_queue_and_refreshes_by_itself(desk: Desk) -> None:
     tab = desk.tab
     soon(lambda: tab.locator("#body tr").count() == 3)
-    assert tab.locator("#node").text_content() == "The node runs"
+    assert tab.locator("#node").text_content() == "Node running"
     assert tab.locator("#states b").all_text_contents() == ["3", "1", "1", "0", "1"]
     last = tab.locator("#body tr").last
     assert "not ultrasound: its modality is <b>MG</b>" in last.text_content()
     middle = tab.locator("#body tr").nth(1).text_content()
     assert "cannot be reached" in middle
     assert "3 failed" in middle
-    assert "again " in middle
+    assert "next attempt " in middle
     desk.take(4, 1)
     soon(lambda: tab.locator("#body tr").count() == 4)  # nobody pressed anything
     assert tab.locator("#body .uid").first.text_content() == "1.2.826.0.1.4"
     desk.node.close()
-    soon(lambda: tab.locator("#node").text_content() == "The node is down; 3 wait")
+    soon(lambda: tab.locator("#node").text_content() == "Node stopped; 3 waiting")
     desk.node = Spool(desk.folder)
-    soon(lambda: tab.locator("#node").text_content() == "The node runs")
+    soon(lambda: tab.locator("#node").text_content() == "Node running")
 
 
 def test_by_keyboard_alone(desk: Desk) -> None:
     desk.take(4, 120)
     tab = desk.tab
-    tab.locator("#now").click()
-    soon(lambda: tab.locator("#part").text_content() == "1 to 100 of 123")
+    tab.locator("#refresh").click()
+    soon(lambda: tab.locator("#range").text_content() == "1 to 100 of 123")
     tab.locator("h1").click()  # from the page's beginning
     tab.locator("#states [data-state='']").focus()
     for _ in range(4):
@@ -136,11 +136,11 @@ def test_by_keyboard_alone(desk: Desk) -> None:
     tab.keyboard.press("Tab")
     assert tab.evaluate("document.activeElement.id") == "older"
     tab.keyboard.press("Enter")
-    soon(lambda: tab.locator("#part").text_content() == "101 to 123 of 123")
+    soon(lambda: tab.locator("#range").text_content() == "101 to 123 of 123")
     assert tab.locator("#older").is_disabled()
-    tab.locator("#pause").focus()
+    tab.locator("#auto-refresh").focus()
     tab.keyboard.press("Space")
-    assert tab.locator("#pause").get_attribute("aria-pressed") == "false"
+    assert tab.locator("#auto-refresh").get_attribute("aria-pressed") == "false"
 
 
 def test_a_small_window_needs_no_scrolling_sideways(desk: Desk) -> None:

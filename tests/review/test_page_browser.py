@@ -1,4 +1,7 @@
-"""The review page in a browser: its logic module by module, and a reader's way through an image."""
+"""The review page in a browser: its modules against Python's, and a reader's work on an image.
+
+The modules alone are tested by node (tests/page).
+"""
 
 from __future__ import annotations
 
@@ -23,6 +26,7 @@ import uvicorn
 
 from sonoseg import Predictor, samples
 from sonoseg.results.svg_path import svg_path
+from sonoseg.review import reading
 from sonoseg.review.app import create_app
 from sonoseg.review.settings import Settings
 
@@ -123,55 +127,15 @@ def capsules(shape: tuple[int, int], places: list[tuple[float, float]], radius: 
     return drawn
 
 
-def test_a_stroke_is_all_pixels_whose_middle_the_brush_covers(logic: Any) -> None:
-    for ends, radius in (((5.2, 7.9), (31.4, 20.1)), 6.3), (((-4.0, 2.0), (70.0, 39.0)), 2.5):
-        found = run(
-            logic,
-            MASK
-            + "const [from, to] = given.ends; mask.stroke({x: from[0], y: from[1]}, {x: to[0], y: to[1]},"
-            " given.radius, 1); return [...mask.data];",
-            {"w": 57, "h": 40, "mask": [0] * (57 * 40), "ends": ends, "radius": radius},
-        )
-        assert found == flat(capsules((40, 57), list(ends), radius))
-
-
-def test_a_polygon_is_filled_by_the_even_odd_rule(logic: Any) -> None:
-    corners = [(4.3, 3.1), (50.2, 9.7), (11.9, 33.8), (30.1, 1.2), (44.4, 38.9)]  # crosses itself
-    rows, columns = np.indices((40, 57)) + 0.5
-    inside = np.zeros((40, 57), dtype=bool)
-    for (ax, ay), (bx, by) in zip(corners, [*corners[1:], corners[0]], strict=True):
-        crosses = (rows >= ay) != (rows >= by)
-        inside ^= crosses & (columns > ax + (rows - ay) / (by - ay) * (bx - ax))
-    found = run(
-        logic,
-        MASK + "mask.polygon(given.corners.map(([x, y]) => ({x, y})), 1); return [...mask.data];",
-        {"w": 57, "h": 40, "mask": [0] * (57 * 40), "corners": corners},
-    )
-    assert found == flat(inside)
-
-
-@pytest.mark.parametrize("seed", [1, 2])
-def test_a_lesion_is_removed_with_its_diagonal_neighbours_and_nothing_else(logic: Any, seed: int) -> None:
-    mask = blob(seed)
-    labels, count = ndimage.label(mask, np.ones((3, 3)))
-    assert count > 1
-    row, column = np.argwhere(labels == 1)[0].tolist()
-    found = run(
-        logic,
-        MASK + "const gone = mask.removeLesion(...given.at); return [gone, [...mask.data], mask.count()];",
-        {"w": 57, "h": 40, "mask": flat(mask), "at": [row, column]},
-    )
-    left = mask & (labels != 1)
-    assert found == [int((labels == 1).sum()), flat(left), int(left.sum())]
-
-
 @pytest.mark.parametrize("seed", [3, 4])
 def test_the_contour_is_that_of_the_results(logic: Any, seed: int) -> None:
     """As the report draws it: the borders through the middles of the pixel edges, area by area."""
     mask = blob(seed)
     drawn = run(
         logic,
-        MASK + "const { rings, softened } = await load('contour.js'); return rings(mask).map(softened);",
+        MASK
+        + "const { traceBorders, smoothBorder } = await load('contour.js');"
+        + "return traceBorders(mask).map(smoothBorder);",
         {"w": 57, "h": 40, "mask": flat(mask)},
     )
     assert len(drawn) == svg_path(mask).count("M")
@@ -181,7 +145,7 @@ def test_the_contour_is_that_of_the_results(logic: Any, seed: int) -> None:
         area += float((x * np.roll(y, -1) - y * np.roll(x, -1)).sum()) / 2
     corners = run(
         logic,
-        MASK + "const { rings } = await load('contour.js'); return rings(mask);",
+        MASK + "const { traceBorders } = await load('contour.js'); return traceBorders(mask);",
         {"w": 57, "h": 40, "mask": flat(mask)},
     )
     exact = 0.0
@@ -196,9 +160,7 @@ def test_png_is_written_and_read_without_a_change(logic: Any) -> None:
     mask = blob(5)
     written = run(
         logic,
-        MASK + "const { encodeGrey } = await load('png.js');"
-        "const png = await encodeGrey(given.w, given.h, mask.toGrey());"
-        "return [...new Uint8Array(await png.arrayBuffer())];",
+        MASK + "const png = await mask.toPng(); return [...new Uint8Array(await png.arrayBuffer())];",
         {"w": 57, "h": 40, "mask": flat(mask)},
     )
     with Image.open(io.BytesIO(bytes(written))) as image:
@@ -215,122 +177,41 @@ def test_png_of_others_is_read(logic: Any, mode: str) -> None:
     image.save(buffer, "PNG")
     found = run(
         logic,
-        "const { greys } = await load('image.js');"
-        "const { width, height, values } = await greys(Uint8Array.from(given).buffer);"
+        "const { decodePng } = await load('image.js');"
+        "const { width, height, values } = await decodePng(Uint8Array.from(given).buffer);"
         "return [width, height, [...values]];",
         list(buffer.getvalue()),
     )
     assert found == [57, 40, np.asarray(image.convert("L")).ravel().tolist()]
 
 
-def test_undo_and_redo_go_all_the_way(logic: Any) -> None:
-    """Three hundred random edits, all taken back, all done again."""
-    assert (
-        run(
-            logic,
-            """
-        const { Mask } = await load('mask.js');
-        const { History } = await load('history.js');
-        const [mask, history, states] = [new Mask(57, 40), new History(), []];
-        states.push(mask.copy());
-        for (let k = 0; k < 300; k += 1) {
-          const before = mask.copy();
-          const place = { x: (k * 7.3) % 60, y: (k * 3.7) % 43 };
-          mask.stroke(place, { x: place.y, y: place.x }, 1 + (k % 5), k % 3 ? 1 : 0);
-          if (history.record(before, mask, `step ${k}`)) states.push(mask.copy());
-        }
-        for (let k = states.length - 2; k >= 0; k -= 1) {
-          history.undo(mask);
-          if (!mask.equals(states[k])) return `undo ${k}`;
-        }
-        if (history.canUndo || history.undo(mask) !== null) return "undo beyond the first";
-        for (let k = 1; k < states.length; k += 1) {
-          history.redo(mask);
-          if (!mask.equals(states[k])) return `redo ${k}`;
-        }
-        history.undo(mask);
-        const before = mask.copy();
-        mask.stroke({ x: 1, y: 1 }, { x: 1, y: 1 }, 40, mask.has(1, 1) ? 0 : 1);
-        history.record(before, mask, "another");
-        return history.canRedo ? "redo after a new edit" : states.length > 200;
-        """,
-        )
-        is True
-    )
-
-
-def test_the_place_under_the_pointer_stays_there_while_zooming(logic: Any) -> None:
-    assert (
-        run(
-            logic,
-            """
-        const { Viewport } = await load('geometry.js');
-        const view = new Viewport();
-        view.set({ width: 500, height: 400 }, { width: 900, height: 700 }, 1.3);
-        const at = { x: 470, y: 330 };
-        const place = view.toImage(at);
-        for (const factor of [1.2, 3, 0.5, 1.7]) {
-          view.zoom(factor, at);
-          const now = view.toScreen(place);
-          if (Math.hypot(now.x - at.x, now.y - at.y) > 1e-6) return [factor, now];
-        }
-        const there = view.toScreen(view.toImage({ x: 3, y: 5 }));
-        return Math.hypot(there.x - 3, there.y - 5) < 1e-9;
-        """,
-        )
-        is True
-    )
-
-
-def test_callipers_measure_in_millimetres_where_pixels_are_not_square(logic: Any) -> None:
+def test_the_terms_are_those_of_the_server(logic: Any) -> None:
     found = run(
         logic,
-        "const { length, angle, sayLength } = await load('geometry.js');"
-        "const [a, b] = [{x: 10, y: 20}, {x: 40, y: 60}];"
-        "const mm = length(a, b, [0.1, 0.2]), px = length(a, b, null);"
-        "return [mm.value, mm.unit, sayLength(mm), px.value, sayLength(px), angle(a, b, [0.3, 0.4])];",
+        "const { DESCRIPTORS } = await load('bi_rads.js');"
+        "return Object.fromEntries(DESCRIPTORS.map(({ name, terms }) => [name, terms]));",
     )
-    assert found[0] == pytest.approx(np.hypot(6.0, 4.0))
-    assert found[1:5] == ["mm", "7.2 mm", 50, "50 px"]
-    assert found[5] == pytest.approx(45)
+    server = {
+        "shape": reading.LesionShape,
+        "orientation": reading.Orientation,
+        "margin": reading.Margin,
+        "echo_pattern": reading.EchoPattern,
+        "posterior": reading.Posterior,
+        "assessment": reading.Assessment,
+    }
+    assert found == {name: [str(term) for term in terms] for name, terms in server.items()}
 
 
-def test_time_is_counted_while_somebody_reads(logic: Any) -> None:
-    found = run(
+def test_every_command_has_an_action_and_every_button_a_command(logic: Any) -> None:
+    actions, commands, buttons = run(
         logic,
-        """
-        const { Stopwatch } = await load('stopwatch.js');
-        let now = 0;
-        const watch = new Stopwatch(() => now);
-        watch.start(100);
-        now = 5000; watch.tick();
-        const lap = watch.lap();
-        now = 10 * 60000; watch.tick();  // nobody moved for ten minutes: one counts
-        const idle = watch.seconds;
-        watch.pause(); now += 50000; watch.tick();  // not seen: none
-        return [lap, idle, watch.seconds, watch.lap()];
-        """,
+        "const { app } = await load('main.js'); const { COMMANDS } = await load('commands.js');"
+        "const buttons = document.querySelectorAll('[data-command]');"
+        "return [Object.keys(app.actions), COMMANDS.map(({ name }) => name),"
+        " [...buttons].map((button) => button.dataset.command)];",
     )
-    assert found == [5, 165, 165, 60]
-
-
-def test_keys_go_by_the_names_of_the_table(logic: Any) -> None:
-    pressed = [
-        ({"key": "z"}, "z"),
-        ({"key": "Z", "shiftKey": True}, "Shift+Z"),
-        ({"key": "z", "ctrlKey": True}, "Mod+z"),
-        ({"key": "Z", "metaKey": True, "shiftKey": True}, "Mod+Shift+Z"),
-        ({"key": "?", "shiftKey": True}, "?"),
-        ({"key": "Z"}, "z"),  # caps lock
-        ({"key": "Enter", "ctrlKey": True}, "Mod+Enter"),
-        ({"key": "b", "altKey": True}, None),
-    ]
-    found = run(
-        logic,
-        "const { nameOf } = await load('keys.js'); return given.map(nameOf);",
-        [key for key, _ in pressed],
-    )
-    assert found == [name for _, name in pressed]
+    assert set(actions) == set(commands)
+    assert set(buttons) <= set(commands)
 
 
 # A reader's way
@@ -345,8 +226,8 @@ def opened(tab: Any, name: str) -> str:
     tab.fill("#search", name)
     until(tab, "return document.querySelectorAll('.item').length === 1")
     tab.click(".item")
-    until(tab, "return app.item?.name.startsWith(given) && app.image.model !== null", name)
-    return str(run(tab, "const { app } = await load('main.js'); return app.item.id;"))
+    until(tab, "return app.session.item?.name.startsWith(given) && app.session.image.model !== null", name)
+    return str(run(tab, "const { app } = await load('main.js'); return app.session.item.id;"))
 
 
 def shown(tab: Any) -> dict[str, Any]:
@@ -355,7 +236,7 @@ def shown(tab: Any) -> dict[str, Any]:
         run(
             tab,
             "const { app } = await load('main.js'); const { x, y, scale } = app.viewer.main.viewport;"
-            "const { width, height, data } = app.image.mask;"
+            "const { width, height, data } = app.session.image.mask;"
             "return { x, y, scale, width, height, data: [...data], size: app.viewer.brushSize };",
         )
     )
@@ -385,7 +266,7 @@ def drag(tab: Any, places: list[tuple[float, float]]) -> None:
 
 
 def all_saved(tab: Any) -> None:
-    until(tab, "return !app.saver.anything && !app.saver.busy && !app.viewer.before")
+    until(tab, "return !app.saver.anyPending && !app.saver.busy && !app.viewer.isEditing")
 
 
 def revision(tab: Any, address: str, identity: str) -> int:
@@ -432,8 +313,8 @@ def test_what_is_drawn_is_what_is_saved_and_what_comes_back(page: Any, address: 
     all_saved(page)
 
     page.reload()
-    until(page, "return Boolean(app.image?.model)")
-    assert run(page, "const { app } = await load('main.js'); return app.item.id;") == identity
+    until(page, "return Boolean(app.session.image?.model)")
+    assert run(page, "const { app } = await load('main.js'); return app.session.item.id;") == identity
     assert (mask_of(shown(page)) == expected).all()
     entries = page.request.get(f"{address}api/v1/items/{identity}/history").json()["entries"]
     tools = [entry["tool"] for entry in entries if entry["action"] == "mask"]
@@ -447,7 +328,7 @@ def test_a_stroke_with_the_keyboard_alone(page: Any, address: str) -> None:
     for key in ("v", "b", "Shift+ArrowUp", "Enter", "Shift+ArrowRight", "ArrowDown", "Enter"):
         page.keyboard.press(key)
     all_saved(page)
-    cross = run(page, "const { app } = await load('main.js'); return app.viewer.cross;")
+    cross = run(page, "const { app } = await load('main.js'); return app.viewer.cursor;")
     saved = kept(page, address, identity)
     assert (saved != model).any()
     assert saved[int(cross["y"]), int(cross["x"])]
@@ -469,7 +350,10 @@ def test_what_the_server_could_not_take_is_kept_over_a_reload(page: Any, address
     assert revision(page, address, identity) == 0
     page.reload()
     page.unroute("**/mask")
-    until(page, "return app.image && app.saver.revision(app.item.id) > 0 && !app.saver.anything")
+    until(
+        page,
+        "return app.session.image && app.saver.revision(app.session.item.id) > 0 && !app.saver.anyPending",
+    )
     assert (kept(page, address, identity) == drawn).all()
     page.faults.clear()  # the browser tells of the requests that were cut
 
@@ -478,7 +362,7 @@ def test_the_later_of_two_tabs_is_told_and_loses_nothing(page: Any, address: str
     identity = opened(page, samples.paths()[3].stem)
     other = page.context.new_page()
     other.goto(f"{address}#{identity}")
-    until(other, "return Boolean(app.image?.model)")
+    until(other, "return Boolean(app.session.image?.model)")
     page.keyboard.press("b")
     drag(page, [(60.0, 300.0), (120.0, 320.0)])
     all_saved(page)
@@ -500,7 +384,7 @@ def test_the_later_of_two_tabs_is_told_and_loses_nothing(page: Any, address: str
 def test_a_prediction_that_is_done_in_between_brings_its_lesions(page: Any, address: str) -> None:
     """The item is read while the model is at it, and the answer to the page's own request says "done"."""
     identity = opened(page, samples.paths()[4].stem)
-    lesions = run(page, "const { app } = await load('main.js'); return app.image.findings.length;")
+    lesions = run(page, "const { app } = await load('main.js'); return app.session.image.findings.length;")
     assert lesions > 0
     first = [True]
 
@@ -514,7 +398,7 @@ def test_a_prediction_that_is_done_in_between_brings_its_lesions(page: Any, addr
 
     page.route(f"**/items/{identity}", too_early)
     page.reload()
-    until(page, "return Boolean(app.image?.model)")
-    until(page, "return app.image.findings.length === given", lesions, seconds=20)
+    until(page, "return Boolean(app.session.image?.model)")
+    until(page, "return app.session.image.findings.length === given", lesions, seconds=20)
     assert not first, "the page read the item once at least"
     assert page.locator(".lesions li").count() == lesions

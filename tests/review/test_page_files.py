@@ -1,4 +1,7 @@
-"""The review page as files: what needs no browser to be seen."""
+"""The files of the review page: markup, colours, and agreement with the server.
+
+The modules are checked by tsc and eslint and tested by node's runner (tests/page), and in a browser.
+"""
 
 from __future__ import annotations
 
@@ -15,16 +18,16 @@ pytest.importorskip("fastapi", reason="the extra 'server' is not installed")
 from fastapi.testclient import TestClient
 
 from sonoseg import RESEARCH_ONLY
-from sonoseg.review import reading as reviews
 from sonoseg.review import routes_root
 from sonoseg.review.app import create_app
-from sonoseg.review.items import Tool
+from sonoseg.review.items import STATUSES, Tool
 from sonoseg.review.routes_export import What
 from sonoseg.review.settings import Settings
 
 PAGE = routes_root.PAGE
 FILES = sorted(path for path in PAGE.rglob("*") if path.is_file())
 MODULES = [path for path in FILES if path.suffix == ".js"]
+API_TYPES = Path(__file__).parents[1] / "page" / "api.d.ts"
 TYPES = {
     ".html": "text/html",
     ".css": "text/css",
@@ -127,29 +130,6 @@ def test_no_file_names_another_server(path: Path) -> None:
         assert address == "http://www.w3.org/2000/svg", f"{name(path)} names {address}"
 
 
-@pytest.mark.parametrize("path", MODULES, ids=name)
-def test_every_import_leads_to_a_module(path: Path) -> None:
-    for target in re.findall(
-        r"from \"([^\"]+)\"|^import \"([^\"]+)\"", path.read_text("utf-8"), re.MULTILINE
-    ):
-        found = path.parent / (target[0] or target[1])
-        assert found.resolve() in MODULES, f"{name(path)} imports {found}"
-
-
-@pytest.mark.parametrize("path", MODULES, ids=name)
-def test_a_module_says_what_it_is_for(path: Path) -> None:
-    text = path.read_text("utf-8")
-    assert text.startswith("/**") or "\n/**" in text, name(path)
-    assert all(len(line) <= 120 for line in text.splitlines()), name(path)
-
-
-def test_logic_has_no_page_in_it() -> None:
-    """What tests can try alone: geometry, masks, history, PNG, words."""
-    for file in ("mask.js", "history.js", "geometry.js", "contour.js", "shades.js", "png.js", "words.js"):
-        text = re.sub(r"/\*.*?\*/|//[^\n]*", "", source(file), flags=re.DOTALL)
-        assert not re.search(r"\b(document|window|localStorage)\.", text), file
-
-
 @every_page
 def test_ids_are_unique_and_every_reference_to_one_leads_to_it(page: str) -> None:
     there = ids(page)
@@ -161,13 +141,6 @@ def test_ids_are_unique_and_every_reference_to_one_leads_to_it(page: str) -> Non
         if tag == "a":
             href = attributes["href"] or ""
             assert href in ADDRESSES or href.removeprefix("#") in there
-
-
-def test_every_id_that_a_module_asks_for_is_there() -> None:
-    for path in MODULES:
-        page = "pacs.html" if path.name == "pacs.js" else "index.html"
-        for wanted in re.findall(r"byId\(\"([^\"]+)\"\)", path.read_text("utf-8")):
-            assert wanted in ids(page), f"{name(path)}: {wanted}"
 
 
 @every_page
@@ -198,53 +171,38 @@ def test_every_icon_is_drawn() -> None:
     drawn = set(re.findall(r"<symbol id=\"([\w-]+)\"", source("icons.svg")))
     used = {one for page in PAGES for one in re.findall(r"icons\.svg#([\w-]+)", source(page))}
     for path in MODULES:
-        used |= set(re.findall(r"\bicon\(\"([\w-]+)\"\)", path.read_text("utf-8")))
+        used |= set(re.findall(r"icons\.svg#([\w-]+)", path.read_text("utf-8")))
     assert used == drawn
 
 
-def commands() -> list[tuple[str, list[str]]]:
-    table = source("keys.js").split("export const COMMANDS = [")[1].split("\n].map")[0]
-    rows = re.findall(r"^  \[\"([\w-]+)\", \[(.*?)\], \"", table, re.MULTILINE)
-    return [(command, re.findall(r"\"([^\"]+)\"", keys)) for command, keys in rows]
+SCHEMAS = {
+    "Item": "Item",
+    "Lesion": "LesionResult",
+    "Review": "Review",
+    "HistoryEntry": "LogEntry",
+    "ServerInfo": "ServerInfo",
+    "Refusal": "RefusedUpload",
+    "QueueRow": "PacsRow",
+    "QueueReport": "Pacs",
+}
 
 
-def test_every_command_has_keys_of_its_own_and_every_button_is_a_command() -> None:
-    table = commands()
-    assert len(table) > 40
-    keys = [key for _, names in table for key in names]
-    assert all(names for _, names in table)
-    assert len(keys) == len(set(keys)), "a key for two commands"
-    names = {command for command, _ in table}
-    buttons = {attributes["data-command"] for _, attributes in INDEX.found if attributes.get("data-command")}
-    assert buttons <= names
-    done = set(
-        re.findall(r"^      \"?([\w-]+)\"?: ", source("main.js").split("get commands()")[1], re.MULTILINE)
-    )
-    tools = {"hand", "window", "calliper", "click", "brush", "eraser", "polygon"}
-    assert names <= done | tools
+@pytest.mark.parametrize("interface", SCHEMAS)
+def test_the_page_reads_fields_that_the_server_sends(client: TestClient, interface: str) -> None:
+    body = re.search(rf"^interface {interface} \{{(.*?)\}}$", API_TYPES.read_text("utf-8"), re.S | re.M)
+    assert body
+    read = set(re.findall(r"(?:^|[;{]) *(\w+)\??:", re.sub(r"\{[^{}]*\}", "", body[1]), re.M))
+    assert len(read) > 2
+    schemas = client.app.openapi()["components"]["schemas"]  # type: ignore[attr-defined]
+    assert read <= set(schemas[SCHEMAS[interface]]["properties"])
 
 
-def test_the_words_are_those_of_the_server() -> None:
-    text = source("words.js")
-    for field, words in {
-        "shape": reviews.Shape,
-        "orientation": reviews.Orientation,
-        "margin": reviews.Margin,
-        "echo_pattern": reviews.EchoPattern,
-        "posterior": reviews.Posterior,
-        "assessment": reviews.Assessment,
-    }.items():
-        entry = text.split(f'name: "{field}"')[1].split("words: [")[1].split("]")[0]
-        assert re.findall(r"\"([^\"]+)\"", entry) == [str(word) for word in words], field
-
-
-def test_every_tool_that_is_told_is_known_to_the_server() -> None:
-    told: set[str] = set()
-    for path in MODULES:
-        text = path.read_text("utf-8")
-        told |= set(re.findall(r"(?:commit|replace)\([^;]*?\"([a-z]+)\"\)", text))
-    assert {"brush", "polygon", "clear", "delete", "model", "click"} & told
-    assert told <= {str(tool) for tool in Tool}
+def test_the_page_knows_the_statuses_and_tools_of_the_server() -> None:
+    text = API_TYPES.read_text("utf-8")
+    for union, values in (("Status", set(STATUSES)), ("EditTool", {str(tool) for tool in Tool})):
+        body = re.search(rf"^type {union} = (.*?);", text, re.S | re.M)
+        assert body
+        assert set(re.findall(r"\"([^\"]+)\"", body[1])) == values
 
 
 def test_what_is_exported_is_what_the_server_makes() -> None:

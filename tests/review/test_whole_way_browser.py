@@ -81,17 +81,17 @@ class Reader:
 
     def saved(self) -> None:
         """Wait until the server has everything."""
-        self.until("!app.saver.anything && !app.saver.busy && !app.viewer.before")
+        self.until("!app.saver.anyPending && !app.saver.busy && !app.viewer.isEditing")
 
     def choose(self, name: str) -> str:
         """Open an image by its name in the list, with the model's mask; gives its id."""
         self.tab.locator(".item", has_text=name).click()
-        self.until("app.item?.name === given && app.image.model !== null", name)
-        return str(self.run("app.item.id"))
+        self.until("app.session.item?.name === given && app.session.image.model !== null", name)
+        return str(self.run("app.session.item.id"))
 
     def mask(self) -> NDArray[np.bool_]:
         """The mask that the page shows, bool (H, W)."""
-        found = self.run("({ w: app.image.mask.width, data: [...app.image.mask.data] })")
+        found = self.run("({ w: app.session.image.mask.width, data: [...app.session.image.mask.data] })")
         return np.array(found["data"], dtype=bool).reshape(-1, found["w"])
 
     def at(self, row: float, column: float) -> tuple[float, float]:
@@ -109,7 +109,7 @@ class Reader:
         for way in ways[1:]:
             self.tab.mouse.move(*way)
         self.tab.mouse.up()
-        shape = tuple(self.run("[app.image.height, app.image.width]"))
+        shape = tuple(self.run("[app.session.image.height, app.session.image.width]"))
         return capsules((shape[0], shape[1]), places, radius)
 
     def kept(self, identity: str) -> NDArray[np.bool_]:
@@ -193,7 +193,9 @@ def test_from_three_dropped_files_to_the_export(
         for name, path in zip(NAMES, samples.paths(), strict=False)
     ]
     tab.evaluate(DROP, files)
-    reader.until("app.list.items.length === 3 && app.list.items.every((item) => item.prediction === 'done')")
+    reader.until(
+        "app.worklist.items.length === 3 && app.worklist.items.every((item) => item.prediction === 'done')"
+    )
     identity = reader.choose("one.png")
     model = reader.mask()
     assert same(reader.kept(identity), model)
@@ -216,7 +218,7 @@ def test_from_three_dropped_files_to_the_export(
     row, column = int(0.75 * height), int(0.3 * width)
     assert not model[row, column]
     tab.mouse.click(*reader.at(row + 0.5, column + 0.5))
-    reader.until("app.saver.revision(app.item.id) === 3")
+    reader.until("app.saver.revision(app.session.item.id) === 3")
     reader.saved()
     pixels = read_frame(state / "originals" / f"{identity}.png").pixels
     probability = fraction_of((state / "predictions" / identity / "probability.png").read_bytes())
@@ -232,12 +234,12 @@ def test_from_three_dropped_files_to_the_export(
     tab.fill("#comment", "a test's words")
     tab.fill("#reader", "AB")
     tab.click("#sign")
-    reader.until("app.item.id !== given", identity)
+    reader.until("app.session.item.id !== given", identity)
     assert tab.locator(".item", has_text="one.png").inner_text().count("signed") == 1
 
     # After a reload it is all there, and cannot be changed.
     tab.reload()
-    reader.until("app.list.items.length === 3")
+    reader.until("app.worklist.items.length === 3")
     assert reader.choose("one.png") == identity
     assert same(reader.mask(), final)
     assert "Signed by AB" in tab.inner_text("#signed-line")
@@ -252,7 +254,7 @@ def test_from_three_dropped_files_to_the_export(
     tab.keyboard.press("Shift+E")
     tab.wait_for_selector("#export[open]")
     with tab.expect_download() as downloading:
-        tab.click("#export-go")
+        tab.click("#export-submit")
     path = tmp_path / "out.zip"
     downloading.value.save_as(path)
     with zipfile.ZipFile(path) as archive:
@@ -277,9 +279,11 @@ def test_both_themes_and_a_tablet_show_all_of_it(
 ) -> None:
     server, state = way
     desk = Reader(browser, server.address, state, color_scheme=theme)
-    desk.until("app.list.items.length === 3")
+    desk.until("app.worklist.items.length === 3")
     desk.choose("two.png")
-    desk.until("app.list.items.every((item) => document.querySelector(`img[src*='${item.id}']`)?.complete)")
+    desk.until(
+        "app.worklist.items.every((item) => document.querySelector(`img[src*='${item.id}']`)?.complete)"
+    )
     shoot(desk.tab, shots, f"desk-{theme}")
     paper = desk.tab.evaluate("getComputedStyle(document.body).backgroundColor")
     red = int(paper.removeprefix("rgb(").split(",")[0])
@@ -294,7 +298,7 @@ def test_both_themes_and_a_tablet_show_all_of_it(
     desk.close()
 
     tablet = Reader(browser, server.address, state, color_scheme=theme, viewport=TABLET, has_touch=True)
-    tablet.until("app.list.items.length === 3 && app.image?.model")
+    tablet.until("app.worklist.items.length === 3 && app.session.image?.model")
     shoot(tablet.tab, shots, f"tablet-{theme}")
     assert tablet.tab.evaluate("document.documentElement.scrollWidth <= innerWidth"), "nothing sticks out"
     for drawer, panel in (("#list-toggle", "#list-panel"), ("#side-toggle", "#side")):
@@ -321,7 +325,7 @@ def test_of_two_readers_the_later_keeps_hers_and_both_masks_stay(browser: Any, w
     server, state = way
     first, second = (Reader(browser, server.address, state) for _ in range(2))
     for reader, initials in ((first, "AB"), (second, "CD")):
-        reader.until("app.list.items.length === 3")
+        reader.until("app.worklist.items.length === 3")
         identity = reader.choose("three.png")
         reader.tab.fill("#reader", initials)
         reader.tab.locator("#reader").blur()
@@ -357,8 +361,8 @@ def test_a_killed_server_and_a_dead_tab_lose_no_finished_stroke(
     state = tmp_path / "state"
     server = serving(state, str(samples.paths()[0]))
     reader = Reader(browser, server.address, state)
-    reader.until("app.image?.model")
-    identity = str(reader.run("app.item.id"))
+    reader.until("app.session.image?.model")
+    identity = str(reader.run("app.session.item.id"))
     model = reader.mask()
     reader.tab.keyboard.press("b")
     reader.tab.fill("#reader", "AB")
@@ -385,7 +389,7 @@ def test_a_killed_server_and_a_dead_tab_lose_no_finished_stroke(
     last = serving(state, port=server.port)
     assert same(reader.kept(identity), second)
     reader.tab = reader.open(identity)
-    reader.until("app.image?.model")
+    reader.until("app.session.image?.model")
     reader.until("app.saver.revision(given) === 3", identity)
     reader.saved()
     assert same(reader.kept(identity), third)

@@ -46,12 +46,11 @@ export class Api extends Emitter {
    * @throws {ApiError}
    */
   async request(path, { json, headers, ...options } = {}) {
-    const sent = { ...options, headers: { ...headers } };
-    if (json !== undefined) {
-      sent.body = JSON.stringify(json);
-      sent.headers["Content-Type"] = "application/json";
-    }
-    const response = await fetch(path, sent).catch((error) => {
+    const sent = json === undefined ? { headers } : {
+      headers: { ...headers, "Content-Type": "application/json" },
+      body: JSON.stringify(json),
+    };
+    const response = await fetch(path, { ...options, ...sent }).catch((error) => {
       throw error.name === "AbortError" ? error : new ApiError(0, NO_ANSWER);
     });
     if (response.ok) return response;
@@ -152,7 +151,7 @@ export class Api extends Emitter {
   /**
    * @param {string} id
    * @param {Blob} png
-   * @param {{revision: number, reader: string, tool: string, seconds: number}} edit
+   * @param {{revision: number, reader: string, tool: EditTool, seconds: number}} edit
    * @returns {Promise<{revision: number, lesions: number, findings: Lesion[]}>}
    */
   saveMask(id, png, { revision, reader, tool, seconds }) {

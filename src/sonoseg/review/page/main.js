@@ -158,7 +158,7 @@ async function start() {
 }
 
 /** The parts of the page, for the browser's console and the tests. */
-export const app = { session, saver, worklist, viewer, review };
+export const app = { session, saver, worklist, viewer, review, findings, signing, actions };
 
 connectSession();
 connectWorklist();

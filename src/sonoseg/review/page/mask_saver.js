@@ -19,7 +19,7 @@ const ABANDONED = 10_000; // ms after which another tab's unsaved edit counts as
  * @typedef {object} Queue
  * @property {string} id
  * @property {number} revision that the first waiting edit was made from
- * @property {{mask: Mask, tool: string, seconds: number}[]} waiting
+ * @property {{mask: Mask, tool: EditTool, seconds: number}[]} waiting
  * @property {boolean} held
  */
 
@@ -82,7 +82,7 @@ export class MaskSaver extends Emitter {
    * Save an edit; returns at once.
    * @param {string} id
    * @param {Mask} mask is copied
-   * @param {string} tool
+   * @param {EditTool} tool
    * @param {number} seconds that the edit took
    */
   save(id, mask, tool, seconds) {
@@ -97,7 +97,7 @@ export class MaskSaver extends Emitter {
   /**
    * An unsaved mask of an image: of this tab before a reload, or of a tab that is closed.
    * @param {string} id
-   * @returns {{mask: Mask, revision: number, tool: string, key: string} | null}
+   * @returns {{mask: Mask, revision: number, tool: EditTool, key: string} | null}
    */
   findUnsaved(id) {
     if (this.isPending(id)) return null;

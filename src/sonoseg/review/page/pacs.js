@@ -1,180 +1,169 @@
 /**
- * The page of the node's queue: asks for it every few seconds, and shows it. Nothing here changes anything.
+ * The page of the DICOM node's queue: read-only, refreshed every few seconds.
  */
 
 import { Api } from "./api.js";
 import { byId, make } from "./dom.js";
+import { formatTime } from "./format.js";
 import { switchTheme } from "./theme.js";
-import { sayTime } from "./words.js";
+import { connectTokenDialog } from "./token_dialog.js";
 
-const EVERY = 5000; // ms between two looks
-const LATER = 30000; // where the server does not answer: at most
-const ROWS = 100;
-const STALE = 600; // s without a change, while something is due and the node runs, before the page says so
-const STATES = { received: "received", segmented: "segmented", sent: "sent", "given-up": "given up" };
+const INTERVAL = 5000; // ms between refreshes
+const MAX_INTERVAL = 30_000; // ms, where the server does not answer
+const PAGE_SIZE = 100; // rows
+const STALE = 600; // s without a change, while an instance is due, after which the page warns
+/** @type {Record<string, string>} */
+const STATES = { received: "received", segmented: "segmented", sent: "sent", "given-up": "failed" };
 
-class Queue {
+class QueuePage {
   constructor() {
     this.api = new Api();
-    this.state = "";
+    this.state = ""; // of the shown instances; "": all
     this.offset = 0;
-    this.failed = 0;
+    this.failures = 0; // since the last answer
     this.timer = 0;
-    this.asked = 0; // the latest question's number: an older one's answer is not shown
-    this.shown = ""; // what the table shows, so that it is left alone while nothing changed
-    this.wire();
-    this.look();
+    this.requests = 0;
+    this.shown = ""; // the rows of the table, which is left alone while nothing changed
+    /** @type {NodeListOf<HTMLButtonElement>} */
+    this.stateButtons = byId("states").querySelectorAll("button");
+    this.connect();
+    this.refresh();
   }
 
-  get byItself() {
-    return byId("pause").getAttribute("aria-pressed") === "true";
+  get isAuto() {
+    return byId("auto-refresh").getAttribute("aria-pressed") === "true";
   }
 
-  wire() {
+  connect() {
+    const refresh = () => this.refresh();
     byId("theme").addEventListener("click", switchTheme);
-    byId("now").addEventListener("click", () => this.look());
-    byId("pause").addEventListener("click", () => {
-      byId("pause").setAttribute("aria-pressed", String(!this.byItself));
-      if (this.byItself) this.look();
+    byId("refresh").addEventListener("click", refresh);
+    byId("auto-refresh").addEventListener("click", () => {
+      byId("auto-refresh").setAttribute("aria-pressed", String(!this.isAuto));
+      if (this.isAuto) refresh();
       else clearTimeout(this.timer);
     });
-    for (const button of byId("states").children) {
-      button.addEventListener("click", () => this.show(button.dataset.state, 0));
+    for (const button of this.stateButtons) {
+      button.addEventListener("click", () => this.show(button.dataset.state ?? "", 0));
     }
-    byId("newer").addEventListener("click", () => this.show(this.state, Math.max(0, this.offset - ROWS)));
-    byId("older").addEventListener("click", () => this.show(this.state, this.offset + ROWS));
-    document.addEventListener("visibilitychange", () => document.hidden || !this.byItself || this.look());
-    this.api.addEventListener("token", () => byId("token-dialog").open || byId("token-dialog").showModal());
-    byId("token-form").addEventListener("submit", async (event) => {
-      event.preventDefault();
-      try {
-        await this.api.login(byId("token").value);
-        byId("token").value = "";
-        byId("token-state").textContent = "";
-        byId("token-dialog").close();
-        this.look();
-      } catch (error) {
-        byId("token-state").textContent = error.message;
-      }
-    });
+    byId("newer").addEventListener("click", () => this.show(this.state, Math.max(0, this.offset - PAGE_SIZE)));
+    byId("older").addEventListener("click", () => this.show(this.state, this.offset + PAGE_SIZE));
+    document.addEventListener("visibilitychange", () => document.hidden || !this.isAuto || refresh());
+    connectTokenDialog(this.api, refresh);
   }
 
-  /** Show the instances of a state, from the newest but `offset`. */
+  /** Show the instances of a state, newest first. @param {string} state "" for all @param {number} offset */
   show(state, offset) {
     this.state = state;
     this.offset = offset;
-    for (const button of byId("states").children) {
+    for (const button of this.stateButtons) {
       button.setAttribute("aria-pressed", String(button.dataset.state === state));
     }
     byId("rows").scrollTop = 0;
-    this.look();
+    this.refresh();
   }
 
-  /** Ask, show, and ask again later. */
-  async look() {
+  /** Read the queue, show it, and schedule the next refresh. The answer to an older request is ignored. */
+  async refresh() {
     clearTimeout(this.timer);
-    const number = ++this.asked;
-    const query = { offset: this.offset, limit: ROWS, ...(this.state && { state: this.state }) };
-    let wait = EVERY;
+    this.requests += 1;
+    const request = this.requests;
+    const query = { offset: this.offset, limit: PAGE_SIZE, ...(this.state && { state: this.state }) };
+    let interval = INTERVAL;
     try {
-      const found = await this.api.pacs(query);
-      if (number !== this.asked) return;
-      this.failed = 0;
-      this.tell(found);
-    } catch (error) {
-      if (number !== this.asked) return;
+      const report = await this.api.pacs(query);
+      if (request !== this.requests) return;
+      this.failures = 0;
+      this.showReport(report);
+    } catch (/** @type {any} */ error) {
+      if (request !== this.requests) return;
       if (error.status === undefined) console.error(error);
-      this.failed += 1;
-      wait = Math.min(LATER, EVERY * 2 ** (this.failed - 1));
-      this.node("down", error.status === 0 ? "The review server does not answer" : error.message);
-      byId("facts").textContent = this.shown ? "What is shown is from before." : "";
+      interval = Math.min(MAX_INTERVAL, INTERVAL * 2 ** this.failures);
+      this.failures += 1;
+      this.showNode("down", error.status === 0 ? "The review server does not answer" : error.message);
+      byId("summary").textContent = this.shown ? "The list is not up to date." : "";
     }
-    if (this.byItself && !document.hidden) this.timer = setTimeout(() => this.look(), wait);
+    if (this.isAuto && !document.hidden) this.timer = window.setTimeout(() => this.refresh(), interval);
   }
 
-  /** Say how the node is; a screen reader hears it when it changes. */
-  node(state, text) {
-    const place = byId("node");
-    place.dataset.state = state;
-    if (place.textContent !== text) place.textContent = text;
+  /** Show the node's status; screen readers announce a change. @param {string} state @param {string} text */
+  showNode(state, text) {
+    byId("node").dataset.state = state;
+    if (byId("node").textContent !== text) byId("node").textContent = text;
   }
 
-  tell(found) {
-    const { counts, total, rows } = found;
-    const numbers = { ...counts, "given-up": counts.given_up };
-    numbers[""] = counts.received + counts.segmented + counts.sent + counts.given_up;
-    for (const button of byId("states").children) {
-      const count = numbers[button.dataset.state];
-      button.querySelector("b").textContent = count.toLocaleString();
+  /** @param {QueueReport} report */
+  showReport(report) {
+    const { counts, total, rows } = report;
+    const { received, segmented, sent, given_up: failed } = counts;
+    /** @type {Record<string, number>} */
+    const byState = { "": received + segmented + sent + failed, received, segmented, sent, "given-up": failed };
+    for (const button of this.stateButtons) {
+      const count = byState[button.dataset.state ?? ""];
+      button.querySelector("b")?.replaceChildren(count.toLocaleString());
       button.toggleAttribute("data-some", count > 0);
     }
-    const waiting = counts.received + counts.segmented;
-    if (found.working === false) {
-      this.node("down", waiting ? `The node is down; ${waiting.toLocaleString()} wait` : "The node is down");
-    } else if (waiting && quietFor(found) > STALE) {
-      this.node("stale", "Nothing has moved for ten minutes");
-    } else if (found.working) {
-      this.node("up", "The node runs");
-    } else {
-      this.node("unknown", "Whether the node runs cannot be told here");
-    }
-    byId("facts").textContent = [
-      waiting ? `${waiting.toLocaleString()} wait, the oldest since ${sayTime(found.waiting_since)}` : "Nothing waits",
-      found.changed_at && `last change ${sayTime(found.changed_at)}`,
-    ].filter(Boolean).join("; ");
-    this.turn(total, rows.length);
-    const text = JSON.stringify(rows);
-    if (text === this.shown) return;
-    this.shown = text;
-    byId("body").replaceChildren(...rows.map(line));
+    this.showStatus(report, received + segmented);
+    this.showRange(total, rows.length);
+    const shown = JSON.stringify(rows);
+    if (shown === this.shown) return;
+    this.shown = shown;
+    byId("body").replaceChildren(...rows.map(tableRow));
     byId("none").hidden = rows.length > 0;
   }
 
-  /** Where in the list this part is. */
-  turn(total, length) {
+  /** @param {QueueReport} report @param {number} waiting instances that are not finished */
+  showStatus(report, waiting) {
+    const count = `${waiting.toLocaleString()} waiting`;
+    if (report.working === false) this.showNode("down", waiting ? `Node stopped; ${count}` : "Node stopped");
+    else if (waiting && secondsOverdue(report) > STALE) this.showNode("stale", "No progress for ten minutes");
+    else if (report.working) this.showNode("up", "Node running");
+    else this.showNode("unknown", "Node status unknown");
+    const summary = waiting ? `${count}, the oldest since ${formatTime(report.waiting_since)}` : "Nothing waiting";
+    byId("summary").textContent = report.changed_at
+      ? `${summary}; last change ${formatTime(report.changed_at)}` : summary;
+  }
+
+  /** Show which part of the list is shown. @param {number} total @param {number} length */
+  showRange(total, length) {
     if (!length && total && this.offset) {
-      this.show(this.state, 0); // what was there has gone elsewhere
+      this.show(this.state, 0); // the list became shorter
       return;
     }
     byId("newer").disabled = this.offset === 0;
     byId("older").disabled = this.offset + length >= total;
-    const [first, last] = [this.offset + 1, this.offset + length].map((one) => one.toLocaleString());
-    byId("part").textContent = length ? `${first} to ${last} of ${total.toLocaleString()}` : "";
+    const [first, last] = [this.offset + 1, this.offset + length].map((number) => number.toLocaleString());
+    byId("range").textContent = length ? `${first} to ${last} of ${total.toLocaleString()}` : "";
   }
 }
 
-/** Seconds since anything moved, or should have; by the clocks of both machines, which is good enough for minutes. */
-function quietFor({ changed_at: changed, due_at: due }) {
-  return (Date.now() - Math.max(new Date(changed), due ? new Date(due) : 0)) / 1000;
+/** Seconds since the last change, or since one was due. The clocks of both machines differ by less than minutes. */
+function secondsOverdue(/** @type {QueueReport} */ { changed_at: changed, due_at: due }) {
+  return (Date.now() - Math.max(Date.parse(changed ?? "") || 0, Date.parse(due ?? "") || 0)) / 1000;
 }
 
-/** One instance as a line of the table. */
-function line(row) {
-  const cell = (label, content, name = "") => {
-    const inside = typeof content === "string" ? make("span", { text: content }) : content;
-    return make("td", { "data-label": label, class: inside.textContent ? name : `${name} blank` }, [inside]);
-  };
+/** An instance as a row of the table. @param {QueueRow} row */
+function tableRow(row) {
+  const cell = (/** @type {string} */ label, /** @type {string} */ text, name = "", content = make("span", { text })) =>
+    make("td", { "data-label": label, class: text ? name : `${name} blank` }, [content]);
   const badge = make("span", { class: "badge", "data-state": row.state, text: STATES[row.state] });
+  const retry = row.next_at && `next attempt ${formatTime(row.next_at)}`;
   return make("tr", {}, [
     cell("No.", row.number.toLocaleString()),
-    cell("State", badge),
+    cell("State", STATES[row.state], "", badge),
     cell("Instance", row.instance, "uid"),
-    cell("Sender", row.sender || "not known", "sender"),
-    cell("Received", sayTime(row.received_at), "time"),
-    cell("Changed", sayTime(row.updated_at), "time"),
-    cell("Tries", tries(row), "tries"),
-    cell("Why", [row.why, row.next_at && `again ${sayTime(row.next_at)}`].filter(Boolean).join("; "), "why"),
+    cell("Sender", row.sender || "unknown", "sender"),
+    cell("Received", formatTime(row.received_at), "time"),
+    cell("Changed", formatTime(row.updated_at), "time"),
+    cell("Attempts", formatAttempts(row), "attempts"),
+    cell("Reason", [row.why, retry].filter(Boolean).join("; "), "reason"),
   ]);
 }
 
-/** "begun 2 times, 3 failed, 1 refused" */
-function tries(row) {
-  const words = [
-    [row.begun, row.begun === 1 ? "begun" : `begun ${row.begun} times`],
-    [row.tries, `${row.tries} failed`],
-    [row.refusals, `${row.refusals} refused`],
-  ];
-  return words.filter(([count]) => count).map(([, text]) => text).join(", ");
+/** "started 2 times, 3 failed, 1 refused". @param {QueueRow} row */
+function formatAttempts({ begun, tries, refusals }) {
+  const started = begun === 1 ? "started" : `started ${begun} times`;
+  return [begun && started, tries && `${tries} failed`, refusals && `${refusals} refused`].filter(Boolean).join(", ");
 }
 
-export const queue = new Queue();
+new QueuePage();

@@ -5,6 +5,11 @@
 const IDLE = 60_000; // ms without activity after which time is not counted
 
 export class Stopwatch {
+  total = 0; // ms
+  reported = 0; // ms of `total` in earlier laps
+  active = 0; // the time of the last activity
+  paused = false;
+
   /** @param {() => number} now milliseconds */
   constructor(now = () => performance.now()) {
     this.now = now;

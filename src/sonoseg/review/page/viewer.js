@@ -228,7 +228,7 @@ export class Viewer extends Emitter {
     this.emit("changing");
   }
 
-  /** Finish the edit. @param {string} tool @returns {boolean} whether it changed the mask */
+  /** Finish the edit. @param {EditTool} tool @returns {boolean} whether it changed the mask */
   commitEdit(tool) {
     const { openImage: image, beforeEdit } = this;
     this.beforeEdit = null;
@@ -246,7 +246,7 @@ export class Viewer extends Emitter {
     this.maskChanging();
   }
 
-  /** Replace the mask, as a step that can be undone. @param {Mask} mask @param {string} tool */
+  /** Replace the mask, as a step that can be undone. @param {Mask} mask @param {EditTool} tool */
   replaceMask(mask, tool) {
     this.beginEdit();
     this.openImage.mask.assign(mask);

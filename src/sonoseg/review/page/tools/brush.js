@@ -16,14 +16,14 @@ export class Brush extends Tool {
     return true;
   }
 
-  /** @override @param {Point} point @param {Press} press */
+  /** @type {Tool["down"]} */
   down(point, { alt }) {
     this.draws = (this.name === "brush") !== alt;
     this.viewer.beginEdit();
     this.stroke(point, point);
   }
 
-  /** @override @param {Point} point */
+  /** @type {Tool["move"]} */
   move(point) {
     if (this.last) this.stroke(this.last, point);
   }
@@ -49,8 +49,8 @@ export class Brush extends Tool {
     this.viewer.maskChanging();
   }
 
-  /** Draw the brush's edge as a cursor. @override */
-  draw(/** @type {CanvasRenderingContext2D} */ context, /** @type {import("../viewport.js").Viewport} */ viewport) {
+  /** Draw the brush's edge as a cursor. @type {Tool["draw"]} */
+  draw(context, viewport) {
     const { pointer, brushSize } = this.viewer;
     if (!pointer) return;
     const radius = Math.max(1, (brushSize / 2) * viewport.scale);

@@ -9,7 +9,7 @@ export class CalliperTool extends Tool {
   /** @type {{calliper: Calliper, end: "a" | "b", before: Point | null} | null} the grabbed end */
   grabbed = null;
 
-  /** @override @param {Point} point */
+  /** @type {Tool["down"]} */
   down(point) {
     const { openImage } = this.viewer;
     for (const calliper of openImage.callipers) {
@@ -23,7 +23,7 @@ export class CalliperTool extends Tool {
     this.grabbed = { calliper, end: "b", before: null };
   }
 
-  /** @override @param {Point} point */
+  /** @type {Tool["move"]} */
   move(point) {
     if (!this.grabbed) return;
     this.grabbed.calliper[this.grabbed.end] = point;
@@ -48,7 +48,7 @@ export class CalliperTool extends Tool {
     return true;
   }
 
-  /** @override @param {string} key */
+  /** @type {Tool["key"]} */
   key(key) {
     const last = this.viewer.openImage.callipers.at(-1);
     if (!["Backspace", "Delete"].includes(key) || !last) return false;

@@ -17,7 +17,7 @@ export class Click extends Tool {
     return false;
   }
 
-  /** @override @param {Point} point @param {Press} press */
+  /** @type {Tool["down"]} */
   down(point, { alt, shift, secondary }) {
     const pixel = this.viewer.openImage.pixelAt(point);
     if (!pixel) return;
@@ -33,8 +33,9 @@ export class Click extends Tool {
     return any;
   }
 
-  /** @override */
-  draw(/** @type {CanvasRenderingContext2D} */ context, /** @type {import("../viewport.js").Viewport} */ viewport) {
+  
+  /** @type {Tool["draw"]} */
+  draw(context, viewport) {
     for (const { row, column, inside } of this.points) {
       const dot = circle(viewport.toScreen({ x: column + 0.5, y: row + 0.5 }), 4.5);
       context.fillStyle = inside ? "#86d993" : "#ff9a8a";

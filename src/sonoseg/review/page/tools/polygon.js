@@ -24,7 +24,7 @@ export class Polygon extends Tool {
     return false;
   }
 
-  /** @override @param {Point} point @param {Press} press */
+  /** @type {Tool["down"]} */
   down(point, { alt }) {
     const { corners } = this;
     if (corners.length > 2 && (this.isNear(point, 0, CLOSE) || this.isNear(point, -1, DOUBLE_CLICK))) {
@@ -37,7 +37,7 @@ export class Polygon extends Tool {
     this.viewer.requestDraw();
   }
 
-  /** @override @param {Point} point */
+  /** @type {Tool["move"]} */
   move(point) {
     if (this.isDragging && !this.isNear(point, -1, STEP)) this.corners.push(point);
     this.viewer.requestDraw();
@@ -59,7 +59,7 @@ export class Polygon extends Tool {
     return any;
   }
 
-  /** @override @param {string} key */
+  /** @type {Tool["key"]} */
   key(key) {
     if (key !== "Backspace" || !this.corners.length) return false;
     this.corners.pop();
@@ -88,8 +88,9 @@ export class Polygon extends Tool {
     return corner !== undefined && distance(viewport.toScreen(point), viewport.toScreen(corner)) <= limit;
   }
 
-  /** @override */
-  draw(/** @type {CanvasRenderingContext2D} */ context, /** @type {import("../viewport.js").Viewport} */ viewport) {
+  
+  /** @type {Tool["draw"]} */
+  draw(context, viewport) {
     const { pointer } = this.viewer;
     if (!this.corners.length) return;
     const line = (pointer && !this.isDragging ? [...this.corners, pointer] : this.corners)

@@ -9,12 +9,12 @@ export class WindowLevel extends Tool {
   /** @type {{screen: Point, window: GreyWindow} | null} where the drag began */
   start = null;
 
-  /** @override @param {Point} _point @param {Press} press */
+  /** @type {Tool["down"]} */
   down(_point, { screen }) {
     this.start = { screen, window: { ...this.viewer.openImage.window } };
   }
 
-  /** @override @param {Point} _point @param {Press} [press] */
+  /** @type {Tool["move"]} */
   move(_point, press) {
     if (!this.start || !press) return;
     const { screen, window } = this.start;
@@ -32,7 +32,7 @@ export class WindowLevel extends Tool {
     return true;
   }
 
-  /** @override @param {string} key */
+  /** @type {Tool["key"]} */
   key(key) {
     const step = KEYS[key];
     if (step) this.change(this.viewer.openImage.window, ...step);
