@@ -5,12 +5,12 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_CONSTRAINT=constraints.txt $(BIN)/python -m pip install --quiet
 
-.PHONY: demo test quick pytest long coverage lint style types figures clean
+.PHONY: demo test quick pytest long coverage lint style types page-test page-lint figures clean
 
 demo: $(VENV)/core.stamp
 	@$(BIN)/sonoseg demo --out demo
 
-test: $(VENV)/dev.stamp style
+test: $(VENV)/dev.stamp style page-test
 	@$(MAKE) --no-print-directory --jobs 2 types pytest
 
 quick: $(VENV)/dev.stamp
@@ -36,6 +36,20 @@ style: $(VENV)/dev.stamp
 
 types: $(VENV)/dev.stamp
 	$(BIN)/mypy
+
+# Unit tests of the review page; node 20.19 is the first that loads its modules without a package.json beside them.
+page-test:
+	@if node -e 'const [a, b] = process.versions.node.split("."); process.exit(a > 20 || (a == 20 && b >= 19) ? 0 : 1)' 2>/dev/null; \
+	then cd tests/page && node --test; \
+	else echo "page-test skipped: node 20.19 or newer not found"; fi
+
+# tsc and eslint over the review page; npm fetches both, in the versions of tests/page/package-lock.json.
+page-lint: tests/page/node_modules/.package-lock.json
+	@cd tests/page && npm run --silent lint
+
+tests/page/node_modules/.package-lock.json: tests/page/package-lock.json
+	@command -v npm >/dev/null || { echo "page-lint needs node and npm, which are not installed"; exit 1; }
+	@cd tests/page && npm ci --silent
 
 figures: $(VENV)/dev.stamp
 	$(BIN)/python research/scripts/make_figures.py

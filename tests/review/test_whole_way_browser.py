@@ -349,7 +349,7 @@ def test_of_two_readers_the_later_keeps_hers_and_both_masks_stay(browser: Any, w
     _, told = server.ask("GET", f"/api/v1/items/{identity}/history")
     masks = [(entry["revision"], entry["reader"]) for entry in told["entries"] if entry["action"] == "mask"]
     assert masks == [(1, "AB"), (2, "CD")]
-    second.faults.clear()  # the browser itself tells of the answer 412
+    second.faults.clear()  # the browser logs the answer 412
     for reader in (first, second):
         assert reader.faults == []
         reader.close()

@@ -2,7 +2,7 @@
  * Window and level, and the colours of maps. No DOM.
  */
 
-// Nine anchors of cividis (Nunez, Anderton, Renslow, PLoS ONE 2018), which colour-blind readers see alike.
+// Nine anchors of cividis (Nunez, Anderton, Renslow, PLoS ONE 2018), which is safe for colour-blind readers.
 const CIVIDIS_ANCHORS = [
   [0, 34, 78], [26, 56, 111], [67, 78, 108], [97, 101, 111], [125, 124, 120],
   [155, 148, 118], [188, 174, 108], [222, 201, 88], [254, 232, 56],

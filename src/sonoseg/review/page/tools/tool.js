@@ -2,7 +2,7 @@
  * The interface of a tool, and what most tools do: nothing.
  *
  * Points are in image coordinates. A tool that edits the mask calls `viewer.beginEdit()`, changes the mask, calls
- * `viewer.maskChanging()` while it goes on, and ends with `viewer.commitEdit(name)`; the viewer records the undo
+ * `viewer.maskChanging()` after each change, and ends with `viewer.commitEdit(name)`; the viewer records the undo
  * step.
  */
 export class Tool {
