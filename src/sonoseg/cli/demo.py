@@ -29,8 +29,8 @@ def demo(
     from sonoseg.cli.warnings_display import plain_warnings
     from sonoseg.inference.predictor import Predictor
     from sonoseg.results.entries import RunInfo
-    from sonoseg.results.journal import begun_with
-    from sonoseg.results.results_folder import JOURNAL, ResultsFolder
+    from sonoseg.results.journal import JOURNAL, recorded_fingerprint
+    from sonoseg.results.results_folder import ResultsFolder
 
     with plain_warnings():
         frames = samples.frames()
@@ -38,7 +38,7 @@ def demo(
         names = {frame.source: frame.name for frame in frames if frame.source}
         results = ResultsFolder(to, names, RunInfo.of(predictor, COMMAND), page=PAGE)
         # Its own results, whole or broken off, it makes anew.
-        results.check(overwrite=begun_with(to / JOURNAL).get("command") == COMMAND)
+        results.check(overwrite=recorded_fingerprint(to / JOURNAL).get("command") == COMMAND)
         with results:
             results.begin()
             segment_all(predictor, results, frames)

@@ -84,10 +84,9 @@ def engine(to: Path, resume: bool, runtime: str, precision: str) -> tuple[str, s
 
     What "auto" means depends on what is installed and on how many images there are.
     """
-    from sonoseg.results.journal import begun_with
-    from sonoseg.results.results_folder import JOURNAL
+    from sonoseg.results.journal import JOURNAL, recorded_fingerprint
 
-    before = begun_with(to / JOURNAL) if resume else {}
+    before = recorded_fingerprint(to / JOURNAL) if resume else {}
     return (
         before.get("engine", runtime) if runtime == "auto" else runtime,
         before.get("precision", precision) if precision == "auto" else precision,

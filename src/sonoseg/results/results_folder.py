@@ -20,7 +20,7 @@ from sonoseg.inputs.frame_list import FrameRef
 from sonoseg.lesions.measurement import Findings
 from sonoseg.results.entries import ImageEntry, RefusedFile, RunInfo, SourceFile, Written
 from sonoseg.results.image_results import ImageResults
-from sonoseg.results.journal import Journal
+from sonoseg.results.journal import FORMER_JOURNAL, JOURNAL, Journal
 from sonoseg.results.report_page import write_page
 from sonoseg.results.result_names import frame_names, printable
 from sonoseg.results.results import Results
@@ -30,7 +30,7 @@ from sonoseg.results.tables import write_coco, write_csv, write_json
 from sonoseg.results.writers import FOLDERS, ObjectWriter, Writer, image_writers
 
 CSV, JSON, COCO, PAGE = "results.csv", "results.json", "coco.json", "report.html"
-MANIFEST, JOURNAL = "report.json", "journal.jsonl"
+MANIFEST = "report.json"
 
 
 @dataclass(frozen=True)
@@ -101,19 +101,16 @@ class ResultsFolder:
                 where=self.folder,
                 remedy="Choose another with --out, or ask for permission to write",
             ) from error
-        journal, fingerprint = self.folder / JOURNAL, self.about.fingerprint()
-        if resume and journal.exists():
-            self._journal = Journal.resume(journal, fingerprint)
-            self._sweep()
-            return
-        if overwrite:
-            for name in (CSV, JSON, COCO, MANIFEST, self.page.name):  # they would tell of what is no more
+        journal = self.folder / JOURNAL
+        resume = resume and journal.exists()
+        if not (resume or overwrite):
+            self._leave_alone()
+        self._journal = Journal(journal, self.about.fingerprint(), resume=resume)
+        if overwrite:  # after the journal, whose lock keeps other runs out
+            for name in (CSV, JSON, COCO, MANIFEST, FORMER_JOURNAL, self.page.name):
                 with suppress(OSError):
                     (self.folder / name).unlink()
-        else:
-            self._leave_alone()
-        self._journal = Journal.start(journal, fingerprint)
-        if overwrite:
+        if resume or overwrite:
             self._sweep()
 
     def begin(self) -> list[FrameRef]:
@@ -127,7 +124,7 @@ class ResultsFolder:
         for frame in self._frames:
             (done if self._done(frame) else todo).append(frame)
         started = datetime.now(UTC).isoformat(timespec="seconds")
-        journal.session({"started": started, "images": len(todo)})
+        journal.add_session({"started": started, "images": len(todo)})
         self._sources.catch_up(journal, done)
         return todo
 
@@ -239,7 +236,7 @@ class ResultsFolder:
         whole = whole and entry.source is not None and entry.source.still(frame.path)
         whole = whole and all(one.there(self.folder) for one in entry.files.values())
         if not whole:
-            journal.forget(name)
+            journal.remove(name)
         return whole
 
     def _doubtful(self, share: float) -> frozenset[str]:
@@ -256,11 +253,17 @@ class ResultsFolder:
 
     def _leave_alone(self) -> None:
         """Raise OutputError where something is in the way."""
+        if (self.folder / FORMER_JOURNAL).exists():
+            raise OutputError(
+                "cannot resume: this journal was written by an older sonoseg",
+                where=self.folder / FORMER_JOURNAL,
+                remedy="Use --overwrite, or another --out",
+            )
         if (self.folder / JOURNAL).exists() and not (self.folder / MANIFEST).exists():
             raise OutputError(
-                "a run was broken off here",
+                "an interrupted run is here",
                 where=self.folder,
-                remedy="Go on with --resume, begin anew with --overwrite, or choose another --out",
+                remedy="Resume it with --resume, replace it with --overwrite, or choose another --out",
             )
         wanted = [self.folder / name for name in (CSV, JSON, COCO, MANIFEST, JOURNAL, self.page.name)]
         wanted += self._sources.places()

@@ -64,8 +64,9 @@ class Sources:
         """
         for frame in done:
             self._left[frame.path] -= 1
+        objects = journal.objects
         for path in self._frames:
-            recorded = journal.objects.get(printable(path))
+            recorded = objects.get(printable(path))
             if recorded is None or not all(one.there(self._folder) for one in recorded.files.values()):
                 self._write(path, journal)
 
