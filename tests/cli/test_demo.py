@@ -66,7 +66,7 @@ def test_broken_off_it_can_be_run_again(run: Run, tmp_path: Path, monkeypatch: p
     with monkeypatch.context() as patched:
         patched.setattr("sonoseg.results.image_results.measure", stop)
         assert run("--out", out)[0] == 130
-    assert (out / "journal.jsonl").is_file()
+    assert (out / "journal.sqlite").is_file()
     assert run("--out", out)[0] == 0
 
 

@@ -43,7 +43,7 @@ def rows(out: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
-SUMMARIES = {"report.html", "report.json", "results.csv", "results.json", "journal.jsonl"}
+SUMMARIES = {"report.html", "report.json", "results.csv", "results.json", "journal.sqlite"}
 
 
 def test_one_image(run: Run, tmp_path: Path) -> None:
@@ -236,7 +236,7 @@ def test_nothing_to_do_is_an_error_before_any_work(
 def test_results_are_replaced_only_with_overwrite(run: Run, tmp_path: Path) -> None:
     image, out = scan(tmp_path / "scan.png"), tmp_path / "out"
     assert run(image, "--out", out)[0] == 0
-    timed = {"journal.jsonl", "report.json"}
+    timed = {"journal.sqlite", "report.json"}
     before = {name: (out / name).read_bytes() for name in written(out) - timed}
     (out / "masks" / "scan.png").write_text("edited by hand")
     code, told, warned = run(image, "--out", out)
@@ -351,7 +351,7 @@ def test_the_manifest_tells_what_went_in_and_what_came_out(run: Run, tmp_path: P
     used, refused = value["inputs"]
     assert used == {"file": str(good), "sha256": digest(good), "bytes": good.stat().st_size, "used": True}
     assert (refused["file"], refused["used"]) == (str(bad), False)
-    assert {one["path"] for one in value["outputs"]} == written(out) - {"report.json", "journal.jsonl"}
+    assert {one["path"] for one in value["outputs"]} == written(out) - {"report.json", "journal.sqlite"}
     for one in value["outputs"]:
         assert one["sha256"] == digest(out / one["path"])
         assert one["bytes"] == (out / one["path"]).stat().st_size

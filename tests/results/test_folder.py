@@ -23,7 +23,7 @@ from sonoseg.results.entries import RunInfo
 from sonoseg.results.results_folder import RequestedOutputs, ResultsFolder
 from sonoseg.results.writers import image_writers
 
-SUMMARIES = {"report.html", "report.json", "results.csv", "results.json", "journal.jsonl"}
+SUMMARIES = {"report.html", "report.json", "results.csv", "results.json", "journal.sqlite"}
 IMAGES = {Path("in/a.png"): "a", Path("in/sub/a.png"): "sub/a"}
 
 
@@ -44,7 +44,13 @@ def frames() -> list[Frame]:
 
 
 def written(root: Path) -> set[str]:
-    return {path.relative_to(root).as_posix() for path in root.rglob("*") if path.is_file()}
+    """List the files, without those that an open journal needs beside it."""
+    working = {".lock", "journal.sqlite-wal", "journal.sqlite-shm"}
+    return {
+        path.relative_to(root).as_posix()
+        for path in root.rglob("*")
+        if path.is_file() and path.name not in working
+    }
 
 
 def test_everything_is_written_where_it_is_said(predictor: Predictor, about: RunInfo, tmp_path: Path) -> None:
@@ -78,7 +84,7 @@ def test_only_what_is_asked_for_is_written(predictor: Predictor, about: RunInfo,
     results = ResultsFolder(tmp_path, IMAGES, about)
     results.check()
     results.add(predictor.predict(frames()[0]))
-    assert written(tmp_path) == {"masks/a.png", "overlays/a.png", "journal.jsonl"}
+    assert written(tmp_path) == {"masks/a.png", "overlays/a.png", "journal.sqlite"}
 
 
 def test_a_frame_without_a_file_goes_by_its_name(
@@ -88,7 +94,7 @@ def test_a_frame_without_a_file_goes_by_its_name(
     pixels = frames()[0].pixels
     results.add(predictor.predict(Frame(pixels, name="mine")))
     results.add(predictor.predict(Frame(pixels, name="../../escape")))
-    assert written(tmp_path) == {"out/journal.jsonl"} | {
+    assert written(tmp_path) == {"out/journal.sqlite"} | {
         f"out/{kind}/{n}.png" for kind in ("masks", "overlays") for n in ("mine", "escape")
     }
 
@@ -111,7 +117,7 @@ def test_other_files_in_the_folder_do_no_harm(about: RunInfo, tmp_path: Path) ->
     (tmp_path / "masks" / "other.png").write_text("mine")
     (tmp_path / "notes.txt").write_text("mine")
     ResultsFolder(tmp_path, IMAGES, about).check()
-    assert written(tmp_path) == {"masks/other.png", "notes.txt", "journal.jsonl"}
+    assert written(tmp_path) == {"masks/other.png", "notes.txt", "journal.sqlite"}
 
 
 def test_how_many_are_there_is_said(about: RunInfo, tmp_path: Path) -> None:
@@ -161,12 +167,21 @@ def test_a_full_disk_is_said_and_leaves_no_half_file(
     monkeypatch.setattr(Path, "write_bytes", full)
     with pytest.raises(OutputError, match=r"overlays/a\.png: cannot be written: No space left on device"):
         results.add(found)
-    assert written(tmp_path) == {"journal.jsonl"}
+    assert written(tmp_path) == {"journal.sqlite"}
 
 
-def test_a_run_broken_off_is_said(predictor: Predictor, about: RunInfo, tmp_path: Path) -> None:
+def test_former_journal_is_refused(about: RunInfo, tmp_path: Path) -> None:
+    (tmp_path / "journal.jsonl").write_text("{}")
+    for resume in (False, True):
+        with pytest.raises(OutputError, match=r"older sonoseg.*--overwrite"):
+            ResultsFolder(tmp_path, IMAGES, about).check(resume=resume)
+    ResultsFolder(tmp_path, IMAGES, about).check(overwrite=True)
+    assert written(tmp_path) == {"journal.sqlite"}
+
+
+def test_interrupted_run_is_reported(predictor: Predictor, about: RunInfo, tmp_path: Path) -> None:
     ResultsFolder(tmp_path, IMAGES, about).check()
-    with pytest.raises(OutputError, match=r"a run was broken off here.*--resume.*--overwrite"):
+    with pytest.raises(OutputError, match=r"an interrupted run.*--resume.*--overwrite"):
         ResultsFolder(tmp_path, IMAGES, about).check()
 
 
@@ -220,7 +235,7 @@ def test_a_clips_frames_have_results_of_their_own(
     for ref in refs:
         results.add(predictor.predict(Frame(pixels, source=clip, index=ref.index, kind="dicom")))
     results.refuse(FrameRef(clip, 9), "torn.")
-    assert written(tmp_path / "out") - {"journal.jsonl"} == {
+    assert written(tmp_path / "out") - {"journal.sqlite"} == {
         f"{kind}/a_f{number:04}.png" for kind in ("masks", "overlays") for number in (7, 8)
     }
     found = results.finish()
@@ -241,7 +256,8 @@ def test_results_come_in_the_order_of_the_names(predictor: Predictor, about: Run
 
 
 def test_what_a_killed_run_left_half_written_is_swept(about: RunInfo, tmp_path: Path) -> None:
-    ResultsFolder(tmp_path, IMAGES, about).check()
+    with ResultsFolder(tmp_path, IMAGES, about) as results:
+        results.check()
     left = tmp_path / "masks" / "sub" / ".a.png.ab12_xyz.png"
     mine = tmp_path / "masks" / ".hidden.png"
     left.parent.mkdir(parents=True)
@@ -249,7 +265,7 @@ def test_what_a_killed_run_left_half_written_is_swept(about: RunInfo, tmp_path: 
         path.write_text("x")
     with ResultsFolder(tmp_path, IMAGES, about) as results:
         results.check(resume=True)
-    assert written(tmp_path) == {"journal.jsonl", "masks/.hidden.png"}
+    assert written(tmp_path) == {"journal.sqlite", "masks/.hidden.png"}
 
 
 def test_overwriting_takes_old_summaries_away_first(about: RunInfo, tmp_path: Path) -> None:
@@ -257,7 +273,7 @@ def test_overwriting_takes_old_summaries_away_first(about: RunInfo, tmp_path: Pa
         (tmp_path / name).write_text("old")
     results = ResultsFolder(tmp_path, IMAGES, about)
     results.check(overwrite=True)
-    assert written(tmp_path) == {"journal.jsonl"}
+    assert written(tmp_path) == {"journal.sqlite"}
     results.finish()
     assert written(tmp_path) == SUMMARIES
 

@@ -61,7 +61,7 @@ def test_processes_write_what_threads_write(
             assert hands.apart == (name == "processes")
             entries = [hands.told(hands.write(one)) for one in found]
         results.close()
-        (tmp_path / name / "journal.jsonl").unlink()
+        (tmp_path / name / "journal.sqlite").unlink()
         written[name] = [replace(entry, file="") for entry in entries], files(tmp_path / name)
     assert written["threads"] == written["processes"]
     assert len(written["threads"][1]) > 4 * len(IMAGES)

@@ -93,6 +93,7 @@ class Ledger:
                         f"another process is using this {schema.name}",
                         f"Wait until it ends, or {schema.remedy}",
                         patience=0.2,  # asking whether a lock is held takes it for a moment
+                        remove=True,
                     )
                 )
             opened.callback(self._close_connections)
