@@ -199,7 +199,7 @@ def _dicom(predictor: Predictor, frame: Frame) -> str:
     import highdicom
     import pydicom
 
-    from sonoseg.dicom.reading import open_dicom
+    from sonoseg.dicom.reading.clip import open_dicom
     from sonoseg.dicom.writing.capture import write_capture
     from sonoseg.dicom.writing.seg import write_seg
     from sonoseg.dicom.writing.sr import write_sr

@@ -184,7 +184,7 @@ def predict(
         need("dicom", "pydicom", "highdicom")
     from sonoseg._util.files import sha256_file
     from sonoseg.cli.warnings_display import plain_warnings
-    from sonoseg.dicom.reading import is_dicom
+    from sonoseg.dicom.reading.detection import is_dicom
     from sonoseg.inference.predictor import Predictor
     from sonoseg.inputs.file_search import find_images
     from sonoseg.inputs.frame_list import parse_choice

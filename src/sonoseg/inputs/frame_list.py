@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from sonoseg.dicom.reading import Clip, is_dicom, open_dicom
+from sonoseg.dicom.reading.clip import Clip, open_dicom
+from sonoseg.dicom.reading.detection import is_dicom
 from sonoseg.errors import InputError, UsageError
 from sonoseg.image.calibration import Calibration, Origin, Spacing
 from sonoseg.image.frame import Frame

@@ -8,7 +8,8 @@ from pathlib import Path
 
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from sonoseg.dicom.reading import is_dicom, open_dicom
+from sonoseg.dicom.reading.clip import open_dicom
+from sonoseg.dicom.reading.detection import is_dicom
 from sonoseg.errors import InputError, SonosegWarning
 from sonoseg.image.frame import Frame, Spacing
 from sonoseg.image.grey import grey_image

@@ -17,7 +17,8 @@ from PIL import Image
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 
-from sonoseg.dicom.reading import Clip, is_dicom
+from sonoseg.dicom.reading.clip import Clip
+from sonoseg.dicom.reading.detection import is_dicom
 from sonoseg.errors import InputError, OutputError, SonosegError, first_line
 from sonoseg.image.calibration import Calibration, Origin, Spacing
 from sonoseg.image.frame import Frame

@@ -1,22 +1,23 @@
-"""One frame's bytes to its samples, by transfer syntax: native, JPEG, JPEG-LS, JPEG 2000, RLE.
+"""Decoding of one frame by its transfer syntax: uncompressed, JPEG, JPEG-LS, JPEG 2000, RLE.
 
-A decoder is called for one frame at a time, and only after the stream's own header agrees with the file's: a
-stream that claims other sizes is never unfolded. Codecs come with the extra `dicom`; JPEG in lossless or
-12-bit form needs the GPL codec of the extra `dicom-gpl`.
+A codec is called for one frame at a time, and only after the size in the stream's own header agrees with the
+file's header (hostile files announce other sizes). The extra `dicom` brings the codecs; lossless and 12-bit
+JPEG need the GPL codec of the extra `dicom-gpl`.
 """
 
 from __future__ import annotations
 
 import io
 from importlib.util import find_spec
+from itertools import pairwise
 from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from sonoseg.dicom.reading.fragments import Damaged
-from sonoseg.dicom.reading.header import Header
+from sonoseg.dicom.reading.fragments import PixelDataError
+from sonoseg.dicom.reading.header import ImageHeader, quiet_pydicom
 from sonoseg.errors import missing_extra
 
 RLE = "1.2.840.10008.1.2.5"
@@ -26,20 +27,23 @@ JPEG_LS = ("1.2.840.10008.1.2.4.80", "1.2.840.10008.1.2.4.81")
 JPEG_2000 = ("1.2.840.10008.1.2.4.90", "1.2.840.10008.1.2.4.91")
 HT_JPEG_2000 = ("1.2.840.10008.1.2.4.201", "1.2.840.10008.1.2.4.202", "1.2.840.10008.1.2.4.203")
 
+MAX_RLE_SEGMENT = 16 << 20
+"""Most bytes of an RLE segment: pydicom decodes it whole, to at most 64 times as many (1 GiB)."""
+
 Values = NDArray[np.uint8] | NDArray[np.uint16]
 
 Colour = Literal["stored", "rgb", "luma"]
 
 
 class Samples(NamedTuple):
-    """One decoded frame. values: (H, W) stored values or luma, or (H, W, 3) RGB; colour says which."""
+    """One decoded frame: (H, W) stored values or luma, or (H, W, 3) RGB, as `colour` says."""
 
     values: Values
     colour: Colour
 
 
-class Stream(NamedTuple):
-    """What a JPEG, JPEG-LS or JPEG 2000 stream says of itself."""
+class StreamHeader(NamedTuple):
+    """The header of a JPEG, JPEG-LS or JPEG 2000 stream."""
 
     height: int
     width: int
@@ -52,9 +56,9 @@ class Stream(NamedTuple):
 
 
 def check_codec(syntax: str) -> None:
-    """Raise MissingExtra, naming the extra, where no installed codec decodes this transfer syntax.
+    """Raise MissingExtra if the codec of a transfer syntax is not installed.
 
-    Raises Damaged (worded) for one that no codec of ours reads.
+    Raises PixelDataError for an unsupported transfer syntax.
     """
     if syntax in JPEG_LS and find_spec("jpeg_ls") is None:
         raise missing_extra("pyjpegls", "dicom")
@@ -64,14 +68,14 @@ def check_codec(syntax: str) -> None:
         _need_libjpeg()
     known = (RLE, *JPEG, *JPEG_LOSSLESS, *JPEG_LS, *JPEG_2000, *HT_JPEG_2000)
     if syntax not in known:
-        raise Damaged(f"it is compressed as {_name(syntax)}, which is not read")
+        raise PixelDataError(f"unsupported compression: {_name(syntax)}")
 
 
-def decode(data: bytes, header: Header) -> Samples:
-    """Decode one encapsulated frame. Raises Damaged, in words, and MissingExtra."""
+def decode(data: bytes, header: ImageHeader) -> Samples:
+    """Decode one encapsulated frame. Raises PixelDataError and MissingExtra."""
     syntax = header.syntax
     if syntax == RLE:
-        return _of_samples(_rle(data, header), header, planar=False)
+        return _rle(data, header)
     if syntax in JPEG_2000 + HT_JPEG_2000:
         return _jpeg_2000(data, header)
     stream = jpeg_stream(data)
@@ -83,8 +87,8 @@ def decode(data: bytes, header: Header) -> Samples:
     return _jpeg(data, stream, header)
 
 
-def native(data: bytes, header: Header) -> Samples:
-    """The samples of one uncompressed frame of exactly frame_bytes(header) bytes."""
+def native(data: bytes, header: ImageHeader) -> Samples:
+    """Return the samples of one uncompressed frame of exactly frame_bytes(header) bytes."""
     height, width = header.rows, header.columns
     if subsampled(header):
         # PS3.3 C.7.6.3.1.2: two luma samples, then the pair's blue and red.
@@ -101,23 +105,23 @@ def native(data: bytes, header: Header) -> Samples:
     return _of_samples(values.reshape(shape), header, planar=header.planar == 1)
 
 
-def subsampled(header: Header) -> bool:
-    """Whether native data hold two luma samples for each pair of chroma samples (YBR_FULL_422)."""
+def subsampled(header: ImageHeader) -> bool:
+    """Return whether uncompressed data hold two luma samples per pair of chroma samples (YBR_FULL_422)."""
     if header.encapsulated or not header.photometric.endswith("_422") or header.columns % 2:
         return False
-    # Files exist that say 422 and hold all three samples of each pixel: the length tells.
+    # Some files say 422 and hold all three samples of each pixel: the length shows which.
     whole = header.rows * header.columns * 3 * header.frames
     return header.allocated == 8 and (header.length is None or header.length < whole)
 
 
-def frame_bytes(header: Header) -> int:
-    """Bytes of one uncompressed frame."""
+def frame_bytes(header: ImageHeader) -> int:
+    """Return the number of bytes of one uncompressed frame."""
     samples = 2 if subsampled(header) else header.samples
     return header.rows * header.columns * samples * (header.allocated // 8)
 
 
-def _of_samples(values: Values, header: Header, *, planar: bool) -> Samples:
-    """Name decoded samples ((H, W), (H, W, 3), or (3, H, W) where planar) by the file's colour space."""
+def _of_samples(values: Values, header: ImageHeader, *, planar: bool) -> Samples:
+    """Label decoded samples ((H, W), (H, W, 3), or (3, H, W) if planar) with the file's colour space."""
     if values.ndim == 2:
         return Samples(values, "stored")
     if header.photometric.startswith("YBR") and header.photometric not in ("YBR_RCT", "YBR_ICT"):
@@ -126,24 +130,24 @@ def _of_samples(values: Values, header: Header, *, planar: bool) -> Samples:
     return Samples(np.moveaxis(values, 0, 2) if planar else values, "rgb")
 
 
-def _jpeg(data: bytes, stream: Stream, header: Header) -> Samples:
-    """Baseline and 8-bit extended JPEG by Pillow. Of colour only the luma is decoded: it is the grey."""
+def _jpeg(data: bytes, stream: StreamHeader, header: ImageHeader) -> Samples:
+    """Baseline and 8-bit extended JPEG by Pillow. Of colour only the luma is decoded, which is the grey."""
     with Image.open(io.BytesIO(data), formats=("JPEG",)) as image:
         if stream.components == 1:
             image.load()
             return Samples(np.asarray(image), "stored")
-        # The stream's markers go before the header's word, which copies often get wrong.
+        # The stream's markers take precedence over PhotometricInterpretation, which is often wrong in copies.
         if stream.component_ids.upper() == b"RGB" or stream.adobe == 0:
             return Samples(np.asarray(image.convert("RGB")), "rgb")
         if not stream.jfif and stream.adobe is None and not header.photometric.startswith("YBR"):
-            # RGB samples without a marker: libjpeg takes them for YCbCr, and hands them out untouched so.
+            # RGB samples without a marker: libjpeg assumes YCbCr; asked for YCbCr it returns them unchanged.
             image.draft("YCbCr", image.size)
             return Samples(np.asarray(image), "rgb")
         image.draft("L", image.size)
         return Samples(np.asarray(image.convert("L")), "luma")
 
 
-def _jpeg_ls(data: bytes, header: Header) -> Samples:
+def _jpeg_ls(data: bytes, header: ImageHeader) -> Samples:
     import jpeg_ls
 
     buffer, about = jpeg_ls.decode_pixel_data(data)
@@ -151,17 +155,17 @@ def _jpeg_ls(data: bytes, header: Header) -> Samples:
     return _shaped(buffer, 1 if about["bits_per_sample"] <= 8 else 2, header, planar=planar)
 
 
-def _libjpeg(data: bytes, header: Header) -> Samples:
+def _libjpeg(data: bytes, header: ImageHeader) -> Samples:
     _need_libjpeg()
     import libjpeg
 
     values = np.asarray(libjpeg.decode(data))
     if values.shape[:2] != (header.rows, header.columns) or values.ndim != (3 if header.samples == 3 else 2):
-        raise Damaged("its JPEG stream does not fit its header")
+        raise PixelDataError("the JPEG stream does not match the header")
     return _of_samples(values, header, planar=False)
 
 
-def _jpeg_2000(data: bytes, header: Header) -> Samples:
+def _jpeg_2000(data: bytes, header: ImageHeader) -> Samples:
     from openjpeg.utils import decode_pixel_data
 
     data = codestream(data)
@@ -171,49 +175,44 @@ def _jpeg_2000(data: bytes, header: Header) -> Samples:
     return _shaped(buffer, 1 if stream.bits <= 8 else 2, header, planar=False)
 
 
-def _rle(data: bytes, header: Header) -> Values:
-    """PS3.5 annex G: a segment for each byte of each sample, the most significant first."""
-    deep = header.allocated // 8
+def _rle(data: bytes, header: ImageHeader) -> Samples:
+    """Decode PS3.5 annex G by pydicom, after checking the lengths of the segments."""
+    from pydicom.encaps import encapsulate
+    from pydicom.pixels import get_decoder
+    from pydicom.uid import RLELossless
+
+    starts = [int.from_bytes(data[4 * k : 4 * k + 4], "little") for k in range(1, 16)]
     count = int.from_bytes(data[:4], "little")
-    if count != header.samples * deep or len(data) < 64:
-        raise Damaged("its RLE header does not fit the image")
-    starts = [int.from_bytes(data[4 * k : 4 * k + 4], "little") for k in range(1, count + 1)]
-    ends = [*starts[1:], len(data)]
-    size = header.rows * header.columns
-    planes = [
-        np.frombuffer(_packbits(data[start:end], size), dtype=np.uint8)
-        for start, end in zip(starts, ends, strict=True)
-    ]
-    together = np.stack(planes, axis=-1).reshape(header.rows, header.columns, header.samples, deep)
-    # The bytes of a sample lie side by side now, the upper one first.
-    values: Values = together[..., 0] if deep == 1 else np.ascontiguousarray(together).view(">u2")[..., 0]
-    return values[:, :, 0] if header.samples == 1 else values
+    if count != header.samples * (header.allocated // 8) or len(data) < 64:
+        raise PixelDataError("the RLE header does not match the image")
+    # A pair of bytes encodes at least one pixel, and at most 128.
+    longest = min(2 * header.rows * header.columns + 2, MAX_RLE_SEGMENT)
+    if any(end - start > longest for start, end in pairwise([*starts[:count], len(data)])):
+        raise PixelDataError("an RLE segment is longer than the image allows")
+    with quiet_pydicom():
+        values, _ = get_decoder(RLELossless).as_array(
+            encapsulate([data]),
+            index=0,
+            raw=True,
+            pixel_keyword="PixelData",
+            number_of_frames=1,
+            rows=header.rows,
+            columns=header.columns,
+            samples_per_pixel=header.samples,
+            bits_allocated=header.allocated,
+            bits_stored=header.allocated,
+            pixel_representation=0,
+            planar_configuration=0,
+            photometric_interpretation="RGB" if header.samples == 3 else "MONOCHROME2",
+        )
+    return _of_samples(values, header, planar=False)
 
 
-def _packbits(data: bytes, size: int) -> bytes:
-    """Unfold one RLE segment to exactly `size` bytes."""
-    out = bytearray()
-    at, end = 0, len(data)
-    while len(out) < size and at < end:
-        head = data[at]
-        if head < 128:
-            out += data[at + 1 : at + 2 + head]
-            at += 2 + head
-        elif head > 128:
-            out += data[at + 1 : at + 2] * (257 - head)
-            at += 2
-        else:
-            at += 1
-    if len(out) < size:
-        raise Damaged("its RLE data are truncated")
-    return bytes(out[:size])
-
-
-def _shaped(buffer: bytes | bytearray, deep: int, header: Header, *, planar: bool) -> Samples:
+def _shaped(buffer: bytes | bytearray, deep: int, header: ImageHeader, *, planar: bool) -> Samples:
     flat: Values = np.frombuffer(buffer, dtype="<u2") if deep == 2 else np.frombuffer(buffer, dtype=np.uint8)
     height, width = header.rows, header.columns
     if flat.size != height * width * header.samples:
-        raise Damaged("its compressed stream does not fit its header")
+        raise PixelDataError("the compressed stream does not match the header")
     if header.samples == 1:
         return Samples(flat.reshape(height, width), "stored")
     return _of_samples(
@@ -221,24 +220,29 @@ def _shaped(buffer: bytes | bytearray, deep: int, header: Header, *, planar: boo
     )
 
 
-def _check(stream: Stream, header: Header) -> None:
+def _check(stream: StreamHeader, header: ImageHeader) -> None:
     if (stream.height, stream.width) != (header.rows, header.columns):
-        raise Damaged(
-            f"its header says {header.columns} x {header.rows} pixels, "
-            f"its compressed stream {stream.width} x {stream.height}"
+        raise PixelDataError(
+            f"the compressed stream has {stream.width} x {stream.height} pixels, "
+            f"the header {header.columns} x {header.rows}"
         )
     if stream.components != header.samples:
-        raise Damaged(
-            f"its header says {header.samples} samples a pixel, its compressed stream {stream.components}"
+        raise PixelDataError(
+            f"the compressed stream has {stream.components} samples per pixel, the header {header.samples}"
         )
     if not 1 <= stream.bits <= 16:
-        raise Damaged(f"its compressed stream has {stream.bits} bits a sample")
+        raise PixelDataError(
+            f"the compressed stream has {stream.bits} bits per sample; 1 to 16 are supported"
+        )
 
 
-def jpeg_stream(data: bytes) -> Stream:
-    """Read a JPEG or JPEG-LS stream's frame header (ISO/IEC 10918-1 B.2, 14495-1 C.2). Raises Damaged."""
+def jpeg_stream(data: bytes) -> StreamHeader:
+    """Read the frame header of a JPEG or JPEG-LS stream (ISO/IEC 10918-1 B.2, 14495-1 C.2).
+
+    Raises PixelDataError.
+    """
     if not data.startswith(b"\xff\xd8"):
-        raise Damaged("its compressed stream does not begin as JPEG")
+        raise PixelDataError("the compressed stream is not JPEG")
     at, jfif, adobe = 2, False, None
     while at + 4 <= len(data):
         if data[at] != 0xFF:
@@ -258,7 +262,7 @@ def jpeg_stream(data: bytes) -> Stream:
         elif (0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC)) or marker == 0xF7:
             if len(body) < 6 + 3 * body[5] if len(body) >= 6 else True:
                 break
-            return Stream(
+            return StreamHeader(
                 height=int.from_bytes(body[1:3], "big"),
                 width=int.from_bytes(body[3:5], "big"),
                 components=body[5],
@@ -269,11 +273,11 @@ def jpeg_stream(data: bytes) -> Stream:
                 adobe=adobe,
             )
         at += 2 + length
-    raise Damaged("its compressed stream has no frame header")
+    raise PixelDataError("the compressed stream has no frame header")
 
 
 def codestream(data: bytes) -> bytes:
-    """The JPEG 2000 codestream, taken out of a JP2 file where it is in one (ISO/IEC 15444-1 annex I)."""
+    """Return the JPEG 2000 codestream, extracted from a JP2 file if needed (ISO/IEC 15444-1 annex I)."""
     if data.startswith(b"\xff\x4f\xff\x51"):
         return data
     at = 0
@@ -290,16 +294,16 @@ def codestream(data: bytes) -> bytes:
         if length < head:
             break
         at += length
-    raise Damaged("its compressed stream does not begin as JPEG 2000")
+    raise PixelDataError("the compressed stream is not JPEG 2000")
 
 
-def jpeg_2000_stream(data: bytes) -> Stream:
-    """Read a codestream's SIZ segment (ISO/IEC 15444-1 A.5.1). Raises Damaged."""
+def jpeg_2000_stream(data: bytes) -> StreamHeader:
+    """Read a codestream's SIZ segment (ISO/IEC 15444-1 A.5.1). Raises PixelDataError."""
     if len(data) < 45:
-        raise Damaged("its compressed stream is truncated")
+        raise PixelDataError("the compressed stream is truncated")
     right, bottom, left, top = (int.from_bytes(data[k : k + 4], "big") for k in (8, 12, 16, 20))
     components = int.from_bytes(data[40:42], "big")
-    return Stream(bottom - top, right - left, components, (data[42] & 0x7F) + 1)
+    return StreamHeader(bottom - top, right - left, components, (data[42] & 0x7F) + 1)
 
 
 def _need_libjpeg() -> None:

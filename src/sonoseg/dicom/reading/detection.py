@@ -1,4 +1,4 @@
-"""Telling a DICOM file by its first bytes, without pydicom."""
+"""Detection of DICOM files by their first bytes, without pydicom."""
 
 from __future__ import annotations
 
@@ -7,18 +7,18 @@ from pathlib import Path
 from typing import Literal
 
 PREAMBLE = 128
-"""Bytes in front of the letters DICM (PS3.10, 7.1)."""
+"""Bytes before the prefix DICM (PS3.10, 7.1)."""
 
 _VR = re.compile(rb"A[EST]|CS|D[AST]|F[DL]|IS|L[OT]|O[BDFLVW]|PN|S[HLQSTV]|T[M]|U[CILNRSTV]")
 _LONG = (b"OB", b"OD", b"OF", b"OL", b"OV", b"OW", b"SQ", b"SV", b"UC", b"UN", b"UR", b"UT", b"UV")
 
 
 def is_dicom(path: str | Path) -> bool:
-    """Whether the file's content is DICOM, whatever its name: reads the first 512 bytes.
+    """Return whether the file's content is DICOM, whatever its name, by its first 512 bytes.
 
-    With a preamble by its letters DICM; without one by a first data element of group 0002 or 0008 that makes
-    sense in implicit or explicit encoding, little or big endian (old archives write such files).
-    False for what cannot be read, too.
+    With a preamble: by the prefix DICM. Without one (old PACS write such files): by a plausible first data
+    element of group 0002 or 0008, in implicit or explicit encoding, little or big endian. False for
+    unreadable files.
     """
     try:
         with Path(path).open("rb") as file:
@@ -29,12 +29,12 @@ def is_dicom(path: str | Path) -> bool:
 
 
 def looks_like_dicom(head: bytes) -> bool:
-    """The same of a file's first bytes (512 of them, or all of a shorter file)."""
+    """Return whether a file that begins with these bytes (512, or all of a shorter file) is DICOM."""
     return head[PREAMBLE : PREAMBLE + 4] == b"DICM" or _starts_with_elements(head)
 
 
 def _starts_with_elements(head: bytes) -> bool:
-    """Whether the bytes begin with two data elements in growing order, the first of group 0002 or 0008."""
+    """Return whether two data elements in ascending order come first, starting in group 0002 or 0008."""
     orders: tuple[Literal["little", "big"], ...] = ("little", "big")
     for order in orders:
         first = _element(head, 0, order)
@@ -47,7 +47,7 @@ def _starts_with_elements(head: bytes) -> bool:
 
 
 def _element(head: bytes, at: int, order: Literal["little", "big"]) -> tuple[int, int] | None:
-    """The tag of the data element at `at`, and where the next one starts."""
+    """Return the tag of the data element at `at` and the offset of the next one."""
     if len(head) < at + 12:
         return None
 
@@ -58,7 +58,7 @@ def _element(head: bytes, at: int, order: Literal["little", "big"]) -> tuple[int
     vr = head[at + 4 : at + 6]
     if _VR.fullmatch(vr):
         length, value = (number(at + 8, 4), at + 12) if vr in _LONG else (number(at + 6, 2), at + 8)
-    elif order == "little":  # implicit: no VR is written
+    elif order == "little":  # implicit VR
         length, value = number(at + 4, 4), at + 8
     else:
         return None

@@ -1,4 +1,4 @@
-"""Values of a data set as plain numbers and words, whatever the file holds in their place."""
+"""Conversion of data element values to numbers, code strings and UIDs, whatever the file holds instead."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def number(value: Any) -> float | None:
-    """One number, or None for what is none."""
+    """Return one number; None for anything else."""
     try:
         return None if value is None else float(value)
     except (TypeError, ValueError, OverflowError):
@@ -19,39 +19,38 @@ def number(value: Any) -> float | None:
 
 
 def numbers(value: Any) -> list[float]:
-    """The numbers of one value or several; [] where one is none."""
+    """Return the numbers of a single or multiple value; [] if one is invalid."""
     if value is None or isinstance(value, str | bytes):
-        one = number(value)
-        return [] if one is None else [one]
+        value = [value]
     try:
         found = [number(one) for one in value]
     except TypeError:
         found = [number(value)]
-    known = [one for one in found if one is not None]
-    return known if len(known) == len(found) else []
+    valid = [one for one in found if one is not None]
+    return valid if len(valid) == len(found) else []
 
 
 def whole(value: Any) -> int | None:
-    """One whole number, or None for what is none."""
+    """Return one whole number; None for anything else."""
     one = number(value)
     return int(one) if one is not None and abs(one) < 1 << 40 and one == int(one) else None
 
 
-def word(value: Any) -> str:
-    """A code string, if it is one (PS3.5 6.2, CS), so that no free text passes; else ""."""
+def code_string(value: Any) -> str:
+    """Return a valid code string (PS3.5 6.2, CS); "" for anything else, so that free text is never quoted."""
     text = str(value or "").strip().upper()
     return text if re.fullmatch(r"[A-Z0-9_ ]{1,16}", text) else ""
 
 
 def uid(value: Any) -> str:
-    """A UID, if it is one; else ""."""
+    """Return a valid UID; "" for anything else."""
     text = str(value or "").strip("\0 ")
     return text if re.fullmatch(r"[\d.]{1,64}", text) else ""
 
 
 def items(dataset: Dataset, keyword: str) -> Sequence[Dataset]:
-    """The items of a sequence; none where it is missing or something else."""
+    """Return the items of a sequence; () if it is missing or not a sequence."""
     from pydicom.sequence import Sequence as Items
 
     value = dataset.get(keyword)
-    return list(value) if isinstance(value, Items) else []
+    return list(value) if isinstance(value, Items) else ()

@@ -1,6 +1,9 @@
-"""Where each frame lies in encapsulated pixel data: found once for a clip, by its tables or its streams.
+"""Index of the frames in encapsulated pixel data, made once per file from its offset tables or its streams.
 
 Source: PS3.5 A.4 (encapsulation, offset tables) and PS3.3 C.7.6.3.1.8 (Extended Offset Table).
+
+Not `pydicom.encaps`: `get_frame` parses all items again for each frame without an offset table, and
+`parse_fragments` neither limits the number of items nor compares their lengths with the size of the file.
 """
 
 from __future__ import annotations
@@ -15,20 +18,22 @@ from typing import BinaryIO, NamedTuple
 ITEM, END = b"\xfe\xff\x00\xe0", b"\xfe\xff\xdd\xe0"
 
 MAX_FRAGMENTS = 2_000_000
-"""More than any clip has; an endless row of empty fragments stops here."""
+"""More fragments than any clip has: limits the index of a file full of empty items."""
 
-STARTS = (b"\xff\xd8\xff", b"\xff\x4f\xff\x51", b"\x00\x00\x00\x0cjP  ")
-"""How a stream begins: JPEG and JPEG-LS, JPEG 2000, JPEG 2000 in a JP2 file."""
+STREAM_STARTS = (b"\xff\xd8\xff", b"\xff\x4f\xff\x51", b"\x00\x00\x00\x0cjP  ")
+"""First bytes of a compressed stream: JPEG and JPEG-LS, JPEG 2000, JPEG 2000 in a JP2 file."""
 
-
-class Damaged(Exception):
-    """Encapsulated data that cannot be followed, in words."""
+NOT_ENCAPSULATED = "pixel data is not compressed, but its transfer syntax says so"
 
 
-class Fragments(NamedTuple):
-    """The fragments of a file: `starts` and `lengths` of their values in bytes, and which begin a frame.
+class PixelDataError(Exception):
+    """The pixel data cannot be read; the message is fit for the user."""
 
-    first: fragment numbers, one a frame, with the number of fragments at its end.
+
+class FragmentIndex(NamedTuple):
+    """The fragments of a file: offset and length in bytes of each value, and the first one of each frame.
+
+    first: fragment numbers, one per frame, followed by the number of fragments.
     """
 
     starts: array[int]
@@ -37,11 +42,11 @@ class Fragments(NamedTuple):
 
     @property
     def frames(self) -> int:
-        """How many frames there are."""
+        """The number of frames."""
         return len(self.first) - 1
 
     def read(self, file: BinaryIO, frame: int) -> bytes:
-        """The stream of one frame, its fragments joined."""
+        """Read the compressed stream of one frame."""
         parts = []
         for number in range(self.first[frame], self.first[frame + 1]):
             file.seek(self.starts[number])
@@ -51,38 +56,43 @@ class Fragments(NamedTuple):
 
 def index_fragments(
     file: BinaryIO, offset: int, size: int, frames: int, extended: Sequence[int] = ()
-) -> Fragments:
-    """Find the frames of the encapsulated value that starts at `offset`; reads only the items' heads.
+) -> FragmentIndex:
+    """Index the frames of the encapsulated value at `offset`, reading only the items' headers.
 
-    size: bytes of the file. frames: as the header announces. extended: the Extended Offset Table, if any.
-    Raises Damaged where the items cannot be followed, or hold fewer frames than announced.
+    size: of the file in bytes. frames: number in the header. extended: the Extended Offset Table, if any.
+    Raises PixelDataError if the items are damaged or hold fewer frames.
     """
     basic, starts, lengths = _items(file, offset, size, frames)
     if not len(starts):
-        raise Damaged("its pixel data hold no fragment")
+        raise PixelDataError("pixel data holds no fragment")
     for table in (extended, basic):
         first = [_number_at(starts, starts[0] + distance) for distance in table[:frames]]
         if len(first) == frames and first[0] == 0 and all(a < b for a, b in pairwise(first)):
             after = _number_at(starts, starts[0] + table[frames]) if len(table) > frames else -1
             after = after if after > first[-1] else len(starts)
-            return Fragments(starts, lengths, array("L", [*first, after]))
+            return FragmentIndex(starts, lengths, array("L", [*first, after]))
     if len(starts) == frames:
-        return Fragments(starts, lengths, array("L", range(frames + 1)))
+        return FragmentIndex(starts, lengths, array("L", range(frames + 1)))
     if frames == 1:
-        return Fragments(starts, lengths, array("L", [0, len(starts)]))
-    first = _beginnings(file, starts, lengths)
+        return FragmentIndex(starts, lengths, array("L", [0, len(starts)]))
+    first = _stream_starts(file, starts, lengths)
     if not first or first[0] != 0:
         if len(starts) > frames:
-            raise Damaged(f"its {len(starts)} fragments cannot be told apart into {frames} frames")
+            raise PixelDataError(f"its {len(starts)} fragments cannot be assigned to {frames} frames")
         first = list(range(len(starts)))
     if len(first) < frames:
-        raise Damaged(f"the header announces {frames} frames, the data hold {len(first)}")
+        raise PixelDataError(missing_frames(frames, len(first)))
     after = first[frames] if len(first) > frames else len(starts)
-    return Fragments(starts, lengths, array("L", [*first[:frames], after]))
+    return FragmentIndex(starts, lengths, array("L", [*first[:frames], after]))
+
+
+def missing_frames(announced: int, found: int) -> str:
+    """Return the message for pixel data with fewer frames than NumberOfFrames."""
+    return f"pixel data is truncated: expected {announced:,} frames, found {found:,}"
 
 
 def _number_at(starts: array[int], start: int) -> int:
-    """The number of the fragment that starts there, or -1."""
+    """Return the number of the fragment that starts there, or -1."""
     number = bisect_left(starts, start)
     return number if number < len(starts) and starts[number] == start else -1
 
@@ -90,41 +100,39 @@ def _number_at(starts: array[int], start: int) -> int:
 def _items(
     file: BinaryIO, offset: int, size: int, frames: int
 ) -> tuple[Sequence[int], array[int], array[int]]:
-    """The Basic Offset Table, and the start and length of each fragment's value."""
+    """Return the Basic Offset Table, and the start and length of each fragment's value."""
     starts, lengths = array("Q"), array("Q")
-    basic: Sequence[int] = ()
+    basic: Sequence[int] | None = None
     at = offset
-    table_seen = False
     while at + 8 <= size:
         file.seek(at)
         head = file.read(8)
         if head.startswith(END):
             break
         if not head.startswith(ITEM):
-            if not table_seen:
-                raise Damaged("its pixel data are not compressed as its header says")
-            raise Damaged("the row of its fragments is broken")
+            raise PixelDataError(
+                NOT_ENCAPSULATED if basic is None else "the sequence of fragments is damaged"
+            )
         length = int.from_bytes(head[4:], "little")
         if at + 8 + length > size:
-            raise Damaged("it is truncated: a fragment is longer than the file")
-        if not table_seen:
-            table_seen = True
+            raise PixelDataError("pixel data is truncated: a fragment is longer than the file")
+        if basic is None:
             value = file.read(min(length, 4 * (frames + 1)))
             basic = [int.from_bytes(value[k : k + 4], "little") for k in range(0, len(value) - 3, 4)]
-        else:
-            if len(starts) >= MAX_FRAGMENTS:
-                raise Damaged("it has an absurd count of fragments")
+        elif len(starts) < MAX_FRAGMENTS:
             starts.append(at + 8)
             lengths.append(length)
+        else:
+            raise PixelDataError(f"pixel data has more than {MAX_FRAGMENTS:,} fragments")
         at += 8 + length
-    return basic, starts, lengths
+    return basic or (), starts, lengths
 
 
-def _beginnings(file: BinaryIO, starts: array[int], lengths: array[int]) -> list[int]:
-    """The fragments with which a stream begins: entropy-coded data never hold these markers."""
+def _stream_starts(file: BinaryIO, starts: array[int], lengths: array[int]) -> list[int]:
+    """Return the fragments that begin a stream: entropy-coded data never contains these markers."""
     found = []
     for number, (start, length) in enumerate(zip(starts, lengths, strict=True)):
         file.seek(start)
-        if file.read(min(length, 12)).startswith(STARTS):
+        if file.read(min(length, 12)).startswith(STREAM_STARTS):
             found.append(number)
     return found

@@ -1,4 +1,4 @@
-"""What is needed of a DICOM file's header, as plain values: no name, date or number of a patient is read."""
+"""Header of a DICOM image as plain values; patient attributes are not even parsed."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, BinaryIO, cast
 
 import numpy as np
 
-from sonoseg.dicom.reading.element_values import items, number, numbers, uid, whole, word
-from sonoseg.dicom.reading.lookup_tables import Lookup, palette, voi_table
+from sonoseg.dicom.reading.element_values import code_string, items, number, numbers, uid, whole
+from sonoseg.dicom.reading.lookup_tables import LookupTable, palette, voi_table
 from sonoseg.dicom.reading.regions import RawRegion
 from sonoseg.errors import InputError, missing_extra
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from pydicom.dataset import Dataset
 
 MAX_INFLATED = 4 << 30
-"""Most bytes that a deflated file may unfold to."""
+"""Most bytes that a deflated file may inflate to."""
 
 DEFLATED = "1.2.840.10008.1.2.1.99"
 BIG_ENDIAN = "1.2.840.10008.1.2.2"
@@ -68,18 +68,18 @@ WANTED = (
     "SegmentedBluePaletteColorLookupTableData",
     "ExtendedOffsetTable",
 )
-"""The attributes that are read. Nothing else of the file is even parsed."""
+"""The attributes that are read."""
 
 
 @dataclass(frozen=True, eq=False)
-class Header:
+class ImageHeader:
     """The header of one image file.
 
-    syntax: transfer syntax UID; "" where the file does not say one. kind: the SOP class in words.
-    rows, columns, frames: the grid. samples, photometric, planar, allocated, stored, high, signed: the Image
-    Pixel module (PS3.3 C.7.6.3). slope, intercept, windows (centre, width), function, voi, inverse: how
-    grey is shown. palette: red, green and blue. regions: as written. key: frames of interest, from 0.
-    offset, length, vr: the pixel data's value in the file; length is None for an undefined one.
+    syntax: transfer syntax UID; "" if missing. kind: name of the SOP class.
+    samples, photometric, planar, allocated, stored, high, signed: the Image Pixel module (PS3.3 C.7.6.3).
+    slope, intercept, windows (centre, width), function, voi, inverse: display of grey. palette: red, green,
+    blue. regions: as written in the file. key: frames of interest, from 0. extended: Extended Offset Table.
+    offset, length, vr: the pixel data's value in the file; length is None if undefined.
     """
 
     syntax: str
@@ -101,9 +101,9 @@ class Header:
     intercept: float
     windows: tuple[tuple[float, float], ...]
     function: str
-    voi: Lookup | None
+    voi: LookupTable | None
     inverse: bool
-    palette: tuple[Lookup, Lookup, Lookup] | None
+    palette: tuple[LookupTable, LookupTable, LookupTable] | None
     regions: tuple[RawRegion, ...]
     key: tuple[int, ...]
     extended: tuple[int, ...]
@@ -117,24 +117,24 @@ _quiet_lock = threading.RLock()
 
 @contextmanager
 def quiet_pydicom() -> Iterator[None]:
-    """Keep pydicom's remarks on odd values from the user: they may quote what the file holds.
+    """Suppress pydicom's warnings, which may quote values of the file.
 
-    One thread at a time, since the filters of `warnings` belong to the whole process.
+    One thread at a time, since the filters of `warnings` are global to the process.
     """
     with _quiet_lock, warnings.catch_warnings():
         warnings.filterwarnings("ignore", module=r"pydicom(\.|$)")
-        warnings.filterwarnings("ignore", category=UserWarning, module=r"sonoseg\.imaging\.dicom\.header")
+        warnings.filterwarnings("ignore", category=UserWarning, module=r"sonoseg\.dicom\.reading\.header")
         yield
 
 
-def read_header(file: BinaryIO, path: Path, inflated: int | None = None) -> tuple[Header, BinaryIO]:
+def read_header(file: BinaryIO, path: Path, inflated: int | None = None) -> tuple[ImageHeader, BinaryIO]:
     """Read the header of an open DICOM file.
 
-    Returns the Header and the file that its offset is for: the same one, or, of a deflated file, a temporary
-    one with the unfolded data set, of `inflated` bytes at most (None: MAX_INFLATED).
+    Returns the ImageHeader and the file that its offset refers to: the same one, or for a deflated file a
+    temporary one with the inflated data set, of at most `inflated` bytes (None: MAX_INFLATED).
 
-    Raises InputError for a file that holds no image, or whose header lacks or garbles what is needed;
-    MissingExtra without pydicom. What pydicom says of damage is left out: it may quote the file.
+    Raises InputError for a file without an image, or with missing or invalid attributes; MissingExtra without
+    pydicom. Messages of pydicom are left out, since they may quote the file.
     """
     if find_spec("pydicom") is None:
         raise missing_extra("pydicom", "dicom")
@@ -142,7 +142,7 @@ def read_header(file: BinaryIO, path: Path, inflated: int | None = None) -> tupl
         return _read(file, path, MAX_INFLATED if inflated is None else inflated)
 
 
-def _read(file: BinaryIO, path: Path, inflated: int) -> tuple[Header, BinaryIO]:
+def _read(file: BinaryIO, path: Path, inflated: int) -> tuple[ImageHeader, BinaryIO]:
     from pydicom.datadict import tag_for_keyword
     from pydicom.filereader import read_dataset, read_partial
     from pydicom.valuerep import EXPLICIT_VR_LENGTH_32
@@ -166,22 +166,20 @@ def _read(file: BinaryIO, path: Path, inflated: int) -> tuple[Header, BinaryIO]:
         big_endian = False
     else:
         file.seek(0)
-        # pydicom finds out by itself whether a file without a transfer syntax is explicit or implicit.
+        # pydicom detects whether a file without a transfer syntax is explicit or implicit.
         dataset = read_partial(file, at_pixels, force=True, specific_tags=tags)
         big_endian = dataset.original_encoding[1] is False
     kind = _kind(dataset, meta)
     if not stopped and "Image" in kind:
         raise InputError(
-            f"a DICOM image without its pixels ({kind})", where=path, remedy="Export or copy it again"
+            f"DICOM image without pixel data ({kind})", where=path, remedy="Export the file again"
         )
     if not stopped:
-        raise InputError(
-            f"a DICOM file that holds no image ({kind})", where=path, remedy="Give files with images"
-        )
+        raise InputError(f"DICOM file without an image ({kind})", where=path, remedy="Give files with images")
     tag, vr, length = stopped[-1]
     if tag != PIXELS[0]:
         raise InputError(
-            "its pixels are floating-point numbers, no image", where=path, remedy="Give files with images"
+            "unsupported pixel data: floating-point numbers", where=path, remedy="Give files with images"
         )
     head = 12 if vr is not None and vr in EXPLICIT_VR_LENGTH_32 else 8
     offset = file.tell() + head
@@ -190,14 +188,14 @@ def _read(file: BinaryIO, path: Path, inflated: int) -> tuple[Header, BinaryIO]:
 
 def _header(
     dataset: Dataset, path: Path, syntax: str, big_endian: bool, kind: str, pixels: tuple[int, int, str]
-) -> Header:
+) -> ImageHeader:
     def required(keyword: str, default: int | None = None) -> int:
         value = number(dataset.get(keyword))
         if value is None or value != int(value):
             if default is not None and dataset.get(keyword) in (None, ""):
                 return default
-            what = "lacks" if dataset.get(keyword) in (None, "") else "garbles"
-            raise InputError(f"its header {what} {keyword}", where=path, remedy="Export or copy it again")
+            problem = "missing" if dataset.get(keyword) in (None, "") else "invalid"
+            raise InputError(f"{keyword} is {problem}", where=path, remedy="Export the file again")
         return int(value)
 
     rows, columns = required("Rows"), required("Columns")
@@ -205,16 +203,16 @@ def _header(
     stored = required("BitsStored", allocated)
     samples = required("SamplesPerPixel", 1)
     slope, intercept = number(dataset.get("RescaleSlope")), number(dataset.get("RescaleIntercept"))
-    photometric = word(dataset.get("PhotometricInterpretation"))
+    photometric = code_string(dataset.get("PhotometricInterpretation"))
     if not photometric:
         photometric = "RGB" if samples == 3 else "MONOCHROME2"
     centres, widths = numbers(dataset.get("WindowCenter")), numbers(dataset.get("WindowWidth"))
-    return Header(
+    return ImageHeader(
         syntax=syntax,
         big_endian=big_endian,
         encapsulated=_encapsulated(syntax),
         kind=kind,
-        modality=word(dataset.get("Modality")),
+        modality=code_string(dataset.get("Modality")),
         rows=rows,
         columns=columns,
         frames=required("NumberOfFrames", 1),
@@ -228,9 +226,9 @@ def _header(
         slope=1.0 if slope is None else slope,
         intercept=0.0 if intercept is None else intercept,
         windows=tuple(zip(centres, widths, strict=False)),
-        function=word(dataset.get("VOILUTFunction")) or "LINEAR",
+        function=code_string(dataset.get("VOILUTFunction")) or "LINEAR",
         voi=voi_table(dataset),
-        inverse=word(dataset.get("PresentationLUTShape")) == "INVERSE" or photometric == "MONOCHROME1",
+        inverse=code_string(dataset.get("PresentationLUTShape")) == "INVERSE" or photometric == "MONOCHROME1",
         palette=palette(dataset) if photometric == "PALETTE COLOR" else None,
         regions=_regions(dataset),
         key=_key(dataset),
@@ -242,8 +240,8 @@ def _header(
 
 
 def _inflated(file: BinaryIO, path: Path, most: int) -> BinaryIO:
-    """The deflated rest of a file (PS3.5 A.5), unfolded into a temporary file: flat memory for any clip."""
-    unfolded = cast(BinaryIO, tempfile.TemporaryFile(prefix="sonoseg-"))  # noqa: SIM115 - the clip closes it
+    """Inflate the rest of a file (PS3.5 A.5) to a temporary file: memory does not grow with a clip."""
+    inflated_file = cast(BinaryIO, tempfile.TemporaryFile(prefix="sonoseg-"))  # noqa: SIM115 - the clip closes it
     try:
         inflater = zlib.decompressobj(-zlib.MAX_WBITS)
         total = 0
@@ -252,14 +250,14 @@ def _inflated(file: BinaryIO, path: Path, most: int) -> BinaryIO:
             total += len(data)
             if total > most:
                 raise InputError(
-                    "its deflated data are absurdly large", where=path, remedy="Store it uncompressed"
+                    f"deflated data exceeds {most:,} bytes", where=path, remedy="Store it uncompressed"
                 )
-            unfolded.write(data)
-        unfolded.seek(0)
+            inflated_file.write(data)
+        inflated_file.seek(0)
     except BaseException:
-        unfolded.close()
+        inflated_file.close()
         raise
-    return unfolded
+    return inflated_file
 
 
 def _encapsulated(syntax: str) -> bool:
@@ -268,12 +266,12 @@ def _encapsulated(syntax: str) -> bool:
 
 
 def _kind(dataset: Dataset, meta: Dataset) -> str:
-    """The SOP class in the standard's words; never a word of the file."""
+    """Return the standard's name of the SOP class, never text of the file."""
     from pydicom.uid import UID
 
     sop_class = uid(dataset.get("SOPClassUID")) or uid(meta.get("MediaStorageSOPClassUID"))
     name = UID(sop_class).name if sop_class else ""
-    return name if name and not re.fullmatch(r"[\d.]*", name) else "of no known kind"
+    return name if name and not re.fullmatch(r"[\d.]*", name) else "unknown SOP class"
 
 
 def _regions(dataset: Dataset) -> tuple[RawRegion, ...]:
@@ -295,7 +293,7 @@ def _regions(dataset: Dataset) -> tuple[RawRegion, ...]:
 
 
 def _key(dataset: Dataset) -> tuple[int, ...]:
-    """The frames that the file names as those of interest (0028,6020), or the one that stands for all."""
+    """Return the frames of interest (0028,6020), or else the representative frame (0028,6010)."""
     named = numbers(dataset.get("FrameNumbersOfInterest"))
     if not named:
         named = numbers(dataset.get("RepresentativeFrameNumber"))

@@ -1,6 +1,9 @@
-"""Lookup tables of a file: palettes, whole or in segments, and the VOI table.
+"""Lookup tables of a file: palettes, whole or segmented, and the VOI LUT.
 
-Source: PS3.3 C.7.6.3.1.5 and C.7.6.3.1.6 (palettes), C.7.9.2 (segments), C.11.2 (VOI LUT).
+Source: PS3.3 C.7.6.3.1.5 and C.7.6.3.1.6 (palettes), C.7.9.2 (segmented palettes), C.11.2 (VOI LUT).
+
+Not pydicom's `apply_color_lut` and `apply_voi_lut`: they expand segments without a limit, and refuse tables
+of another length or depth than their descriptor says, which scanners write.
 """
 
 from __future__ import annotations
@@ -17,31 +20,31 @@ if TYPE_CHECKING:
     from pydicom.dataset import Dataset
 
 MAX_ENTRIES = 1 << 16
-"""Entries of a table: an input of 16 bits has no more values."""
+"""Most entries of a table: an input of 16 bits has no more values."""
 
 
 @dataclass(frozen=True, eq=False)
-class Lookup:
-    """A lookup table: its values (N,), the input that the first one is for, and the bits of its values."""
+class LookupTable:
+    """A lookup table: its values (N,), the input value of the first one, and the bits of its values."""
 
     values: NDArray[np.int64]
     first: int
     bits: int
 
 
-def voi_table(dataset: Dataset) -> Lookup | None:
-    """The first usable table of VOILUTSequence, or None."""
+def voi_table(dataset: Dataset) -> LookupTable | None:
+    """Read the first usable table of VOILUTSequence; None if there is none."""
     for item in items(dataset, "VOILUTSequence"):
         descriptor = numbers(item.get("LUTDescriptor"))
-        values = _entries(item.get("LUTData"), 16, _is_big(dataset))
+        values = _entries(item.get("LUTData"), 16, _is_big_endian(dataset))
         if len(descriptor) == 3 and len(values) > 1:
             bits = min(max(int(descriptor[2]), 1), 16)
-            return Lookup(values[:MAX_ENTRIES], _first(descriptor[1], dataset), bits)
+            return LookupTable(values[:MAX_ENTRIES], _first(descriptor[1], dataset), bits)
     return None
 
 
-def palette(dataset: Dataset) -> tuple[Lookup, Lookup, Lookup] | None:
-    """The red, green and blue tables of a palette; None where one is missing or empty."""
+def palette(dataset: Dataset) -> tuple[LookupTable, LookupTable, LookupTable] | None:
+    """Read the red, green and blue tables of a palette; None if one is missing or empty."""
     tables = []
     for colour in ("Red", "Green", "Blue"):
         name = f"{colour}PaletteColorLookupTable"
@@ -51,26 +54,29 @@ def palette(dataset: Dataset) -> tuple[Lookup, Lookup, Lookup] | None:
         count, bits = int(descriptor[0]) or MAX_ENTRIES, int(descriptor[2])  # 0 stands for 65,536
         data = dataset.get(f"{name}Data")
         if data:
-            # 8-bit entries may each lie in a word of their own.
+            # 8-bit entries may be stored in 16 bits each.
             packed = isinstance(data, bytes) and len(data) < 2 * count
-            values = _entries(data, bits if packed else 16, _is_big(dataset))
+            values = _entries(data, bits if packed else 16, _is_big_endian(dataset))
         else:
-            values = _unfolded(_entries(dataset.get(f"Segmented{name}Data"), bits, _is_big(dataset)), bits)
+            segments = _entries(dataset.get(f"Segmented{name}Data"), bits, _is_big_endian(dataset))
+            values = expand_segments(segments, bits)
         if len(values) < 2:
             return None
-        tables.append(Lookup(values[:count], _first(descriptor[1], dataset), bits))
+        tables.append(LookupTable(values[:count], _first(descriptor[1], dataset), bits))
     red, green, blue = tables
     return red, green, blue
 
 
-def _unfolded(data: NDArray[np.int64], bits: int) -> NDArray[np.int64]:
-    """The table that a segmented one describes: runs as they are, straight lines, and segments again."""
+def expand_segments(data: NDArray[np.int64], bits: int) -> NDArray[np.int64]:
+    """Expand a segmented table (N,) of `bits` bits: discrete, linear and indirect segments.
+
+    Stops at MAX_ENTRIES entries, after MAX_ENTRIES segments, or at the first invalid segment.
+    """
     entries: list[int] = data.tolist()  # lists: the segments are many and short
     table: list[int] = []
+    left = MAX_ENTRIES  # segments: indirect ones that copy each other would otherwise run for hours
 
-    left = MAX_ENTRIES  # segments; those that copy others could go on for hours
-
-    def read(at: int, segments: int | None, nested: bool) -> None:
+    def expand(at: int, segments: int | None, nested: bool) -> None:
         nonlocal left
         done = 0
         while at + 2 < len(entries) and len(table) < MAX_ENTRIES and done != segments and left:
@@ -87,19 +93,19 @@ def _unfolded(data: NDArray[np.int64], bits: int) -> NDArray[np.int64]:
             elif kind == 2 and not nested:
                 # A byte offset: low and high word, or for 8-bit tables four bytes in the same order.
                 wide = 2 if bits > 8 else 4
-                place = sum(part << (32 // wide * k) for k, part in enumerate(entries[at : at + wide]))
+                offset = sum(part << (32 // wide * k) for k, part in enumerate(entries[at : at + wide]))
                 at += wide
-                read(place // 2 if bits > 8 else place, length, nested=True)
+                expand(offset // 2 if bits > 8 else offset, length, nested=True)
             else:
                 return
             done += 1
 
-    read(0, None, nested=False)
+    expand(0, None, nested=False)
     return np.asarray(table[:MAX_ENTRIES], dtype=np.int64)
 
 
 def _entries(data: Any, bits: int, big_endian: bool) -> NDArray[np.int64]:
-    """The entries of a table, of bytes or of numbers."""
+    """Return the entries of a table given as bytes or as numbers."""
     if not isinstance(data, bytes):
         return np.asarray(numbers(data)).astype(np.int64)
     if bits <= 8:
@@ -109,11 +115,11 @@ def _entries(data: Any, bits: int, big_endian: bool) -> NDArray[np.int64]:
 
 
 def _first(value: float, dataset: Dataset) -> int:
-    """The first input of a table: US or SS by the PixelRepresentation, whichever way it was read."""
+    """Return the first input value of a table: US or SS by PixelRepresentation, however pydicom read it."""
     if number(dataset.get("PixelRepresentation")) == 1 and value > 0x7FFF:
         return int(value) - 0x10000
     return int(value)
 
 
-def _is_big(dataset: Dataset) -> bool:
+def _is_big_endian(dataset: Dataset) -> bool:
     return dataset.original_encoding[1] is False

@@ -1,4 +1,4 @@
-"""The ultrasound regions of a file: which are scan, what spacing each has, or why it has none.
+"""Ultrasound regions: which show tissue, their pixel spacing, and blanking of all pixels outside of them.
 
 Source: the US Region Calibration module, PS3.3 C.8.5.5.
 """
@@ -10,23 +10,26 @@ from collections.abc import Sequence
 from enum import IntEnum
 from typing import NamedTuple
 
+import numpy as np
+from numpy.typing import NDArray
+
 from sonoseg.image.calibration import Box, Calibration, Origin, Region, Spacing
 
-LEAST, MOST = 0.001, 10.0
-"""Millimetres per pixel between which an ultrasound image lies: beyond them a value is damage."""
+MIN_SPACING, MAX_SPACING = 0.001, 10.0
+"""Plausible millimetres per pixel of an ultrasound image; other values are damaged."""
 
-MIN_PART = 16
-"""Pixels a side that a region has at least within the frame; less is no scan."""
+MIN_REGION_SIDE = 16
+"""Smallest side in pixels of a region's part within the frame; a smaller region is ignored."""
 
 
 class SpatialFormat(IntEnum):
-    """(0018,6012) RegionSpatialFormat, PS3.3 C.8.5.5.1.1: the one that holds an image."""
+    """(0018,6012) RegionSpatialFormat, PS3.3 C.8.5.5.1.1: the value for images."""
 
     TWO_D = 1
 
 
 class DataType(IntEnum):
-    """(0018,6014) RegionDataType, PS3.3 C.8.5.5.1.2: the one that holds tissue."""
+    """(0018,6014) RegionDataType, PS3.3 C.8.5.5.1.2: the value for tissue."""
 
     TISSUE = 1
 
@@ -52,7 +55,7 @@ CM = 3
 
 
 class RawRegion(NamedTuple):
-    """One item of SequenceOfUltrasoundRegions as it is written; None for what is missing or no number."""
+    """An item of SequenceOfUltrasoundRegions as written in the file; None for missing or invalid values."""
 
     spatial_format: int | None
     data_type: int | None
@@ -67,11 +70,11 @@ class RawRegion(NamedTuple):
 
 
 class Regions(NamedTuple):
-    """What the regions of one file say.
+    """The usable regions of a file.
 
-    scan: the 2D tissue regions, cut to the frame, each with its spacing or the reason why it has none.
-    leaving: those that leave the frame, as text: their place is not to be trusted.
-    reason: why there is no scan region; "" where there is one.
+    scan: the 2D tissue regions, cropped to the frame, each with its spacing or the reason why it has none.
+    leaving: messages about regions that leave the frame, whose location is therefore unreliable.
+    reason: why there is no scan region; "" if there is one.
     """
 
     scan: tuple[Region, ...]
@@ -79,9 +82,9 @@ class Regions(NamedTuple):
     reason: str
 
     def calibration(self, given: Spacing | None = None, origin: Origin = "given") -> Calibration:
-        """The frame's Calibration. A given spacing (row, column) overrides what the regions say.
+        """Return the frame's Calibration. A `given` spacing (row, column) overrides that of the regions.
 
-        Raises InputError where the given one is not positive.
+        Raises InputError if the given spacing is not positive.
         """
         if given is not None:
             checked = Calibration.of(given, origin)
@@ -99,85 +102,93 @@ class Regions(NamedTuple):
 
 
 def read_regions(raw: Sequence[RawRegion], shape: tuple[int, int]) -> Regions:
-    """Judge the regions of a frame of `shape` (height, width) in pixels.
+    """Select and calibrate the scan regions of a frame of `shape` (height, width) in pixels.
 
-    A region is scan where its RegionSpatialFormat is 1 (2D), its RegionDataType 1 (tissue), and it shares at
-    least MIN_PART x MIN_PART pixels with the frame. Its spacing is 10 x PhysicalDelta mm per pixel, kept
-    apart for rows (Y) and columns (X), and is refused with a reason where the region leaves the frame (then
-    it was written for another grid), a unit is not cm, or a delta is missing, not positive or absurd.
+    A scan region has RegionSpatialFormat 1 (2D), RegionDataType 1 (tissue), and at least MIN_REGION_SIDE x
+    MIN_REGION_SIDE pixels within the frame. Its spacing is 10 x PhysicalDelta mm per pixel, separately for
+    rows (Y) and columns (X). It has no spacing, but a reason, if it leaves the frame (it then describes
+    another pixel grid), a unit is not cm, or a delta is missing, not positive or implausible.
     """
     if not raw:
         return Regions((), (), "the file describes no ultrasound region")
     scan: dict[Box, Region] = {}
     leaving: list[str] = []
-    odd: list[str] = []
-    tissue = [
-        one for one in raw if one.spatial_format == SpatialFormat.TWO_D and one.data_type == DataType.TISSUE
-    ]
-    for one in tissue:
-        box, reason, leaves = _box(one, shape)
-        if box is None:
-            odd.append(reason)
+    unusable: list[str] = []
+    for item in raw:
+        if item.spatial_format != SpatialFormat.TWO_D or item.data_type != DataType.TISSUE:
             continue
-        if leaves:
+        box, reason = _box(item, shape)
+        if box is None:
+            unusable.append(reason)
+            continue
+        if reason:
             leaving.append(reason)
-        region = _calibrated(one, box, reason)
-        # The same place twice (some machines write one item a probe): both must agree.
+        region = _calibrated(item, box, reason)
+        # Some scanners write one item per probe for the same box: the items must agree.
         known = scan.get(box)
         if known is not None and known.spacing != region.spacing:
-            region = Region(box, None, known.reason or region.reason or "two regions at one place differ")
+            reason = known.reason or region.reason or "two regions of the same box differ in spacing"
+            region = Region(box, None, reason)
         scan[box] = region
     if scan:
         return Regions(tuple(scan.values()), tuple(leaving), "")
-    if odd:
-        return Regions((), (), odd[0])
-    count = (
-        "its only ultrasound region is" if len(raw) == 1 else f"none of its {len(raw)} ultrasound regions is"
-    )
-    return Regions((), (), f"{count}{' not' if len(raw) == 1 else ''} 2D tissue")
+    if unusable:
+        return Regions((), (), unusable[0])
+    if len(raw) == 1:
+        return Regions((), (), "its only ultrasound region is not 2D tissue")
+    return Regions((), (), f"none of its {len(raw)} ultrasound regions is 2D tissue")
 
 
-def _box(one: RawRegion, shape: tuple[int, int]) -> tuple[Box | None, str, bool]:
-    """The region's box within the frame, what is odd about it, and whether it leaves the frame."""
+def blank_outside(pixels: NDArray[np.uint8], boxes: Sequence[Box]) -> NDArray[np.uint8]:
+    """Return a copy of uint8 (H, W) that is 0 outside of the boxes, where names and dates may be burned in.
+
+    The shape stays, so masks lie on the source's pixel grid.
+    """
+    blanked = np.zeros_like(pixels)
+    for top, left, height, width in boxes:
+        inside = (slice(top, top + height), slice(left, left + width))
+        blanked[inside] = pixels[inside]
+    return blanked
+
+
+def _box(item: RawRegion, shape: tuple[int, int]) -> tuple[Box | None, str]:
+    """Return the region's box within the frame, and how it leaves the frame; None and why without a box."""
     height, width = shape
-    if one.x0 is None or one.y0 is None or one.x1 is None or one.y1 is None:
-        return None, "its tissue region has no place", False
-    place = f"({one.x0}, {one.y0})-({one.x1}, {one.y1})"
-    if one.x1 < one.x0 or one.y1 < one.y0:
-        return None, f"its tissue region {place} is turned inside out", False
-    top, left = max(one.y0, 0), max(one.x0, 0)
-    bottom, right = min(one.y1 + 1, height), min(one.x1 + 1, width)  # the last row and column belong to it
-    if bottom - top < MIN_PART or right - left < MIN_PART:
-        what = (
-            "is smaller than" if one.x1 < width and one.y1 < height else "leaves the frame but for less than"
+    if item.x0 is None or item.y0 is None or item.x1 is None or item.y1 is None:
+        return None, "the tissue region has no location"
+    corners = f"({item.x0}, {item.y0})-({item.x1}, {item.y1})"
+    if item.x1 < item.x0 or item.y1 < item.y0:
+        return None, f"the corners of the tissue region {corners} are in the wrong order"
+    top, left = max(item.y0, 0), max(item.x0, 0)
+    bottom, right = min(item.y1 + 1, height), min(item.x1 + 1, width)  # the last row and column are inside
+    if bottom - top < MIN_REGION_SIDE or right - left < MIN_REGION_SIDE:
+        return None, (
+            f"the tissue region {corners} has less than {MIN_REGION_SIDE} x {MIN_REGION_SIDE} pixels within "
+            f"the frame of {width} x {height} pixels"
         )
-        return None, f"its tissue region {place} {what} {MIN_PART} x {MIN_PART} pixels", False
     box = Box(top, left, bottom - top, right - left)
-    if (top, left, bottom, right) != (one.y0, one.x0, one.y1 + 1, one.x1 + 1):
-        return box, f"the region {place} leaves the frame of {width} x {height} pixels", True
-    return box, "", False
+    if (top, left, bottom, right) != (item.y0, item.x0, item.y1 + 1, item.x1 + 1):
+        return box, f"the region {corners} leaves the frame of {width} x {height} pixels"
+    return box, ""
 
 
-def _calibrated(one: RawRegion, box: Box, reason: str) -> Region:
-    if reason:
-        return Region(box, None, reason)
-    if one.units_x != CM or one.units_y != CM:
+def _calibrated(item: RawRegion, box: Box, reason: str) -> Region:
+    if not reason and (item.units_x != CM or item.units_y != CM):
         units = " and ".join(
             "a missing unit" if unit is None else UNITS.get(unit, f"unknown unit {unit}")
-            for unit in dict.fromkeys((one.units_x, one.units_y))
+            for unit in dict.fromkeys((item.units_x, item.units_y))
         )
-        return Region(box, None, f"the region is calibrated in {units}, not in cm")
-    if one.delta_x is None or one.delta_y is None:
+        reason = f"the region is calibrated in {units}, not in cm"
+    if reason:
+        return Region(box, None, reason)
+    if item.delta_x is None or item.delta_y is None:
         return Region(box, None, "the region has no physical delta")
-    for delta, along in ((one.delta_x, "columns"), (one.delta_y, "rows")):
+    for delta, axis in ((item.delta_x, "columns"), (item.delta_y, "rows")):
+        found = f"the region's physical delta along {axis} is {delta:.4g} cm"
         if not math.isfinite(delta) or delta <= 0:
+            return Region(box, None, f"{found}, which is not above 0")
+        if not MIN_SPACING <= 10 * delta <= MAX_SPACING:
             return Region(
-                box,
-                None,
-                f"the region's physical delta along {along} is {delta:.4g} cm, which is not above 0",
+                box, None, f"{found}, which is not between {MIN_SPACING / 10:g} and {MAX_SPACING / 10:g}"
             )
-        if not LEAST <= 10 * delta <= MOST:
-            return Region(
-                box, None, f"the region's physical delta along {along} is {delta:.4g} cm, which cannot be"
-            )
-    return Region(box, Spacing(row=10 * one.delta_y, column=10 * one.delta_x))
+    return Region(box, Spacing(row=10 * item.delta_y, column=10 * item.delta_x))

@@ -1,10 +1,10 @@
-"""Values of any kind as plain numbers and words."""
+"""Element values of any kind as numbers, code strings and UIDs."""
 
 from __future__ import annotations
 
 import pytest
 
-from sonoseg.dicom.reading.element_values import number, numbers, uid, whole, word
+from sonoseg.dicom.reading.element_values import code_string, number, numbers, uid, whole
 
 
 @pytest.mark.parametrize(
@@ -26,6 +26,6 @@ def test_whole_numbers() -> None:
     assert (whole("4"), whole(4.5), whole(float("nan")), whole(1e300)) == (4, None, None, None)
 
 
-def test_no_free_text_passes() -> None:
-    assert (word(" us "), word("Anna^Secretname"), word(None), word("A" * 17)) == ("US", "", "", "")
+def test_free_text_is_dropped() -> None:
+    assert [code_string(text) for text in (" us ", "Anna^Secretname", None, "A" * 17)] == ["US", "", "", ""]
     assert (uid("1.2.3\0"), uid("Anna"), uid(None)) == ("1.2.3", "", "")

@@ -1,4 +1,4 @@
-"""Headers: only what is needed is read, and nothing of a patient."""
+"""Header values, without any patient attribute."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from sonoseg.errors import SonosegError
 GREY = np.zeros((20, 24), dtype=np.uint8)
 
 
-def test_nothing_of_a_patient_is_wanted() -> None:
+def test_no_patient_attribute_is_read() -> None:
     from pydicom.datadict import tag_for_keyword
 
     for keyword in WANTED:
@@ -24,7 +24,7 @@ def test_nothing_of_a_patient_is_wanted() -> None:
         assert tag >> 16 not in (0x0010, 0x0032, 0x0038, 0x0040), keyword
 
 
-def test_the_plain_values(tmp_path: Path, make_dicom: Callable[..., Path], patient_name: str) -> None:
+def test_header_values(tmp_path: Path, make_dicom: Callable[..., Path], patient_name: str) -> None:
     path = make_dicom(
         tmp_path / "a.dcm", GREY, WindowCenter=["5", "7"], WindowWidth=["10", "20"], RescaleSlope="2"
     )
@@ -40,10 +40,8 @@ def test_the_plain_values(tmp_path: Path, make_dicom: Callable[..., Path], patie
     assert patient_name not in repr(header)
 
 
-def test_mutations_never_end_in_anything_but_our_errors(
-    tmp_path: Path, make_dicom: Callable[..., Path]
-) -> None:
-    """A small share of what research/benchmarks/fuzz_readers.py does."""
+def test_damaged_files_raise_our_errors(tmp_path: Path, make_dicom: Callable[..., Path]) -> None:
+    """A small sample of research/benchmarks/fuzz_readers.py."""
     from sonoseg.dicom.reading.clip import Clip
 
     rng = np.random.default_rng(3)
@@ -67,10 +65,10 @@ def test_mutations_never_end_in_anything_but_our_errors(
 
 
 @pytest.mark.parametrize("keyword", ["Rows", "SamplesPerPixel"])
-def test_values_that_are_no_numbers(tmp_path: Path, make_dicom: Callable[..., Path], keyword: str) -> None:
+def test_invalid_values(tmp_path: Path, make_dicom: Callable[..., Path], keyword: str) -> None:
     from sonoseg.dicom.reading.clip import Clip
 
     values: Any = [1, 2]
     path = make_dicom(tmp_path / "a.dcm", GREY, **{keyword: values})
-    with pytest.raises(SonosegError, match=f"its header garbles {keyword}"):
+    with pytest.raises(SonosegError, match=f"{keyword} is invalid"):
         Clip(path)

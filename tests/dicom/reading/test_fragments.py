@@ -1,4 +1,4 @@
-"""Frames found among fragments."""
+"""Index of the frames among fragments."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sonoseg.dicom.reading.fragments import Damaged, index_fragments
+from sonoseg.dicom.reading.fragments import PixelDataError, index_fragments
 
 ITEM, END = b"\xfe\xff\x00\xe0", b"\xfe\xff\xdd\xe0\x00\x00\x00\x00"
 
@@ -32,36 +32,36 @@ def frames_of(data: bytes, frames: int, extended: tuple[int, ...] = ()) -> list[
 A, B, C = b"\xff\xd8\xff\xe0aa", b"bbbb", b"\xff\xd8\xff\xdbcc"
 
 
-def test_one_fragment_a_frame() -> None:
+def test_one_fragment_per_frame() -> None:
     assert frames_of(table() + item(B) + item(B + B) + END, 2) == [B, B + B]
 
 
-def test_a_still_in_many_fragments() -> None:
+def test_still_image_in_several_fragments() -> None:
     assert frames_of(table() + item(A) + item(B) + item(B) + END, 1) == [A + B + B]
 
 
-def test_by_the_basic_table() -> None:
+def test_basic_offset_table() -> None:
     data = table(0, 26) + item(B) + item(b"cccccc") + item(B) + END
     assert frames_of(data, 2) == [B + b"cccccc", B]
 
 
-def test_by_the_extended_table_first() -> None:
+def test_extended_offset_table_takes_precedence() -> None:
     data = table(0, 12) + item(B) + item(B) + item(b"cc") + END
     assert frames_of(data, 2, extended=(0, 24)) == [B + B, b"cc"]
 
 
-def test_by_the_streams_where_the_table_is_wrong() -> None:
+def test_stream_starts_where_the_table_is_wrong() -> None:
     data = table(0, 13) + item(A) + item(B) + item(C) + item(B) + item(B) + END
     assert frames_of(data, 2) == [A + B, C + B + B]
 
 
-def test_frames_beyond_those_announced_are_left_out() -> None:
+def test_frames_beyond_numberofframes_are_ignored() -> None:
     data = item(A) + item(B) + item(C) + item(A) + item(B) + END
     assert frames_of(table() + data, 2) == [A + B, C]
     assert frames_of(table(0, 26, 40) + data, 2) == [A + B, C]
 
 
-def test_a_missing_end_is_no_fault() -> None:
+def test_missing_sequence_delimiter_is_accepted() -> None:
     assert frames_of(table() + item(A), 1) == [A]
 
 
@@ -70,16 +70,16 @@ def test_a_missing_end_is_no_fault() -> None:
     [
         (b"", 1, "no fragment"),
         (table() + END, 1, "no fragment"),
-        (b"\x00" * 40, 1, "not compressed as its header says"),
-        (table() + item(A) + b"\x00" * 40, 1, "the row of its fragments is broken"),
+        (b"\x00" * 40, 1, "not compressed"),
+        (table() + item(A) + b"\x00" * 40, 1, "sequence of fragments is damaged"),
         (table() + item(A)[:-2], 1, "longer than the file"),
-        (table() + item(A) + item(B) + item(C) + END, 5, "announces 5 frames, the data hold 2"),
-        (table() + item(B) + item(B) + END, 3, "announces 3 frames, the data hold 2"),
-        (table() + item(B) * 3 + END, 2, "cannot be told apart"),
+        (table() + item(A) + item(B) + item(C) + END, 5, "expected 5 frames, found 2"),
+        (table() + item(B) + item(B) + END, 3, "expected 3 frames, found 2"),
+        (table() + item(B) * 3 + END, 2, "cannot be assigned"),
     ],
 )
-def test_what_cannot_be_followed(data: bytes, frames: int, said: str) -> None:
-    with pytest.raises(Damaged, match=said):
+def test_damaged_items(data: bytes, frames: int, said: str) -> None:
+    with pytest.raises(PixelDataError, match=said):
         frames_of(data, frames)
 
 
@@ -87,7 +87,7 @@ def test_what_cannot_be_followed(data: bytes, frames: int, said: str) -> None:
     st.lists(st.lists(st.binary(min_size=1, max_size=9), min_size=1, max_size=3), min_size=1, max_size=6),
     st.booleans(),
 )
-def test_any_frames_in_any_fragments_by_their_table(frames: list[list[bytes]], extended: bool) -> None:
+def test_any_frames_by_their_offset_table(frames: list[list[bytes]], extended: bool) -> None:
     data, offsets = b"", []
     for fragments in frames:
         offsets.append(len(data))
@@ -98,8 +98,8 @@ def test_any_frames_in_any_fragments_by_their_table(frames: list[list[bytes]], e
 
 
 @given(st.binary(max_size=200), st.integers(1, 5))
-def test_any_bytes_end(data: bytes, frames: int) -> None:
+def test_any_bytes(data: bytes, frames: int) -> None:
     for start in (b"", table(0, 5)):
         file = io.BytesIO(start + data)
-        with suppress(Damaged):
+        with suppress(PixelDataError):
             index_fragments(file, 0, len(start + data), frames)
