@@ -238,11 +238,11 @@ def test_a_file_that_nothing_can_refer_to_is_segmented_and_named(run: Run, tmp_p
     out = tmp_path / "out"
     code, _, warned = run(tmp_path / "in", "--out", out, "--seg")
     assert code == 3
-    assert "nameless.dcm: no seg was written: this DICOM file has no usable StudyInstanceUID" in warned
+    assert "no seg was written: StudyInstanceUID is missing" in warned
     assert "1 of 2 files gave no result, or not all of it" in warned
     assert files(out, "masks") == {"good.png", "nameless.png"}
     assert files(out, "dicom") == {"good_seg.dcm"}
-    assert "no usable StudyInstanceUID" in (out / "report.html").read_text(encoding="utf-8")
+    assert "StudyInstanceUID is missing" in (out / "report.html").read_text(encoding="utf-8")
     assert run(tmp_path / "in", "--out", out, "--seg", "--resume")[0] == 3  # and is not forgotten
 
 

@@ -274,7 +274,7 @@ def test_text_cut_within_a_letter_is_still_text(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("head", "said"),
     [
-        (bytes(128) + b"DICM" + bytes(300), "a DICOM file that holds no image"),
+        (bytes(128) + b"DICM" + bytes(300), "DICOM file without an image"),
         (b"%PDF-1.7\n\xff\xfe\x00", "a PDF document"),
         (b"PK\x03\x04\x14\x00\x08\x00\xff\xfe", "not an image of a kind that is read"),
         (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 50 50\n", "holds text"),  # never Ghostscript

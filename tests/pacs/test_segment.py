@@ -160,9 +160,9 @@ def _set(**values: Any) -> Callable[[Path], None]:
         (1, _set(SOPClassUID="1.2.840.10008.5.1.4.1.1.1.2"), "not ultrasound, but Digital Mammography"),
         (1, _set(SOPClassUID=CLIP), "names another instance or SOP class"),
         (1, _set(SOPInstanceUID="1.2.3"), "names another instance or SOP class"),
-        (1, _set(PixelData=None), "without its pixels"),
+        (1, _set(PixelData=None), "without pixel data"),
         (1, _set(Rows=0), "0"),
-        (3, _set(NumberOfFrames=0), "0 frames"),
+        (3, _set(NumberOfFrames=0), "NumberOfFrames is 0"),
         (3, _set(NumberOfFrames=9), "9 frames"),
     ],
 )

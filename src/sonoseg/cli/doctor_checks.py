@@ -200,9 +200,10 @@ def _dicom(predictor: Predictor, frame: Frame) -> str:
     import pydicom
 
     from sonoseg.dicom.reading.clip import open_dicom
-    from sonoseg.dicom.writing.capture import write_capture
-    from sonoseg.dicom.writing.seg import write_seg
-    from sonoseg.dicom.writing.sr import write_sr
+    from sonoseg.dicom.writing.attributes import write_object
+    from sonoseg.dicom.writing.capture import make_capture
+    from sonoseg.dicom.writing.seg import make_seg
+    from sonoseg.dicom.writing.sr import make_sr
     from sonoseg.lesions.measurement import measure
 
     with tempfile.TemporaryDirectory() as folder:
@@ -215,9 +216,9 @@ def _dicom(predictor: Predictor, frame: Frame) -> str:
         found = predictor.predict(read)
         findings = measure(found)
         seg, sr, capture = (Path(folder, f"{name}.dcm") for name in ("seg", "sr", "capture"))
-        write_seg(seg, source, [found], [findings])
-        write_sr(sr, source, [found], [findings], seg=seg)
-        write_capture(capture, source, found, findings)
+        write_object(seg, make_seg(source, [found], [findings]))
+        write_object(sr, make_sr(source, [found], [findings], seg=seg))
+        write_object(capture, make_capture(source, found, findings))
         masks = highdicom.seg.segread(seg).pixel_array
         whole = masks.reshape(-1, *found.mask.shape).any(axis=0)
         _need(np.array_equal(whole, found.mask), "the SEG holds another mask when read back")

@@ -1,4 +1,4 @@
-"""What our objects take over from a patient's file, what they leave out, and what never reaches a log."""
+"""Attributes copied from the source, attributes left out, and names kept out of logs."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pydicom
 import pytest
 from pydicom.dataset import Dataset
 
-from sonoseg.dicom.writing.attributes import NEEDED, encode, need_dicom, read_source
+from sonoseg.dicom.writing.attributes import TYPE_2, encode, read_source, require_dicom
 from sonoseg.dicom.writing.capture import make_capture
 from sonoseg.dicom.writing.seg import make_seg
 from sonoseg.dicom.writing.sr import make_sr
@@ -51,18 +51,18 @@ def objects(case: Case, **options: Any) -> Iterator[Dataset]:
         yield pydicom.dcmread(pydicom.filebase.DicomBytesIO(encode(one)))
 
 
-def test_patient_and_study_are_the_sources(still: Case, clip: Case) -> None:
+def test_patient_and_study_are_copied(still: Case, clip: Case) -> None:
     for case in (still, clip):
         image = pydicom.dcmread(case[0])
         for one in objects(case):
-            for keyword in NEEDED:
+            for keyword in TYPE_2:
                 assert one[keyword].value == image[keyword].value, keyword
             assert one.StudyDescription == image.StudyDescription
             assert one.SpecificCharacterSet == "ISO_IR 192"
             assert "InstitutionName" not in one
 
 
-def test_anonymise_leaves_nothing_of_the_patient(tmp_path: Path, make_case: Callable[..., Case]) -> None:
+def test_anonymise_removes_the_patient(tmp_path: Path, make_case: Callable[..., Case]) -> None:
     case = make_case(
         tmp_path,
         OtherPatientNames="Musterfrau^E",
@@ -80,27 +80,25 @@ def test_anonymise_leaves_nothing_of_the_patient(tmp_path: Path, make_case: Call
         values = "\n".join(str(element.value) for element in one.iterall() if element.keyword != "PixelData")
         for secret in SECRETS:
             assert secret not in values, (one.Modality, secret)
-        for keyword in NEEDED:
+        for keyword in TYPE_2:
             assert keyword in one
             assert not one[keyword].value, keyword
         assert one.ContentDate == "19000101"
         for keyword in ("InstanceCreationDate", "InstanceCreationTime", "DateOfSecondaryCapture"):
             assert keyword not in one
-        if one.Modality != "OT":  # the capture shows pixels in which text may be: test_dicom_capture
+        if one.Modality != "OT":  # the capture shows pixels in which text may be: test_capture
             assert one.PatientIdentityRemoved == "YES"
             assert one.DeidentificationMethod
 
 
-def test_without_anonymise_only_what_an_object_needs_is_taken(
-    tmp_path: Path, make_case: Callable[..., Case]
-) -> None:
+def test_only_needed_attributes_are_copied(tmp_path: Path, make_case: Callable[..., Case]) -> None:
     case = make_case(tmp_path, PatientAddress="KRANKENHAUS 1", PatientComments="Erika", PatientAge="063Y")
     for one in objects(case):
         for keyword in ("PatientAddress", "PatientComments", "PatientAge", "InstitutionName"):
             assert keyword not in one
 
 
-def test_a_file_that_was_anonymised_stays_so(tmp_path: Path, make_case: Callable[..., Case]) -> None:
+def test_anonymised_source(tmp_path: Path, make_case: Callable[..., Case]) -> None:
     case = make_case(
         tmp_path, patient=False, PatientName="Anonymized2", PatientIdentityRemoved="YES", PatientSex=""
     )
@@ -108,7 +106,7 @@ def test_a_file_that_was_anonymised_stays_so(tmp_path: Path, make_case: Callable
         assert one.PatientName == "Anonymized2"
         assert one.PatientIdentityRemoved == "YES"
         assert one.DeidentificationMethod  # of Type 1C, though the source has forgotten it
-        for keyword in NEEDED:
+        for keyword in TYPE_2:
             assert keyword in one
 
 
@@ -116,7 +114,7 @@ def test_a_file_that_was_anonymised_stays_so(tmp_path: Path, make_case: Callable
     ("keyword", "value"),
     [("PatientBirthDate", "1961.04"), ("StudyDate", "20241301"), ("StudyTime", "25:61"), ("PatientSex", "X")],
 )
-def test_values_that_no_archive_takes_are_blanked(
+def test_invalid_values_are_blanked(
     keyword: str, value: str, tmp_path: Path, make_case: Callable[..., Case]
 ) -> None:
     with pydicom.config.disable_value_validation():
@@ -139,7 +137,7 @@ def test_a_name_reaches_no_log_and_no_warning(
     assert "Musterfrau" not in out + err + caplog.text
 
 
-def test_what_is_odd_in_a_file_is_quoted_nowhere(
+def test_invalid_values_are_never_quoted(
     tmp_path: Path, make_case: Callable[..., Case], recwarn: pytest.WarningsRecorder
 ) -> None:
     with pydicom.config.disable_value_validation():
@@ -150,7 +148,7 @@ def test_what_is_odd_in_a_file_is_quoted_nowhere(
     assert not [one for one in recwarn if "Musterfrau" in str(one.message) or "charset" in one.filename]
 
 
-def test_garbled_numbers_do_no_harm(tmp_path: Path, make_case: Callable[..., Case]) -> None:
+def test_invalid_numbers(tmp_path: Path, make_case: Callable[..., Case]) -> None:
     with pydicom.config.disable_value_validation():
         case = make_case(tmp_path)
         content = case[0].read_bytes()
@@ -162,38 +160,36 @@ def test_garbled_numbers_do_no_harm(tmp_path: Path, make_case: Callable[..., Cas
 
 
 @pytest.mark.parametrize("keyword", ["SOPInstanceUID", "SeriesInstanceUID"])
-def test_what_is_no_uid_is_refused(keyword: str, tmp_path: Path, make_case: Callable[..., Case]) -> None:
+def test_invalid_uid_is_refused(keyword: str, tmp_path: Path, make_case: Callable[..., Case]) -> None:
     with pydicom.config.disable_value_validation():
         case = make_case(tmp_path, **{keyword: "1.2.x"})
-    with pytest.raises(InputError, match=f"no usable {keyword}"):
+    with pytest.raises(InputError, match=f"{keyword} is missing or invalid"):
         read_source(case[0])
 
 
-def test_letters_of_every_script_survive(tmp_path: Path, make_case: Callable[..., Case]) -> None:
+def test_non_latin_names(tmp_path: Path, make_case: Callable[..., Case]) -> None:
     name = "Müller^Zoë=山田^花子"
     for one in objects(make_case(tmp_path, PatientName=name)):
         assert str(one.PatientName) == name
 
 
-def test_numbers_of_series_and_instances_stay_within_their_range(
-    tmp_path: Path, make_case: Callable[..., Case]
-) -> None:
+def test_series_and_instance_numbers_are_in_range(tmp_path: Path, make_case: Callable[..., Case]) -> None:
     case = make_case(tmp_path, SeriesNumber=2_000_000_000, InstanceNumber=None)
     assert [one.SeriesNumber for one in objects(case)] == [901, 901, 902, 903]
     assert [one.InstanceNumber for one in objects(case)] == [1, 1, 1, 1]
 
 
-def test_a_broken_number_of_frames_is_one(tmp_path: Path, make_case: Callable[..., Case]) -> None:
+def test_invalid_number_of_frames(tmp_path: Path, make_case: Callable[..., Case]) -> None:
     case = make_case(tmp_path, frames=1)
     assert read_source(case[0]).frames == 1
     for one in objects(case):
         assert one.InstanceNumber == 70001
 
 
-def test_what_is_missing_is_named(still: Case, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_libraries_are_named(still: Case, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sonoseg.dicom.writing.attributes.find_spec", lambda name: None)
     with pytest.raises(MissingExtra, match=r"sonoseg\[dicom\]"):
-        need_dicom()
+        require_dicom()
     with pytest.raises(MissingExtra):
         make_seg(*still)
 

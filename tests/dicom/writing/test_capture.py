@@ -1,4 +1,4 @@
-"""Secondary captures: the image with its callipers and strip, and whether it may name the patient."""
+"""Secondary captures: overlay, strip of text, BurnedInAnnotation."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ import pytest
 from pydicom.uid import SecondaryCaptureImageStorage, UltrasoundMultiFrameImageStorage
 
 from sonoseg import RESEARCH_ONLY
-from sonoseg.dicom.writing.capture import make_capture, write_capture
+from sonoseg.dicom.writing.attributes import write_object
+from sonoseg.dicom.writing.capture import make_capture
 from sonoseg.dicom.writing.codes import Purpose
 from sonoseg.image.calibration import Box, Calibration, Region
 from sonoseg.image.callipers import draw_callipers
@@ -45,7 +46,7 @@ def blanked(segmentation: Any, *, blank: bool) -> Any:
 
 def test_the_image_is_the_overlay_with_callipers_above_a_strip_of_text(still: Case, tmp_path: Path) -> None:
     source, segmentation, found = of(still)
-    written = write_capture(tmp_path / "sc.dcm", source, segmentation, found)
+    written = write_object(tmp_path / "sc.dcm", make_capture(source, segmentation, found))
     read = pydicom.dcmread(tmp_path / "sc.dcm")
     assert read.SOPInstanceUID == written
     assert read.SOPClassUID == SecondaryCaptureImageStorage
@@ -67,7 +68,7 @@ def test_a_strip_of_a_wide_image_holds_its_text(tmp_path: Path, make_case: Calla
         assert strip.max() > 200
 
 
-def test_it_says_what_it_is_and_where_from(clip: Case) -> None:
+def test_source_reference_and_equipment(clip: Case) -> None:
     source, segmentation, found = of(clip)
     capture = make_capture(source, segmentation, found, when=datetime(2026, 3, 4, 5, 6, 7))
     image = pydicom.dcmread(source)
@@ -90,7 +91,7 @@ def test_it_says_what_it_is_and_where_from(clip: Case) -> None:
 
 
 @pytest.mark.parametrize("blank", [False, True])
-def test_burned_in_annotation_is_what_the_pixels_say(blank: bool, still: Case) -> None:
+def test_burned_in_annotation_follows_the_pixels(blank: bool, still: Case) -> None:
     source, segmentation, found = of(still)
     capture = make_capture(source, blanked(segmentation, blank=blank), found, anonymise=True)
     assert capture.BurnedInAnnotation == ("NO" if blank else "YES")
@@ -98,14 +99,14 @@ def test_burned_in_annotation_is_what_the_pixels_say(blank: bool, still: Case) -
     assert ("DeidentificationMethod" in capture) == blank
 
 
-def test_without_regions_text_may_be_anywhere(still: Case) -> None:
+def test_burned_in_annotation_without_regions(still: Case) -> None:
     assert make_capture(*of(still)).BurnedInAnnotation == "YES"
 
 
 def test_a_repeated_run_makes_the_same_capture_and_another_frame_another(clip: Case, tmp_path: Path) -> None:
     when = datetime(2026, 3, 4)
     for name in ("a", "b"):
-        write_capture(tmp_path / f"{name}.dcm", *of(clip), when=when)
+        write_object(tmp_path / f"{name}.dcm", make_capture(*of(clip), when=when))
     assert (tmp_path / "a.dcm").read_bytes() == (tmp_path / "b.dcm").read_bytes()
     first, third = make_capture(*of(clip)), make_capture(*of(clip, 2))
     assert first.SOPInstanceUID != third.SOPInstanceUID
@@ -121,5 +122,5 @@ def test_dciodvfy_finds_no_error(
     tmp_path: Path,
     dciodvfy: Callable[[Path], list[str]],
 ) -> None:
-    write_capture(tmp_path / "sc.dcm", *of(request.getfixturevalue(case)), anonymise=anonymise)
+    write_object(tmp_path / "sc.dcm", make_capture(*of(request.getfixturevalue(case)), anonymise=anonymise))
     assert dciodvfy(tmp_path / "sc.dcm") == []

@@ -1,4 +1,4 @@
-"""Every coded value is one that the standard's own tables hold."""
+"""Coded values, compared with the tables of the standard."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ ENUMS = [kind for kind in vars(codes).values() if isinstance(kind, type) and iss
 ALL = [one for kind in ENUMS for one in kind]
 
 
-def test_there_are_codes() -> None:
+def test_codes_are_found() -> None:
     assert len(ALL) > 30
 
 
@@ -39,16 +39,16 @@ def test_a_code_is_in_the_standard_with_its_meaning_and_context_group(one: Coded
 @pytest.mark.parametrize(
     ("ours", "theirs"),
     [
-        (codes.Orientation, words.Orientation),
-        (codes.EchoPattern, words.EchoLevel),
+        (codes.OrientationCode, words.Orientation),
+        (codes.EchoPatternCode, words.EchoLevel),
         (codes.PosteriorFeatures, words.Posterior),
     ],
 )
-def test_the_words_of_the_findings_have_their_codes_here(ours: type[CodedEnum], theirs: type) -> None:
+def test_descriptors_of_findings_have_codes(ours: type[CodedEnum], theirs: type) -> None:
     assert {one.value.value for one in ours if one.name != "CONCEPT"} == {one.code for one in theirs}
 
 
 def test_a_code_is_an_item_and_a_concept() -> None:
-    item, concept = codes.Finding.LESION.item, codes.Finding.LESION.concept
+    item, concept = codes.FindingCode.LESION.item, codes.FindingCode.LESION.concept
     assert (item.CodeValue, item.CodingSchemeDesignator, item.CodeMeaning) == ("52988006", "SCT", "Lesion")
     assert (concept.value, concept.scheme_designator, concept.meaning) == ("52988006", "SCT", "Lesion")

@@ -1,4 +1,4 @@
-"""Objects for real files, read by our own reader; and a source that other programs made."""
+"""Objects for real files, and for a source made by other programs."""
 
 from __future__ import annotations
 
@@ -11,9 +11,10 @@ import numpy as np
 import pydicom
 import pytest
 
-from sonoseg.dicom.writing.capture import write_capture
-from sonoseg.dicom.writing.seg import write_seg
-from sonoseg.dicom.writing.sr import write_sr
+from sonoseg.dicom.writing.attributes import write_object
+from sonoseg.dicom.writing.capture import make_capture
+from sonoseg.dicom.writing.seg import make_seg
+from sonoseg.dicom.writing.sr import make_sr
 from sonoseg.inference.segmentation import Segmentation
 from sonoseg.inputs.frame_list import list_frames, read
 from sonoseg.lesions.measurement import measure
@@ -37,10 +38,10 @@ def test_a_real_file_gets_its_objects(
         probability = mask.astype(np.float32) * np.float32(0.8)
         found.append(Segmentation(frame, probability, mask, mask, 0.5, None, "m (0123456)", "r"))
     findings = [measure(one) for one in found]
-    write_seg(tmp_path / "seg.dcm", source, found, findings)
-    write_seg(tmp_path / "fractional.dcm", source, found, findings, fractional=True)
-    write_sr(tmp_path / "sr.dcm", source, found, findings, seg=tmp_path / "seg.dcm")
-    write_capture(tmp_path / "capture.dcm", source, found[-1], findings[-1])
+    write_object(tmp_path / "seg.dcm", make_seg(source, found, findings))
+    write_object(tmp_path / "fractional.dcm", make_seg(source, found, findings, fractional=True))
+    write_object(tmp_path / "sr.dcm", make_sr(source, found, findings, seg=tmp_path / "seg.dcm"))
+    write_object(tmp_path / "capture.dcm", make_capture(source, found[-1], findings[-1]))
     for path in tmp_path.iterdir():
         assert dciodvfy(path) == [], path.name
 

@@ -1,4 +1,4 @@
-"""Segmentation objects: read back pixel for pixel, aligned with their source, the same when made again."""
+"""Segmentation objects: pixels, references, reproducible UIDs."""
 
 from __future__ import annotations
 
@@ -12,11 +12,15 @@ import highdicom
 import numpy as np
 import pydicom
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pydicom.pixels.utils import pack_bits, unpack_bits
 from pydicom.uid import UltrasoundImageStorage, UltrasoundMultiFrameImageStorage
 
 from sonoseg import __version__
+from sonoseg.dicom.writing.attributes import write_object
 from sonoseg.dicom.writing.codes import Category, Family, FindingCode, Side, Site
-from sonoseg.dicom.writing.seg import make_seg, write_seg
+from sonoseg.dicom.writing.seg import BitPacker, make_seg
 from sonoseg.errors import InputError, OutputError, ShapeError
 from sonoseg.lesions.lesion_masks import lesion_masks
 
@@ -39,7 +43,7 @@ def planes(dataset: Any) -> np.ndarray:
 
 def test_a_still_is_read_back_pixel_for_pixel(still: Case, tmp_path: Path) -> None:
     source, segmentations, findings = still
-    written = write_seg(tmp_path / "seg.dcm", source, segmentations, findings)
+    written = write_object(tmp_path / "seg.dcm", make_seg(source, segmentations, findings))
     read = highdicom.seg.segread(tmp_path / "seg.dcm")
     masks = lesion_masks(segmentations[0].mask, findings[0].lesions)
     assert read.SOPInstanceUID == written
@@ -52,7 +56,7 @@ def test_a_still_is_read_back_pixel_for_pixel(still: Case, tmp_path: Path) -> No
     assert np.array_equal(planes(plain).any(axis=0), segmentations[0].mask)
 
 
-def test_it_lies_on_its_source_and_says_which(still: Case) -> None:
+def test_seg_refers_to_its_source(still: Case) -> None:
     source, segmentations, findings = still
     seg, image = make_seg(source, segmentations, findings, when=WHEN), pydicom.dcmread(source)
     assert (seg.Rows, seg.Columns) == (image.Rows, image.Columns)
@@ -95,7 +99,7 @@ def test_every_segment_is_coded_and_tracked(still: Case) -> None:
 
 def test_frames_of_a_clip_name_their_frame(clip: Case, tmp_path: Path) -> None:
     source, segmentations, findings = clip
-    write_seg(tmp_path / "seg.dcm", source, segmentations, findings)
+    write_object(tmp_path / "seg.dcm", make_seg(source, segmentations, findings))
     read = highdicom.seg.segread(tmp_path / "seg.dcm")
     uid = pydicom.dcmread(source).SOPInstanceUID
     assert read.number_of_segments == 3
@@ -129,7 +133,7 @@ def test_one_frame_of_a_clip_alone_names_its_frame(clip: Case) -> None:
 
 def test_probabilities_are_kept_within_a_255th(clip: Case, tmp_path: Path) -> None:
     source, segmentations, findings = clip
-    write_seg(tmp_path / "seg.dcm", source, segmentations, findings, fractional=True)
+    write_object(tmp_path / "seg.dcm", make_seg(source, segmentations, findings, fractional=True))
     read = highdicom.seg.segread(tmp_path / "seg.dcm")
     assert (read.SegmentationType, read.SegmentationFractionalType) == ("FRACTIONAL", "PROBABILITY")
     assert read.number_of_segments == 3
@@ -139,9 +143,9 @@ def test_probabilities_are_kept_within_a_255th(clip: Case, tmp_path: Path) -> No
     assert all("TrackingUID" not in segment for segment in read.SegmentSequence)
 
 
-def test_no_lesion_is_an_object_that_says_so(nothing: Case, tmp_path: Path) -> None:
+def test_seg_without_a_lesion(nothing: Case, tmp_path: Path) -> None:
     source, segmentations, findings = nothing
-    write_seg(tmp_path / "seg.dcm", source, segmentations, findings)
+    write_object(tmp_path / "seg.dcm", make_seg(source, segmentations, findings))
     read = highdicom.seg.segread(tmp_path / "seg.dcm")
     (segment,) = read.SegmentSequence
     assert segment.SegmentLabel == "No lesion found"
@@ -152,7 +156,7 @@ def test_no_lesion_is_an_object_that_says_so(nothing: Case, tmp_path: Path) -> N
 def test_a_repeated_run_makes_the_same_object(clip: Case, tmp_path: Path) -> None:
     source, segmentations, findings = clip
     for name in ("a", "b"):
-        write_seg(tmp_path / f"{name}.dcm", source, segmentations, findings, when=WHEN)
+        write_object(tmp_path / f"{name}.dcm", make_seg(source, segmentations, findings, when=WHEN))
     assert (tmp_path / "a.dcm").read_bytes() == (tmp_path / "b.dcm").read_bytes()
     later = make_seg(source, segmentations, findings, when=datetime(2027, 1, 1))
     assert later.SOPInstanceUID == pydicom.dcmread(tmp_path / "a.dcm").SOPInstanceUID
@@ -181,11 +185,9 @@ def test_another_model_mask_or_setting_makes_another_object(still: Case) -> None
 
 
 @pytest.mark.parametrize(("said", "side"), [("R", Side.RIGHT), ("L", Side.LEFT), ("B", None), ("", None)])
-def test_the_side_is_what_the_file_says(
-    said: str, side: Side | None, tmp_path: Path, make_case: Callable[..., Case]
-) -> None:
+def test_laterality(said: str, side: Side | None, tmp_path: Path, make_case: Callable[..., Case]) -> None:
     source, segmentations, findings = make_case(tmp_path, ImageLaterality=said)
-    write_seg(tmp_path / "seg.dcm", source, segmentations, findings)
+    write_object(tmp_path / "seg.dcm", make_seg(source, segmentations, findings))
     (segment,) = pydicom.dcmread(tmp_path / "seg.dcm").SegmentSequence
     region = segment.AnatomicRegionSequence[0]
     if side is None:
@@ -215,11 +217,11 @@ def test_dciodvfy_finds_no_error(
 ) -> None:
     source, segmentations, findings = request.getfixturevalue(case)
     path = tmp_path / "seg.dcm"
-    write_seg(path, source, segmentations, findings, fractional=fractional, anonymise=anonymise)
+    write_object(path, make_seg(source, segmentations, findings, fractional=fractional, anonymise=anonymise))
     assert dciodvfy(path) == []
 
 
-def test_what_does_not_belong_to_the_file_is_refused(still: Case, clip: Case, tmp_path: Path) -> None:
+def test_segmentations_of_another_file_are_refused(still: Case, clip: Case, tmp_path: Path) -> None:
     source, (segmentation,), (found,) = still
     with pytest.raises(ShapeError, match="no segmentation"):
         make_seg(source, [], [])
@@ -236,11 +238,9 @@ def test_what_does_not_belong_to_the_file_is_refused(still: Case, clip: Case, tm
         make_seg(source, [small], [found])
 
 
-def test_a_source_to_which_nothing_can_refer_is_refused(
-    tmp_path: Path, make_case: Callable[..., Case]
-) -> None:
+def test_source_without_uids_is_refused(tmp_path: Path, make_case: Callable[..., Case]) -> None:
     source, segmentations, findings = make_case(tmp_path, StudyInstanceUID=None)
-    with pytest.raises(InputError, match="no usable StudyInstanceUID"):
+    with pytest.raises(InputError, match="StudyInstanceUID is missing or invalid"):
         make_seg(source, segmentations, findings)
     with pytest.raises(InputError, match="cannot be read"):
         make_seg(tmp_path / "absent.dcm", segmentations, findings)
@@ -254,5 +254,18 @@ def test_a_failed_write_leaves_nothing(still: Case, tmp_path: Path) -> None:
     source, segmentations, findings = still
     (tmp_path / "file").write_text("")
     with pytest.raises(OutputError):
-        write_seg(tmp_path / "file" / "seg.dcm", source, segmentations, findings)
+        write_object(tmp_path / "file" / "seg.dcm", make_seg(source, segmentations, findings))
     assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "still.dcm"]
+
+
+@settings(deadline=None, max_examples=50)
+@given(st.integers(1, 5), st.integers(1, 9), st.integers(1, 9), st.integers(0, 99))
+def test_packed_bits_agree_with_pydicom(frames: int, height: int, width: int, seed: int) -> None:
+    masks = np.random.default_rng(seed).random((frames, height, width)) < 0.5
+    packer = BitPacker()
+    for mask in masks:
+        packer.add(mask)
+    data = packer.packed()
+    assert len(data) % 2 == 0
+    assert data == pack_bits(masks.astype(np.uint8).ravel(), pad=True)
+    assert np.array_equal(unpack_bits(data)[: masks.size].reshape(masks.shape), masks)

@@ -1,4 +1,4 @@
-"""Frames are taken one after the other, and tracked lesions are the same in every object."""
+"""Frames read one after the other, and tracking UIDs shared by all objects."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Counted(Sequence[Any]):
 
 
 @pytest.mark.parametrize("make", [make_seg, make_sr])
-def test_a_frame_is_asked_for_once(make: Callable[..., Any], clip: Case) -> None:
+def test_each_frame_is_read_once(make: Callable[..., Any], clip: Case) -> None:
     source, segmentations, findings = clip
     segmentations, findings = Counted(segmentations), Counted(findings)
     make(source, segmentations, findings)

@@ -1,4 +1,4 @@
-"""Structured reports: every code, figure and outline read back; tracked with the segmentation."""
+"""Structured reports: codes, figures, outlines, tracking."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ import pytest
 from pydicom.uid import UltrasoundMultiFrameImageStorage
 
 from sonoseg import RESEARCH_ONLY
+from sonoseg.dicom.writing.attributes import write_object
 from sonoseg.dicom.writing.codes import (
     Category,
     CodedEnum,
@@ -30,8 +31,8 @@ from sonoseg.dicom.writing.codes import (
     Summary,
     Unit,
 )
-from sonoseg.dicom.writing.seg import make_seg, write_seg
-from sonoseg.dicom.writing.sr import make_sr, write_sr
+from sonoseg.dicom.writing.seg import make_seg
+from sonoseg.dicom.writing.sr import make_sr
 from sonoseg.errors import InputError
 from sonoseg.image.contours import Contour, fill
 from sonoseg.lesions.lesion_masks import lesion_masks
@@ -44,7 +45,7 @@ pytestmark = pytest.mark.filterwarnings("error")
 
 def written(path: Path, case: Case, **options: Any) -> Any:
     """The report of a case, written and read by highdicom."""
-    write_sr(path / "sr.dcm", *case, **options)
+    write_object(path / "sr.dcm", make_sr(*case, **options))
     return highdicom.sr.srread(path / "sr.dcm")
 
 
@@ -114,8 +115,8 @@ def test_the_outline_gives_the_mask_back(clip: Case, tmp_path: Path) -> None:
         assert item.ReferencedFrameNumber == frame
 
 
-def test_it_is_tracked_with_the_segmentation(clip: Case, tmp_path: Path) -> None:
-    write_seg(tmp_path / "seg.dcm", *clip)
+def test_tracking_uids_match_the_segmentation(clip: Case, tmp_path: Path) -> None:
+    write_object(tmp_path / "seg.dcm", make_seg(*clip))
     report = written(tmp_path, clip, seg=tmp_path / "seg.dcm")
     seg = pydicom.dcmread(tmp_path / "seg.dcm")
     groups = report.content.get_planar_roi_measurement_groups()
@@ -130,7 +131,7 @@ def test_it_is_tracked_with_the_segmentation(clip: Case, tmp_path: Path) -> None
     }
 
 
-def test_an_object_in_memory_will_do_as_evidence(still: Case) -> None:
+def test_seg_in_memory_as_evidence(still: Case) -> None:
     seg = make_seg(*still)
     report = make_sr(*still, seg=seg)
     assert seg.SOPInstanceUID in {instance for _, _, instance, _ in report.get_evidence()}
@@ -138,7 +139,7 @@ def test_an_object_in_memory_will_do_as_evidence(still: Case) -> None:
         make_sr(*still, seg=still[0].parent / "absent.dcm")
 
 
-def test_it_is_complete_unverified_and_for_research(still: Case, tmp_path: Path) -> None:
+def test_report_status(still: Case, tmp_path: Path) -> None:
     report = written(tmp_path, still, when=WHEN)
     assert (report.CompletionFlag, report.VerificationFlag) == ("COMPLETE", "UNVERIFIED")
     assert report.PreliminaryFlag == "PRELIMINARY"
@@ -157,7 +158,7 @@ def test_it_is_complete_unverified_and_for_research(still: Case, tmp_path: Path)
     assert {"sonoseg compact", "weights=0123456789ab", "threshold=0.5"} <= set(texts)
 
 
-def test_without_a_spacing_the_unit_is_pixels_and_the_reason_is_said(anonymous: Case, tmp_path: Path) -> None:
+def test_report_without_spacing(anonymous: Case, tmp_path: Path) -> None:
     report = written(tmp_path, anonymous)
     (group,) = report.content.get_planar_roi_measurement_groups()
     assert all(same(one.unit, Unit.PIXELS) for one in group.get_measurements())
@@ -166,7 +167,7 @@ def test_without_a_spacing_the_unit_is_pixels_and_the_reason_is_said(anonymous: 
     assert "Sizes in pixels: the file carries no calibration." in comments(report)
 
 
-def test_a_frame_without_a_lesion_says_so(clip: Case, nothing: Case, tmp_path: Path) -> None:
+def test_report_of_a_frame_without_a_lesion(clip: Case, nothing: Case, tmp_path: Path) -> None:
     for case, frames in ((clip, [4]), (nothing, None)):
         report = written(tmp_path, case)
         (group,) = report.content.get_image_measurement_groups()
@@ -180,12 +181,12 @@ def test_a_frame_without_a_lesion_says_so(clip: Case, nothing: Case, tmp_path: P
 
 
 @pytest.mark.parametrize(("algorithm", "word"), [("SEMIAUTOMATIC", "edited by"), ("MANUAL", "drawn by")])
-def test_a_persons_part_is_said(algorithm: Any, word: str, still: Case) -> None:
+def test_edited_outlines_are_stated(algorithm: Any, word: str, still: Case) -> None:
     assert any(word in one for one in comments(make_sr(*still, algorithm=algorithm)))
     assert not any(word in one for one in comments(make_sr(*still)))
 
 
-def test_side_and_body_part_are_what_the_file_says(tmp_path: Path, make_case: Callable[..., Case]) -> None:
+def test_laterality_and_body_part(tmp_path: Path, make_case: Callable[..., Case]) -> None:
     report = written(tmp_path, make_case(tmp_path, ImageLaterality="L", BodyPartExamined="BREAST"))
     (site,) = report.content.get_planar_roi_measurement_groups()[0].finding_sites
     assert same(site.laterality, Side.LEFT)
@@ -197,7 +198,7 @@ def test_side_and_body_part_are_what_the_file_says(tmp_path: Path, make_case: Ca
 
 def test_a_repeated_run_makes_the_same_report(clip: Case, tmp_path: Path) -> None:
     for name in ("a", "b"):
-        write_sr(tmp_path / f"{name}.dcm", *clip, when=WHEN)
+        write_object(tmp_path / f"{name}.dcm", make_sr(*clip, when=WHEN))
     assert (tmp_path / "a.dcm").read_bytes() == (tmp_path / "b.dcm").read_bytes()
     source, segmentations, findings = clip
     other = replace(segmentations[0], model="compact (ba9876543210)")
@@ -217,6 +218,6 @@ def test_dciodvfy_finds_no_error(
     dciodvfy: Callable[[Path], list[str]],
 ) -> None:
     made = request.getfixturevalue(case)
-    write_seg(tmp_path / "seg.dcm", *made, anonymise=anonymise)
-    write_sr(tmp_path / "sr.dcm", *made, seg=tmp_path / "seg.dcm", anonymise=anonymise)
+    write_object(tmp_path / "seg.dcm", make_seg(*made, anonymise=anonymise))
+    write_object(tmp_path / "sr.dcm", make_sr(*made, seg=tmp_path / "seg.dcm", anonymise=anonymise))
     assert dciodvfy(tmp_path / "sr.dcm") == []

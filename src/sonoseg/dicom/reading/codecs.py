@@ -189,22 +189,25 @@ def _rle(data: bytes, header: ImageHeader) -> Samples:
     longest = min(2 * header.rows * header.columns + 2, MAX_RLE_SEGMENT)
     if any(end - start > longest for start, end in pairwise([*starts[:count], len(data)])):
         raise PixelDataError("an RLE segment is longer than the image allows")
-    with quiet_pydicom():
-        values, _ = get_decoder(RLELossless).as_array(
-            encapsulate([data]),
-            index=0,
-            raw=True,
-            pixel_keyword="PixelData",
-            number_of_frames=1,
-            rows=header.rows,
-            columns=header.columns,
-            samples_per_pixel=header.samples,
-            bits_allocated=header.allocated,
-            bits_stored=header.allocated,
-            pixel_representation=0,
-            planar_configuration=0,
-            photometric_interpretation="RGB" if header.samples == 3 else "MONOCHROME2",
-        )
+    try:
+        with quiet_pydicom():
+            values, _ = get_decoder(RLELossless).as_array(
+                encapsulate([data]),
+                index=0,
+                raw=True,
+                pixel_keyword="PixelData",
+                number_of_frames=1,
+                rows=header.rows,
+                columns=header.columns,
+                samples_per_pixel=header.samples,
+                bits_allocated=header.allocated,
+                bits_stored=header.allocated,
+                pixel_representation=0,
+                planar_configuration=0,
+                photometric_interpretation="RGB" if header.samples == 3 else "MONOCHROME2",
+            )
+    except (RuntimeError, ValueError) as error:
+        raise PixelDataError("RLE data is truncated or damaged") from error
     return _of_samples(values, header, planar=False)
 
 

@@ -146,7 +146,7 @@ def blank_outside(pixels: NDArray[np.uint8], boxes: Sequence[Box]) -> NDArray[np
     """
     blanked = np.zeros_like(pixels)
     for top, left, height, width in boxes:
-        inside = (slice(top, top + height), slice(left, left + width))
+        inside = (slice(max(0, top), top + height), slice(max(0, left), left + width))
         blanked[inside] = pixels[inside]
     return blanked
 

@@ -1,1 +1,1 @@
-"""What a PACS gets: segmentation, structured report and secondary capture. Needs the extra `dicom`."""
+"""DICOM objects for a PACS: segmentation, structured report, secondary capture. Needs the extra `dicom`."""

@@ -1,8 +1,8 @@
-"""What our objects take over from their source file, and what `anonymise` leaves out.
+"""Attributes that our objects share: patient and study of the source, series, equipment, dates.
 
-An object belongs to the patient and the study of its source, so it needs the attributes that are of Type 2
-in the Patient and General Study modules (PS3.3, C.7.1.1 and C.7.2.1), and nothing else of either: a value
-where the source has a valid one, blank where it has not. Anonymised files lack several of them.
+An object belongs to the patient and the study of its source. Of the Patient and General Study modules (PS3.3
+C.7.1.1 and C.7.2.1) it holds the attributes of Type 2, blank where the source has no valid value (anonymised
+files lack several), and few others.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from sonoseg import RESEARCH_ONLY, __version__
+from sonoseg._util.files import atomic_write_bytes
 from sonoseg.dicom.writing.identity import MANUFACTURER, PRODUCT, Kind, ModelName, uid
 from sonoseg.errors import InputError, missing_extra
 from sonoseg.inference.segmentation import Segmentation
@@ -26,7 +27,7 @@ from sonoseg.inference.segmentation import Segmentation
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset
 
-NEEDED = (
+TYPE_2 = (
     "PatientName",
     "PatientID",
     "PatientBirthDate",
@@ -37,22 +38,19 @@ NEEDED = (
     "AccessionNumber",
     "ReferringPhysicianName",
 )
-"""Type 2: in every object, blank where unknown. PS3.15 Table E.1-1 says Z (blank) or a dummy for each of
-them, so `anonymise` blanks them all."""
+"""Attributes of Type 2: in every object, blank if unknown or anonymised (PS3.15 Table E.1-1: Z)."""
 
-WELCOME = ("IssuerOfPatientID", "StudyDescription", "PatientIdentityRemoved", "DeidentificationMethod")
-"""Type 3: taken over where the source has them, because an archive sorts by them or must know; `anonymise`
-leaves them out (PS3.15 Table E.1-1: X, removed) or says anew that the identity was removed."""
+TYPE_3 = ("IssuerOfPatientID", "StudyDescription", "PatientIdentityRemoved", "DeidentificationMethod")
+"""Attributes of Type 3 that are copied from the source; `anonymise` removes them (PS3.15 Table E.1-1: X)."""
 
 ANONYMISED = "Patient and study attributes blanked by sonoseg, UIDs kept"
-"""DeidentificationMethod. Not a claim of PS3.15's whole profile: UIDs must stay, or nothing would refer to
-the source any more (the profile's Retain UIDs option)."""
+"""DeidentificationMethod: no claim of PS3.15's profile. UIDs are kept, since they refer to the source."""
 
-UNSAID = "By the source's maker, who does not say how"
-"""DeidentificationMethod where the source says that the identity was removed, and no more."""
+UNKNOWN_METHOD = "By the source's maker; method unknown"
+"""DeidentificationMethod for a source with PatientIdentityRemoved YES and no method (Type 1C)."""
 
 DUMMY = datetime(1900, 1, 1)
-"""ContentDate where `anonymise` is given: of Type 1, and D (a dummy) in PS3.15 Table E.1-1."""
+"""ContentDate with `anonymise`: of Type 1, and D (a dummy) in PS3.15 Table E.1-1."""
 
 UTF8 = "ISO_IR 192"
 
@@ -61,8 +59,8 @@ _REFERRED = ("SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanc
 _LOSSY = ("LossyImageCompression", "LossyImageCompressionRatio", "LossyImageCompressionMethod")
 
 _READ = (
-    *NEEDED,
-    *WELCOME,
+    *TYPE_2,
+    *TYPE_3,
     *_REFERRED,
     *_LOSSY,
     "SpecificCharacterSet",
@@ -79,12 +77,13 @@ _READ = (
 
 @dataclass(frozen=True, eq=False)
 class SourceDataset:
-    """What a writer needs of the file that was segmented.
+    """The header of the file that was segmented, as far as the writers need it.
 
-    frames: how many the file has; None for a single-frame object.
-    side: "R" or "L" where the file says so.
-    of_breast: False where the file names another part of the body.
-    values: what goes into the object of NEEDED and WELCOME, by keyword; blanks included.
+    frames: number of frames; None for a single-frame object.
+    side: laterality "R" or "L"; None if unknown.
+    of_breast: False if the file names another body part.
+    values: the object's values of TYPE_2 and TYPE_3 by keyword, blank ones included.
+    lossy: attributes of lossy compression by keyword.
     """
 
     path: Path
@@ -103,11 +102,11 @@ class SourceDataset:
     lossy: dict[str, Any]
 
     def still(self) -> Dataset:
-        """The source as highdicom takes it: a single-frame ultrasound image without patient and geometry.
+        """Return the source for highdicom: a single-frame ultrasound image without patient and geometry.
 
         highdicom refuses a multi-frame image without a frame of reference (its issue 284), which ultrasound
-        has not; and it logs and warns of names that it finds odd, which must reach no log. The true class
-        and the frame numbers are put back by `refer`, the patient by `finish`.
+        does not have, and it logs patient names that it finds invalid. The writers correct the SOP class and
+        the frame numbers afterwards, and `finish` adds the patient.
         """
         from pydicom.dataset import Dataset
         from pydicom.uid import UltrasoundImageStorage
@@ -119,7 +118,7 @@ class SourceDataset:
         still.SeriesInstanceUID = self.series
         still.Modality = "US"
         still.Rows, still.Columns = self.shape
-        for keyword in NEEDED:
+        for keyword in TYPE_2:
             setattr(still, keyword, "")
         for keyword, value in self.lossy.items():
             setattr(still, keyword, value)
@@ -127,23 +126,22 @@ class SourceDataset:
 
 
 def read_source(path: Path, *, anonymise: bool = False) -> SourceDataset:
-    """Read the header of a DICOM file that was segmented; its pixels are not touched.
+    """Read the header of a DICOM file that was segmented, without its pixels.
 
     anonymise: see `finish`.
 
-    Raises InputError where the file is no DICOM file or lacks what an object could refer to, MissingExtra
-    where pydicom or highdicom is not installed.
+    Raises InputError if the file is not DICOM or lacks UIDs or size, MissingExtra without the extra `dicom`.
     """
-    need_dicom()
+    require_dicom()
     with _quiet():
         header = _read_header(path)
         missing = [keyword for keyword in _REFERRED if not _text(header, keyword)]
         rows, columns = (_count(_value(header, keyword), least=0) for keyword in ("Rows", "Columns"))
         if missing or not rows or not columns:
             raise InputError(
-                f"this DICOM file has no usable {(missing or ['size'])[0]}: nothing could refer to it",
+                f"{(missing or ['image size'])[0]} is missing or invalid: no object can refer to this file",
                 where=path,
-                remedy="Write DICOM objects only for images from an archive",
+                remedy="Write DICOM objects only for images from a PACS",
             )
         frames = _value(header, "NumberOfFrames")
         side = _text(header, "ImageLaterality") or _text(header, "Laterality")
@@ -160,7 +158,7 @@ def read_source(path: Path, *, anonymise: bool = False) -> SourceDataset:
             side="R" if side == "R" else "L" if side == "L" else None,
             of_breast=_text(header, "BodyPartExamined").upper() in ("", "BREAST"),
             anonymised=anonymise,
-            values=_blank() if anonymise else _taken(header),
+            values=dict.fromkeys(TYPE_2, "") if anonymise else _patient_values(header),
             lossy={keyword: _value(header, keyword) for keyword in _LOSSY if _value(header, keyword)},
         )
 
@@ -170,13 +168,13 @@ def _read_header(path: Path) -> Dataset:
 
     try:
         return pydicom.dcmread(path, stop_before_pixels=True, specific_tags=list(_READ), force=True)
-    except Exception as error:  # pydicom meets damage with any exception, which may quote the file: not said
-        raise InputError("cannot be read as DICOM", where=path, remedy="Export or copy it again") from error
+    except Exception as error:  # pydicom raises any exception for damaged files, which may quote them
+        raise InputError("cannot be read as DICOM", where=path, remedy="Export the file again") from error
 
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Keep pydicom's warnings from the user: they quote what the file holds, names too."""
+    """Suppress all warnings: those of pydicom quote values of the file, patient names too."""
     from sonoseg.dicom.reading.header import quiet_pydicom
 
     with quiet_pydicom():
@@ -185,7 +183,7 @@ def _quiet() -> Iterator[None]:
 
 
 def _value(header: Dataset, keyword: str) -> Any:
-    """An attribute's value; None where it is absent, or garbled so that pydicom cannot take it."""
+    """Return an attribute's value; None if it is absent or pydicom cannot parse it."""
     try:
         return header.get(keyword)
     except Exception:
@@ -193,7 +191,7 @@ def _value(header: Dataset, keyword: str) -> Any:
 
 
 def _text(header: Dataset, keyword: str) -> str:
-    """An attribute as text, "" where it has none or no valid one."""
+    """Return an attribute as text; "" without a valid value."""
     value = _value(header, keyword)
     try:
         text = "" if value is None else str(value).strip()
@@ -203,27 +201,27 @@ def _text(header: Dataset, keyword: str) -> str:
 
 
 def frame_number(source: SourceDataset, segmentation: Segmentation) -> int | None:
-    """The frame's number in its file as DICOM counts, from 1; None for a single-frame object."""
+    """Return the frame's number in its file, from 1; None for a single-frame object."""
     return None if source.frames is None else (segmentation.frame.index or 0) + 1
 
 
-def series(source: SourceDataset, kind: Kind, model: ModelName) -> dict[str, Any]:
-    """The attributes that place an object in its series, as highdicom's arguments.
+def series_attributes(source: SourceDataset, kind: Kind, model: ModelName) -> dict[str, Any]:
+    """Return the series of an object as arguments of highdicom.
 
-    One series of each kind for each source series and model: its UID is derived from theirs, its number is
-    the source's followed by 901 (segmentation), 902 (report) or 903 (capture).
+    One series per kind, source series and model: its UID is derived from theirs, its number is the source's
+    followed by 901 (segmentation), 902 (report) or 903 (capture).
     """
     ending = {"seg": 901, "sr": 902, "capture": 903}[kind]
     number = source.series_number * 1000 + ending
     return {
         "series_instance_uid": uid("series", kind, source.series, model.name, model.digits),
-        # IS holds 32 bits with a sign; series numbered by date and time would not leave room.
+        # IS is a signed 32-bit integer: a series numbered by date and time would overflow.
         "series_number": number if number < 2**31 else ending,
     }
 
 
 def instance_number(source: SourceDataset, segmentation: Segmentation) -> int:
-    """The object's number in its series: the source's own, followed by four digits of the frame in a clip."""
+    """Return the number in the series: the source's, in a clip followed by four digits of the frame."""
     frame = frame_number(source, segmentation)
     if frame is None:
         return source.instance_number
@@ -231,8 +229,8 @@ def instance_number(source: SourceDataset, segmentation: Segmentation) -> int:
     return number if number < 2**31 else frame
 
 
-def equipment(model: ModelName) -> dict[str, Any]:
-    """What made the object, as highdicom's arguments; the serial number is the weights' hash."""
+def equipment_attributes(model: ModelName) -> dict[str, Any]:
+    """Return the equipment as arguments of highdicom; the serial number is the hash of the weights."""
     return {
         "manufacturer": MANUFACTURER,
         "manufacturer_model_name": PRODUCT,
@@ -242,13 +240,13 @@ def equipment(model: ModelName) -> dict[str, Any]:
 
 
 def finish(dataset: Dataset, source: SourceDataset, description: str, when: datetime | None) -> None:
-    """Put patient, study, dates and what they share into an object that is otherwise ready.
+    """Add patient, study and dates to an object that is otherwise complete.
 
-    description: of the series. when: it was made, now by default.
+    description: of the series. when: creation time, now by default.
 
-    Patient and study attributes are the source's (NEEDED and WELCOME); what `anonymise` leaves out is blank,
-    PatientIdentityRemoved is YES, and no date tells when it was made: ContentDate is a dummy and the dates of
-    creation are absent, as PS3.15 Table E.1-1 asks.
+    For an anonymised source the attributes of TYPE_2 are blank, those of TYPE_3 absent,
+    PatientIdentityRemoved is YES, ContentDate is a dummy and the creation dates are absent (PS3.15 Table
+    E.1-1).
     """
     dataset.SpecificCharacterSet = UTF8
     with _quiet():
@@ -262,7 +260,7 @@ def finish(dataset: Dataset, source: SourceDataset, description: str, when: date
         if keyword in dataset or keyword == "ContentDate":
             setattr(dataset, keyword, day)
             setattr(dataset, keyword.replace("Date", "Time"), time)
-    for item in dataset.get("ContributingEquipmentSequence", []):  # highdicom names itself in it
+    for item in dataset.get("ContributingEquipmentSequence", []):  # added by highdicom
         item.ContributionDateTime = day + time
     if source.anonymised:
         dataset.PatientIdentityRemoved = "YES"
@@ -276,13 +274,19 @@ def finish(dataset: Dataset, source: SourceDataset, description: str, when: date
 
 
 def encode(dataset: Dataset) -> bytes:
-    """The file that holds an object (PS3.10), as bytes."""
+    """Return an object as the bytes of a DICOM file (PS3.10)."""
     buffer = io.BytesIO()
     dataset.save_as(buffer, enforce_file_format=True)
     return buffer.getvalue()
 
 
-def need_dicom() -> None:
+def write_object(path: str | Path, dataset: Dataset) -> str:
+    """Write an object to a DICOM file, atomically, and return its SOP Instance UID. Raises OutputError."""
+    atomic_write_bytes(path, encode(dataset))
+    return str(dataset.SOPInstanceUID)
+
+
+def require_dicom() -> None:
     """Raise MissingExtra unless pydicom and highdicom are installed."""
     for package in ("pydicom", "highdicom"):
         if find_spec(package) is None:
@@ -290,23 +294,19 @@ def need_dicom() -> None:
 
 
 NOTICE = RESEARCH_ONLY
-"""Said in a text of every object."""
+"""The text in every object."""
 
 
-def _blank() -> dict[str, str]:
-    return dict.fromkeys(NEEDED, "")
-
-
-def _taken(header: Dataset) -> dict[str, str]:
-    values = _blank()
-    values |= {keyword: text for keyword in (*NEEDED, *WELCOME) if (text := _text(header, keyword))}
+def _patient_values(header: Dataset) -> dict[str, str]:
+    values = dict.fromkeys(TYPE_2, "")
+    values |= {keyword: text for keyword in (*TYPE_2, *TYPE_3) if (text := _text(header, keyword))}
     if values.get("PatientIdentityRemoved") == "YES":  # then the method is of Type 1C, and often forgotten
-        values.setdefault("DeidentificationMethod", UNSAID)
+        values.setdefault("DeidentificationMethod", UNKNOWN_METHOD)
     return values
 
 
 def _valid(keyword: str, text: str) -> bool:
-    """Whether a value may be written: old and broken files hold dates and codes that no archive takes."""
+    """Return whether a value conforms to its VR: old files hold dates and codes that a PACS refuses."""
     if keyword.endswith("UID"):
         return len(text) <= 64 and re.fullmatch(r"\d+(\.\d+)+", text) is not None
     if keyword.endswith("Date"):

@@ -1,4 +1,4 @@
-"""DICOM Secondary Capture: the overlay, for archives that show no segmentations (PS3.3, A.8)."""
+"""DICOM Secondary Capture of the overlay, for a PACS that does not display segmentations (PS3.3 A.8)."""
 
 from __future__ import annotations
 
@@ -11,17 +11,16 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 from sonoseg import __version__
-from sonoseg._util.files import atomic_write_bytes
+from sonoseg.dicom.reading.regions import blank_outside
 from sonoseg.dicom.writing.attributes import (
     NOTICE,
     SourceDataset,
-    encode,
-    equipment,
+    equipment_attributes,
     finish,
     frame_number,
     instance_number,
     read_source,
-    series,
+    series_attributes,
 )
 from sonoseg.dicom.writing.codes import Purpose
 from sonoseg.dicom.writing.identity import PRODUCT, Algorithm, digest, model_name, uid
@@ -35,34 +34,6 @@ if TYPE_CHECKING:
     from pydicom.dataset import Dataset
 
 
-def write_capture(
-    path: str | Path,
-    source: str | Path,
-    segmentation: Segmentation,
-    findings: Findings,
-    *,
-    anonymise: bool = False,
-    algorithm: Algorithm = "AUTOMATIC",
-    when: datetime | None = None,
-    instance_uid: str | None = None,
-) -> str:
-    """Write `make_capture` to a file, whole or not at all; returns its SOP Instance UID.
-
-    Raises as `make_capture`, and OutputError.
-    """
-    dataset = make_capture(
-        source,
-        segmentation,
-        findings,
-        anonymise=anonymise,
-        algorithm=algorithm,
-        when=when,
-        instance_uid=instance_uid,
-    )
-    atomic_write_bytes(path, encode(dataset))
-    return str(dataset.SOPInstanceUID)
-
-
 def make_capture(
     source: str | Path,
     segmentation: Segmentation,
@@ -73,27 +44,25 @@ def make_capture(
     when: datetime | None = None,
     instance_uid: str | None = None,
 ) -> Dataset:
-    """One frame with what was found drawn over it, as a colour image that any viewer shows.
+    """Return one frame with its lesions drawn over it, as a colour image that any viewer displays.
 
-    source, anonymise, algorithm, when, instance_uid: as in `make_seg`; one object a frame, for a capture has
-    but one.
+    source, anonymise, algorithm, when, instance_uid: as in `make_seg`; one object per frame.
 
-    Below the image, never over it, a strip says that this is research software, and which model found the
-    lesions. BurnedInAnnotation says whether the image may name the patient (PS3.3, C.7.6.1): NO where all
-    outside the scan regions is blank, else YES, whatever the source claims; our own strip names nobody.
-    PatientIdentityRemoved is said only of the former. The image has no spacing: nobody should measure on
-    it.
+    A strip of text below the image names the software, its purpose and the model. BurnedInAnnotation (PS3.3
+    C.7.6.1) is NO if all pixels outside of the scan regions are black, else YES, whatever the source says;
+    only in the first case does `anonymise` set PatientIdentityRemoved to YES. The image has no pixel spacing,
+    so that it is not measured.
 
     Raises as `make_seg`.
     """
     header = read_source(Path(source), anonymise=anonymise)
     (frame,) = each_frame(header, [segmentation], [findings])
-    image = captured(frame)
+    image = capture_pixels(frame)
     dataset = _dataset(header, segmentation, image, algorithm)
     if instance_uid is not None:
         dataset.SOPInstanceUID = instance_uid
     finish(dataset, header, "Lesions, drawn over the image", when)
-    blanked = _blanked(segmentation.frame)
+    blanked = _is_blanked(segmentation.frame)
     dataset.BurnedInAnnotation = "NO" if blanked else "YES"
     if anonymise and not blanked:
         dataset.PatientIdentityRemoved = "NO"
@@ -101,8 +70,8 @@ def make_capture(
     return dataset
 
 
-def captured(frame: FrameFindings) -> NDArray[np.uint8]:
-    """The image: overlay, callipers, and below them the strip of text. uint8 (H + strip, W, 3)."""
+def capture_pixels(frame: FrameFindings) -> NDArray[np.uint8]:
+    """Return overlay and callipers above the strip of text, uint8 (H + strip, W, 3)."""
     found = frame.segmentation
     drawn = draw_callipers(found.overlay(), frame.findings, mask=found.mask)
     model = model_name(found.model)
@@ -113,7 +82,7 @@ def captured(frame: FrameFindings) -> NDArray[np.uint8]:
 
 
 def _strip(texts: list[str], width: int, side: int) -> NDArray[np.uint8]:
-    """Lines of white text on black, broken at words where the image is too narrow. uint8 (h, width, 3)."""
+    """Return lines of white text on black, wrapped to the width, uint8 (h, width, 3)."""
     letters = max(11, round(side / 48))
     font = ImageFont.load_default(size=letters)
     measure = ImageDraw.Draw(Image.new("L", (1, 1)))
@@ -131,21 +100,18 @@ def _strip(texts: list[str], width: int, side: int) -> NDArray[np.uint8]:
     step = round(letters * 1.4)
     strip = Image.new("RGB", (width, step * len(lines) + letters // 2))
     draw = ImageDraw.Draw(strip)
-    for place, line in enumerate(lines):
-        draw.text((letters // 2, letters // 4 + step * place), line, font=font, fill=(255, 255, 255))
+    for row, line in enumerate(lines):
+        draw.text((letters // 2, letters // 4 + step * row), line, font=font, fill=(255, 255, 255))
     return np.asarray(strip)
 
 
-def _blanked(frame: Frame) -> bool:
-    """Whether all that lies outside the frame's scan regions is black."""
+def _is_blanked(frame: Frame) -> bool:
+    """Return whether all pixels outside of the frame's scan regions are black."""
     regions = frame.calibration.regions
     if not regions:
         return False
-    outside = frame.pixels.copy()
-    for region in regions:
-        top, left, height, width = region.box
-        outside[max(0, top) : top + height, max(0, left) : left + width] = 0
-    return not outside.any()
+    inside = blank_outside(frame.pixels, [region.box for region in regions])
+    return np.array_equal(inside, frame.pixels)
 
 
 def _dataset(
@@ -172,20 +138,20 @@ def _dataset(
         digest(image),
     )
     dataset.StudyInstanceUID = source.study
-    placed = series(source, "capture", model)
+    placed = series_attributes(source, "capture", model)
     dataset.SeriesInstanceUID = placed["series_instance_uid"]
     dataset.SeriesNumber = placed["series_number"]
     dataset.Modality = "OT"
-    dataset.ConversionType = "WSD"  # SC Equipment module: made on a workstation
-    dataset.Laterality = source.side or ""  # of Type 2C
-    made_by = equipment(model)
+    dataset.ConversionType = "WSD"  # SC Equipment module: workstation
+    dataset.Laterality = source.side or ""  # Type 2C
+    made_by = equipment_attributes(model)
     dataset.Manufacturer = made_by["manufacturer"]
     dataset.ManufacturerModelName = made_by["manufacturer_model_name"]
     dataset.SoftwareVersions = made_by["software_versions"]
     dataset.DeviceSerialNumber = made_by["device_serial_number"]
     dataset.InstanceNumber = instance_number(source, segmentation)
     dataset.ImageType = ["DERIVED", "SECONDARY"]
-    dataset.InstanceCreationDate = dataset.DateOfSecondaryCapture = ""  # finish gives all dates
+    dataset.InstanceCreationDate = dataset.DateOfSecondaryCapture = ""  # set by `finish`
     dataset.PatientOrientation = ""
     dataset.DerivationDescription = f"Lesions found by {PRODUCT} drawn over the image. {NOTICE}"
     origin = Dataset()

@@ -1,4 +1,4 @@
-"""Every coded value that our DICOM objects hold, each with its source.
+"""Coded values of our DICOM objects, each with its source.
 
 DCM is DICOM's own terminology (PS3.16 Annex D), SCT is SNOMED CT, UCUM the units of measure. "CID n" is the
 context group of PS3.16 from which an attribute or content item takes its values, "TID n" a template.
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class Coded(NamedTuple):
-    """A code as DICOM writes it, and where it is defined for the use that we make of it."""
+    """A code with the part of the standard that defines it for our use."""
 
     value: str
     scheme: Literal["DCM", "SCT", "UCUM"]
@@ -24,20 +24,20 @@ class Coded(NamedTuple):
 
 
 class CodedEnum(Enum):
-    """An enum whose members are coded values."""
+    """An enum of coded values."""
 
     value: Coded
 
     @property
     def concept(self) -> CodedConcept:
-        """The code as highdicom takes it."""
+        """The code as a concept of highdicom."""
         from highdicom.sr import CodedConcept
 
         return CodedConcept(self.value.value, self.value.scheme, self.value.meaning)
 
     @property
     def item(self) -> Dataset:
-        """The code as an item of a code sequence (PS3.3, section 8.8)."""
+        """The code as an item of a code sequence (PS3.3 8.8)."""
         from pydicom.dataset import Dataset
 
         item = Dataset()
@@ -46,32 +46,32 @@ class CodedEnum(Enum):
 
 
 class Category(CodedEnum):
-    """What kind of thing a segment is (Segmented Property Category)."""
+    """Segmented Property Category."""
 
     ABNORMAL_STRUCTURE = Coded("49755003", "SCT", "Morphologically Abnormal Structure", "PS3.16 CID 7150")
 
 
 class FindingCode(CodedEnum):
-    """What was found. Never a neoplasm: an image proves no histology."""
+    """Finding type. Never a neoplasm: an image proves no histology."""
 
     LESION = Coded("52988006", "SCT", "Lesion", "PS3.16 CID 7151, CID 7159")
 
 
 class Site(CodedEnum):
-    """Where it was found."""
+    """Finding site."""
 
     BREAST = Coded("76752008", "SCT", "Breast", "PS3.16 CID 4031")
 
 
 class Side(CodedEnum):
-    """Laterality, stated only where the source file states it."""
+    """Laterality, written only if the source file states it."""
 
     RIGHT = Coded("24028007", "SCT", "Right", "PS3.16 CID 2, CID 244")
     LEFT = Coded("7771000", "SCT", "Left", "PS3.16 CID 2, CID 244")
 
 
 class MeasureCode(CodedEnum):
-    """What a number measures."""
+    """Measurement."""
 
     LONG_AXIS = Coded("103339001", "SCT", "Long axis", "PS3.16 CID 7470")
     SHORT_AXIS = Coded("103340004", "SCT", "Short axis", "PS3.16 CID 7470")
@@ -91,7 +91,7 @@ class Unit(CodedEnum):
 
 
 class OrientationCode(CodedEnum):
-    """How a lesion lies to the skin (BI-RADS ultrasound): the concept and its values."""
+    """Orientation to the skin (BI-RADS ultrasound): the concept and its values."""
 
     CONCEPT = Coded("111354", "DCM", "Orientation", "PS3.16 Annex D")
     PARALLEL = Coded("111355", "DCM", "Parallel", "PS3.16 CID 6152")
@@ -99,7 +99,7 @@ class OrientationCode(CodedEnum):
 
 
 class EchoPatternCode(CodedEnum):
-    """How bright a lesion is against its surroundings (BI-RADS ultrasound): the concept and its values."""
+    """Echo pattern (BI-RADS ultrasound): the concept and its values."""
 
     CONCEPT = Coded("111360", "DCM", "Echo pattern", "PS3.16 Annex D")
     ANECHOIC = Coded("111361", "DCM", "Anechoic", "PS3.16 CID 6154")
@@ -109,7 +109,7 @@ class EchoPatternCode(CodedEnum):
 
 
 class PosteriorFeatures(CodedEnum):
-    """What a lesion does to the echoes below it (BI-RADS ultrasound): the concept and its values."""
+    """Posterior acoustic features (BI-RADS ultrasound): the concept and its values."""
 
     CONCEPT = Coded("111366", "DCM", "Posterior acoustic features", "PS3.16 Annex D")
     NONE = Coded("111367", "DCM", "No posterior acoustic features", "PS3.16 CID 6155")
@@ -129,19 +129,19 @@ class ReportCode(CodedEnum):
 
 
 class Summary(CodedEnum):
-    """That an image was looked at and nothing was found: the concept and its value."""
+    """Summary of an image without findings: the concept and its value."""
 
     CONCEPT = Coded("111017", "DCM", "CAD Processing and Findings Summary", "PS3.16 Annex D")
     NOTHING = Coded("111241", "DCM", "All algorithms succeeded; without findings", "PS3.16 CID 6047")
 
 
 class Family(CodedEnum):
-    """The kind of algorithm."""
+    """Algorithm family."""
 
     ARTIFICIAL_INTELLIGENCE = Coded("123110", "DCM", "Artificial Intelligence", "PS3.16 CID 7162")
 
 
 class Purpose(CodedEnum):
-    """Why one image refers to another."""
+    """Purpose of reference."""
 
     SOURCE = Coded("121322", "DCM", "Source image for image processing operation", "PS3.16 CID 7202")

@@ -1,4 +1,4 @@
-"""UIDs that a repeated run makes again, and what our software is called in DICOM."""
+"""Reproducible UIDs, and the names of our software and models in DICOM."""
 
 from __future__ import annotations
 
@@ -16,35 +16,35 @@ PRODUCT = "sonoseg"
 Kind = Literal["seg", "sr", "capture"]
 
 Algorithm = Literal["AUTOMATIC", "SEMIAUTOMATIC", "MANUAL"]
-"""Who drew a mask: the model alone, a person who edited the model's, or a person (PS3.3, C.8.20.4)."""
+"""SegmentAlgorithmType (PS3.3 C.8.20.4): by the model, by the model and edited, or by a person."""
 
 _NAMESPACE = uuid.UUID("6f1d7a3e-2f57-4f0c-9d0b-8a35f1b0c6d4")
 
 
 class ModelName(NamedTuple):
-    """A model's name and the first digits of its weights' SHA-256; "" where there is none."""
+    """A model's name and the first digits of its weights' SHA-256, "" if unknown."""
 
     name: str
     digits: str
 
 
 def model_name(identity: str) -> ModelName:
-    """Take a Segmentation's `model`, "name (hash)", apart."""
+    """Split a Segmentation's `model`, "name (hash)"."""
     found = re.fullmatch(r"(.*\S)\s*\(([0-9a-f]{6,64})\)", identity)
     return ModelName(found[1], found[2]) if found else ModelName(identity, "")
 
 
 def uid(*parts: object) -> str:
-    """A UID from what it stands for: the same parts, the same UID.
+    """Return the same UID for the same parts.
 
-    A name-based UUID (RFC 9562, version 5) as a decimal number below 2.25 (PS3.5, section B.2).
+    A name-based UUID (RFC 9562, version 5) as a decimal number below 2.25 (PS3.5 B.2).
     """
     text = "\n".join(str(part) for part in parts)
     return f"2.25.{uuid.uuid5(_NAMESPACE, text).int}"
 
 
 def digest(*arrays: NDArray[np.generic]) -> str:
-    """The SHA-256 of arrays with their shapes and types."""
+    """Return the SHA-256 of arrays with their shapes and dtypes."""
     found = hashlib.sha256()
     for array in arrays:
         found.update(f"{array.dtype.str}{array.shape}".encode())

@@ -1,4 +1,4 @@
-"""DICOM Segmentation: the lesions of one file, pixel for pixel on its grid (PS3.3, A.51)."""
+"""DICOM Segmentation of one file, on its pixel grid (PS3.3 A.51)."""
 
 from __future__ import annotations
 
@@ -10,19 +10,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
-from sonoseg._util.files import atomic_write_bytes
 from sonoseg.dicom.writing.attributes import (
     NOTICE,
     SourceDataset,
-    encode,
-    equipment,
+    equipment_attributes,
     finish,
     instance_number,
     read_source,
-    series,
+    series_attributes,
 )
-from sonoseg.dicom.writing.bit_packing import BitPacker
 from sonoseg.dicom.writing.codes import Category, Family, FindingCode, Side, Site
 from sonoseg.dicom.writing.identity import PRODUCT, Algorithm, model_name, uid
 from sonoseg.dicom.writing.segmented_frames import each_frame, labelled, tracking
@@ -34,38 +32,8 @@ if TYPE_CHECKING:
     from highdicom.seg import SegmentDescription
     from pydicom.dataset import Dataset
 
-STEPS = 255
-"""What a probability of 1 is in a fractional object (MaximumFractionalValue)."""
-
-
-def write_seg(
-    path: str | Path,
-    source: str | Path,
-    segmentations: Sequence[Segmentation],
-    findings: Sequence[Findings],
-    *,
-    fractional: bool = False,
-    anonymise: bool = False,
-    algorithm: Algorithm = "AUTOMATIC",
-    when: datetime | None = None,
-    instance_uid: str | None = None,
-) -> str:
-    """Write `make_seg` to a file, whole or not at all; returns its SOP Instance UID.
-
-    Raises as `make_seg`, and OutputError.
-    """
-    dataset = make_seg(
-        source,
-        segmentations,
-        findings,
-        fractional=fractional,
-        anonymise=anonymise,
-        algorithm=algorithm,
-        when=when,
-        instance_uid=instance_uid,
-    )
-    atomic_write_bytes(path, encode(dataset))
-    return str(dataset.SOPInstanceUID)
+MAX_FRACTIONAL_VALUE = 255
+"""MaximumFractionalValue: a probability of 1 in a fractional object."""
 
 
 def make_seg(
@@ -79,26 +47,23 @@ def make_seg(
     when: datetime | None = None,
     instance_uid: str | None = None,
 ) -> Dataset:
-    """The segmentation of one DICOM file as an object; see `encode`.
+    """Return the segmentation object of one DICOM file; `write_object` writes it.
 
     source: the file that was segmented, read again for its attributes.
-    segmentations: of one or more of its frames, each with its findings in `findings`; each is asked for once
-        or twice and not kept.
-    fractional: instead of the masks the probabilities, in steps of 1/255: a segment a frame.
-    anonymise: blank what belongs to the patient and the study (see `finish`).
-    algorithm: who drew the masks.
-    when: it was made; now by default.
-    instance_uid: of the object, for a caller who must know it before the pixels; see below for the default.
+    segmentations: of one or more of its frames, each with its `findings`; each is read at most twice and not
+        kept in memory.
+    fractional: hold probabilities in steps of 1/255, a segment per frame, instead of masks.
+    anonymise: blank the attributes of patient and study (see `finish`).
+    algorithm: who made the masks. when: creation time, now by default.
+    instance_uid: SOP Instance UID. By default it is derived from the source, the model, the settings and the
+        pixels, so a repeated run makes the same object, which a PACS stores once.
 
-    One segment a lesion and frame, for nothing shows that lesions of two frames are the same; each carries
-    the tracking UID that the report uses too. A file without a lesion gives an object too, of one segment
-    that says so and a blank frame: an absent object could as well mean that nobody looked.
+    One segment per lesion and frame, since lesions are not tracked between frames; each has the tracking UID
+    that the report uses. Without a lesion the object has one blank segment, "No lesion found": a missing
+    object could also mean that the file was never segmented.
 
-    The SOP Instance UID follows from the source, the model, the settings and the pixels: a repeated run makes
-    the same object again, and is not twice in an archive.
-
-    Raises InputError for a source that nothing can refer to, ShapeError where segmentations are not of its
-    grid, MissingExtra without the extra `dicom`.
+    Raises InputError for a source without the attributes that a reference needs, ShapeError if a segmentation
+    has another shape, MissingExtra without the extra `dicom`.
     """
     header = read_source(Path(source), anonymise=anonymise)
     if fractional:
@@ -118,8 +83,31 @@ def make_seg(
     return dataset
 
 
+class BitPacker:
+    """Packs masks into native pixel data of one allocated bit (PS3.5 8.1.1 and Annex D).
+
+    The first pixel is the lowest bit of the first byte; frames are not aligned to bytes.
+    """
+
+    def __init__(self) -> None:
+        self._bytes = bytearray()
+        self._rest = np.zeros(0, dtype=bool)
+
+    def add(self, mask: NDArray[np.bool_]) -> None:
+        """Append a frame, bool (H, W)."""
+        bits = np.concatenate([self._rest, mask.ravel()])
+        whole = bits.size - bits.size % 8
+        self._bytes += np.packbits(bits[:whole], bitorder="little").tobytes()
+        self._rest = bits[whole:]
+
+    def packed(self) -> bytes:
+        """Return all frames, padded to an even number of bytes."""
+        data = bytes(self._bytes) + np.packbits(self._rest, bitorder="little").tobytes()
+        return data + b"\0" * (len(data) % 2)
+
+
 class _Segment(NamedTuple):
-    """One segment: its label, the number of the frame it lies on, its tracking identifier and UID."""
+    """One segment: label, frame number, tracking identifier and UID."""
 
     label: str
     frame: int | None
@@ -129,7 +117,7 @@ class _Segment(NamedTuple):
 def _lesions(
     source: SourceDataset, segmentations: Sequence[Segmentation], findings: Sequence[Findings]
 ) -> tuple[list[_Segment], bytes]:
-    """A segment a lesion, and their pixels, packed; where there is none, one that says so."""
+    """Return a segment per lesion and their packed pixels; one blank segment without any lesion."""
     segments, pixels, number = [], BitPacker(), None
     for frame in each_frame(source, segmentations, findings):
         for lesion, mask in zip(frame.findings.lesions, frame.masks, strict=True):
@@ -146,11 +134,11 @@ def _lesions(
 def _probabilities(
     source: SourceDataset, segmentations: Sequence[Segmentation], findings: Sequence[Findings]
 ) -> tuple[list[_Segment], bytes]:
-    """A segment a frame, and their pixels, a byte each."""
+    """Return a segment per frame and their pixels, a byte each."""
     segments, pixels = [], bytearray()
     for frame in each_frame(source, segmentations, findings):
         segments.append(_Segment(labelled("Lesion probability", frame.number), frame.number))
-        steps = np.rint(np.clip(frame.segmentation.probability, 0, 1) * STEPS)
+        steps = np.rint(np.clip(frame.segmentation.probability, 0, 1) * MAX_FRACTIONAL_VALUE)
         pixels += steps.astype(np.uint8).tobytes()
     return segments, bytes(pixels) + b"\0" * (len(pixels) % 2)
 
@@ -165,11 +153,10 @@ def _dataset(
     algorithm: Algorithm,
     instance_uid: str | None,
 ) -> Dataset:
-    """The object, with what is not taken from the source.
+    """Return the object without the source's patient and study.
 
-    highdicom makes it, blank and of two segments at most, and so with everything that such an object needs;
-    then it gets all its segments, frames and pixels. Given thousands of frames itself, it would hold them
-    all, a byte a pixel, several times.
+    highdicom makes it with two blank segments at most, then all segments, frames and pixels are put in: given
+    all frames of a long clip, highdicom would hold several copies of them, a byte per pixel.
     """
     from highdicom.seg import Segmentation as Seg
 
@@ -187,31 +174,31 @@ def _dataset(
         source.anonymised,
         hashlib.sha256(pixels).hexdigest(),
         *(segment.frame for segment in segments),
-        equipment(model)["software_versions"],
+        equipment_attributes(model)["software_versions"],
     )
     dataset = Seg(
         source_images=[source.still()],
         pixel_array=np.zeros((1, *source.shape, len(few)), dtype=np.uint8),
         segmentation_type="FRACTIONAL" if fractional else "BINARY",
-        max_fractional_value=STEPS,
+        max_fractional_value=MAX_FRACTIONAL_VALUE,
         segment_descriptions=few,
-        **series(source, "seg", model),
-        **equipment(model),
+        **series_attributes(source, "seg", model),
+        **equipment_attributes(model),
         sop_instance_uid=instance,
         instance_number=instance_number(source, first),
         content_label="PROBABILITY" if fractional else "LESIONS",
         content_description=NOTICE.split(":")[0],
         omit_empty_frames=False,
     )
-    dataset.PatientOrientation = ""  # of Type 2C, and nobody says how the probe was held
-    # Lesions of one frame never overlap; of several frames it is not asked.
+    dataset.PatientOrientation = ""  # Type 2C; the orientation of the probe is unknown
+    # Lesions of one frame never overlap; lesions of several frames are not compared.
     dataset.SegmentsOverlap = "NO" if len({segment.frame for segment in segments}) == 1 else "UNDEFINED"
     dataset.SegmentSequence = descriptions
     dataset.NumberOfFrames = len(segments)
     dataset.PixelData = pixels
-    _place_frames(dataset, segments)
+    _set_frames(dataset, segments)
     _refer(dataset, source, segments)
-    _settle_dimensions(dataset, instance)
+    _set_dimension_uids(dataset, instance)
     return dataset
 
 
@@ -226,7 +213,7 @@ def _descriptions(
     made_by = AlgorithmIdentificationSequence(
         name=f"{PRODUCT} {model.name}",
         family=Family.ARTIFICIAL_INTELLIGENCE.concept,
-        version=equipment(model)["software_versions"],
+        version=equipment_attributes(model)["software_versions"],
         source=PRODUCT,
         parameters={"weights": model.digits, "threshold": f"{first.threshold:g}", "runtime": first.runtime},
     )
@@ -250,14 +237,14 @@ def _descriptions(
     ]
 
 
-def _place_frames(dataset: Dataset, segments: Sequence[_Segment]) -> None:
-    """Give every segment its frame, as highdicom gave the first ones theirs."""
+def _set_frames(dataset: Dataset, segments: Sequence[_Segment]) -> None:
+    """Add the functional groups of every frame, copied from highdicom's first one."""
     pattern = dataset.PerFrameFunctionalGroupsSequence[0]
     groups = []
     for number in range(1, len(segments) + 1):
         group = deepcopy(pattern)
         group.FrameContentSequence[0].DimensionIndexValues = [number]
-        # Where there is but one segment, the shared groups name it.
+        # With one segment only, highdicom puts it into the shared groups.
         if "SegmentIdentificationSequence" in group:
             group.SegmentIdentificationSequence[0].ReferencedSegmentNumber = number
         groups.append(group)
@@ -265,7 +252,7 @@ def _place_frames(dataset: Dataset, segments: Sequence[_Segment]) -> None:
 
 
 def _refer(dataset: Dataset, source: SourceDataset, segments: Sequence[_Segment]) -> None:
-    """Put the true class of the source and the frames' numbers into every reference to it."""
+    """Set the source's SOP class and frame numbers in every reference to it."""
     instances = [item for one in dataset.ReferencedSeriesSequence for item in one.ReferencedInstanceSequence]
     for item in [*instances, *dataset.SourceImageSequence]:
         item.ReferencedSOPClassUID = source.sop_class
@@ -276,8 +263,8 @@ def _refer(dataset: Dataset, source: SourceDataset, segments: Sequence[_Segment]
                 item.ReferencedFrameNumber = segment.frame
 
 
-def _settle_dimensions(dataset: Dataset, instance: str) -> None:
-    """Replace the random UID of the dimensions by one that a repeated run makes again."""
-    settled = uid("dimensions", instance)
+def _set_dimension_uids(dataset: Dataset, instance: str) -> None:
+    """Replace the random UID of the dimensions by a reproducible one."""
+    derived = uid("dimensions", instance)
     for item in (*dataset.DimensionOrganizationSequence, *dataset.DimensionIndexSequence):
-        item.DimensionOrganizationUID = settled
+        item.DimensionOrganizationUID = derived

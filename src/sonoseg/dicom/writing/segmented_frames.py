@@ -1,4 +1,4 @@
-"""The frames of a source with what was found in each: one after the other, so that a clip needs no memory."""
+"""The segmented frames of a source, one after the other, so that memory does not grow with a clip."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from sonoseg.lesions.measurement import Findings, Lesion
 
 
 class FrameFindings(NamedTuple):
-    """One frame: its number in the source from 1 (None for a still), and a mask bool (H, W) a lesion."""
+    """One frame: number in the source from 1 (None for a still image), and a mask bool (H, W) per lesion."""
 
     number: int | None
     segmentation: Segmentation
@@ -28,10 +28,10 @@ class FrameFindings(NamedTuple):
 def each_frame(
     source: SourceDataset, segmentations: Sequence[Segmentation], findings: Sequence[Findings]
 ) -> Iterator[FrameFindings]:
-    """Every frame in its order, each asked for once.
+    """Yield every frame in order, taking each segmentation once.
 
-    Raises ShapeError unless each segmentation lies on the source's grid, each on a frame of its own, with
-    the findings that were measured on it.
+    Raises ShapeError unless there are findings for each segmentation, which has the shape of the source and a
+    frame of its own.
     """
     if len(segmentations) != len(findings):
         raise ShapeError(
@@ -40,8 +40,8 @@ def each_frame(
     if not segmentations:
         raise ShapeError("no segmentation to write", where=source.path)
     seen: set[int | None] = set()
-    for place in range(len(segmentations)):
-        segmentation, found = segmentations[place], findings[place]
+    for position in range(len(segmentations)):
+        segmentation, found = segmentations[position], findings[position]
         if segmentation.mask.shape != source.shape:
             raise ShapeError(
                 f"a mask of shape {segmentation.mask.shape} for an image of {source.shape}",
@@ -59,16 +59,16 @@ def each_frame(
 
 
 def labelled(text: str, number: int | None) -> str:
-    """A label with the frame that it is of."""
+    """Return a label with the frame's number, if it has one."""
     return text if number is None else f"{text}, frame {number}"
 
 
 def tracking(
     source: SourceDataset, frame: FrameFindings, lesion: Lesion, mask: NDArray[np.bool_]
 ) -> tuple[str, str]:
-    """A lesion's tracking identifier and tracking UID, shared by segmentation and report.
+    """Return a lesion's tracking identifier and tracking UID, shared by segmentation and report.
 
-    The UID follows from the source, the frame, the model and the lesion's pixels.
+    The UID is derived from the source, the frame, the model and the lesion's pixels.
     """
     model = frame.segmentation.model
     return (

@@ -1,4 +1,4 @@
-"""DICOM structured report: the lesions of one file as coded measurements (PS3.16, TID 1500 and TID 1410)."""
+"""DICOM structured report: the lesions of one file as coded measurements (PS3.16 TID 1500 and TID 1410)."""
 
 from __future__ import annotations
 
@@ -11,16 +11,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from sonoseg._util.files import atomic_write_bytes
 from sonoseg.dicom.writing.attributes import (
     NOTICE,
     SourceDataset,
-    encode,
-    equipment,
+    equipment_attributes,
     finish,
     instance_number,
     read_source,
-    series,
+    series_attributes,
 )
 from sonoseg.dicom.writing.codes import (
     Category,
@@ -60,36 +58,6 @@ if TYPE_CHECKING:
     Group = PlanarROIMeasurementsAndQualitativeEvaluations | MeasurementsAndQualitativeEvaluations
 
 
-def write_sr(
-    path: str | Path,
-    source: str | Path,
-    segmentations: Sequence[Segmentation],
-    findings: Sequence[Findings],
-    *,
-    seg: str | Path | Dataset | None = None,
-    anonymise: bool = False,
-    algorithm: Algorithm = "AUTOMATIC",
-    when: datetime | None = None,
-    instance_uid: str | None = None,
-) -> str:
-    """Write `make_sr` to a file, whole or not at all; returns its SOP Instance UID.
-
-    Raises as `make_sr`, and OutputError.
-    """
-    dataset = make_sr(
-        source,
-        segmentations,
-        findings,
-        seg=seg,
-        anonymise=anonymise,
-        algorithm=algorithm,
-        when=when,
-        instance_uid=instance_uid,
-    )
-    atomic_write_bytes(path, encode(dataset))
-    return str(dataset.SOPInstanceUID)
-
-
 def make_sr(
     source: str | Path,
     segmentations: Sequence[Segmentation],
@@ -101,19 +69,17 @@ def make_sr(
     when: datetime | None = None,
     instance_uid: str | None = None,
 ) -> Dataset:
-    """The structured report of one DICOM file: an Imaging Measurement Report, complete, not verified.
+    """Return the structured report of one DICOM file: an Imaging Measurement Report, complete, unverified.
 
     source, segmentations, findings, anonymise, algorithm, when, instance_uid: as in `make_seg`.
-    seg: the segmentation object that was made of the same, or its file, to be listed in the evidence.
+    seg: the segmentation object of the same segmentations, or its file, to be listed in the evidence.
 
-    A lesion is a TID 1410 group: its outline as a closed polyline on the source image (the middles of its
-    pixels' outer sides; column and row, 0.5 the middle of the first pixel: PS3.3, C.18.6), its sizes with
-    their unit, its words of BI-RADS, and the tracking UID of its segment. A frame without a lesion is a TID
-    1501 group that says so. Short axis and perpendicular axis are one figure: readers look for one or the
-    other.
+    A lesion is a TID 1410 group: its outline as a closed polyline on the source image (the midpoints of its
+    pixels' outer edges as column and row, 0.5 being the centre of the first pixel: PS3.3 C.18.6), its sizes
+    with units, its BI-RADS descriptors, and the tracking UID of its segment. A frame without a lesion is a
+    TID 1501 group. Short axis and perpendicular axis are the same figure: readers look for one or the other.
 
-    The SOP Instance UID follows from the input, as that of `make_seg` does.
-    Raises as `make_seg`, and InputError where the file of `seg` cannot be read.
+    Raises as `make_seg`, and InputError if the file of `seg` cannot be read.
     """
     header = read_source(Path(source), anonymise=anonymise)
     evidence = [header.still()]
@@ -133,9 +99,9 @@ def _read_seg(path: Path) -> Dataset:
         found = pydicom.dcmread(path, stop_before_pixels=True, specific_tags=list(wanted))
     except (OSError, InvalidDicomError) as error:
         raise InputError(
-            f"this segmentation object cannot be read ({first_line(error)})",
+            f"segmentation object cannot be read: {first_line(error)}",
             where=path,
-            remedy="Write it again, or leave it out",
+            remedy="Write it again, or omit it",
         ) from error
     return found
 
@@ -153,29 +119,36 @@ def _dataset(
     first = segmentations[0]
     model = model_name(first.model)
     groups: list[Group] = []
-    remarks: dict[str, None] = {}
+    comments: dict[str, None] = {}
     content = hashlib.sha256()
     for frame in each_frame(source, segmentations, findings):
         made = frame.segmentation
         for lesion, mask in zip(frame.findings.lesions, frame.masks, strict=True):
             groups.append(_lesion(source, frame, lesion, mask))
         if not frame.masks:
-            groups.append(_nothing(source, frame))
-        remarks |= dict.fromkeys(_remarks(frame.findings))
-        said = (made.model, made.runtime, made.threshold, frame.number, digest(made.mask), frame.findings)
-        content.update(repr(said).encode())
+            groups.append(_no_lesion(source, frame))
+        comments |= dict.fromkeys(_comments(frame.findings))
+        described = (
+            made.model,
+            made.runtime,
+            made.threshold,
+            frame.number,
+            digest(made.mask),
+            frame.findings,
+        )
+        content.update(repr(described).encode())
     dataset = ComprehensiveSR(
         evidence=evidence,
-        content=_report(source, model, groups, [NOTICE, *remarks, *_persons_part(algorithm)]),
-        **series(source, "sr", model),
-        **equipment(model),
+        content=_report(source, model, groups, [NOTICE, *comments, *_algorithm_comments(algorithm)]),
+        **series_attributes(source, "sr", model),
+        **equipment_attributes(model),
         sop_instance_uid=instance_uid
         or uid(
             "sr",
             source.sop_instance,
             source.anonymised,
             algorithm,
-            equipment(model)["software_versions"],
+            equipment_attributes(model)["software_versions"],
             content.hexdigest(),
             *(one.SOPInstanceUID for one in evidence),
         ),
@@ -203,7 +176,7 @@ def _report(
         TextContentItem,
     )
 
-    made_by = equipment(model)
+    made_by = equipment_attributes(model)
     observer = ObserverContext(
         observer_type=ReportCode.OBSERVER.concept,
         observer_identifying_attributes=DeviceObserverIdentifyingAttributes(
@@ -231,8 +204,8 @@ def _report(
     return report
 
 
-def _remarks(findings: Findings) -> Iterator[str]:
-    """What a reader must know of a frame's sizes."""
+def _comments(findings: Findings) -> Iterator[str]:
+    """Yield the comments on a frame's sizes."""
     yield findings.plane_note
     for reason in findings.reasons:
         yield f"Sizes in pixels: {reason}."
@@ -240,7 +213,7 @@ def _remarks(findings: Findings) -> Iterator[str]:
         yield "The spacing was given by a person, not by the image."
 
 
-def _persons_part(algorithm: Algorithm) -> list[str]:
+def _algorithm_comments(algorithm: Algorithm) -> list[str]:
     return {
         "AUTOMATIC": [],
         "SEMIAUTOMATIC": ["Outlines made by the software and edited by a person."],
@@ -266,11 +239,11 @@ def _lesion(
         finding_sites=_sites(source),
         algorithm_id=_algorithm(frame.segmentation),
         measurements=list(_measurements(lesion)),
-        qualitative_evaluations=list(_words(lesion)),
+        qualitative_evaluations=list(_descriptors(lesion)),
     )
 
 
-def _nothing(source: SourceDataset, frame: FrameFindings) -> MeasurementsAndQualitativeEvaluations:
+def _no_lesion(source: SourceDataset, frame: FrameFindings) -> MeasurementsAndQualitativeEvaluations:
     from highdicom.sr import (
         MeasurementsAndQualitativeEvaluations,
         QualitativeEvaluation,
@@ -296,7 +269,7 @@ def _nothing(source: SourceDataset, frame: FrameFindings) -> MeasurementsAndQual
 
 
 def _polyline(mask: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """The closed outline of a mask bool (H, W), float (N, 2) as (column, row), its last point the first."""
+    """Return the closed outline of a mask bool (H, W) as (column, row), float (N, 2), first repeated."""
     points = outline(mask)[:, ::-1] + 0.5
     return np.concatenate([points, points[:1]])
 
@@ -323,7 +296,7 @@ def _algorithm(segmentation: Segmentation) -> AlgorithmIdentification:
     from highdicom.sr import AlgorithmIdentification
 
     model = model_name(segmentation.model)
-    made_by = equipment(model)
+    made_by = equipment_attributes(model)
     return AlgorithmIdentification(
         name=f"{PRODUCT} {model.name}",
         version=made_by["software_versions"],
@@ -351,26 +324,26 @@ def _measurements(lesion: Lesion) -> Iterator[Measurement]:
         (MeasureCode.AREA, lesion.area, area),
         (MeasureCode.PERIMETER, lesion.perimeter, length),
     ):
-        # Six significant digits, as in results.json: far finer than any pixel.
+        # Six significant digits, as in results.json.
         yield Measurement(name=measure.concept, value=float(f"{value:.6g}"), unit=unit.concept)
 
 
-def _words(lesion: Lesion) -> Iterator[QualitativeEvaluation]:
+def _descriptors(lesion: Lesion) -> Iterator[QualitativeEvaluation]:
     from highdicom.sr import QualitativeEvaluation
 
-    said: tuple[tuple[type[CodedEnum], str | None], ...] = (
+    descriptors: tuple[tuple[type[CodedEnum], str | None], ...] = (
         (OrientationCode, lesion.orientation.code),
         (EchoPatternCode, lesion.echo_level and lesion.echo_level.code),
         (PosteriorFeatures, lesion.posterior and lesion.posterior.code),
     )
-    for words, code in said:
-        for word in words:
-            if word.value.value == code:
-                yield QualitativeEvaluation(words["CONCEPT"].concept, word.concept)
+    for codes, value in descriptors:
+        for code in codes:
+            if code.value.value == value:
+                yield QualitativeEvaluation(codes["CONCEPT"].concept, code.concept)
 
 
 def _refer(dataset: Dataset, source: SourceDataset) -> None:
-    """Put the true class of the source into every reference to it, however deep."""
+    """Set the source's SOP class in every reference to it, at any depth."""
     for element in dataset.iterall():
         if element.VR != "SQ":
             continue
