@@ -10,7 +10,7 @@ from __future__ import annotations
 import io
 from importlib.util import find_spec
 from itertools import pairwise
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -178,7 +178,7 @@ def _jpeg_2000(data: bytes, header: ImageHeader) -> Samples:
 def _rle(data: bytes, header: ImageHeader) -> Samples:
     """Decode PS3.5 annex G by pydicom, after checking the lengths of the segments."""
     from pydicom.encaps import encapsulate
-    from pydicom.pixels import get_decoder
+    from pydicom.pixels.decoders.base import get_decoder
     from pydicom.uid import RLELossless
 
     starts = [int.from_bytes(data[4 * k : 4 * k + 4], "little") for k in range(1, 16)]
@@ -189,23 +189,21 @@ def _rle(data: bytes, header: ImageHeader) -> Samples:
     longest = min(2 * header.rows * header.columns + 2, MAX_RLE_SEGMENT)
     if any(end - start > longest for start, end in pairwise([*starts[:count], len(data)])):
         raise PixelDataError("an RLE segment is longer than the image allows")
+    options: Any = {
+        "pixel_keyword": "PixelData",
+        "number_of_frames": 1,
+        "rows": header.rows,
+        "columns": header.columns,
+        "samples_per_pixel": header.samples,
+        "bits_allocated": header.allocated,
+        "bits_stored": header.allocated,
+        "pixel_representation": 0,
+        "planar_configuration": 0,
+        "photometric_interpretation": "RGB" if header.samples == 3 else "MONOCHROME2",
+    }
     try:
         with quiet_pydicom():
-            values, _ = get_decoder(RLELossless).as_array(
-                encapsulate([data]),
-                index=0,
-                raw=True,
-                pixel_keyword="PixelData",
-                number_of_frames=1,
-                rows=header.rows,
-                columns=header.columns,
-                samples_per_pixel=header.samples,
-                bits_allocated=header.allocated,
-                bits_stored=header.allocated,
-                pixel_representation=0,
-                planar_configuration=0,
-                photometric_interpretation="RGB" if header.samples == 3 else "MONOCHROME2",
-            )
+            values, _ = get_decoder(RLELossless).as_array(encapsulate([data]), index=0, raw=True, **options)
     except (RuntimeError, ValueError) as error:
         raise PixelDataError("RLE data is truncated or damaged") from error
     return _of_samples(values, header, planar=False)
