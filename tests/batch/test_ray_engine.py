@@ -134,7 +134,7 @@ def test_rows_are_those_of_the_plain_engine(run: Run, scans: Path, tmp_path: Pat
             "height",
             "width",
             "spacing",
-            "scale_origin",
+            "spacing_origin",
             "unit",
             "lesion_share",
             "lesions",

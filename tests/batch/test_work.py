@@ -56,7 +56,7 @@ def test_rows_say_what_predict_says(predictor: Predictor) -> None:
         assert (row["height"], row["width"]) == plain.frame.shape
         assert row["uncertainty"] == float(f"{plain.uncertainty:.6g}")
         assert row["lesions"] == [lesion_object(lesion) for lesion in measure(plain).lesions]
-        assert (row["spacing"], row["scale_origin"], row["unit"]) == ([0.1, 0.2], "given", "mm")
+        assert (row["spacing"], row["spacing_origin"], row["unit"]) == ([0.1, 0.2], "given", "mm")
         assert row["error"] is None
         assert (row["place"], row["places"], row["frame"]) == (0, 1, None)
     assert sum(len(row["lesions"]) for row in rows)
@@ -66,7 +66,6 @@ def test_a_lesion_has_the_columns_of_results_json(predictor: Predictor) -> None:
     (lesion, *_) = measure(predictor.predict(samples()[0])).lesions
     told = lesion_object(lesion)
     assert {field.name for field in LESION} == set(told)
-    assert {field.name for field in LESION.field("scale").type} == set(told["scale"])
     assert {field.name for field in LESION.field("box").type} == set(told["box"])
 
 
@@ -103,7 +102,7 @@ def test_files_of_a_store_and_a_table_of_spacings(predictor: Predictor) -> None:
     table = Spacings(Path("t.csv"), {"clinic/a.png": Spacing(0.3, 0.3)})
     names = [f"memory:///clinic/{name}.png" for name in "abc"]
     good, bad, absent = through(predictor, names, Wish(spacing=Spacing(1, 1), spacings=table))
-    assert (good["scale_origin"], good["spacing"], good["file"]) == ("table", [0.3, 0.3], names[0])
+    assert (good["spacing_origin"], good["spacing"], good["file"]) == ("table", [0.3, 0.3], names[0])
     assert np.array_equal(decode(good["mask"]), predictor.predict(samples()[0]).mask)
     assert "not an image" in bad["error"]
     assert "no such file" in absent["error"]

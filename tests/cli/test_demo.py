@@ -64,7 +64,7 @@ def test_broken_off_it_can_be_run_again(run: Run, tmp_path: Path, monkeypatch: p
 
     out = tmp_path / "demo"
     with monkeypatch.context() as patched:
-        patched.setattr("sonoseg.results.image_results.measure", stop)
+        patched.setattr("sonoseg.results.result_files.measure", stop)
         assert run("--out", out)[0] == 130
     assert (out / "journal.sqlite").is_file()
     assert run("--out", out)[0] == 0

@@ -59,7 +59,7 @@ def test_with_image_and_spacing_as_json(run: Run, tmp_path: Path) -> None:
     code, told, _ = run(mask, "--image", scan, "--spacing", "0.1,0.2", "--json")
     assert code == 0
     value = json.loads(told)
-    assert value["format"] == "sonoseg-measures/1"
+    assert value["format"] == "sonoseg-measures/2"
     assert value["notice"] == RESEARCH_ONLY
     assert value["plane_note"] == PLANE_NOTE
     (one,) = value["masks"]
@@ -67,7 +67,7 @@ def test_with_image_and_spacing_as_json(run: Run, tmp_path: Path) -> None:
     (lesion,) = one["lesions"]
     assert (lesion["width"], lesion["height"], lesion["depth"]) == (8, 2, 3)
     assert (lesion["echo_level"], lesion["posterior"]) == ("anechoic", "enhancement")
-    assert lesion["scale"] == {"spacing": [0.1, 0.2], "origin": "given", "reason": ""}
+    assert lesion["spacing"] == [0.1, 0.2]
     assert len(lesion["perpendicular_ends"]) == 2
     assert "mean_probability" not in lesion
     assert "uncertainty" not in lesion
@@ -112,12 +112,12 @@ def test_two_views_make_three_dimensions(run: Run, tmp_path: Path) -> None:
     pair = json.loads(told)["pair"]
     assert pair["unit"] == "mm"
     assert pair["volume"] == pytest.approx(np.pi / 6 * np.prod(pair["dimensions"]), rel=1e-4)
-    assert (pair["shared"], pair["heights"], pair["doubts"]) == ("height", [2, 2], [])
+    assert (pair["shared"], pair["heights"], pair["warnings"]) == ("height", [2, 2], [])
 
     flat = mask_file(tmp_path / "3.png", high=8)
     code, _, errors = run("--pair", one, flat, "--spacing", "0.1")
     assert code == 0
-    assert "doubt: the heights" in errors
+    assert "warning: the heights" in errors
     code, _, errors = run("--pair", one, mask_file(tmp_path / "4.png", high=0))
     assert code == 1
     assert "no lesion in this view" in errors
@@ -149,7 +149,7 @@ def test_a_image_of_another_size_is_refused(run: Run, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        ((), "no mask was named"),
+        ((), "no mask is given"),
         (("nowhere.png",), "no such file or folder"),
         (("a.png", "--spacing", "much"), "'much' is no spacing"),
         (("a.png", "b.png", "--image", "a.png"), "one image for 2 masks"),

@@ -88,7 +88,7 @@ def test_sizes_come_from_the_files_region(run: Run, tmp_path: Path) -> None:
     code, told, warned = run(scan(tmp_path / "still.dcm"), "--out", tmp_path / "out")
     assert (code, warned) == (0, "")
     (row,) = rows(tmp_path / "out")
-    assert (row["unit"], row["scale_origin"]) == ("mm", "file")
+    assert (row["unit"], row["spacing_origin"]) == ("mm", "file")
     assert (float(row["spacing_row"]), float(row["spacing_column"])) == (0.1, 0.2)
     assert float(row["width"]) == pytest.approx(8.0, abs=0.6)
     assert float(row["height"]) == pytest.approx(4.0, abs=0.3)
@@ -104,8 +104,8 @@ def test_without_a_region_the_reason_is_everywhere(run: Run, tmp_path: Path) -> 
     code, told, _ = run(tmp_path / "still.dcm", "--out", out, "--keep-burned-in")
     assert code == 0
     (row,) = rows(out)
-    assert (row["unit"], row["scale_origin"]) == ("px", "none")
-    reason = row["scale_reason"]
+    assert (row["unit"], row["spacing_origin"]) == ("px", "none")
+    reason = row["spacing_reason"]
     assert reason
     assert f"1 lesion measured in pixels: {reason}." in told
     assert reason in (out / "report.html").read_text(encoding="utf-8")
@@ -121,7 +121,7 @@ def test_a_persons_spacing_goes_first_and_is_said_to_be_one(run: Run, tmp_path: 
     out = tmp_path / "out"
     code, told, _ = run(tmp_path / "in", "--out", out, "--spacing", "0.05", "--spacings", table)
     assert code == 0
-    assert [(row["scale_origin"], row["spacing_row"]) for row in rows(out)] == [
+    assert [(row["spacing_origin"], row["spacing_row"]) for row in rows(out)] == [
         ("given", "0.05"),
         ("table", "0.3"),
     ]
@@ -332,5 +332,5 @@ def test_published_dicom_is_read_or_refused(run: Run, real_data: Path, tmp_path:
     found = rows(out)
     assert len({row["file"] for row in found}) == 5
     for row in found:
-        assert (row["unit"] == "mm") == (row["scale_reason"] == "")
-        assert row["scale_reason"] != UNKNOWN
+        assert (row["unit"] == "mm") == (row["spacing_reason"] == "")
+        assert row["spacing_reason"] != UNKNOWN

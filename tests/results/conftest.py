@@ -15,9 +15,8 @@ from sonoseg.image.frame import Frame, Spacing
 from sonoseg.inference.predictor import Predictor
 from sonoseg.inference.segmentation import Segmentation
 from sonoseg.lesions.measurement import measure
-from sonoseg.results.entries import ImageEntry, RefusedFile, RunInfo, SourceFile, Written
-from sonoseg.results.preview import preview
-from sonoseg.results.results import Results
+from sonoseg.results.entries import ImageEntry, OutputFile, RefusedFile, Results, RunInfo, SourceFile
+from sonoseg.results.preview import make_preview
 
 Box = tuple[int, int, int, int]
 
@@ -47,8 +46,8 @@ def entry(name: str, *boxes: Box, spacing: Spacing | None = None, **more: Any) -
         "scale": Scale(calibration.spacing, calibration.origin, calibration.reason),
         "findings": measure(found),
         "uncertainty": found.uncertainty,
-        "files": {kind: Written(path, "0" * 64, 100) for kind, path in kinds.items()},
-        "preview": preview(found),
+        "files": {kind: OutputFile(path, "0" * 64, 100) for kind, path in kinds.items()},
+        "preview": make_preview(found),
         "source": SourceFile("1" * 64, 1000, 5),
     }
     return ImageEntry(**(values | more))

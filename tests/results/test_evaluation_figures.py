@@ -16,7 +16,7 @@ from sonoseg.evaluation.policy import Policy
 from sonoseg.image.frame import Frame
 from sonoseg.inference.segmentation import Segmentation
 from sonoseg.results.evaluation_figures import NAMES, _short
-from sonoseg.results.evaluation_folder import write_study
+from sonoseg.results.evaluation_folder import write_evaluation
 
 SHAPE = (40, 50)
 QUICK = Policy(resamples=50)
@@ -66,7 +66,7 @@ def written(ids: list[str], folder: Path, **more: Any) -> tuple[Evaluation, set[
     toy: Any = Toy(ids)
     about = {"model": {"name": "toy (0)"}, "statement": "Toys", "cautions": []}
     study = evaluate(toy, toy, ids, about=about, policy=QUICK)
-    page = write_study(study, folder, toy, toy, **more)
+    page = write_evaluation(study, folder, toy, toy, **more)
     drawn = {path.stem for path in (folder / "figures").glob("*.png")}
     return study, drawn, page.read_text("utf-8")
 
@@ -102,7 +102,7 @@ def test_normals_alone(tmp_path: Path) -> None:
     toy: Any = Toy(["l1", "n0", "n1", "n2"])  # the set has a lesion, the part measured has none
     about = {"model": {"name": "toy (0)"}, "statement": "Toys", "cautions": []}
     study = evaluate(toy, toy, ["n0", "n1", "n2"], about=about, policy=QUICK)
-    page = write_study(study, tmp_path, toy, toy).read_text("utf-8")
+    page = write_evaluation(study, tmp_path, toy, toy).read_text("utf-8")
     assert {path.stem for path in (tmp_path / "figures").iterdir()} == {"images"}
     assert "Normal images with a false alarm" in page
     assert "Reliability" not in page

@@ -56,7 +56,10 @@ def written(root: Path) -> set[str]:
 def test_everything_is_written_where_it_is_said(predictor: Predictor, about: RunInfo, tmp_path: Path) -> None:
     gates = predictor.model.card.attention
     results = ResultsFolder(
-        tmp_path / "out", IMAGES, about, asked=RequestedOutputs(image_writers(probability=True, gates=gates))
+        tmp_path / "out",
+        IMAGES,
+        about,
+        outputs=RequestedOutputs(image_writers(probability=True, gates=gates)),
     )
     results.check()
     found = list(predictor.predict_many(frames(), attention=True))

@@ -16,7 +16,7 @@ from sonoseg.image.frame import Frame
 from sonoseg.inference.predictor import Predictor
 from sonoseg.inference.segmentation import Segmentation
 from sonoseg.results.entries import RunInfo
-from sonoseg.results.image_results import ImageResults
+from sonoseg.results.result_files import ImageFiles
 from sonoseg.results.results_folder import RequestedOutputs, ResultsFolder
 from sonoseg.results.workers import MANY, Hands
 from sonoseg.results.writers import image_writers
@@ -38,8 +38,10 @@ def found(predictor: Predictor) -> list[Segmentation]:
 
 def folder(to: Path, predictor: Predictor) -> ResultsFolder:
     gates = predictor.model.card.attention
-    asked = RequestedOutputs(image_writers(probability=True, gates=gates, labelme=True, nrrd=True), coco=True)
-    results = ResultsFolder(to, IMAGES, RunInfo.of(predictor, "sonoseg predict"), asked=asked)
+    outputs = RequestedOutputs(
+        image_writers(probability=True, gates=gates, labelme=True, nrrd=True), coco=True
+    )
+    results = ResultsFolder(to, IMAGES, RunInfo.of(predictor, "sonoseg predict"), outputs=outputs)
     results.check()
     results.begin()
     return results
@@ -72,7 +74,7 @@ def test_warnings_of_a_process_are_given_here(
 ) -> None:
     from sonoseg.results import workers as module
 
-    class Odd(ImageResults):
+    class Odd(ImageFiles):
         def write(self, segmentation: Segmentation) -> object:  # type: ignore[override]
             warnings.warn("an odd image", SonosegWarning, stacklevel=1)
             warnings.warn("of no concern to users", UserWarning, stacklevel=1)

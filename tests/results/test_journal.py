@@ -11,7 +11,7 @@ import pytest
 
 from sonoseg.errors import OutputError
 from sonoseg.image.frame import Spacing
-from sonoseg.results.entries import ImageEntry, Objects, Written
+from sonoseg.results.entries import ImageEntry, OutputFile, SourceObjects
 from sonoseg.results.journal import Journal, recorded_fingerprint
 
 PRINT = {"command": "sonoseg predict", "threshold": 0.4, "postprocessing.min_area": 0.001}
@@ -116,7 +116,9 @@ def test_none_there_is_begun(path: Path) -> None:
 
 
 def test_what_belongs_to_a_clip_comes_back(path: Path) -> None:
-    objects = Objects("in/clip.dcm", {"seg": Written("dicom/clip_seg.dcm", "0" * 64, 7)}, ("no sr.",))
+    objects = SourceObjects(
+        "in/clip.dcm", {"seg": OutputFile("dicom/clip_seg.dcm", "0" * 64, 7)}, ("no sr.",)
+    )
     with Journal(path, PRINT) as journal:
         journal.add_objects(objects)
     with Journal(path, PRINT, resume=True) as journal:

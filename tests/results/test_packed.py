@@ -7,7 +7,7 @@ import pytest
 
 from sonoseg.image.frame import Frame
 from sonoseg.inference.segmentation import Segmentation
-from sonoseg.results.packed_segmentations import PackedSegmentation, PackedSegmentations
+from sonoseg.results.lazy_segmentations import PackedSegmentation, unpacked
 
 
 def segmented(index: int) -> Segmentation:
@@ -20,7 +20,7 @@ def segmented(index: int) -> Segmentation:
 
 def test_a_mask_comes_back_pixel_for_pixel() -> None:
     whole = [segmented(index) for index in range(3)]
-    packed = PackedSegmentations([PackedSegmentation.of(one) for one in whole])
+    packed = unpacked([PackedSegmentation.of(one) for one in whole])
     assert len(packed) == 3
     for one, back in zip(whole, packed, strict=True):
         assert np.array_equal(back.mask, one.mask)

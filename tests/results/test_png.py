@@ -14,7 +14,7 @@ from PIL import Image
 from sonoseg.image.frame import Frame
 from sonoseg.image.overlay import heatmap
 from sonoseg.inference.segmentation import Segmentation
-from sonoseg.results.png import attention_png, colour_png, mask_png, probability_png
+from sonoseg.results.png import attention_png, encode_png, mask_png, probability_png
 
 SIDES = hnp.array_shapes(min_dims=2, max_dims=2, min_side=1, max_side=30)
 
@@ -43,15 +43,15 @@ def test_a_probability_comes_back_to_16_bits(probability: np.ndarray) -> None:
 @given(hnp.arrays(np.uint8, SIDES.map(lambda sides: (*sides, 3))))
 @settings(deadline=None)
 def test_colours_come_back(colours: np.ndarray) -> None:
-    image = opened(colour_png(colours))
+    image = opened(encode_png(colours))
     image.verify()  # the sums of its chunks
-    assert np.array_equal(np.asarray(opened(colour_png(colours))), colours)
+    assert np.array_equal(np.asarray(opened(encode_png(colours))), colours)
 
 
 def test_a_image_that_lies_apart_in_memory_comes_back() -> None:
     colours = np.random.default_rng(0).integers(0, 256, (20, 30, 3), dtype=np.uint8)
     for seen in (colours[::2, ::-1], colours.transpose(1, 0, 2), colours[..., ::-1]):
-        assert np.array_equal(np.asarray(opened(colour_png(seen))), seen)
+        assert np.array_equal(np.asarray(opened(encode_png(seen))), seen)
 
 
 @pytest.fixture

@@ -9,12 +9,12 @@ from types import SimpleNamespace
 import numpy as np
 from PIL import Image
 
-from sonoseg.results.preview import SIDE, preview
+from sonoseg.results.preview import SIDE
 
 
 def test_a_large_image_becomes_small_and_its_outline_with_it(make: SimpleNamespace) -> None:
     found = make.segmentation("big", (200, 300, 400, 500), shape=(1000, 1200))
-    view = preview(found)
+    view = make_preview(found)
     with Image.open(io.BytesIO(view.jpeg)) as image:
         assert image.format == "JPEG"
         assert image.mode == "L"
@@ -26,18 +26,18 @@ def test_a_large_image_becomes_small_and_its_outline_with_it(make: SimpleNamespa
 
 
 def test_a_small_image_keeps_its_size(make: SimpleNamespace) -> None:
-    view = preview(make.segmentation("small", (10, 10, 20, 20)))
+    view = make_preview(make.segmentation("small", (10, 10, 20, 20)))
     assert (view.width, view.height, view.scale) == (80, 60, (1.0, 1.0))
 
 
 def test_the_band_is_where_the_border_may_lie(make: SimpleNamespace) -> None:
     found = make.segmentation("sure", (10, 10, 20, 20))
     sure = replace(found, probability=np.where(found.mask, 0.99, 0.01).astype(np.float32))
-    assert preview(sure).band == ""
-    assert preview(sure).outline == preview(found).outline
-    assert preview(found).band == preview(found).outline  # 0.75 all over: in doubt as a whole
+    assert make_preview(sure).band == ""
+    assert make_preview(sure).outline == make_preview(found).outline
+    assert make_preview(found).band == make_preview(found).outline  # 0.75 all over: in doubt as a whole
 
 
 def test_without_a_lesion_nothing_is_drawn(make: SimpleNamespace) -> None:
-    view = preview(make.segmentation("none"))
+    view = make_preview(make.segmentation("none"))
     assert (view.outline, view.band) == ("", "")

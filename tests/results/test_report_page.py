@@ -21,9 +21,8 @@ from sonoseg import RESEARCH_ONLY
 from sonoseg.image.calibration import UNKNOWN
 from sonoseg.image.frame import Spacing
 from sonoseg.lesions.measurement import PLANE_NOTE
-from sonoseg.results.entries import ImageEntry, RefusedFile, RunInfo, Written
-from sonoseg.results.report_page import write_page
-from sonoseg.results.results import Results
+from sonoseg.results.entries import ImageEntry, OutputFile, RefusedFile, Results, RunInfo
+from sonoseg.results.report_page import write_report
 
 VOID = {"meta", "img", "link", "br", "hr", "input", "path"}
 
@@ -82,7 +81,7 @@ REFUSED = [RefusedFile("in/<b>bad</b>.png", "this file is empty (0 bytes).")]
 @pytest.fixture
 def entries(make: SimpleNamespace) -> list[ImageEntry]:
     two = make.entry("two", (5, 5, 10, 20), (30, 40, 20, 30), spacing=Spacing(0.1, 0.1))
-    files = two.files | {"attention_1": Written("attention/two_gate1.png", "0" * 64, 1)}
+    files = two.files | {"attention_1": OutputFile("attention/two_gate1.png", "0" * 64, 1)}
     return [
         replace(two, files=files),
         make.entry("none", spacing=Spacing(0.1, 0.1)),
@@ -92,7 +91,7 @@ def entries(make: SimpleNamespace) -> list[ImageEntry]:
 
 def text_of(results: Results) -> str:
     text = io.StringIO()
-    write_page(text, results)
+    write_report(text, results)
     return text.getvalue()
 
 

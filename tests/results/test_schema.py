@@ -81,7 +81,7 @@ def test_values_out_of_range_are_refused(
         ((*lesion, "centroid"), [1.0]),
         (("images", 0, "spacing"), [0.0, 0.1]),
         (("images", 0, "height"), 0),
-        (("format",), "sonoseg-results/2"),
+        (("format",), "sonoseg-results/1"),
         (("threshold",), 1.0),
     ]:
         changed = copy.deepcopy(written)

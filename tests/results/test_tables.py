@@ -15,8 +15,7 @@ import pytest
 from sonoseg import RESEARCH_ONLY, __version__
 from sonoseg.image.calibration import UNKNOWN
 from sonoseg.image.frame import Spacing
-from sonoseg.results.entries import ImageEntry, RefusedFile, RunInfo
-from sonoseg.results.results import Results
+from sonoseg.results.entries import ImageEntry, RefusedFile, Results, RunInfo
 from sonoseg.results.tables import COLUMNS, write_csv, write_json
 
 REFUSED = [RefusedFile("in/bad.png", "this file is empty (0 bytes). Copy it again.")]
@@ -66,12 +65,12 @@ def test_the_csv_has_a_row_a_lesion_a_image_without_and_a_refusal(
     assert first["orientation"] == "parallel"
     assert [first[f"box_{side}"] for side in ("top", "left", "height", "width")] == ["30", "40", "20", "30"]
     assert (first["spacing_row"], first["spacing_column"]) == ("0.1", "0.2")
-    assert (first["scale_origin"], first["scale_reason"]) == ("given", "")
+    assert (first["spacing_origin"], first["spacing_reason"]) == ("given", "")
     assert first["mask"] == "masks/two.png"
     assert 0 <= float(first["image_uncertainty"]) <= 1
     assert rows[2]["unit"] == "px"
     assert rows[2]["area"] == rows[2]["spacing_row"] == ""
-    assert (rows[3]["scale_origin"], rows[3]["scale_reason"]) == ("none", UNKNOWN)
+    assert (rows[3]["spacing_origin"], rows[3]["spacing_reason"]) == ("none", UNKNOWN)
     assert [row["frame"] for row in rows] == ["", "", "", "12", ""]
     assert rows[4]["reason"].startswith("this file is empty")
     for row in rows:
@@ -86,7 +85,7 @@ def test_the_csv_has_a_row_a_lesion_a_image_without_and_a_refusal(
 def test_the_json_says_the_same(about: RunInfo, entries: list[ImageEntry], make: SimpleNamespace) -> None:
     results = make.results(about, entries, REFUSED)
     value = read_json(results)
-    assert value["format"] == "sonoseg-results/1"
+    assert value["format"] == "sonoseg-results/2"
     assert value["made_by"] == "sonoseg predict"
     assert value["notice"] == RESEARCH_ONLY
     assert value["model"] == {"name": "dark", "hash": about.model_hash}
@@ -101,11 +100,11 @@ def test_the_json_says_the_same(about: RunInfo, entries: list[ImageEntry], make:
     assert [lesion["lesion"] for lesion in two["lesions"]] == [1, 2]
     assert two["lesions"][0]["box"] == {"top": 30, "left": 40, "height": 20, "width": 30}
     assert two["lesions"][0]["pixels"] == 600
-    assert two["lesions"][0]["scale"] == {"spacing": [0.1, 0.2], "origin": "given", "reason": ""}
+    assert two["lesions"][0]["spacing"] == [0.1, 0.2]
     assert two["spacing"] == [0.1, 0.2]
     assert none["lesions"] == []
     assert none["spacing"] is None
-    assert none["scale_reason"] == UNKNOWN
+    assert none["spacing_reason"] == UNKNOWN
     assert odd["unit"] == "px"
     assert (odd["frame"], two["frame"]) == (12, None)
     assert value["refused"] == [{"file": "in/bad.png", "reason": REFUSED[0].reason}]

@@ -25,7 +25,7 @@ pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 import uvicorn
 
 from sonoseg import Predictor, samples
-from sonoseg.results.svg_path import svg_path
+from sonoseg.results.preview import svg_path
 from sonoseg.review import reading
 from sonoseg.review.app import create_app
 from sonoseg.review.settings import Settings

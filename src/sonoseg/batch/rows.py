@@ -13,32 +13,23 @@ from sonoseg.image.run_length import encode
 from sonoseg.inference.segmentation import Segmentation
 from sonoseg.lesions.measurement import measure
 from sonoseg.results.entries import ImageEntry
-from sonoseg.results.tables import CERTAINTY, ECHOES, SHAPES, SIZES, image_object
+from sonoseg.results.tables import ECHOES, PROBABILITIES, SHAPES, SIZES, image_object
 
 _WORDS = ("orientation", "echo_level", "posterior")
-_SCALE = [
+_SPACING = [
     pa.field("spacing", pa.list_(pa.float64())),
-    pa.field("scale_origin", pa.string()),
-    pa.field("scale_reason", pa.string()),
+    pa.field("spacing_origin", pa.string()),
+    pa.field("spacing_reason", pa.string()),
 ]
 
 LESION = pa.struct(
     [
         pa.field("lesion", pa.int32()),
         pa.field("unit", pa.string()),
-        pa.field(
-            "scale",
-            pa.struct(
-                [
-                    pa.field("spacing", pa.list_(pa.float64())),
-                    pa.field("origin", pa.string()),
-                    pa.field("reason", pa.string()),
-                ]
-            ),
-        ),
+        *_SPACING,
         *(
             pa.field(name, pa.string() if name in _WORDS else pa.float64())
-            for name in (*SIZES, *SHAPES, *ECHOES, *CERTAINTY)
+            for name in (*SIZES, *SHAPES, *ECHOES, *PROBABILITIES)
         ),
         pa.field("longest_axis_ends", pa.list_(pa.list_(pa.float64()))),
         pa.field("perpendicular_ends", pa.list_(pa.list_(pa.float64()))),
@@ -61,7 +52,7 @@ _SAID = [pa.field("warnings", pa.list_(pa.string())), pa.field("error", pa.strin
 RESULT = pa.schema(
     [
         *_FILE,
-        *_SCALE,
+        *_SPACING,
         pa.field("unit", pa.string()),
         pa.field("lesion_share", pa.float64()),
         pa.field("uncertainty", pa.float64()),
@@ -106,7 +97,7 @@ def result(row: Mapping[str, Any], segmentation: Segmentation) -> dict[str, Any]
     )
     told = image_object(entry)
     kept = {
-        name: told[name] for name in (*(field.name for field in _SCALE), "unit", "lesion_share", "lesions")
+        name: told[name] for name in (*(field.name for field in _SPACING), "unit", "lesion_share", "lesions")
     }
     return {
         **{name: row[name] for name in (*PLACE.names, "file", "frame", "sha256", "warnings")},

@@ -181,7 +181,7 @@ def _folder(predictor: Predictor, frame: Frame) -> str:
         writers = image_writers(probability=True, labelme=True, nrrd=True)
         about = RunInfo.of(predictor, "sonoseg doctor")
         results = ResultsFolder(
-            folder, {frame.source: "phantom"}, about, asked=RequestedOutputs(writers, coco=True)
+            folder, {frame.source: "phantom"}, about, outputs=RequestedOutputs(writers, coco=True)
         )
         results.check()
         found = predictor.predict(frame)

@@ -77,9 +77,9 @@ def evaluate(
     from sonoseg.evaluation.scope import choose_ids, describe, only_sets
     from sonoseg.evaluation.threshold_sweep import ThresholdSweep
     from sonoseg.inference.predictor import Predictor
-    from sonoseg.results.evaluation_folder import free_folder, write_study
+    from sonoseg.results.evaluation_folder import require_free_folder, write_evaluation
 
-    free_folder(to, overwrite=overwrite)
+    require_free_folder(to, overwrite=overwrite)
     prepared = PreparedSet.open(data)
     parts = None if split is None else Split.load(split)
     ids = only_sets(prepared, choose_ids(prepared, parts, fold, part.value), sets or [])
@@ -111,7 +111,7 @@ def evaluate(
     study = measure(predictor, threshold)
     other = measure(rival, None) if isinstance(rival, Predictor) else rival
     comparison = None if other is None else compare_studies(study, other)
-    page = write_study(study, to, predictor, prepared, other=other, comparison=comparison)
+    page = write_evaluation(study, to, predictor, prepared, other=other, comparison=comparison)
     if as_json:
         print_json({"folder": str(to), "page": str(page), "summary": study.summary})
     else:

@@ -192,7 +192,7 @@ def predict(
     from sonoseg.results.entries import RunInfo
     from sonoseg.results.result_names import result_names
     from sonoseg.results.results_folder import RequestedOutputs, ResultsFolder
-    from sonoseg.results.run_manifest import Notes
+    from sonoseg.results.run_manifest import RunNotes
     from sonoseg.results.writers import FOLDERS, image_writers, object_writers
 
     parse_choice(frames)
@@ -254,7 +254,7 @@ def predict(
             result_names(images, paths),
             RunInfo.of(predictor, "sonoseg predict", shape),
             frames=wanted,
-            asked=RequestedOutputs(
+            outputs=RequestedOutputs(
                 image_writers(
                     probability=probability or fractional,
                     gates=gates,
@@ -278,7 +278,7 @@ def predict(
             segment_all(predictor, results, jobs, batch=batch, attention=bool(gates), quiet=quiet)
             spent = time.monotonic() - loaded
             timings = {"load": round(loaded - start, 3), "segment": round(spent, 3)}
-            notes = Notes(timings, warned, dict(predictor.model.card.sha256))
+            notes = RunNotes(timings, warned, dict(predictor.model.card.sha256))
             found = results.finish(notes, refer=refer)
     if as_json:
         with results.summary.open(encoding="utf-8") as file:

@@ -11,7 +11,7 @@ from sonoseg import RESEARCH_ONLY
 from sonoseg.cli.common import out
 
 if TYPE_CHECKING:
-    from sonoseg.results.results import Results
+    from sonoseg.results.entries import Results
     from sonoseg.results.results_folder import ResultsFolder
 
 ROWS = 40
@@ -24,7 +24,7 @@ def report(results: ResultsFolder, found: Results) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    from sonoseg.results.size_text import area_text, count_text, scale_notes, size_text
+    from sonoseg.results.formatting import area_text, count_text, size_text, spacing_notes
 
     table = Table("Image", box=SIMPLE, pad_edge=False)
     # Broken titles leave the names of images room on a terminal of 80 columns.
@@ -45,7 +45,7 @@ def report(results: ResultsFolder, found: Results) -> None:
     if found.counts.lesions > ROWS:
         out.print(f"and {found.counts.lesions - ROWS:,} more in results.csv")
     out.print(count_text(found.counts, len(found.refused), len(found.referred or ())))
-    for note in scale_notes(found.counts):
+    for note in spacing_notes(found.counts):
         out.print(escape(note), soft_wrap=True)
     out.print(f"Model {escape(found.about.model)} ({found.about.model_hash}), {escape(found.about.runtime)}")
     out.print(f"Results: {escape(str(results.page))}", soft_wrap=True)

@@ -24,7 +24,7 @@ from sonoseg.pacs.node_settings import NodeSettings
 from sonoseg.pacs.presentation_contexts import ULTRASOUND
 from sonoseg.pacs.queue import RESULTS
 from sonoseg.pacs.queue_rows import QueuedResult, QueueRow
-from sonoseg.results.packed_segmentations import PackedSegmentation, PackedSegmentations
+from sonoseg.results.lazy_segmentations import PackedSegmentation, unpacked
 
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset
@@ -118,7 +118,7 @@ class Segmenter:
                 yield _Made("capture", name, capture)
             packed.append(PackedSegmentation.of(found))
             findings.append(measured)
-        kept, seg = PackedSegmentations(packed), None
+        kept, seg = unpacked(packed), None
         if "seg" in asked:
             seg = make_seg(
                 source,

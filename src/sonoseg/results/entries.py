@@ -1,9 +1,10 @@
-"""What the writers share: one entry an image, one a refused file, and what the run was."""
+"""The results of a run as data: the run, an entry for each image, and the refused files."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cache
 from pathlib import Path
@@ -16,13 +17,14 @@ from sonoseg._util.files import sha256_file
 from sonoseg.image.calibration import Scale
 from sonoseg.inference.predictor import Predictor
 from sonoseg.lesions.measurement import Findings
+from sonoseg.results.preview import Preview
 
 
 @dataclass(frozen=True)
 class RunInfo:
-    """Where results come from: the command, the versions, the model and how it was applied.
+    """The provenance of results: the command, the versions, the model and its settings.
 
-    options: what else the user asked for that shapes the results, by the option's name.
+    options: further options of the command that change the results, by name.
     """
 
     command: str
@@ -39,7 +41,7 @@ class RunInfo:
 
     @classmethod
     def of(cls, predictor: Predictor, command: str, options: Mapping[str, Any] | None = None) -> RunInfo:
-        """What a predictor is, for `command` ("sonoseg predict")."""
+        """Describe a predictor. command: such as "sonoseg predict"."""
         card = predictor.model.card
         return cls(
             command=command,
@@ -55,7 +57,7 @@ class RunInfo:
         )
 
     def fingerprint(self) -> dict[str, Any]:
-        """What must be equal for two runs to give equal results, flat: one value a name."""
+        """List what must be equal for two runs to give equal results, as a flat dictionary."""
         flat: dict[str, Any] = {}
         for name, value in asdict(self).items():
             if isinstance(value, dict):
@@ -67,7 +69,7 @@ class RunInfo:
 
 @dataclass(frozen=True)
 class SourceFile:
-    """A file as it was when it was read: its SHA-256, its size in bytes, its time of change."""
+    """The state of an input file when it was read: SHA-256, size in bytes, modification time in ns."""
 
     sha256: str
     bytes: int
@@ -75,12 +77,12 @@ class SourceFile:
 
     @classmethod
     def of(cls, path: Path) -> SourceFile:
-        """Look at a file and hash it. Raises OSError."""
+        """Hash a file. Raises OSError."""
         seen = path.stat()
         return cls(sha256_file(path), seen.st_size, seen.st_mtime_ns)
 
-    def still(self, path: Path) -> bool:
-        """Whether the file is the one it was; hashed again only where its size is and its time is not."""
+    def unchanged(self, path: Path) -> bool:
+        """Whether the file is unchanged; it is hashed only where its size is equal and its time is not."""
         try:
             seen = path.stat()
             if seen.st_size != self.bytes:
@@ -91,14 +93,14 @@ class SourceFile:
 
 
 @dataclass(frozen=True)
-class Written:
-    """One file that was written: its path relative to the results folder, with /; its SHA-256; its bytes."""
+class OutputFile:
+    """An output file: its path relative to the results folder, with /; its SHA-256; its size in bytes."""
 
     path: str
     sha256: str
     bytes: int
 
-    def there(self, folder: Path) -> bool:
+    def exists(self, folder: Path) -> bool:
         """Whether the file is in this results folder, with its size."""
         try:
             return (folder / self.path).stat().st_size == self.bytes
@@ -107,37 +109,20 @@ class Written:
 
 
 @dataclass(frozen=True)
-class Preview:
-    """A small view for the page: the image as JPEG, and over it what was found, as SVG path data.
-
-    width, height: of the JPEG in pixels. The paths' grid is twice as fine: see svg.svg_path.
-    outline: around each lesion, in their order. band: where the border is in doubt, "" where unknown.
-    scale: the JPEG's pixels per pixel of the image, (down, right).
-    """
-
-    jpeg: bytes
-    width: int
-    height: int
-    outline: str = ""
-    band: str = ""
-    scale: tuple[float, float] = (1.0, 1.0)
-
-
-@dataclass(frozen=True)
 class ImageEntry:
-    """One image's results.
+    """The results of one image.
 
-    name: as result_names gives it. file: the image, as the user named it. frame: its number in a clip.
+    name: from `result_names`. file: the image, as the user named it. frame: its number in a clip.
     kind: "dicom" or "raster".
-    shape: (H, W) pixels. scale: the spacing of the whole image, who says so, and why there is none; each
-    lesion has its own.
-    uncertainty: of the whole result, 0 sure .. 1 in doubt; NaN where unknown.
-    files: what was written for it, by kind ("mask", "overlay" ...).
-    preview: for the page. source: the file it came from, None where there is none.
-    coco: its annotations, where they were asked for. faults: what could not be written for it, and why.
+    shape: (H, W) pixels. scale: the pixel spacing of the whole image with its origin, or the reason why it
+    has none; each lesion has its own.
+    uncertainty: of the whole result, 0 certain to 1 uncertain; NaN where unknown.
+    files: the output files, by kind ("mask", "overlay" ...).
+    preview: for the report. source: the input file, None where there is none.
+    coco: its annotations, where requested. faults: the files that could not be written, with the reason.
     """
 
-    # How a journal keeps one: bytes as base64, and NaN as NaN.
+    # In the journal, bytes are base64 and NaN stays NaN.
     __pydantic_config__ = ConfigDict(
         ser_json_bytes="base64", val_json_bytes="base64", ser_json_inf_nan="constants"
     )
@@ -148,7 +133,7 @@ class ImageEntry:
     scale: Scale
     findings: Findings
     uncertainty: float = math.nan
-    files: dict[str, Written] = field(default_factory=dict)
+    files: dict[str, OutputFile] = field(default_factory=dict)
     preview: Preview | None = None
     frame: int | None = None
     source: SourceFile | None = None
@@ -158,31 +143,31 @@ class ImageEntry:
 
     @property
     def paths(self) -> dict[str, str]:
-        """The paths of its files by kind."""
+        """The paths of the output files, by kind."""
         return {kind: one.path for kind, one in self.files.items()}
 
     def to_json(self) -> bytes:
-        """One line of JSON, from which `from_json` makes an equal entry."""
+        """Serialise; `from_json` gives an equal entry."""
         return _adapter().dump_json(self)
 
     @classmethod
     def from_json(cls, line: bytes) -> ImageEntry:
-        """Raises ValueError for anything else than what `to_json` gives."""
+        """Deserialise. Raises ValueError for anything but the output of `to_json`."""
         return _adapter().validate_json(line)
 
 
 @dataclass(frozen=True)
-class Objects:
-    """What was written for all frames of one clip together. file, files, faults: as an Entry's."""
+class SourceObjects:
+    """The output files for all frames of one clip together. file, files, faults: as in ImageEntry."""
 
     file: str
-    files: dict[str, Written] = field(default_factory=dict)
+    files: dict[str, OutputFile] = field(default_factory=dict)
     faults: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class RefusedFile:
-    """One file that could not be used, or not for all that was asked, and why. name: of its results."""
+    """An input file that was refused, or an output that could not be written. name: of its results."""
 
     file: str
     reason: str
@@ -192,3 +177,56 @@ class RefusedFile:
 @cache
 def _adapter() -> TypeAdapter[ImageEntry]:
     return TypeAdapter(ImageEntry)
+
+
+@dataclass(frozen=True)
+class ResultCounts:
+    """Counts over a run.
+
+    without: images without a lesion. in_mm: lesions measured in mm.
+    given, tabled: lesions whose pixel spacing comes from --spacing, or from a table of spacings.
+    reasons: why lesions are not in mm, with the number of each.
+    """
+
+    images: int = 0
+    lesions: int = 0
+    without: int = 0
+    in_mm: int = 0
+    given: int = 0
+    tabled: int = 0
+    reasons: dict[str, int] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, entries: Iterable[ImageEntry]) -> ResultCounts:
+        """Count entries in one pass."""
+        images = lesions = without = in_mm = 0
+        origins: Counter[str] = Counter()
+        reasons: Counter[str] = Counter()
+        for entry in entries:
+            found = entry.findings.lesions
+            images += 1
+            lesions += len(found)
+            without += not found
+            in_mm += sum(lesion.unit == "mm" for lesion in found)
+            origins.update(lesion.scale.origin for lesion in found)
+            reasons.update(lesion.scale.reason for lesion in found if lesion.unit == "px")
+        return cls(images, lesions, without, in_mm, origins["given"], origins["table"], dict(reasons))
+
+
+@dataclass(frozen=True)
+class Results:
+    """The results of a run, read one image at a time, as often as needed.
+
+    entries: returns a new iterator over the entries, in the order of the results.
+    refused: the refused files. referred: the names of the images that are referred for review; None where
+    that was not requested.
+    """
+
+    about: RunInfo
+    entries: Callable[[], Iterable[ImageEntry]]
+    refused: Sequence[RefusedFile] = ()
+    referred: frozenset[str] | None = None
+    counts: ResultCounts = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "counts", ResultCounts.of(self.entries()))

@@ -1,4 +1,4 @@
-"""The figures of a study, drawn by the figures room and written as PNG files."""
+"""The figures of an evaluation, drawn by sonoseg.plots and written as PNG files."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ NAMES = frozenset(
     }
     | {"threshold", "images", "best_median_worst", "comparison"}
 )
-"""Every figure that a study may have; the files are named so."""
+"""The names of the figure files that an evaluation may have."""
 
 
 @dataclass(frozen=True)
-class Shown:
-    """A figure on the page. section: under which heading. text: what stands for it where it is not seen."""
+class PageFigure:
+    """A figure on the page. section: the heading it belongs to. text: its alternative text."""
 
     section: str
     path: Path
@@ -49,11 +49,11 @@ def draw_figures(
     other: tuple[str, pd.DataFrame] | None = None,
     comparison: Mapping[str, Any] | None = None,
     risk_coverage: pd.DataFrame | None = None,
-) -> list[Shown]:
-    """Draw what there is something to draw of, into folder/figures.
+) -> list[PageFigure]:
+    """Draw every figure that has data, into folder/figures.
 
-    rows, summary, froc, reliability, risk_coverage: of a Study. table: cases for the table of images.
-    extremes: cases by "best", "median", "worst". other: name and rows of the study compared with.
+    rows, summary, froc, reliability, risk_coverage: of an Evaluation. table: cases for the table of images.
+    extremes: cases by "best", "median", "worst". other: name and rows of the evaluation compared with.
     comparison: what `compare` returned. Raises OutputError where a file cannot be written.
     """
     import pandas as pd
@@ -61,11 +61,11 @@ def draw_figures(
     from sonoseg.plots import evaluation_plots as draw
     from sonoseg.plots.style import save
 
-    shown: list[Shown] = []
+    shown: list[PageFigure] = []
 
     def add(section: str, name: str, figure: Figure, caption: str, text: str, dpi: int = 110) -> None:
         path = save(figure, folder / FOLDER / f"{name}.png", dpi=dpi)
-        shown.append(Shown(section, path, caption, text))
+        shown.append(PageFigure(section, path, caption, text))
 
     lesions = rows[rows["kind"] == "lesion"]
     if len(lesions):
@@ -101,8 +101,8 @@ def draw_figures(
             "froc",
             "froc",
             draw.froc(froc[froc["threshold"] <= 1.0], _operating(summary)),
-            "Lesions found against false positives per image, over thresholds on a candidate's highest "
-            "probability. The diamond is the processed mask at the model's threshold: what a user gets.",
+            "Sensitivity against false positives per image, over thresholds on a candidate's maximum "
+            "probability. The diamond is the post-processed mask at the model's threshold.",
             "Free-response curve",
         )
     of_lesions = reliability[reliability["region"] != "normals"] if len(reliability) else reliability
@@ -111,18 +111,18 @@ def draw_figures(
             "calibration",
             "reliability",
             draw.reliability(of_lesions),
-            "How often pixels of a given probability are lesion, in images with a lesion: over the whole "
-            "image, over the box around each lesion, and over a band around the true boundary. On the "
-            "diagonal the probability means what it says.",
+            "Share of lesion pixels by predicted probability, in images with a lesion: over the whole image, "
+            "over the box around each lesion, and over a band around the true boundary. The diagonal is "
+            "perfect calibration.",
             "Reliability diagram",
         )
     if risk_coverage is not None and len(risk_coverage) and len(lesions) > 1:
         add(
-            "doubt",
+            "uncertainty",
             "risk_coverage",
             draw.risk_coverage(risk_coverage),
-            "Mean Dice of the images with a lesion that are left when the most doubtful share goes to a "
-            "person. The best order would refer the worst Dice first; chance is a level line.",
+            "Mean Dice of the images with a lesion that remain after the most uncertain share is referred. "
+            "The best order refers the worst Dice first; random order is a level line.",
             "Risk-coverage curve",
         )
     sweep = summary.get("threshold_sweep")
@@ -133,9 +133,9 @@ def draw_figures(
             "cases",
             "images",
             draw.image_table(_cases(table)),
-            "The seed's table of images: the image, the true mask, the predicted mask (probability at or "
-            "above the threshold), the processed mask. Lesions at even steps from the best Dice to the "
-            "worst, then normals. The red line is the true border.",
+            "The image, the true mask, the predicted mask (probability at or above the threshold), the "
+            "post-processed mask. Lesions at even steps from the best Dice to the worst, then normal "
+            "images. The red line is the true border.",
             "Table of images",
         )
     if extremes:
@@ -154,7 +154,7 @@ def draw_figures(
 
 
 def _intervals(levels: Mapping[str, Any], metric: str) -> dict[str, tuple[float, float, float]]:
-    """By stratum (mean, low, high), where there is an interval."""
+    """Collect (mean, low, high) by stratum, where there is an interval."""
     return {
         level: (one[metric]["mean"], one[metric]["low"], one[metric]["high"])
         for level, one in levels.items()
@@ -187,7 +187,7 @@ def _paired(
     other: tuple[str, pd.DataFrame],
     comparison: Mapping[str, Any],
 ) -> tuple[Figure, str, str] | None:
-    """The paired figure of the Dice, the other model first: it draws second - first."""
+    """Draw the paired figure of the Dice, the other model first: it shows second - first."""
     name, theirs = other
     pairs = rows.merge(theirs[["id", "dice"]], on="id", suffixes=("", "_other"))
     pairs = pairs.rename(columns={"dice_other": "first", "dice": "second"})
@@ -202,13 +202,13 @@ def _paired(
             _short(name, str(summary["model"]["name"])),
             interval=(difference["mean"], difference["low"], difference["high"]) if has_interval else None,
         ),
-        "The same images under both models: Dice against Dice, and the differences image by image.",
+        "The same images with both models: Dice against Dice, and the difference of each image.",
         "Paired comparison of Dice",
     )
 
 
 def _short(first: str, second: str) -> tuple[str, str]:
-    """Two models' names as an axis can hold them: without the hash where that tells them apart."""
+    """Shorten two models' names for an axis: without the hash where the names differ."""
     names = [name.split(" (")[0] for name in (first, second)]
     if names[0] == names[1]:
         names = [name.rpartition(" (")[2].rstrip(")")[:6] for name in (first, second)]
@@ -216,6 +216,6 @@ def _short(first: str, second: str) -> tuple[str, str]:
 
 
 def _cases(cases: Sequence[Mapping[str, Any]]) -> Any:
-    """The cases with the keys that the figures know."""
+    """Keep the keys of each case that the figures use."""
     keys = ("name", "pixels", "true", "predicted", "processed", "dice", "note")
     return [{key: case[key] for key in keys if key in case} for case in cases]

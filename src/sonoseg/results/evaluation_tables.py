@@ -1,13 +1,13 @@
-"""The tables of a study's page, and how its figures are written."""
+"""The tables of an evaluation's page, and the format of its figures."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from html import escape
+from dataclasses import dataclass
 from typing import Any, Literal
 
 Kind = Literal["score", "share", "distance", "rate"]
-"""How a figure is written: three decimals, percent, one decimal, two decimals."""
+"""The format of a figure: three decimals, percent, one decimal, two decimals."""
 
 Figure = Mapping[str, Any]
 """A mean with its interval, as in summary.json."""
@@ -16,15 +16,43 @@ P_FLOOR = 1e-4
 """The smallest p-value that 9999 permutations can give."""
 
 
+@dataclass(frozen=True)
+class TableRow:
+    """One row. name: its header. cells, numbers: text; numbers are aligned to the right.
+
+    is_heading: the row heads the group of rows below it, and has no cells.
+    """
+
+    name: str
+    cells: Sequence[str] = ()
+    numbers: Sequence[str] = ()
+    is_heading: bool = False
+
+
+@dataclass(frozen=True)
+class EvaluationTable:
+    """A table of the page. columns, numbers: the headers of the text and of the number columns."""
+
+    caption: str
+    columns: Sequence[str]
+    numbers: Sequence[str]
+    rows: Sequence[TableRow]
+
+    @property
+    def width(self) -> int:
+        """The number of columns."""
+        return len(self.columns) + len(self.numbers)
+
+
 def number(value: float, kind: Kind = "score") -> str:
-    """A figure alone: "0.742", "45.1 %"."""
+    """Format a figure alone: "0.742", "45.1 %"."""
     if kind == "share":
         return f"{100 * value:.1f} %"
     return f"{value:.{ {'score': 3, 'distance': 1, 'rate': 2}[kind] }f}"
 
 
 def interval(one: Figure, kind: Kind = "score") -> str:
-    """A figure with its interval: "0.742 [0.701, 0.781]"; "not measured" where there is none."""
+    """Format a figure with its interval: "0.742 [0.701, 0.781]"; "not measured" where there is none."""
     if one["mean"] is None:
         return "not measured"
     if one["low"] is None:
@@ -33,7 +61,7 @@ def interval(one: Figure, kind: Kind = "score") -> str:
 
 
 def p_value(p: float | None) -> str:
-    """A p-value; below what the permutations can resolve it says so."""
+    """Format a p-value, down to the smallest that the permutations resolve."""
     if p is None:
         return "none"
     if p <= P_FLOOR:
@@ -41,47 +69,52 @@ def p_value(p: float | None) -> str:
     return f"{p:.4f}" if p < 0.01 else f"{p:.3f}"
 
 
-def results_table(summary: Mapping[str, Any]) -> str:
-    """Every figure of a study that was measured, under a heading a kind of image."""
-    parts: list[str] = []
-    for title, lines in _results(summary):
-        known = [line for line in lines if line[1]["mean"] is not None]
-        parts += [_group(title, 4)] if known else []
-        parts += [
-            _row(name, interval(one, kind), numbers=(one["n"], one["groups"])) for name, one, kind in known
-        ]
-    return _table(
+def results_table(summary: Mapping[str, Any]) -> EvaluationTable:
+    """Every figure that was measured, grouped by the kind of image."""
+    rows: list[TableRow] = []
+    for title, figures in _results(summary):
+        known = [figure for figure in figures if figure[1]["mean"] is not None]
+        rows += [TableRow(title, is_heading=True)] if known else []
+        rows += [_measure(name, one, kind) for name, one, kind in known]
+    return EvaluationTable(
         "Each figure with its 95 % interval, from a bootstrap over groups.",
         ("Measure", "Figure [95 % interval]"),
         ("n", "groups"),
-        parts,
+        rows,
     )
+
+
+def _measure(name: str, one: Figure, kind: Kind = "score") -> TableRow:
+    return TableRow(name, [interval(one, kind)], [str(one["n"]), str(one["groups"])])
 
 
 def _detection(detection: Mapping[str, Any] | None) -> list[tuple[str, Figure, Kind]]:
     if detection is None:
         return []
     flagged: list[tuple[str, Figure, Kind]] = [
-        (f"Flagged where {float(share):.0%} of the lesion images are, by their peaks", one, "share")
+        (f"Flagged by maximum probability, at {float(share):.0%} of the lesion images flagged", one, "share")
         for share, one in detection["flagged_normals"].items()
     ]
-    return [("Told from lesion images by the peak (AUROC)", detection["auroc"], "score"), *flagged]
+    auroc = "AUROC, normal against lesion images (maximum probability)"
+    return [(auroc, detection["auroc"], "score"), *flagged]
 
 
 def _results(summary: Mapping[str, Any]) -> list[tuple[str, list[tuple[str, Figure, Kind]]]]:
     per, pooled, normals = summary["per_image"], summary["pooled"], summary["normals"]
     lesions, calibration, policy = summary["lesions"], summary["calibration"], summary["policy"]
-    alarm = f"With a false alarm (over {100 * policy['false_alarm_share']:g} % of the image)"
+    false_positive = (
+        f"False-positive rate (over {100 * policy['false_alarm_share']:g} % of the image predicted)"
+    )
     return [
         (
-            "Images with a lesion, mean of the images (processed mask)",
+            "Images with a lesion, mean per image (post-processed mask)",
             [
                 ("Dice", per["dice"], "score"),
                 ("IoU", per["iou"], "score"),
                 ("Precision", per["precision"], "score"),
                 ("Recall", per["recall"], "score"),
                 ("Pixel accuracy", per["pixel_accuracy"], "score"),
-                (f"Missed (Dice below {policy['missed_dice']:g})", per["missed"], "share"),
+                (f"Missed lesions (Dice below {policy['missed_dice']:g})", per["missed"], "share"),
                 ("HD95, pixels", per["hd95_px"], "distance"),
                 ("HD95, percent of the diagonal", per["hd95_percent_diagonal"], "distance"),
                 ("HD95, mm", per["hd95_mm"], "distance"),
@@ -95,7 +128,7 @@ def _results(summary: Mapping[str, Any]) -> list[tuple[str, list[tuple[str, Figu
             ],
         ),
         (
-            "The same images, all pixels pooled",
+            "Images with a lesion, all pixels pooled",
             [
                 ("Dice", pooled["dice"], "score"),
                 ("IoU", pooled["iou"], "score"),
@@ -106,18 +139,18 @@ def _results(summary: Mapping[str, Any]) -> list[tuple[str, list[tuple[str, Figu
         (
             "Lesions",
             [
-                ("Found (n: lesions)", lesions["sensitivity"], "share"),
+                ("Sensitivity (n: lesions)", lesions["sensitivity"], "share"),
                 ("False positives per image", lesions["false_positives_per_image"], "rate"),
             ],
         ),
         (
             "Normal images",
             [
-                (alarm, normals["false_alarm"], "share"),
+                (false_positive, normals["false_alarm"], "share"),
                 ("The same before post-processing", normals["raw_false_alarm"], "share"),
-                ("False positives per normal", lesions["false_positives_per_normal"], "rate"),
+                ("False positives per normal image", lesions["false_positives_per_normal"], "rate"),
                 ("Predicted area", normals["predicted_area_share"], "share"),
-                *_detection(summary.get("detection")),  # studies of before have none
+                *_detection(summary.get("detection")),  # older evaluations have none
             ],
         ),
         (
@@ -126,7 +159,7 @@ def _results(summary: Mapping[str, Any]) -> list[tuple[str, list[tuple[str, Figu
                 ("Expected calibration error, whole image", calibration["whole"]["ece"], "score"),
                 ("The same, foreground", calibration["foreground"]["ece"], "score"),
                 ("The same, boundary band", calibration["band"]["ece"], "score"),
-                ("The same, normals", calibration["normals"]["ece"], "score"),
+                ("The same, normal images", calibration["normals"]["ece"], "score"),
                 ("Brier score, foreground", calibration["foreground"]["brier"], "score"),
             ],
         ),
@@ -142,79 +175,73 @@ STRATA_TITLES = {
 }
 
 
-def strata_table(summary: Mapping[str, Any]) -> str:
-    """Dice, IoU, NSD and misses in each stratum; "" where there is none."""
-    parts: list[str] = []
+def strata_table(summary: Mapping[str, Any]) -> EvaluationTable:
+    """Dice, IoU, NSD and missed lesions in each stratum."""
+    rows: list[TableRow] = []
     for name, title in STRATA_TITLES.items():
         levels = summary["strata"].get(name, {})
         if name == "size":
             edges = ", ".join(f"{100 * edge:.2g} %" for edge in summary["size_edges"])
             title = f"{title}, quarters of the prepared set (edges {edges} of the image)"
-        parts += [_group(title, 6)] if levels else []
-        parts += [
-            _row(
+        rows += [TableRow(title, is_heading=True)] if levels else []
+        rows += [
+            TableRow(
                 level,
-                *(interval(one[key]) for key in ("dice", "iou", "nsd")),
-                interval(one["missed"], "share"),
-                numbers=(one["dice"]["n"],),
+                [*(interval(one[key]) for key in ("dice", "iou", "nsd")), interval(one["missed"], "share")],
+                [str(one["dice"]["n"])],
             )
             for level, one in levels.items()
         ]
-    return _table(
+    return EvaluationTable(
         "Images with a lesion. Small lesions are where models differ.",
         ("Stratum", "Dice", "IoU", "NSD", "Missed"),
         ("n",),
-        parts,
+        rows,
     )
 
 
-def froc_table(summary: Mapping[str, Any]) -> str:
-    """Sensitivity at fixed false positives per image; "" where there is no lesion."""
-    parts = [
-        _row(
+def froc_table(summary: Mapping[str, Any]) -> EvaluationTable:
+    """Sensitivity at fixed false positives per image."""
+    rows = [
+        TableRow(
             allowed,
-            interval(one, "share"),
-            numbers=("none" if one["threshold"] is None else f"{one['threshold']:.2f}",),
+            [interval(one, "share")],
+            ["none" if one["threshold"] is None else f"{one['threshold']:.2f}"],
         )
         for allowed, one in summary["lesions"]["sensitivity_at_fp_per_image"].items()
         if one["mean"] is not None
     ]
-    return _table(
-        "Lesions found where so many false positives per image are allowed. The threshold is read off the "
-        "curve of these very images, and held fixed in the interval. The table ends where the curve does.",
-        ("False positives per image", "Lesions found"),
+    return EvaluationTable(
+        "Sensitivity at fixed false positives per image. The threshold is read off the curve of the same "
+        "images, and held fixed in the interval. The table ends where the curve does.",
+        ("False positives per image", "Sensitivity"),
         ("threshold",),
-        parts,
+        rows,
     )
 
 
-def doubt_table(summary: Mapping[str, Any]) -> str:
-    """What the doubt is worth; "" for a study without it."""
-    doubt = summary.get("doubt", {})
-    if not doubt:
-        return ""
-    left = doubt["dice_left"]
+def uncertainty_table(summary: Mapping[str, Any]) -> EvaluationTable | None:
+    """How well the uncertainty ranks the images; None where it was not measured."""
+    found = summary.get("doubt", {})
+    if not found:
+        return None
     lines: list[tuple[str, Figure]] = [
-        ("Spearman's correlation of doubt and Dice (-1 is best)", doubt["spearman"]),
-        ("Area under the risk-coverage curve (lower is better)", doubt["aurc"]),
-        ("The same by the best order there could be", doubt["aurc_oracle"]),
-        ("The same by chance", doubt["aurc_random"]),
-        ("Share of the way from chance to the best order", doubt["gain"]),
+        ("Uncertainty-Dice rank correlation (Spearman; -1 is best)", found["spearman"]),
+        ("Area under the risk-coverage curve (lower is better)", found["aurc"]),
+        ("The same in the best possible order", found["aurc_oracle"]),
+        ("The same in random order", found["aurc_random"]),
+        ("Gain: share of the way from random to best order", found["gain"]),
         *(
-            (f"Mean Dice of those left with {100 * float(share):g} % referred", one)
-            for share, one in left.items()
+            (f"Dice after referring the {100 * float(share):g} % most uncertain", one)
+            for share, one in found["dice_left"].items()
         ),
-        ("Normals: a false alarm is in more doubt than none (AUROC)", doubt["false_alarm_auroc"]),
+        ("Normal images: AUROC, false positive against none (uncertainty)", found["false_alarm_auroc"]),
     ]
-    return _table(
-        "What the doubt is worth, over the images with a lesion (the last line: over the normals).",
+    return EvaluationTable(
+        "Uncertainty over the images with a lesion (the last row: over the normal images).",
         ("Measure", "Figure [95 % interval]"),
         ("n", "groups"),
-        [
-            _row(name, interval(one), numbers=(one["n"], one["groups"]))
-            for name, one in lines
-            if one["mean"] is not None
-        ],
+        [_measure(name, one) for name, one in lines if one["mean"] is not None],
     )
 
 
@@ -226,52 +253,40 @@ _COMPARED: dict[str, tuple[str, Kind]] = {
     "hd95_percent_diagonal": ("HD95, percent of the diagonal", "distance"),
     "nsd": ("NSD", "score"),
     "missed": ("Missed", "share"),
-    "false_alarm": ("Normals with a false alarm", "share"),
+    "false_alarm": ("False-positive rate on normal images", "share"),
     "n_false_positives": ("False positives per image", "rate"),
 }
 
 
-def comparison_table(comparison: Mapping[str, Any]) -> str:
-    """Each metric of both models, the paired difference and its p-values; then the Dice by strata."""
-    parts = [_compared(*_COMPARED[key], one) for key, one in comparison["metrics"].items()]
+def comparison_table(comparison: Mapping[str, Any]) -> EvaluationTable:
+    """Each metric of both models with the paired difference and its p-values; then the Dice by strata."""
+    rows = [_compared(*_COMPARED[key], one) for key, one in comparison["metrics"].items()]
     for name, title in STRATA_TITLES.items():
         levels = comparison["strata"].get(name, {})
         if levels:
-            parts.append(_group(f"Dice by {title.lower()}", 7))
-            parts += [_compared(level, "score", one["dice"]) for level, one in levels.items()]
-    columns = (
-        *("Measure", comparison["first"], comparison["second"], "Difference [95 % interval]"),
-        *("p (permutation)", "p (Wilcoxon)"),
-    )
-    return _table("Means over the images that both studies hold.", columns, ("n",), parts)
-
-
-def _compared(name: str, kind: Kind, one: Mapping[str, Any]) -> str:
-    if one["difference"]["mean"] is None:
-        return ""
-    means = (number(one[key]["mean"], kind) for key in ("first", "second"))
-    tests = (p_value(one[key]) for key in ("p_permutation", "p_wilcoxon"))
-    return _row(name, *means, interval(one["difference"], kind), *tests, numbers=(one["difference"]["n"],))
-
-
-def _table(caption: str, columns: Sequence[str], numbers: Sequence[str], rows: Sequence[str]) -> str:
-    """An HTML table; `numbers` head the columns set flush right. "" without any row."""
-    inside = "".join(rows)
-    if not inside:
-        return ""
-    head = "".join(f'<th scope="col">{escape(column)}</th>' for column in columns)
-    head += "".join(f'<th scope="col" class="n">{escape(column)}</th>' for column in numbers)
-    return (
-        f'<div class="wide"><table><caption>{escape(caption)}</caption><thead><tr>{head}</tr></thead>'
-        f"<tbody>{inside}</tbody></table></div>"
+            rows.append(TableRow(f"Dice by {title.lower()}", is_heading=True))
+            rows += [_compared(level, "score", one["dice"]) for level, one in levels.items()]
+    return EvaluationTable(
+        "Means over the images in both evaluations.",
+        (
+            *("Measure", comparison["first"], comparison["second"], "Difference [95 % interval]"),
+            *("p (permutation)", "p (Wilcoxon)"),
+        ),
+        ("n",),
+        [row for row in rows if row is not None],
     )
 
 
-def _group(title: str, columns: int) -> str:
-    return f'<tr><th class="group" colspan="{columns}" scope="rowgroup">{escape(title)}</th></tr>'
-
-
-def _row(name: str, *cells: str, numbers: Sequence[object] = ()) -> str:
-    inside = "".join(f"<td>{escape(cell)}</td>" for cell in cells)
-    inside += "".join(f'<td class="n">{escape(str(cell))}</td>' for cell in numbers)
-    return f'<tr><th scope="row">{escape(name)}</th>{inside}</tr>'
+def _compared(name: str, kind: Kind, one: Mapping[str, Any]) -> TableRow | None:
+    difference = one["difference"]
+    if difference["mean"] is None:
+        return None
+    return TableRow(
+        name,
+        [
+            *(number(one[key]["mean"], kind) for key in ("first", "second")),
+            interval(difference, kind),
+            *(p_value(one[key]) for key in ("p_permutation", "p_wilcoxon")),
+        ],
+        [str(difference["n"])],
+    )

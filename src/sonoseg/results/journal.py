@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from sonoseg.errors import OutputError
-from sonoseg.results.entries import ImageEntry, Objects, Written
+from sonoseg.results.entries import ImageEntry, OutputFile, SourceObjects
 from sonoseg.results.ledger import Ledger, LedgerSchema, require_same_run
 
 JOURNAL = "journal.sqlite"
@@ -114,15 +114,15 @@ class Journal:
         return [json.loads(content) for (content,) in rows]
 
     @property
-    def objects(self) -> dict[str, Objects]:
+    def objects(self) -> dict[str, SourceObjects]:
         """The objects of whole clips, by the clip's file."""
         with self._ledger.read() as connection:
             rows = connection.execute("SELECT content FROM objects ORDER BY rowid").fetchall()
         found = [json.loads(content) for (content,) in rows]
         return {
-            one["file"]: Objects(
+            one["file"]: SourceObjects(
                 one["file"],
-                {kind: Written(**file) for kind, file in one["files"].items()},
+                {kind: OutputFile(**file) for kind, file in one["files"].items()},
                 tuple(one["faults"]),
             )
             for one in found

@@ -1,20 +1,38 @@
-"""What `sonoseg measure` writes: lesions of masks that a person or another program made."""
+"""Measure the lesions of masks that a person or another program made, and write the measurements."""
 
 from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
-from sonoseg import RESEARCH_ONLY, __version__
-from sonoseg.lesions.measurement import PLANE_NOTE, Findings
-from sonoseg.lesions.orthogonal_views import SHARED, Pair
-from sonoseg.results.entries import RefusedFile
-from sonoseg.results.tables import ECHOES, SHAPES, SIZES, lesion_object, lesion_row
+import numpy as np
+from numpy.typing import NDArray
 
-FORMAT = "sonoseg-measures/1"
+from sonoseg import RESEARCH_ONLY, __version__
+from sonoseg._util.files import atomic_write_bytes, atomic_write_text
+from sonoseg.data.mask_matching import image_of, looks_like_mask
+from sonoseg.data.mask_reading import LARGEST_CLASS, lesion_of, mask_values
+from sonoseg.errors import InputError, OutputError, SonosegError, UsageError
+from sonoseg.image.calibration import Calibration, Spacing
+from sonoseg.image.callipers import draw_callipers
+from sonoseg.image.frame import Frame
+from sonoseg.image.overlay import overlay
+from sonoseg.inputs.file_search import find_images
+from sonoseg.inputs.reading import read_frame
+from sonoseg.lesions.measurement import PLANE_NOTE, Findings, measure_mask
+from sonoseg.lesions.orthogonal_views import SHARED, Pair, join
+from sonoseg.results.entries import RefusedFile
+from sonoseg.results.png import encode_png
+from sonoseg.results.result_names import result_names
+from sonoseg.results.tables import ECHOES, PROBABILITIES, SHAPES, SIZES, lesion_object, lesion_row
+
+FORMAT = "sonoseg-measures/2"
+CSV, JSON, OVERLAYS = "measures.csv", "measures.json", "overlays"
 
 COLUMNS = (
     *("mask", "image", "status", "lesion", "lesions", "unit"),
@@ -22,76 +40,209 @@ COLUMNS = (
     *SHAPES,
     *ECHOES,
     *("centroid_row", "centroid_column", "box_top", "box_left", "box_height", "box_width"),
-    *("spacing_row", "spacing_column", "scale_origin", "scale_reason"),
+    *("spacing_row", "spacing_column", "spacing_origin", "spacing_reason"),
     *("reason", "sonoseg", "notice"),
 )
-"""The CSV's columns, named as those of results.csv; without a network there are no probabilities."""
+"""The CSV's columns, as in results.csv; without a network there are no probabilities."""
 
-_PROBABLE = ("mean_probability", "peak_probability", "uncertainty")
+
+@dataclass(frozen=True, eq=False)
+class MaskMeasurement:
+    """One mask, measured.
+
+    path: of the mask. image: the image that it belongs to, None where none was given.
+    frame: the image, or black pixels of the mask's shape. mask: bool (H, W).
+    """
+
+    path: Path
+    image: Path | None
+    frame: Frame
+    mask: NDArray[np.bool_]
+    findings: Findings
 
 
 @dataclass(frozen=True)
 class MaskMeasurements:
-    """One mask measured. mask, image: the files, image "" where none was given."""
+    """The measurements of several masks. pair: two of them as views of one lesion at right angles."""
 
-    mask: str
-    image: str
-    findings: Findings
+    measured: Sequence[MaskMeasurement]
+    refused: Sequence[RefusedFile] = ()
+    pair: Pair | None = None
 
-
-def measures_csv(measures: Sequence[MaskMeasurements], refused: Sequence[RefusedFile]) -> str:
-    """A row a lesion; one row too for a mask without any ("no lesion") and for one that was refused."""
-    about = {"sonoseg": __version__, "notice": RESEARCH_ONLY}
-    text = io.StringIO()
-    writer = csv.DictWriter(text, COLUMNS, restval="", lineterminator="\n", extrasaction="ignore")
-    writer.writeheader()
-    for one in measures:
-        row = {
-            "mask": one.mask,
-            "image": one.image,
-            "lesions": len(one.findings.lesions),
-            "unit": one.findings.unit,
-        }
-        if not one.findings.lesions:
-            writer.writerow(row | about | {"status": "no lesion"})
-        for lesion in one.findings.lesions:
-            writer.writerow(row | about | {"status": "lesion"} | lesion_row(lesion))
-    for bad in refused:
-        writer.writerow(about | {"mask": bad.file, "status": "refused", "reason": bad.reason})
-    return text.getvalue()
-
-
-def measures_object(
-    measures: Sequence[MaskMeasurements], refused: Sequence[RefusedFile], pair: Pair | None = None
-) -> dict[str, Any]:
-    """The same as one object for programs."""
-    value: dict[str, Any] = {
-        "format": FORMAT,
-        "notice": RESEARCH_ONLY,
-        "sonoseg": __version__,
-        "plane_note": PLANE_NOTE,
-        "masks": [
-            {
-                "mask": one.mask,
-                "image": one.image or None,
+    def to_csv(self) -> str:
+        """Format a row for each lesion, each mask without a lesion, and each refused mask."""
+        about = {"sonoseg": __version__, "notice": RESEARCH_ONLY}
+        text = io.StringIO()
+        writer = csv.DictWriter(text, COLUMNS, restval="", lineterminator="\n", extrasaction="ignore")
+        writer.writeheader()
+        for one in self.measured:
+            row = about | {
+                "mask": str(one.path),
+                "image": str(one.image or ""),
+                "lesions": len(one.findings.lesions),
                 "unit": one.findings.unit,
-                "lesion_share": float(f"{one.findings.share:.6g}"),
-                "lesions": [
-                    {key: entry for key, entry in lesion_object(lesion).items() if key not in _PROBABLE}
-                    for lesion in one.findings.lesions
-                ],
             }
-            for one in measures
-        ],
-        "refused": [{"mask": bad.file, "reason": bad.reason} for bad in refused],
-    }
-    if pair is not None:
-        value["pair"] = {
-            "unit": pair.unit,
-            "dimensions": [float(f"{size:.6g}") for size in pair.dimensions],
-            "volume": float(f"{pair.volume:.6g}"),
-            "shared": SHARED,
-            "heights": [float(f"{size:.6g}") for size in pair.heights],
-            "doubts": list(pair.doubts),
+            if not one.findings.lesions:
+                writer.writerow(row | {"status": "no lesion"})
+            for lesion in one.findings.lesions:
+                writer.writerow(row | {"status": "lesion"} | lesion_row(lesion))
+        for bad in self.refused:
+            writer.writerow(about | {"mask": bad.file, "status": "refused", "reason": bad.reason})
+        return text.getvalue()
+
+    def to_object(self) -> dict[str, Any]:
+        """Describe the measurements as a JSON object."""
+        value: dict[str, Any] = {
+            "format": FORMAT,
+            "notice": RESEARCH_ONLY,
+            "sonoseg": __version__,
+            "plane_note": PLANE_NOTE,
+            "masks": [
+                {
+                    "mask": str(one.path),
+                    "image": None if one.image is None else str(one.image),
+                    "unit": one.findings.unit,
+                    "lesion_share": _rounded(one.findings.share),
+                    "lesions": [
+                        {
+                            key: entry
+                            for key, entry in lesion_object(lesion).items()
+                            if key not in PROBABILITIES
+                        }
+                        for lesion in one.findings.lesions
+                    ],
+                }
+                for one in self.measured
+            ],
+            "refused": [{"mask": bad.file, "reason": bad.reason} for bad in self.refused],
         }
-    return value
+        if self.pair is not None:
+            value["pair"] = {
+                "unit": self.pair.unit,
+                "dimensions": [_rounded(size) for size in self.pair.dimensions],
+                "volume": _rounded(self.pair.volume),
+                "shared": SHARED,
+                "heights": [_rounded(size) for size in self.pair.heights],
+                "warnings": list(self.pair.doubts),
+            }
+        return value
+
+    def write(self, folder: Path, names: Mapping[Path, str]) -> None:
+        """Write measures.csv, measures.json and the overlays with callipers. Raises OutputError.
+
+        names: of the overlays, by mask (see `overlay_names`).
+        """
+        for one in self.measured:
+            drawn = draw_callipers(overlay(one.frame.pixels, one.mask), one.findings, mask=one.mask)
+            atomic_write_bytes(folder / OVERLAYS / f"{names[one.path]}.png", encode_png(drawn))
+        atomic_write_text(folder / CSV, self.to_csv())
+        text = json.dumps(self.to_object(), indent=2, ensure_ascii=False)
+        atomic_write_text(folder / JSON, text + "\n")
+
+
+def find_masks(
+    searched: Sequence[str], *, pair: tuple[Path, Path] | None = None, out: Path | None = None
+) -> list[Path]:
+    """Find masks among files, folders and globs: of a folder those named as masks, or all if none is.
+
+    pair: further masks. out: the output folder; its overlays are skipped.
+    Raises InputError where nothing is found, UsageError for an empty list.
+    """
+    if not searched and pair is None:
+        raise UsageError("no mask is given", remedy="Name masks, or two views with --pair A B")
+    paths: list[Path] = []
+    for text in searched:
+        found = find_images([text], skip=[] if out is None else [out / OVERLAYS])
+        named = [path for path in found if looks_like_mask(path)]
+        paths += named if named and not Path(text).is_file() else found
+    return list(dict.fromkeys([*paths, *(pair or ())]))
+
+
+def overlay_names(masks: Sequence[Path]) -> dict[Path, str]:
+    """Name the overlay of each mask."""
+    return result_names(masks, masks)
+
+
+def require_free(folder: Path, names: Mapping[Path, str]) -> None:
+    """Check that no output file exists. names: of the overlays. Raises OutputError."""
+    wanted = [folder / CSV, folder / JSON, *(folder / OVERLAYS / f"{name}.png" for name in names.values())]
+    there = [path for path in wanted if path.exists()]
+    if there:
+        raise OutputError(
+            f"results are here already ({there[0].relative_to(folder).as_posix()})",
+            where=folder,
+            remedy="Use --overwrite, or another --out",
+        )
+
+
+def measure_masks(
+    masks: Sequence[Path],
+    *,
+    image: Path | None = None,
+    pair: tuple[Path, Path] | None = None,
+    spacing: Spacing | None = None,
+) -> MaskMeasurements:
+    """Measure masks; one that cannot be used is refused, unless it belongs to the pair.
+
+    image: the image of the one mask, or a folder of images of like names; without it, echoes are left out.
+    pair: two of the masks that show one lesion in views at right angles. spacing: mm per pixel.
+    Raises UsageError for one image and several masks; InputError for a pair that cannot be measured.
+    """
+    images = _images_by_mask(image, masks)
+    measured: dict[Path, MaskMeasurement] = {}
+    refused: list[RefusedFile] = []
+    for path in masks:
+        try:
+            measured[path] = measure_mask_file(path, images.get(path), spacing)
+        except SonosegError as error:
+            if pair is not None and path in pair:
+                raise
+            reason = ". ".join(part for part in (error.found, error.remedy) if part)
+            refused.append(RefusedFile(str(path), f"{reason}."))
+    joined = None if pair is None else join(*(measured[path].findings for path in pair))
+    return MaskMeasurements(list(measured.values()), refused, joined)
+
+
+def measure_mask_file(path: Path, image: Path | None, spacing: Spacing | None) -> MaskMeasurement:
+    """Measure the lesions of a mask file; with its image also their echoes.
+
+    Raises InputError where a file cannot be read or is not a mask, ShapeError where their shapes differ.
+    """
+    if not path.is_file():
+        raise InputError("no such file", where=path, remedy="Check the path")
+    values = mask_values(path)
+    largest = float(values.max(initial=0))
+    # A mask has two levels, or few; noise at its edges (JPEG, resizing) is far from a fifth of the image.
+    between = float(((values > 0.1 * largest) & (values < 0.9 * largest)).mean())
+    if largest > LARGEST_CLASS and between > 0.2:
+        raise InputError(
+            f"an image, not a mask: {between:.0%} of its pixels are neither black nor bright",
+            where=path,
+            remedy="Name the mask, and give its image with --image",
+        )
+    mask = lesion_of(values)
+    if image is None:
+        calibration = Calibration.of(spacing, reason="a mask has no pixel spacing, and no spacing was given")
+        frame = Frame(np.zeros(mask.shape, dtype=np.uint8), name=path.stem, calibration=calibration)
+    else:
+        frame = read_frame(image, spacing=spacing)
+    findings = measure_mask(frame, mask, image=image is not None)
+    return MaskMeasurement(path, image and frame.source, frame, mask, findings)
+
+
+def _images_by_mask(image: Path | None, masks: Sequence[Path]) -> dict[Path, Path]:
+    if image is None:
+        return {}
+    if not image.is_dir():
+        if len(masks) != 1:
+            raise UsageError(
+                f"one image for {len(masks)} masks", where="--image", remedy="Give the folder of their images"
+            )
+        return {masks[0]: image}
+    there = find_images([image])
+    images = {mask: image_of(mask, there) for mask in masks}
+    return {mask: found for mask, found in images.items() if found is not None}
+
+
+def _rounded(value: float) -> float:
+    return float(f"{value:.6g}")

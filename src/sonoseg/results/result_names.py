@@ -1,4 +1,4 @@
-"""What the results of each image are called: no two alike, sub-folders kept."""
+"""The names of each image's results: unique, with the sub-folders of the images."""
 
 from __future__ import annotations
 
@@ -12,31 +12,31 @@ from sonoseg.inputs.file_search import search_root
 from sonoseg.inputs.frame_list import FrameRef
 
 
-def result_names(images: Sequence[Path], asked: Iterable[str | Path]) -> dict[Path, str]:
-    """Name the results of each image: its path below the searched folders' common parent, without ending.
+def result_names(images: Sequence[Path], searched: Iterable[str | Path]) -> dict[Path, str]:
+    """Name the results of each image: its path below the searched folders' common parent, without suffix.
 
-    Images that differ only in their ending, in upper and lower case or in Unicode's form (which some
-    systems take for one name) keep the ending too ("scan-png"), and a number where that does not suffice.
+    Images that differ only in their suffix, in case or in Unicode normalisation (one name on some systems)
+    keep the suffix ("scan-png"), and get a number where that does not suffice.
 
-    images: files as find_images gives them for `asked`, the files, folders and globs of the user.
+    images: files found by `find_images`. searched: the files, folders and globs that it searched.
     Returns names with / between folders; never absolute, never with "..".
     """
-    roots = [search_root(path) for path in asked]
+    roots = [search_root(path) for path in searched]
     try:
         base = Path(os.path.commonpath(roots))
     except ValueError:  # Windows: on several drives
         base = Path()
-    places = {image: _below(Path(os.path.normpath(image.absolute())), base) for image in images}
-    plain = {image: place.with_suffix("") if place.stem else place for image, place in places.items()}
-    count = Counter(_key(place) for place in plain.values())
+    paths = {image: _below(Path(os.path.normpath(image.absolute())), base) for image in images}
+    plain = {image: path.with_suffix("") if path.stem else path for image, path in paths.items()}
+    count = Counter(_key(path) for path in plain.values())
     names: dict[Path, str] = {}
     taken: set[str] = {key for key, n in count.items() if n == 1}
-    for image, place in plain.items():
-        if count[_key(place)] == 1:
-            names[image] = str(place)
+    for image, path in plain.items():
+        if count[_key(path)] == 1:
+            names[image] = str(path)
             continue
-        ending = places[image].suffix.lstrip(".")
-        wanted = place.with_name(f"{place.name}-{ending}") if ending else place
+        suffix = paths[image].suffix.lstrip(".")
+        wanted = path.with_name(f"{path.name}-{suffix}") if suffix else path
         free, number = wanted, 2
         while _key(free) in taken:
             free, number = wanted.with_name(f"{wanted.name}-{number}"), number + 1
@@ -46,9 +46,9 @@ def result_names(images: Sequence[Path], asked: Iterable[str | Path]) -> dict[Pa
 
 
 def frame_names(frames: Iterable[FrameRef], names: Mapping[Path, str]) -> dict[FrameRef, str]:
-    """Name the results of each frame: as its file, and one of a clip with its number from 0 ("clip_f0012").
+    """Name the results of each frame: as its file; those of a clip with the number from 0 ("clip_f0012").
 
-    names: of the files, as result_names gives them. Where a file has such a name already, "-2" stands behind.
+    names: of the files, from `result_names`. Where a file has such a name already, "-2" is appended.
     """
     taken = {_key(PurePosixPath(name)) for name in names.values()}
     found: dict[FrameRef, str] = {}
@@ -65,7 +65,7 @@ def frame_names(frames: Iterable[FrameRef], names: Mapping[Path, str]) -> dict[F
 
 
 def printable(text: str | Path) -> str:
-    """A path as text that can be written as UTF-8: what is none in a file's name becomes U+FFFD."""
+    """Return a path as text that can be encoded as UTF-8; bytes that are not UTF-8 become U+FFFD."""
     return os.fsencode(str(text)).decode("utf-8", "replace")
 
 
@@ -74,5 +74,5 @@ def _below(path: Path, base: Path) -> PurePosixPath:
     return PurePosixPath(*(printable(part) for part in inside.parts))
 
 
-def _key(place: PurePosixPath) -> str:
-    return unicodedata.normalize("NFC", str(place)).casefold()
+def _key(path: PurePosixPath) -> str:
+    return unicodedata.normalize("NFC", str(path)).casefold()

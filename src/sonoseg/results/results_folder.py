@@ -1,4 +1,4 @@
-"""A folder of results: what goes where in it, checked before the work and written as it goes."""
+"""The results folder of a run: checked before the work, and written while it proceeds."""
 
 from __future__ import annotations
 
@@ -9,8 +9,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from types import TracebackType
-from typing import TextIO
+from typing import Self, TextIO
 
 from sonoseg._util.files import atomic_path, remove_leftovers
 from sonoseg.errors import OutputError
@@ -18,14 +17,12 @@ from sonoseg.inference.segmentation import Segmentation
 from sonoseg.inference.uncertainty import refer as choose
 from sonoseg.inputs.frame_list import FrameRef
 from sonoseg.lesions.measurement import Findings
-from sonoseg.results.entries import ImageEntry, RefusedFile, RunInfo, SourceFile, Written
-from sonoseg.results.image_results import ImageResults
+from sonoseg.results.entries import ImageEntry, OutputFile, RefusedFile, Results, RunInfo, SourceFile
 from sonoseg.results.journal import FORMER_JOURNAL, JOURNAL, Journal
-from sonoseg.results.report_page import write_page
+from sonoseg.results.report_page import write_report
+from sonoseg.results.result_files import ImageFiles, SourceFiles
 from sonoseg.results.result_names import frame_names, printable
-from sonoseg.results.results import Results
-from sonoseg.results.run_manifest import Notes, write_manifest
-from sonoseg.results.source_results import Sources
+from sonoseg.results.run_manifest import RunNotes, write_manifest
 from sonoseg.results.tables import write_coco, write_csv, write_json
 from sonoseg.results.writers import FOLDERS, ObjectWriter, Writer, image_writers
 
@@ -35,11 +32,11 @@ MANIFEST = "report.json"
 
 @dataclass(frozen=True)
 class RequestedOutputs:
-    """What files of results are wanted beside the tables and the page.
+    """The kinds of output file beside the tables and the report.
 
-    writers: the kinds for each image; masks and overlays by default.
-    objects: the kinds for each DICOM source.
-    coco: whether annotations are gathered in one file.
+    writers: for each image; masks and overlays by default.
+    objects: for each DICOM source.
+    coco: whether annotations are collected in one file.
     """
 
     writers: Sequence[Writer] = field(default_factory=image_writers)
@@ -48,16 +45,16 @@ class RequestedOutputs:
 
 
 class ResultsFolder:
-    """Results of a batch: a file of each kind for each image, the tables, the page and the journal.
+    """The results of a run: files for each image, the tables, the report and the journal.
 
-    folder: where to. names: what each file's results are called (see result_names); a frame that comes from
-        none of them is called by its own name.
-    frames: which frames of those files, in the order of the results; a still of each by default.
-    asked: which kinds of file. page: the page's name.
+    folder: the output folder. names: of each file's results (see `result_names`); a frame of another file
+        goes by its own name.
+    frames: the frames of those files, in the order of the results; by default each file is one still.
+    outputs: the kinds of output file. page: the report's file name.
 
     Call `check` and `begin` before the work, `add` or `refuse` for each image, `finish` at the end, and
-    `close`, or use it as a context. To overlap writing with other work, `write` in any thread, or
-    `images.write` in any process, and `commit` what it gives, in one.
+    `close`, or use it as a context manager. To overlap writing with other work, call `write` in any thread,
+    or `images.write` in any process, and `commit` the entries in one thread.
     """
 
     def __init__(
@@ -67,7 +64,7 @@ class ResultsFolder:
         about: RunInfo,
         *,
         frames: Sequence[FrameRef] | None = None,
-        asked: RequestedOutputs | None = None,
+        outputs: RequestedOutputs | None = None,
         page: str = PAGE,
     ) -> None:
         self.folder = Path(folder)
@@ -78,18 +75,18 @@ class ResultsFolder:
         self._files = dict(names)
         self._frames = [FrameRef(path) for path in names] if frames is None else list(frames)
         self._names = frame_names(self._frames, names)
-        self._asked = asked or RequestedOutputs()
+        self._outputs = outputs or RequestedOutputs()
         self._journal: Journal | None = None
         self._order = dict.fromkeys(self._names.values())
-        self._sources = Sources(self.folder, about, self._files, self._names, self._asked.objects)
+        self._sources = SourceFiles(self.folder, about, self._files, self._names, self._outputs.objects)
 
     def check(self, *, overwrite: bool = False, resume: bool = False) -> None:
-        """Make the folder, make sure that everything can be written to it, and open the journal.
+        """Create the folder, check that it can be written to, and open the journal.
 
-        overwrite: begin anew in place of results that are there. resume: go on where a run was broken off.
+        overwrite: replace existing results. resume: resume an interrupted run.
 
-        Raises OutputError where the folder cannot be written to, where a result is there already and
-        neither is given, and where the run to go on with had another model or other options.
+        Raises OutputError where the folder cannot be written to, where it has results and neither option is
+        set, and where the run to resume had another model or other options.
         """
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
@@ -97,26 +94,26 @@ class ResultsFolder:
                 pass
         except OSError as error:
             raise OutputError(
-                f"this folder cannot be written to: {error.strerror or error}",
+                f"cannot be written to: {error.strerror or error}",
                 where=self.folder,
-                remedy="Choose another with --out, or ask for permission to write",
+                remedy="Choose another folder with --out, or ask for write permission",
             ) from error
         journal = self.folder / JOURNAL
         resume = resume and journal.exists()
         if not (resume or overwrite):
-            self._leave_alone()
+            self._require_free()
         self._journal = Journal(journal, self.about.fingerprint(), resume=resume)
         if overwrite:  # after the journal, whose lock keeps other runs out
             for name in (CSV, JSON, COCO, MANIFEST, FORMER_JOURNAL, self.page.name):
                 with suppress(OSError):
                     (self.folder / name).unlink()
         if resume or overwrite:
-            self._sweep()
+            self._remove_leftovers()
 
     def begin(self) -> list[FrameRef]:
-        """What is left to do: frames whose results are not in the journal, not in place, or of another file.
+        """Return the frames to process: those not recorded, whose output files are missing, or that changed.
 
-        Notes in the journal that work on them begins. Raises OutputError.
+        Records the start of a session in the journal. Raises OutputError.
         """
         journal = self._open()
         todo: list[FrameRef] = []
@@ -125,26 +122,26 @@ class ResultsFolder:
             (done if self._done(frame) else todo).append(frame)
         started = datetime.now(UTC).isoformat(timespec="seconds")
         journal.add_session({"started": started, "images": len(todo)})
-        self._sources.catch_up(journal, done)
+        self._sources.resume(journal, done)
         return todo
 
     @property
-    def images(self) -> ImageResults:
-        """What writes single images' results: it can be sent to another process."""
-        return ImageResults(self.folder, self._names, self._sources, self._asked.writers, self._asked.coco)
+    def images(self) -> ImageFiles:
+        """The writer of single images' files; it can be sent to another process."""
+        return ImageFiles(self.folder, self._names, self._sources, self._outputs.writers, self._outputs.coco)
 
     def write(self, segmentation: Segmentation) -> ImageEntry:
         """Measure a segmentation and write its files, in any thread. Raises OutputError."""
         return self.images.write(segmentation)
 
     def commit(self, entry: ImageEntry) -> None:
-        """Note in the journal that an image's files are in place; after a clip's last, write its objects.
+        """Record an image whose files are in place; after a clip's last frame, write its objects.
 
         Raises OutputError.
         """
         self._order.setdefault(entry.name)
         self._open().add(entry)
-        self._sources.one_less(entry.file, self._open())
+        self._sources.frame_finished(entry.file, self._open())
 
     def add(self, segmentation: Segmentation) -> Findings:
         """Write and commit. Raises OutputError."""
@@ -153,41 +150,41 @@ class ResultsFolder:
         return entry.findings
 
     def refuse(self, frame: FrameRef | str | Path, reason: str) -> None:
-        """Note a file, or a frame of one, that could not be used."""
+        """Record a file, or a frame of one, that cannot be used."""
         ref = frame if isinstance(frame, FrameRef) else FrameRef(Path(frame))
         name = self._names.get(ref, self._files.get(ref.path, ""))
         self.refused.append(RefusedFile(printable(str(frame)), printable(reason), name))
         if ref in self._names:
-            self._sources.one_less(printable(ref.path), self._open())
+            self._sources.frame_finished(printable(ref.path), self._open())
 
     def entries(self) -> Iterator[ImageEntry]:
-        """What is done, in the order of the names, read from the journal one at a time."""
+        """Read what is done from the journal, one image at a time, in the order of the names."""
         objects = self._open().objects
         for entry in self._open().entries(self._order):
             shared = objects.get(entry.file)
             yield entry if shared is None else replace(entry, files=entry.files | shared.files)
 
-    def finish(self, notes: Notes | None = None, *, refer: float | None = None) -> Results:
-        """Write the tables, the page and the manifest.
+    def finish(self, notes: RunNotes | None = None, *, refer: float | None = None) -> Results:
+        """Write the tables, the report and the manifest.
 
-        refer: the share of the images, the most doubtful, that are marked for a person; None marks none.
+        refer: the share of the images, those of the highest uncertainty, to mark for review; None marks none.
         Raises OutputError.
         """
-        referred = None if refer is None else self._doubtful(refer)
+        referred = None if refer is None else self._most_uncertain(refer)
         results = Results(self.about, self.entries, self._all_refused(), referred)
-        summaries: list[Written] = []
+        summaries: list[OutputFile] = []
 
         def write(path: Path, writer: Callable[[TextIO, Results], None]) -> None:
             with atomic_path(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
                 writer(file, results)
-            summaries.append(Written(path.name, SourceFile.of(path).sha256, path.stat().st_size))
+            summaries.append(OutputFile(path.name, SourceFile.of(path).sha256, path.stat().st_size))
 
         write(self.folder / CSV, write_csv)
         write(self.summary, write_json)
-        if self._asked.coco:
+        if self._outputs.coco:
             write(self.folder / COCO, write_coco)
-        write(self.page, write_page)
-        sessions, notes = self._open().sessions, notes or Notes()
+        write(self.page, write_report)
+        sessions, notes = self._open().sessions, notes or RunNotes()
         write(
             self.folder / MANIFEST,
             lambda file, results: write_manifest(file, results, notes, sessions, list(summaries)),
@@ -195,7 +192,7 @@ class ResultsFolder:
         return results
 
     def _all_refused(self) -> list[RefusedFile]:
-        """What was refused and what could not be written, in the order of the names."""
+        """List the refused files and the outputs that could not be written, in the order of the names."""
         faults = [
             RefusedFile(entry.file, fault, entry.name)
             for entry in self._open().entries(self._order)
@@ -204,19 +201,17 @@ class ResultsFolder:
         for objects in self._open().objects.values():
             name = self._sources.name(objects.file)
             faults += [RefusedFile(objects.file, fault, name) for fault in objects.faults]
-        place = {name: number for number, name in enumerate(self._order)}
-        return sorted([*self.refused, *faults], key=lambda one: place.get(one.name, len(place)))
+        position = {name: number for number, name in enumerate(self._order)}
+        return sorted([*self.refused, *faults], key=lambda one: position.get(one.name, len(position)))
 
-    def __enter__(self) -> ResultsFolder:
+    def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def close(self) -> None:
-        """Close the journal, so that another run may go on."""
+        """Close the journal, so that another process may resume."""
         if self._journal is not None:
             self._journal.close()
 
@@ -227,32 +222,36 @@ class ResultsFolder:
         return self._journal
 
     def _done(self, frame: FrameRef) -> bool:
-        """Whether results are in the journal and in place, and the file is the one they are of."""
+        """Whether results are recorded and in place, and their input file is unchanged."""
         journal, name = self._open(), self._names[frame]
         if name not in journal:
             return False
         entry = journal.get(name)
-        whole = entry.file == printable(frame.path) and entry.frame == frame.index
-        whole = whole and entry.source is not None and entry.source.still(frame.path)
-        whole = whole and all(one.there(self.folder) for one in entry.files.values())
-        if not whole:
+        done = (
+            entry.file == printable(frame.path)
+            and entry.frame == frame.index
+            and entry.source is not None
+            and entry.source.unchanged(frame.path)
+            and all(one.exists(self.folder) for one in entry.files.values())
+        )
+        if not done:
             journal.remove(name)
-        return whole
+        return done
 
     def _doubtful(self, share: float) -> frozenset[str]:
-        doubts = {entry.name: entry.uncertainty for entry in self.entries()}
-        names = list(doubts)
-        return frozenset(names[place] for place in choose(list(doubts.values()), share))
+        uncertainty = {entry.name: entry.uncertainty for entry in self.entries()}
+        names = list(uncertainty)
+        return frozenset(names[index] for index in choose(list(uncertainty.values()), share))
 
-    def _sweep(self) -> None:
-        """Remove the half-written files of a run that was killed."""
+    def _remove_leftovers(self) -> None:
+        """Remove the partial files of a run that was killed."""
         remove_leftovers(self.folder)
         for name in FOLDERS:
             for folder, _, _ in os.walk(self.folder / name):
                 remove_leftovers(folder)
 
-    def _leave_alone(self) -> None:
-        """Raise OutputError where something is in the way."""
+    def _require_free(self) -> None:
+        """Raise OutputError where results or a journal exist."""
         if (self.folder / FORMER_JOURNAL).exists():
             raise OutputError(
                 "cannot resume: this journal was written by an older sonoseg",
@@ -266,14 +265,14 @@ class ResultsFolder:
                 remedy="Resume it with --resume, replace it with --overwrite, or choose another --out",
             )
         wanted = [self.folder / name for name in (CSV, JSON, COCO, MANIFEST, JOURNAL, self.page.name)]
-        wanted += self._sources.places()
+        wanted += self._sources.paths()
         for name in self._names.values():
-            wanted += [self.folder / one.place(name) for one in self._asked.writers]
+            wanted += [self.folder / one.path(name) for one in self._outputs.writers]
         there = [path for path in wanted if path.exists()]
         if there:
             more = f" and {len(there) - 1} more" if len(there) > 1 else ""
             raise OutputError(
                 f"results are here already ({there[0].relative_to(self.folder).as_posix()}{more})",
                 where=self.folder,
-                remedy="Choose another folder with --out, or replace them with --overwrite",
+                remedy="Use --overwrite, or another --out",
             )

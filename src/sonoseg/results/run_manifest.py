@@ -1,4 +1,4 @@
-"""report.json, the manifest of a run: what went in, what it was made with, what came out; no patient data."""
+"""report.json, the manifest of a run: inputs, provenance and outputs, without patient data."""
 
 from __future__ import annotations
 
@@ -13,20 +13,19 @@ from textwrap import indent
 from typing import Any, TextIO
 
 from sonoseg import RESEARCH_ONLY
-from sonoseg.results.entries import Written
-from sonoseg.results.results import Results
+from sonoseg.results.entries import OutputFile, Results
 
 FORMAT = "sonoseg-report/1"
 
 PACKAGES = ("numpy", "scipy", "pillow", "onnxruntime", "openvino", "torch", "pydicom", "highdicom")
-"""What may have a hand in results; those that are installed are noted with their versions."""
+"""Packages that may influence results; the versions of those installed are recorded."""
 
 
 @dataclass(frozen=True)
-class Notes:
+class RunNotes:
     """What only the running command knows.
 
-    timings: seconds by what they were spent on. warnings: as they were shown.
+    timings: seconds by activity. warnings: as they were shown.
     model_files: the SHA-256 of the model's files by name.
     """
 
@@ -38,13 +37,13 @@ class Notes:
 def write_manifest(
     file: TextIO,
     results: Results,
-    notes: Notes,
+    notes: RunNotes,
     sessions: Sequence[dict[str, Any]],
-    summaries: Sequence[Written],
+    summaries: Sequence[OutputFile],
 ) -> None:
-    """Write the manifest as JSON, an input and an output at a time.
+    """Write the manifest as JSON, one input and output at a time.
 
-    sessions: each stretch of work, as the journal has it. summaries: the tables and the page.
+    sessions: the periods of work, from the journal. summaries: the tables and the report.
     """
     about, counts = results.about, results.counts
     now = datetime.now(UTC).isoformat(timespec="seconds")
@@ -80,12 +79,12 @@ def write_manifest(
 
 
 def device() -> dict[str, Any]:
-    """The machine that computed, as far as it matters: no name, no address."""
+    """Describe the machine, without name and address."""
     return {"system": platform.system(), "machine": platform.machine(), "cores": os.cpu_count()}
 
 
 def versions(packages: Iterable[str] = PACKAGES) -> dict[str, str]:
-    """The versions of those packages that are installed."""
+    """Look up the versions of those packages that are installed."""
     found = {}
     for package in packages:
         try:
@@ -96,7 +95,7 @@ def versions(packages: Iterable[str] = PACKAGES) -> dict[str, str]:
 
 
 def _inputs(results: Results) -> Iterator[dict[str, Any]]:
-    """One a file: the frames of a clip stand one after the other."""
+    """Describe each input file once: the frames of a clip follow one another."""
     last: str | None = None
     for entry in results.entries():
         if entry.file != last or not entry.file:
@@ -112,8 +111,8 @@ def _inputs(results: Results) -> Iterator[dict[str, Any]]:
         yield {"file": one.file, "used": False, "reason": one.reason}
 
 
-def _outputs(results: Results, summaries: Sequence[Written]) -> Iterator[dict[str, Any]]:
-    seen = set()  # an object that holds several frames is named by each of them
+def _outputs(results: Results, summaries: Sequence[OutputFile]) -> Iterator[dict[str, Any]]:
+    seen = set()  # each frame of a clip lists the object that holds them all
     for entry in results.entries():
         for kind, one in entry.files.items():
             if one.path not in seen:

@@ -1,7 +1,7 @@
-"""What results.json holds, as checked models, and the JSON Schema that is made from them.
+"""The contents of results.json as pydantic models, and the JSON Schema made from them.
 
-The schema lies beside this file. After a change here it is made again with `python -m
-sonoseg.results.schema`; a test compares the two, and checks what the program writes against it.
+The schema file lies beside this module. After a change here, make it again with `python -m
+sonoseg.results.schema`; a test compares the two, and checks the program's output against it.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from sonoseg.image.calibration import Origin
 from sonoseg.lesions.birads import EchoLevel, Orientation, Posterior
 from sonoseg.model.card import Postprocessing
 
-ID = "urn:sonoseg:schema:results:1"
+ID = "urn:sonoseg:schema:results:2"
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 PATH = Path(__file__).with_name("results.schema.json")
 
@@ -26,11 +26,19 @@ Size = Annotated[float, Field(ge=0)]
 Count = Annotated[int, Field(ge=0)]
 Positive = Annotated[int, Field(ge=1)]
 Millimetres = Annotated[float, Field(gt=0)]
-Place = Annotated[
+Position = Annotated[
     tuple[float, float],
     Field(description="Row and column in pixels of the image, the middle of the first pixel at 0, 0."),
 ]
-Spacing = tuple[Millimetres, Millimetres]
+PixelSpacing = Annotated[
+    tuple[Millimetres, Millimetres] | None,
+    Field(description="Millimetres per pixel along rows and columns; null where unknown."),
+]
+SpacingOrigin = Annotated[
+    Origin,
+    Field(description="The source of the spacing: the file, --spacing, a table (--spacings), or none."),
+]
+SpacingReason = Annotated[str, Field(description="Why there is no spacing; empty where there is one.")]
 Unit = Literal["mm", "px"]
 
 
@@ -39,23 +47,10 @@ class _Part(BaseModel):
 
 
 class ModelIdentity(_Part):
-    """Which model found the lesions."""
+    """The model that found the lesions."""
 
     name: str
     hash: Annotated[str, Field(description="The first 12 digits of the SHA-256 of its weights (ONNX file).")]
-
-
-class PlaceScale(_Part):
-    """The spacing that holds at one place."""
-
-    spacing: Annotated[
-        Spacing | None, Field(description="Millimetres per pixel along rows and columns; null where unknown.")
-    ]
-    origin: Annotated[
-        Origin,
-        Field(description="Who says so: the file, a person (--spacing), a table (--spacings), or nobody."),
-    ]
-    reason: Annotated[str, Field(description="Why there is no spacing; empty where there is one.")]
 
 
 class BoxResult(_Part):
@@ -72,7 +67,9 @@ class LesionResult(_Part):
 
     lesion: Annotated[int, Field(ge=1, description="Its number in the image, the largest first.")]
     unit: Unit
-    scale: PlaceScale
+    spacing: PixelSpacing
+    spacing_origin: SpacingOrigin
+    spacing_reason: SpacingReason
     longest_axis: Size
     perpendicular: Size
     width: Size
@@ -92,21 +89,21 @@ class LesionResult(_Part):
     echo_contrast: Annotated[
         float | None,
         Field(
-            description="Its grey level less that of the surroundings, -255..255; null where not to be told."
+            description="Its grey level less that of the surroundings, -255..255; null where not measurable."
         ),
     ]
     echo_level: EchoLevel | None
     posterior_contrast: Annotated[
         float | None,
-        Field(description="Grey levels behind it less those beside, -255..255; null where not to be told."),
+        Field(description="Grey levels behind it less those beside, -255..255; null where not measurable."),
     ]
     posterior: Posterior | None
     mean_probability: Share | None
     peak_probability: Share | None
-    uncertainty: Annotated[Share | None, Field(description="Of its outline: 0 sure, 1 in doubt.")]
-    longest_axis_ends: tuple[Place, Place]
-    perpendicular_ends: tuple[Place, Place]
-    centroid: Place
+    uncertainty: Annotated[Share | None, Field(description="Of its outline: 0 certain, 1 uncertain.")]
+    longest_axis_ends: tuple[Position, Position]
+    perpendicular_ends: tuple[Position, Position]
+    centroid: Position
     box: BoxResult
     pixels: Positive
 
@@ -114,33 +111,30 @@ class LesionResult(_Part):
 class ImageResult(_Part):
     """One image, or one frame of a clip."""
 
-    image: Annotated[str, Field(description="The name that its results go by.")]
+    image: Annotated[str, Field(description="The name of its results.")]
     file: Annotated[str, Field(description="The file, as the user named it.")]
     frame: Annotated[int | None, Field(ge=0, description="Its number in a clip, from 0; null for a still.")]
     height: Positive
     width: Positive
-    spacing: Annotated[
-        Spacing | None,
-        Field(description="Millimetres per pixel of the whole image, row and column; null: unknown."),
-    ]
-    scale_origin: Origin
-    scale_reason: str
+    spacing: PixelSpacing
+    spacing_origin: SpacingOrigin
+    spacing_reason: SpacingReason
     unit: Annotated[Unit, Field(description="mm where every lesion is in mm.")]
-    lesion_share: Annotated[Share, Field(description="Of the image's pixels that are lesion.")]
-    uncertainty: Annotated[Share | None, Field(description="Of the whole result: 0 sure, 1 in doubt.")]
+    lesion_share: Annotated[Share, Field(description="The share of the image's pixels that are lesion.")]
+    uncertainty: Annotated[Share | None, Field(description="Of the whole result: 0 certain, 1 uncertain.")]
     referred: Annotated[
         bool | None,
-        Field(description="Whether a person should look at it (--refer); null where that was not asked."),
+        Field(description="Whether it is referred for review (--refer); null where not requested."),
     ]
     lesions: list[LesionResult]
     files: Annotated[
         dict[str, str],
-        Field(description="What was written, by kind; paths relative to the results folder, with /."),
+        Field(description="The output files by kind; paths relative to the results folder, with /."),
     ]
 
 
-class RefusedFile(_Part):
-    """A file that gave no result, and why."""
+class RefusedResult(_Part):
+    """A file that was refused or could not be written, with the reason."""
 
     file: str
     reason: str
@@ -149,28 +143,28 @@ class RefusedFile(_Part):
 class ResultsFile(_Part):
     """results.json of sonoseg. Research software, not a medical device."""
 
-    format: Literal["sonoseg-results/1"]
+    format: Literal["sonoseg-results/2"]
     notice: str
     made_by: Annotated[str, Field(description="The command.")]
     sonoseg: Annotated[str, Field(description="The version.")]
     model: ModelIdentity
-    threshold: Annotated[float, Field(gt=0, lt=1, description="Lesion where the probability reaches it.")]
+    threshold: Annotated[float, Field(gt=0, lt=1, description="The probability threshold of the mask.")]
     temperature: Annotated[float, Field(gt=0, description="The logit was divided by it.")]
     postprocessing: Postprocessing
     runtime: Annotated[str, Field(description="The engine and its version.")]
-    options: Annotated[dict[str, Any], Field(description="What else was asked for that shapes the results.")]
+    options: Annotated[dict[str, Any], Field(description="Further options that change the results.")]
     images: list[ImageResult]
-    refused: list[RefusedFile]
+    refused: list[RefusedResult]
 
 
 def results_schema() -> dict[str, Any]:
-    """The JSON Schema (draft 2020-12) of results.json."""
+    """Make the JSON Schema (draft 2020-12) of results.json."""
     schema = ResultsFile.model_json_schema(mode="validation")
     return {"$schema": DIALECT, "$id": ID, **_without_titles(schema)}
 
 
 def _without_titles(value: Any) -> Any:
-    """pydantic titles every field with its own name, which says nothing."""
+    """Drop the titles that pydantic adds, which repeat the names of the fields."""
     if isinstance(value, dict):
         return {
             key: _without_titles(each)
@@ -181,7 +175,7 @@ def _without_titles(value: Any) -> Any:
 
 
 def schema_text() -> str:
-    """The schema as the file holds it."""
+    """Format the schema as in its file."""
     return json.dumps(results_schema(), indent=2, ensure_ascii=False) + "\n"
 
 

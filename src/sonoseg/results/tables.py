@@ -1,4 +1,4 @@
-"""All results as one CSV and one JSON."""
+"""The tables of a run: results.csv, results.json and coco.json."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from textwrap import indent
 from typing import Any, TextIO
 
 from sonoseg import RESEARCH_ONLY
+from sonoseg.image.calibration import Scale
 from sonoseg.lesions.measurement import Ends, Lesion
 from sonoseg.results.coco import coco
-from sonoseg.results.entries import ImageEntry, RunInfo
-from sonoseg.results.results import Results
+from sonoseg.results.entries import ImageEntry, Results, RunInfo
 
-FORMAT = "sonoseg-results/1"
+FORMAT = "sonoseg-results/2"
 
 SIZES = (
     "longest_axis",
@@ -32,7 +32,7 @@ SHAPES = ("height_width_ratio", "angle", "orientation", "circularity", "solidity
 
 ECHOES = ("echo_contrast", "echo_level", "posterior_contrast", "posterior")
 
-CERTAINTY = ("mean_probability", "peak_probability", "uncertainty")
+PROBABILITIES = ("mean_probability", "peak_probability", "uncertainty")
 
 COLUMNS = (
     "image",
@@ -45,7 +45,7 @@ COLUMNS = (
     *SIZES,
     *SHAPES,
     *ECHOES,
-    *CERTAINTY,
+    *PROBABILITIES,
     "image_uncertainty",
     "referred",
     "centroid_row",
@@ -58,8 +58,8 @@ COLUMNS = (
     "image_width",
     "spacing_row",
     "spacing_column",
-    "scale_origin",
-    "scale_reason",
+    "spacing_origin",
+    "spacing_reason",
     "mask",
     "overlay",
     "reason",
@@ -70,13 +70,13 @@ COLUMNS = (
     "sonoseg",
     "notice",
 )
-"""The CSV's columns. unit is of lengths, areas are in its square; places and boxes are in pixels."""
+"""The CSV's columns. Lengths are in `unit`, areas in its square; positions and boxes are in pixels."""
 
 
 def write_csv(file: TextIO, results: Results) -> None:
-    """A row a lesion; one row too for an image without any, and for a file that was refused.
+    """Write a row for each lesion, each image without a lesion, and each refused file.
 
-    status says which: "lesion", "no lesion" or "refused", so that no file vanishes from the table.
+    The column `status` tells them apart: "lesion", "no lesion" or "refused".
     file: open for writing, with newline="".
     """
     about = results.about
@@ -91,7 +91,7 @@ def write_csv(file: TextIO, results: Results) -> None:
     writer = csv.DictWriter(file, COLUMNS, restval="", lineterminator="\n")
     writer.writeheader()
     for entry in results.entries():
-        image = _image(entry, results.referred) | run
+        image = _image_row(entry, results.referred) | run
         if not entry.findings.lesions:
             writer.writerow(image | {"status": "no lesion"})
         for lesion in entry.findings.lesions:
@@ -101,9 +101,9 @@ def write_csv(file: TextIO, results: Results) -> None:
 
 
 def write_json(file: TextIO, results: Results) -> None:
-    """The same as one object for programs; lengths and areas in each image's unit, places in pixels.
+    """Write one JSON object; lengths and areas are in each lesion's unit, positions in pixels.
 
-    Written an image at a time: memory does not grow with their number.
+    It is written one image at a time, so that memory does not grow with their number.
     """
     file.write(_text(_head(results.about)).removesuffix("\n}") + ',\n  "images": [')
     between = "\n"
@@ -116,7 +116,7 @@ def write_json(file: TextIO, results: Results) -> None:
 
 
 def write_coco(file: TextIO, results: Results) -> None:
-    """The annotations of all images in the format of COCO, of those that have any gathered."""
+    """Write the collected annotations of all images in COCO format."""
     value = coco(entry.coco for entry in results.entries() if entry.coco is not None)
     file.write(json.dumps(value, ensure_ascii=False) + "\n")
 
@@ -141,17 +141,14 @@ def _head(about: RunInfo) -> dict[str, Any]:
 
 
 def image_object(entry: ImageEntry, referred: frozenset[str] | None = None) -> dict[str, Any]:
-    """An image's entry as an object of a JSON file."""
-    scale = entry.scale
+    """Describe an image as an object of results.json."""
     return {
         "image": entry.name,
         "file": entry.file,
         "frame": entry.frame,
         "height": entry.shape[0],
         "width": entry.shape[1],
-        "spacing": None if scale.spacing is None else list(scale.spacing),
-        "scale_origin": scale.origin,
-        "scale_reason": scale.reason,
+        **_spacing_values(entry.scale),
         "unit": entry.findings.unit,
         "lesion_share": _number(entry.findings.share),
         "uncertainty": _value(entry.uncertainty),
@@ -161,8 +158,7 @@ def image_object(entry: ImageEntry, referred: frozenset[str] | None = None) -> d
     }
 
 
-def _image(entry: ImageEntry, referred: frozenset[str] | None) -> dict[str, Any]:
-    scale = entry.scale
+def _image_row(entry: ImageEntry, referred: frozenset[str] | None) -> dict[str, Any]:
     return {
         "image": entry.name,
         "file": entry.file,
@@ -173,61 +169,67 @@ def _image(entry: ImageEntry, referred: frozenset[str] | None) -> dict[str, Any]
         "referred": "" if referred is None else ("yes" if entry.name in referred else "no"),
         "image_height": entry.shape[0],
         "image_width": entry.shape[1],
-        "spacing_row": "" if scale.spacing is None else scale.spacing.row,
-        "spacing_column": "" if scale.spacing is None else scale.spacing.column,
-        "scale_origin": scale.origin,
-        "scale_reason": scale.reason,
+        **_spacing_cells(entry.scale),
         "mask": entry.paths.get("mask", ""),
         "overlay": entry.paths.get("overlay", ""),
     }
 
 
 def lesion_row(lesion: Lesion) -> dict[str, Any]:
-    """A lesion's own cells of a CSV, by column."""
-    scale = lesion.scale
+    """Describe a lesion as cells of a CSV, by column."""
     return {
         "lesion": lesion.number,
         "unit": lesion.unit,
-        **{name: _cell(getattr(lesion, name)) for name in (*SIZES, *SHAPES, *ECHOES, *CERTAINTY)},
+        **{name: _cell(getattr(lesion, name)) for name in (*SIZES, *SHAPES, *ECHOES, *PROBABILITIES)},
         "centroid_row": _number(lesion.centroid[0]),
         "centroid_column": _number(lesion.centroid[1]),
         "box_top": lesion.box[0],
         "box_left": lesion.box[1],
         "box_height": lesion.box[2],
         "box_width": lesion.box[3],
-        "spacing_row": "" if scale.spacing is None else scale.spacing.row,
-        "spacing_column": "" if scale.spacing is None else scale.spacing.column,
-        "scale_origin": scale.origin,
-        "scale_reason": scale.reason,
+        **_spacing_cells(lesion.scale),
     }
 
 
 def lesion_object(lesion: Lesion) -> dict[str, Any]:
-    """A lesion as an object of a JSON file."""
-    scale = lesion.scale
+    """Describe a lesion as an object of results.json."""
     return {
         "lesion": lesion.number,
         "unit": lesion.unit,
-        "scale": {
-            "spacing": None if scale.spacing is None else list(scale.spacing),
-            "origin": scale.origin,
-            "reason": scale.reason,
-        },
-        **{name: _value(getattr(lesion, name)) for name in (*SIZES, *SHAPES, *ECHOES, *CERTAINTY)},
+        **_spacing_values(lesion.scale),
+        **{name: _value(getattr(lesion, name)) for name in (*SIZES, *SHAPES, *ECHOES, *PROBABILITIES)},
         "longest_axis_ends": _ends(lesion.longest_axis_ends),
         "perpendicular_ends": _ends(lesion.perpendicular_ends),
-        "centroid": [_number(place) for place in lesion.centroid],
+        "centroid": [_number(position) for position in lesion.centroid],
         "box": dict(zip(("top", "left", "height", "width"), lesion.box, strict=True)),
         "pixels": lesion.pixels,
     }
 
 
+def _spacing_values(scale: Scale) -> dict[str, Any]:
+    return {
+        "spacing": None if scale.spacing is None else list(scale.spacing),
+        "spacing_origin": scale.origin,
+        "spacing_reason": scale.reason,
+    }
+
+
+def _spacing_cells(scale: Scale) -> dict[str, Any]:
+    row, column = scale.spacing or ("", "")
+    return {
+        "spacing_row": row,
+        "spacing_column": column,
+        "spacing_origin": scale.origin,
+        "spacing_reason": scale.reason,
+    }
+
+
 def _ends(ends: Ends) -> list[list[float]]:
-    return [[_number(place) for place in end] for end in ends]
+    return [[_number(position) for position in end] for end in ends]
 
 
 def _value(value: float | str | None) -> float | str | None:
-    """A figure or a word for JSON, which knows no NaN."""
+    """Convert a figure or a word for JSON, which has no NaN."""
     if value is None or isinstance(value, str):
         return None if value is None else str(value)
     return _number(value) if math.isfinite(value) else None
@@ -239,5 +241,5 @@ def _cell(value: float | str | None) -> float | str:
 
 
 def _number(value: float) -> float:
-    """Six significant digits: far finer than any pixel, and short to read."""
+    """Round to six significant digits: far finer than a pixel."""
     return float(f"{value:.6g}")

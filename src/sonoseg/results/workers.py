@@ -18,7 +18,7 @@ from types import TracebackType
 from sonoseg.errors import OutputError, SonosegWarning
 from sonoseg.inference.segmentation import Segmentation
 from sonoseg.results.entries import ImageEntry
-from sonoseg.results.image_results import ImageResults
+from sonoseg.results.result_files import ImageFiles
 
 MANY = 100
 """From so many images on, processes pay for their start, which imports what they write with."""
@@ -33,7 +33,7 @@ class Hands:
     to eight, by default.
     """
 
-    def __init__(self, images: ImageResults, count: int, *, hands: int | None = None) -> None:
+    def __init__(self, images: ImageFiles, count: int, *, hands: int | None = None) -> None:
         hands = hands or min(8, os.cpu_count() or 1)
         self._images = images
         self._pool: Executor
@@ -83,10 +83,10 @@ def _died() -> OutputError:
     )
 
 
-_images: ImageResults | None = None
+_images: ImageFiles | None = None
 
 
-def _begin(images: ImageResults) -> None:
+def _begin(images: ImageFiles) -> None:
     """A process' start: what it writes to, and no life beyond its parent's."""
     global _images
     _images = images

@@ -1,4 +1,4 @@
-"""The files that results are written to: one writer a kind, in a list. A new kind is one writer more."""
+"""The kinds of output file: a writer each. A new kind is one more writer."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ from sonoseg.errors import MissingExtra, OutputError, SonosegError, first_line
 from sonoseg.image.callipers import draw_callipers
 from sonoseg.inference.segmentation import Segmentation
 from sonoseg.lesions.measurement import Findings
-from sonoseg.results.entries import Written
+from sonoseg.results.entries import OutputFile
 from sonoseg.results.labelme import labelme as polygons
 from sonoseg.results.nrrd import ENDING
 from sonoseg.results.nrrd import nrrd as label_map
-from sonoseg.results.png import attention_png, colour_png, grey_png, mask_png, probability_png
+from sonoseg.results.png import attention_png, encode_png, mask_png, probability_png
 from sonoseg.results.result_names import printable
 
 FOLDERS = ("masks", "overlays", "probability", "attention", "dicom", "labelme", "nrrd")
-"""The sub-folders of results. None of them is ever searched for images."""
+"""The sub-folders of results. They are not searched for images."""
 
 # Functions of a module, bound by partial: writers are sent to other processes.
 Make = Callable[[Segmentation, Findings, Path], bytes]
@@ -34,49 +34,56 @@ MakeObject = Callable[[Path, Sequence[Segmentation], Sequence[Findings], Path], 
 
 
 class NotWritten(Exception):
-    """One file could not be made of this image; str() says which and why."""
+    """A file could not be made for this image; the text says which, and the reason."""
 
 
 @dataclass(frozen=True)
-class Writer:
-    """One kind of file, one an image.
+class _KindOfFile:
+    """A kind of output file.
 
-    kind: how results call it. pattern: its path in the results folder, with {name}.
-    make: what it holds; it is told where it will lie.
+    kind: its name in results. pattern: its path in the results folder, with {name}.
+    """
+
+    kind: str
+    pattern: str
+
+    def path(self, name: str) -> str:
+        """Return the file's path relative to the results folder. name: of the results."""
+        return self.pattern.replace("{name}", name)
+
+    def _save(self, folder: Path, name: str, make: Callable[[Path], bytes]) -> OutputFile:
+        path = self.path(name)
+        with _as_not_written(self.kind):
+            content = make(folder / path)
+        atomic_write_bytes(folder / path, content)
+        return OutputFile(path, sha256(content).hexdigest(), len(content))
+
+
+@dataclass(frozen=True)
+class Writer(_KindOfFile):
+    """A kind of file for each image.
+
+    make: gives its content from the segmentation, the findings and the path that it will be written to.
     dicom: whether it is written for DICOM sources only.
     """
 
-    kind: str
-    pattern: str
     make: Make
     dicom: bool = False
 
-    def place(self, name: str) -> str:
-        """The file's path relative to the results folder."""
-        return self.pattern.replace("{name}", name)
-
-    def write(self, folder: Path, name: str, segmentation: Segmentation, findings: Findings) -> Written:
-        """Write it, whole or not at all. Raises OutputError, and NotWritten where it cannot be made."""
-        place = self.place(name)
-        with _faults(self.kind):
-            content = self.make(segmentation, findings, folder / place)
-        return _write(folder, place, content)
+    def write(self, folder: Path, name: str, segmentation: Segmentation, findings: Findings) -> OutputFile:
+        """Write the file atomically. Raises OutputError, and NotWritten where it cannot be made."""
+        return self._save(folder, name, lambda path: self.make(segmentation, findings, path))
 
 
 @dataclass(frozen=True)
-class ObjectWriter:
-    """One kind of file, one for all frames of a DICOM source. kind, pattern: as a Writer's.
+class ObjectWriter(_KindOfFile):
+    """A kind of file for all frames of a DICOM source together.
 
-    make: what it holds, from the source, its segmentations with their findings, and the results folder.
+    make: gives its content from the source, its segmentations, their findings and the path that it will be
+    written to.
     """
 
-    kind: str
-    pattern: str
     make: MakeObject
-
-    def place(self, name: str) -> str:
-        """The file's path relative to the results folder. name: of the source's results."""
-        return self.pattern.replace("{name}", name)
 
     def write(
         self,
@@ -85,12 +92,9 @@ class ObjectWriter:
         source: Path,
         segmentations: Sequence[Segmentation],
         findings: Sequence[Findings],
-    ) -> Written:
-        """Write it, whole or not at all. Raises OutputError, and NotWritten where it cannot be made."""
-        place = self.place(name)
-        with _faults(self.kind):
-            content = self.make(source, segmentations, findings, folder / place)
-        return _write(folder, place, content)
+    ) -> OutputFile:
+        """Write the file atomically. Raises OutputError, and NotWritten where it cannot be made."""
+        return self._save(folder, name, lambda path: self.make(source, segmentations, findings, path))
 
 
 def image_writers(
@@ -103,17 +107,17 @@ def image_writers(
     nrrd: bool = False,
     algorithm: Algorithm = "AUTOMATIC",
 ) -> list[Writer]:
-    """The overlay and the mask, and what else is asked for.
+    """List writers for the overlay, the mask and the requested kinds of file.
 
     gates: the attention maps to write. capture: a DICOM Secondary Capture; anonymise: without patient data.
-    algorithm: who drew the masks, for DICOM.
+    algorithm: the origin of the masks, for DICOM.
     """
     writers = [Writer("overlay", "overlays/{name}.png", _overlay), Writer("mask", "masks/{name}.png", _mask)]
     if probability:
         writers.append(Writer("probability", "probability/{name}.png", _probability))
     for gate in gates:
-        place = f"attention/{{name}}_gate{gate.removeprefix('attention_')}.png"
-        writers.append(Writer(gate, place, partial(_attention, gate)))
+        pattern = f"attention/{{name}}_gate{gate.removeprefix('attention_')}.png"
+        writers.append(Writer(gate, pattern, partial(_attention, gate)))
     if labelme:
         writers.append(Writer("labelme", "labelme/{name}.json", _labelme))
         writers.append(Writer("labelme_image", "labelme/{name}.png", _image, dicom=True))
@@ -134,9 +138,9 @@ def object_writers(
     anonymise: bool = False,
     algorithm: Algorithm = "AUTOMATIC",
 ) -> list[ObjectWriter]:
-    """The DICOM objects that belong to a whole source: segmentation, then the report that refers to it.
+    """List writers for the DICOM objects of a whole source: the SEG, then the SR that refers to it.
 
-    algorithm: who drew the masks.
+    algorithm: the origin of the masks.
     """
     writers = []
     if seg:
@@ -149,7 +153,7 @@ def object_writers(
 
 
 def _overlay(found: Segmentation, findings: Findings, _: Path) -> bytes:
-    return colour_png(draw_callipers(found.overlay(), findings, mask=found.mask))
+    return encode_png(draw_callipers(found.overlay(), findings, mask=found.mask))
 
 
 def _mask(found: Segmentation, findings: Findings, _: Path) -> bytes:
@@ -161,7 +165,7 @@ def _probability(found: Segmentation, findings: Findings, _: Path) -> bytes:
 
 
 def _image(found: Segmentation, findings: Findings, _: Path) -> bytes:
-    return grey_png(found.frame.pixels)
+    return encode_png(found.frame.pixels)
 
 
 def _attention(gate: str, found: Segmentation, findings: Findings, _: Path) -> bytes:
@@ -172,13 +176,13 @@ def _nrrd(found: Segmentation, findings: Findings, _: Path) -> bytes:
     return label_map(found, findings)
 
 
-def _labelme(found: Segmentation, findings: Findings, place: Path) -> bytes:
-    """LabelMe opens raster images: of a DICOM frame one is laid beside it."""
+def _labelme(found: Segmentation, findings: Findings, path: Path) -> bytes:
+    """LabelMe opens raster images only: for a DICOM frame, a PNG is written beside the file."""
     source = found.frame.source
     if source is None or found.frame.kind == "dicom":
-        image = f"{place.stem}.png"
+        image = f"{path.stem}.png"
     else:
-        image = seen_from(place.parent, source)
+        image = relative_path(source, path.parent)
     return _json(polygons(found, findings, image))
 
 
@@ -216,42 +220,37 @@ def _sr(
     source: Path,
     found: Sequence[Segmentation],
     findings: Sequence[Findings],
-    place: Path,
+    path: Path,
 ) -> bytes:
     from sonoseg.dicom.writing.attributes import encode
     from sonoseg.dicom.writing.sr import make_sr
 
-    beside = place.with_name(place.name.removesuffix("_sr.dcm") + "_seg.dcm") if seg else None
+    beside = path.with_name(path.name.removesuffix("_sr.dcm") + "_seg.dcm") if seg else None
     there = beside if beside is not None and beside.exists() else None
     return encode(make_sr(source, found, findings, seg=there, anonymise=anonymise, algorithm=algorithm))
 
 
-def seen_from(folder: Path, path: Path) -> str:
-    """A path as seen from a folder, with /."""
+def relative_path(path: Path, folder: Path) -> str:
+    """Return a path relative to a folder, with /."""
     try:
-        seen = Path(os.path.relpath(path, folder))
+        relative = Path(os.path.relpath(path, folder))
     except ValueError:  # Windows: on another drive
-        seen = path.absolute()
-    return printable(seen.as_posix())
+        relative = path.absolute()
+    return printable(relative.as_posix())
 
 
 def _json(value: dict[str, Any]) -> bytes:
     return (json.dumps(value, indent=2, ensure_ascii=False) + "\n").encode()
 
 
-def _write(folder: Path, place: str, content: bytes) -> Written:
-    atomic_write_bytes(folder / place, content)
-    return Written(place, sha256(content).hexdigest(), len(content))
-
-
 @contextmanager
-def _faults(kind: str) -> Iterator[None]:
-    """Turn what a writer raises into NotWritten: one odd file must not end a batch."""
+def _as_not_written(kind: str) -> Iterator[None]:
+    """Turn what a writer raises into NotWritten: one faulty file must not end a batch."""
     try:
         yield
     except (OutputError, MissingExtra):
         raise
     except SonosegError as error:
-        raise NotWritten(f"no {kind} was written: {error.found}") from error
-    except Exception as error:  # highdicom and pydicom meet odd attributes with any exception
-        raise NotWritten(f"no {kind} was written: {first_line(error)}") from error
+        raise NotWritten(f"{kind} was not written: {error.found}") from error
+    except Exception as error:  # highdicom and pydicom raise anything on odd attributes
+        raise NotWritten(f"{kind} was not written: {first_line(error)}") from error

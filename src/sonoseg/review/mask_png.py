@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from sonoseg.results.png import grey_png, mask_png, probability_png
+from sonoseg.results.png import encode_png, mask_png, probability_png
 from sonoseg.review.http_errors import Unusable
 
 THUMBNAIL = 160
@@ -85,14 +85,14 @@ def fraction_of(data: bytes) -> NDArray[np.float32]:
 
 def fraction_png(values: NDArray[np.float32]) -> bytes:
     """Grey PNG of 8 bits of numbers float (H, W) in 0..1: 255 is 1."""
-    return grey_png(np.rint(np.clip(values, 0, 1) * 255).astype(np.uint8))
+    return encode_png(np.rint(np.clip(values, 0, 1) * 255).astype(np.uint8))
 
 
 def thumbnail_png(pixels: NDArray[np.uint8]) -> bytes:
     """A small view of an image uint8 (H, W), at most THUMBNAIL pixels wide and high, never enlarged."""
     image = Image.fromarray(pixels)
     image.thumbnail((THUMBNAIL, THUMBNAIL), Image.Resampling.BOX)
-    return grey_png(np.asarray(image))
+    return encode_png(np.asarray(image))
 
 
 def fingerprint(mask: NDArray[np.bool_]) -> str:
@@ -102,10 +102,10 @@ def fingerprint(mask: NDArray[np.bool_]) -> str:
 
 __all__ = [
     "THUMBNAIL",
+    "encode_png",
     "fingerprint",
     "fraction_of",
     "fraction_png",
-    "grey_png",
     "mask_of",
     "mask_png",
     "probability_png",

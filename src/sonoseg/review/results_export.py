@@ -25,13 +25,12 @@ from sonoseg.inference.segmentation import Segmentation
 from sonoseg.lesions.measurement import Findings, measure, measure_mask
 from sonoseg.model.card import Postprocessing
 from sonoseg.results.coco import coco_image
-from sonoseg.results.entries import ImageEntry, RefusedFile, RunInfo, Written
-from sonoseg.results.packed_segmentations import PackedSegmentation, PackedSegmentations
-from sonoseg.results.png import grey_png
-from sonoseg.results.preview import preview
-from sonoseg.results.report_page import write_page
+from sonoseg.results.entries import ImageEntry, OutputFile, RefusedFile, Results, RunInfo
+from sonoseg.results.lazy_segmentations import PackedSegmentation, unpacked
+from sonoseg.results.png import encode_png
+from sonoseg.results.preview import make_preview
+from sonoseg.results.report_page import write_report
 from sonoseg.results.result_names import printable
-from sonoseg.results.results import Results
 from sonoseg.results.tables import write_coco, write_csv, write_json
 from sonoseg.results.writers import NotWritten, Writer, image_writers, object_writers
 from sonoseg.review.reading import Review
@@ -218,7 +217,7 @@ def _write_one(
     frame = segmentation.frame
     # Its file stays on the server: what results refer to lies beside them.
     beside = replace(segmentation, frame=replace(frame, source=None))
-    files: dict[str, Written] = {}
+    files: dict[str, OutputFile] = {}
     faults: list[str] = []
     for writer in _writers(what, _ALGORITHMS[one.source], anonymise):
         if not writer.dicom or (frame.kind == "dicom" and frame.source is not None):
@@ -237,7 +236,7 @@ def _write_one(
         findings=findings,
         uncertainty=segmentation.uncertainty if own else math.nan,
         files=files,
-        preview=preview(segmentation) if "report" in what else None,
+        preview=make_preview(segmentation) if "report" in what else None,
         frame=frame.index,
         kind=frame.kind,
         coco=coco_image(segmentation, findings, f"images/{frame.name}.png") if "coco" in what else None,
@@ -255,7 +254,7 @@ def _writers(what: set[str], algorithm: Algorithm, anonymise: bool) -> Iterator[
         if writer.kind in wanted:
             yield replace(writer, dicom=writer.kind == "capture")
     if "coco" in what:
-        yield Writer("image", "images/{name}.png", lambda found, _, __: grey_png(found.frame.pixels))
+        yield Writer("image", "images/{name}.png", lambda found, _, __: encode_png(found.frame.pixels))
 
 
 def _write_objects(
@@ -273,9 +272,9 @@ def _write_objects(
         frames.sort(key=lambda one: one.packed.light.frame.index or 0)
         first = frames[0].name
         name = first if kinds[path] == 1 else f"{first}_{algorithm.lower()}"
-        written: dict[str, Written] = {}
+        written: dict[str, OutputFile] = {}
         found, findings = (
-            PackedSegmentations([one.packed for one in frames]),
+            unpacked([one.packed for one in frames]),
             [one.findings for one in frames],
         )
         for writer in object_writers(
@@ -330,7 +329,7 @@ def _write_tables(folder: Path, results: Results, what: set[str]) -> None:
     """Write the tables and the page that were asked for."""
     wanted: list[tuple[str, Callable[[TextIO, Results], None]]] = []
     if "report" in what:
-        wanted += [("results.csv", write_csv), ("results.json", write_json), ("report.html", write_page)]
+        wanted += [("results.csv", write_csv), ("results.json", write_json), ("report.html", write_report)]
     if "coco" in what:
         wanted.append(("coco.json", write_coco))
     for name, write in wanted:

@@ -10,7 +10,7 @@ from pydantic import BaseModel, Field
 
 from sonoseg import RESEARCH_ONLY, __version__
 from sonoseg.lesions.measurement import PLANE_NOTE
-from sonoseg.results.png import grey_png
+from sonoseg.results.png import encode_png
 from sonoseg.results.schema import LesionResult
 from sonoseg.review import mask_png as images
 from sonoseg.review.error_responses import CHANGES, Problem, problems
@@ -230,7 +230,7 @@ def predict(identity: ID, server: ServerPart) -> Item:
 @router.get("/items/{id}/image.png", response_class=Response, responses=PNG | problems(404))
 def image(request: Request, identity: ID, server: ServerPart) -> Response:
     """The image in grey, on its own grid; of a DICOM file nothing outside its scan regions."""
-    return png(request, grey_png(server.store.frame(identity).pixels), identity, FOREVER)
+    return png(request, encode_png(server.store.frame(identity).pixels), identity, FOREVER)
 
 
 @router.get("/items/{id}/thumbnail.png", response_class=Response, responses=PNG | problems(404))

@@ -11,7 +11,7 @@ from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-from sonoseg.results.svg_path import rings, svg_path
+from sonoseg.results.preview import rings, svg_path
 
 SHAPES = st.tuples(st.integers(1, 12), st.integers(1, 12))
 
