@@ -219,7 +219,7 @@ def test_500_images_are_written_one_at_a_time(about: RunInfo, make: SimpleNamesp
                 assert len(cards) == number
             yield replace(one, name=f"scan {number}")
 
-    write_page(Seen(), Results(about, many))
+    write_report(Seen(), Results(about, many))
     assert (len(cards), passes) == (500, 3)
 
 

@@ -60,7 +60,7 @@ def count_text(counts: ResultCounts, refused: int, referred: int = 0) -> str:
 
 
 def spacing_notes(counts: ResultCounts) -> list[str]:
-    """List notes on the sizes: lesions measured in pixels with the reason, and pixel spacings not from the file."""
+    """List the reasons for sizes in pixels, and the pixel spacings that are not from the file."""
     common = sorted(counts.reasons.items(), key=lambda item: -item[1])
     notes = [
         f"{counted(count, 'lesion')} measured in pixels: {reason}." for reason, count in common[:REASONS]

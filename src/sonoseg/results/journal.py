@@ -79,7 +79,7 @@ class Journal:
         """Record an image whose files are in place, replacing an entry of its name. Raises OutputError."""
         self._change("INSERT OR REPLACE INTO images VALUES (?, ?)", entry.name, entry.to_json())
 
-    def add_objects(self, objects: Objects) -> None:
+    def add_objects(self, objects: SourceObjects) -> None:
         """Record that the objects of a whole clip are in place. Raises OutputError."""
         self._change("INSERT OR REPLACE INTO objects VALUES (?, ?)", objects.file, _json(asdict(objects)))
 

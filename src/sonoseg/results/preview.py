@@ -78,7 +78,7 @@ def svg_path(mask: NDArray[np.bool_]) -> str:
 
 
 def rings(mask: NDArray[np.bool_]) -> list[NDArray[np.int64]]:
-    """Trace the closed borders of a mask: int (N, 2) each, (row, column) on the grid of pixel corners times 2.
+    """Trace the closed borders of a mask: int (N, 2) each, (row, column) in half pixels from the corner.
 
     Points are the middles of the pixel edges, without those on a straight line. The lesion lies on the right
     side; diagonal neighbours are one lesion (8-connected), as in Findings.

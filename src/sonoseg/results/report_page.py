@@ -58,15 +58,15 @@ _COLUMNS = (
     _Column("Axes", "n", "longest axis, and the longest chord of the lesion at right angles to it"),
     _Column("Width × height", "n", "of the upright bounding box, along the image's columns and rows"),
     _Column("Area", "n", "of the lesion's pixels"),
-    _Column(
-        "Depth", "n", "of its upper edge below the top of the scan: a proxy for the distance from the skin"
-    ),
+    _Column("Depth", "n", "of its upper edge below the top of the scan: a proxy for the distance to skin"),
     _Column("Orientation", "", "to the skin line: parallel where the lesion is wider than high"),
     _Column("Echoes", "", "level against the surrounding tissue; posterior features"),
     _Column("Probability", "n", "mean over the lesion, 0 to 1"),
     _Column("Uncertainty", "n", "of its outline: 0 certain, 1 uncertain"),
     _Column(
-        "Spacing, mm", "scale", "pixel spacing (row × column) and its origin; without it sizes are in pixels"
+        "Spacing, mm",
+        "spacing",
+        "pixel spacing (row × column) with its origin; sizes are in pixels without it",
     ),
 )
 
