@@ -12,7 +12,9 @@ from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
 from sonoseg._util.files import sha256_file
-from sonoseg.errors import InputError, MissingExtra, SonosegError, UsageError, first_line, missing_extra
+from sonoseg.errors import InputError, MissingExtra, SonosegError, UsageError
+from sonoseg._util.packages import missing_extra
+from sonoseg._util.text import first_line
 from sonoseg.image.size_limits import check_file
 
 
@@ -113,7 +115,7 @@ class _Both:
 
 def _unreachable(url: str, error: Exception) -> InputError:
     return InputError(
-        f"cannot be reached ({first_line(error)[:200].rstrip('. ')})",
+        f"cannot be reached ({first_line(error)})",
         where=url[:200],
         remedy="Check the address, the network and the store's credentials",
     )

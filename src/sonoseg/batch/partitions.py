@@ -27,7 +27,8 @@ from sonoseg import RESEARCH_ONLY, __version__
 from sonoseg._util.files import atomic_path, atomic_write_text, remove_leftovers, sha256_file
 from sonoseg.batch.row_reading import Numbered
 from sonoseg.batch.rows import PLACE, RESULT, counts, plain
-from sonoseg.errors import InputError, OutputError, UsageError, first_line
+from sonoseg.errors import InputError, OutputError, UsageError
+from sonoseg._util.text import first_line
 
 FORMAT = "sonoseg-archive/1"
 MANIFEST, LISTING, PARTITIONS = "manifest.json", "listing.parquet", "partitions"
@@ -97,7 +98,7 @@ class Manifest:
             ) from error
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise InputError(
-                f"this manifest is damaged or of another kind ({first_line(error)[:100]})",
+                f"this manifest is damaged or of another kind ({first_line(error)})",
                 where=path,
                 remedy="Begin anew with --overwrite, or choose another folder",
             ) from error
@@ -323,7 +324,7 @@ def read_results(folder: str | Path, columns: Sequence[str] | None = None) -> pa
             rows = pq.read_table(path, columns=None if columns is None else list(columns))
         except (OSError, pa.ArrowException) as error:
             raise InputError(
-                f"this partition is damaged ({first_line(error)[:100]})",
+                f"this partition is damaged ({first_line(error)})",
                 where=path,
                 remedy="Remove it, and go on with --resume",
             ) from error

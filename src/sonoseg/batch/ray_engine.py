@@ -25,12 +25,13 @@ from sonoseg.batch.row_gathering import Gather
 from sonoseg.batch.row_reading import Numbered, Wish
 from sonoseg.batch.row_steps import finish, read_tables, segment
 from sonoseg.batch.rows import DONE, failed, table
-from sonoseg.errors import ModelError, SonosegError, first_line
+from sonoseg.errors import ModelError, SonosegError
+from sonoseg._util.text import first_line
 from sonoseg.inference.predictor import Predictor
 from sonoseg.inference.runtimes.choice import FEW
 from sonoseg.inference.steps import PredictionSteps
 from sonoseg.results.entries import RunInfo
-from sonoseg.results.result_names import printable
+from sonoseg._util.text import printable
 
 SHARE = 0.5
 """Of a core, what a task and a thread of the network are said to take: there are twice as many of them as
@@ -117,7 +118,7 @@ def describe(plan: RayPlan, cores: Cores) -> tuple[RunInfo, PredictionSteps]:
         told: SonosegError | tuple[RunInfo, PredictionSteps] = ray.get(asked)
     except ray.exceptions.RayError as error:
         raise ModelError(
-            f"a worker could not load the model ({first_line(error)[:300]})",
+            f"a worker could not load the model ({first_line(error)})",
             where=plan.model,
             remedy="See that sonoseg, with the same version, and the model are on every node",
         ) from error

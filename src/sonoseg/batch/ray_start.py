@@ -13,7 +13,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from sonoseg.errors import OutputError, first_line
+from sonoseg.errors import OutputError
+from sonoseg._util.text import first_line
 
 SETTINGS = {
     "RAY_USAGE_STATS_ENABLED": "0",  # nothing is reported to anybody
@@ -66,7 +67,7 @@ def connected(address: str | None = None, *, object_store: int | None = None) ->
                 ray.init(address=address or "local", **quiet)
         except Exception as error:  # its own, gRPC's and the system's
             raise OutputError(
-                f"Ray cannot be started or reached ({first_line(error)[:200].rstrip('. ')})",
+                f"Ray cannot be started or reached ({first_line(error)})",
                 where=address,
                 remedy="See that this machine has memory and time for it, and try again"
                 if address is None

@@ -12,14 +12,15 @@ from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 from sonoseg.batch.filesystems import Here, fetch, is_url
-from sonoseg.errors import SonosegError, SonosegWarning, first_line
+from sonoseg.errors import SonosegError, SonosegWarning
+from sonoseg._util.text import first_line
 from sonoseg.image.calibration import Origin, Spacing
 from sonoseg.image.frame import Frame
 from sonoseg.inference.pipeline import ahead
 from sonoseg.inference.steps import PredictionSteps
 from sonoseg.inputs.frame_list import FrameRef, list_frames, read
 from sonoseg.inputs.spacing_table import Spacings
-from sonoseg.results.result_names import printable
+from sonoseg._util.text import printable
 
 T = TypeVar("T")
 
@@ -112,7 +113,7 @@ def reason(error: BaseException) -> str:
     """Why a file gives nothing, without its name."""
     if isinstance(error, SonosegError):
         return ". ".join(part for part in (error.found, error.remedy) if part) + "."
-    return f"cannot be read ({first_line(error)[:200].rstrip('. ')}). Export or copy it again."
+    return f"cannot be read ({first_line(error)}). Export or copy it again."
 
 
 def _heard(work: Callable[[], T]) -> tuple[T, list[str]]:

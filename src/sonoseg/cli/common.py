@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 from rich.console import Console
 
-from sonoseg.errors import missing_extra
+from sonoseg._util.packages import missing_extra
 
 T = TypeVar("T")
 

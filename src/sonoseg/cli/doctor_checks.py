@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from sonoseg.errors import MissingExtra, ModelError, SonosegError, UsageError, first_line
+from sonoseg.errors import MissingExtra, ModelError, SonosegError, UsageError
+from sonoseg._util.text import first_line
 from sonoseg.inference.runtimes.base import Engine, Precision
 
 if TYPE_CHECKING:

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sonoseg.cli.common import err
-from sonoseg.errors import InputError, OutputError, SonosegError, first_line
+from sonoseg.errors import InputError, OutputError, SonosegError
+from sonoseg._util.text import first_line
 
 if TYPE_CHECKING:
     from sonoseg.image.calibration import Origin

@@ -10,7 +10,8 @@ from typing import IO, Any
 
 from sonoseg._util.files import atomic_write_text, sha256_file
 from sonoseg.data.catalogue import Download
-from sonoseg.errors import DownloadError, missing_extra
+from sonoseg.errors import DownloadError
+from sonoseg._util.packages import missing_extra
 
 Report = Callable[[int, int | None], None]
 """Progress callback: bytes received, and the total (None where the server does not state it)."""

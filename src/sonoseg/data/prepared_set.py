@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from sonoseg.data.network_arrays import build_arrays, read_own
 from sonoseg.data.record import PROVENANCE
-from sonoseg.errors import DatasetError, missing_extra
+from sonoseg.errors import DatasetError
+from sonoseg._util.packages import missing_extra
 from sonoseg.image.frame import Frame, Spacing
 from sonoseg.image.network_grid import Fit
 

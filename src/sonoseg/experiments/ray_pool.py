@@ -14,7 +14,8 @@ from dataclasses import replace
 from typing import Any, Final
 
 from sonoseg._util.locks import locked
-from sonoseg.errors import OutputError, RunsFailed, first_line
+from sonoseg.errors import OutputError, RunsFailed
+from sonoseg._util.text import first_line
 from sonoseg.experiments.executor import BUSY, End, LocalPool, Outcome, Task, Tell, share_of_cores
 
 os.environ.setdefault(

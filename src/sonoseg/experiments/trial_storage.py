@@ -15,7 +15,8 @@ import optuna
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend, JournalFileSymlinkLock
 
-from sonoseg.errors import OutputError, first_line
+from sonoseg.errors import OutputError
+from sonoseg._util.text import first_line
 
 
 class _Mended(JournalFileBackend):

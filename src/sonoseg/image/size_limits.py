@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from sonoseg.errors import InputError, first_line
+from sonoseg.errors import InputError
+from sonoseg._util.text import first_line
 
 MIN_SIDE = 16
 """Smallest side of an image in pixels: below it no lesion could be told from a speck."""
@@ -39,4 +40,4 @@ def not_permitted(path: Path) -> InputError:
 
 def reason_of(error: BaseException) -> str:
     """What another library says, short enough for a bracket."""
-    return first_line(error)[:200].rstrip(". ")
+    return first_line(error)

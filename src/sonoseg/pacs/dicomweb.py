@@ -15,7 +15,8 @@ import requests
 from dicomweb_client.web import DICOMwebClient
 
 from sonoseg._util.files import atomic_path
-from sonoseg.errors import ArchiveError, InputError, UsageError, first_line
+from sonoseg.errors import ArchiveError, InputError, UsageError
+from sonoseg._util.text import first_line
 from sonoseg.pacs.address import WebAddress
 from sonoseg.pacs.client import Fetched, FetchOutcome, Query, QueryLevel, QueryMatch, Stored, StoreOutcome
 from sonoseg.pacs.instance_header import Sendable, read_sendable

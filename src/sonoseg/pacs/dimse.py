@@ -7,7 +7,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-from sonoseg.errors import ArchiveError, first_line
+from sonoseg.errors import ArchiveError
+from sonoseg._util.text import first_line
 from sonoseg.pacs.address import DimseAddress
 from sonoseg.pacs.association import FIND, VERIFICATION, associate
 from sonoseg.pacs.client import Fetched, Query, QueryLevel, QueryMatch, Stored

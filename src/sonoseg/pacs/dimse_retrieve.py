@@ -9,7 +9,8 @@ from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 from sonoseg._util.files import atomic_write_bytes
-from sonoseg.errors import ArchiveError, OutputError, UsageError, first_line
+from sonoseg.errors import ArchiveError, OutputError, UsageError
+from sonoseg._util.text import first_line
 from sonoseg.pacs.address import DimseAddress
 from sonoseg.pacs.association import GET, MOST_CONTEXTS, MOVE, associate
 from sonoseg.pacs.client import Fetched, FetchOutcome, QueryMatch

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sonoseg.errors import ArchiveError, InputError, first_line
+from sonoseg.errors import ArchiveError, InputError
+from sonoseg._util.text import first_line
 from sonoseg.pacs.address import DimseAddress
 from sonoseg.pacs.association import MOST_CONTEXTS, associate
 from sonoseg.pacs.client import Stored, StoreOutcome

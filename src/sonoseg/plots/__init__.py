@@ -6,7 +6,7 @@ it. So callers import from here inside the function that draws.
 
 from importlib.util import find_spec
 
-from sonoseg.errors import missing_extra
+from sonoseg._util.packages import missing_extra
 
 for _package in ("matplotlib", "pandas"):
     if find_spec(_package) is None:

@@ -17,7 +17,7 @@ from sonoseg.results.entries import ImageEntry, OutputFile, RunInfo, SourceFile,
 from sonoseg.results.journal import Journal
 from sonoseg.results.lazy_segmentations import LazySequence, read_segmentation
 from sonoseg.results.preview import make_preview
-from sonoseg.results.result_names import printable
+from sonoseg._util.text import printable
 from sonoseg.results.writers import NotWritten, ObjectWriter, Writer, relative_path
 
 # A clip's frames come one after the other: its file is hashed once.

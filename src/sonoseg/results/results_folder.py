@@ -21,7 +21,8 @@ from sonoseg.results.entries import ImageEntry, OutputFile, RefusedFile, Results
 from sonoseg.results.journal import FORMER_JOURNAL, JOURNAL, Journal
 from sonoseg.results.report_page import write_report
 from sonoseg.results.result_files import ImageFiles, SourceFiles
-from sonoseg.results.result_names import frame_names, printable
+from sonoseg.results.result_names import frame_names
+from sonoseg._util.text import printable
 from sonoseg.results.run_manifest import RunNotes, write_manifest
 from sonoseg.results.tables import write_coco, write_csv, write_json
 from sonoseg.results.writers import FOLDERS, ObjectWriter, Writer, image_writers

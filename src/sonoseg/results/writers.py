@@ -14,7 +14,8 @@ from typing import Any
 
 from sonoseg._util.files import atomic_write_bytes
 from sonoseg.dicom.writing.identity import Algorithm
-from sonoseg.errors import MissingExtra, OutputError, SonosegError, first_line
+from sonoseg.errors import MissingExtra, OutputError, SonosegError
+from sonoseg._util.text import first_line
 from sonoseg.image.callipers import draw_callipers
 from sonoseg.inference.segmentation import Segmentation
 from sonoseg.lesions.measurement import Findings
@@ -23,7 +24,7 @@ from sonoseg.results.labelme import labelme as polygons
 from sonoseg.results.nrrd import ENDING
 from sonoseg.results.nrrd import nrrd as label_map
 from sonoseg.results.png import attention_png, encode_png, mask_png, probability_png
-from sonoseg.results.result_names import printable
+from sonoseg._util.text import printable
 
 FOLDERS = ("masks", "overlays", "probability", "attention", "dicom", "labelme", "nrrd")
 """The sub-folders of results. They are not searched for images."""

@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 from sonoseg import RESEARCH_ONLY, __version__
 from sonoseg._util.files import atomic_path
 from sonoseg.dicom.writing.identity import Algorithm
-from sonoseg.errors import OutputError, UsageError, missing_extra
+from sonoseg.errors import OutputError, UsageError
+from sonoseg._util.packages import missing_extra
 from sonoseg.image.calibration import Scale
 from sonoseg.image.frame import Frame
 from sonoseg.inference.segmentation import Segmentation
@@ -30,7 +31,7 @@ from sonoseg.results.lazy_segmentations import PackedSegmentation, unpacked
 from sonoseg.results.png import encode_png
 from sonoseg.results.preview import make_preview
 from sonoseg.results.report_page import write_report
-from sonoseg.results.result_names import printable
+from sonoseg._util.text import printable
 from sonoseg.results.tables import write_coco, write_csv, write_json
 from sonoseg.results.writers import NotWritten, Writer, image_writers, object_writers
 from sonoseg.review.reading import Review

@@ -6,7 +6,9 @@ from functools import partial
 from pathlib import Path
 
 from sonoseg.data.signed_masks import Signed
-from sonoseg.errors import InputError, first_line, missing_extra
+from sonoseg.errors import InputError
+from sonoseg._util.packages import missing_extra
+from sonoseg._util.text import first_line
 from sonoseg.image.frame import Spacing
 from sonoseg.review.items import Item
 from sonoseg.review.store import Store

@@ -19,7 +19,8 @@ from python_multipart.multipart import MultipartParser, parse_options_header
 
 from sonoseg.dicom.reading.clip import Clip
 from sonoseg.dicom.reading.detection import is_dicom
-from sonoseg.errors import InputError, OutputError, SonosegError, first_line
+from sonoseg.errors import InputError, OutputError, SonosegError
+from sonoseg._util.text import first_line
 from sonoseg.image.calibration import Calibration, Origin, Spacing
 from sonoseg.image.frame import Frame
 from sonoseg.image.size_limits import check_file
@@ -354,7 +355,7 @@ def _named(arrived: Upload) -> Iterator[None]:
         raise
     except Exception as error:  # what a reader did not think of
         raise InputError(
-            f"cannot be read ({first_line(error)[:200]})",
+            f"cannot be read ({first_line(error)})",
             where=arrived.name,
             remedy="Export or copy it again",
         ) from error

@@ -9,7 +9,8 @@ from typing import Any
 import torch
 
 from sonoseg._util.files import atomic_path
-from sonoseg.errors import OutputError, TrainingError, first_line
+from sonoseg.errors import OutputError, TrainingError
+from sonoseg._util.text import first_line
 
 FORMAT = "sonoseg-checkpoint/1"
 

@@ -15,7 +15,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
-from sonoseg.errors import SonosegError, TrainingError, first_line
+from sonoseg.errors import SonosegError, TrainingError
+from sonoseg._util.text import first_line
 
 _SIZES: Final = ("WORLD_SIZE", "PMI_SIZE", "OMPI_COMM_WORLD_SIZE", "MV2_COMM_WORLD_SIZE")
 _RANKS: Final = ("RANK", "PMI_RANK", "OMPI_COMM_WORLD_RANK", "MV2_COMM_WORLD_RANK")
@@ -124,7 +125,7 @@ def lost_another(error: BaseException) -> bool:
 def another_ended(error: BaseException) -> TrainingError:
     """Our words for that."""
     return TrainingError(
-        f"another process of this job ended, and this one cannot go on alone ({first_line(error)[:160]})",
+        f"another process of this job ended, and this one cannot go on alone ({first_line(error)})",
         remedy="Look for that process' own error; then go on with --resume, with any number of processes",
     )
 

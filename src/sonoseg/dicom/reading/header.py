@@ -19,7 +19,8 @@ import numpy as np
 from sonoseg.dicom.reading.element_values import code_string, items, number, numbers, uid, whole
 from sonoseg.dicom.reading.lookup_tables import LookupTable, palette, voi_table
 from sonoseg.dicom.reading.regions import RawRegion
-from sonoseg.errors import InputError, missing_extra
+from sonoseg.errors import InputError
+from sonoseg._util.packages import missing_extra
 
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset

@@ -21,7 +21,8 @@ from typing import TYPE_CHECKING, Any, Literal
 from sonoseg import RESEARCH_ONLY, __version__
 from sonoseg._util.files import atomic_write_bytes
 from sonoseg.dicom.writing.identity import MANUFACTURER, PRODUCT, Kind, ModelName, uid
-from sonoseg.errors import InputError, missing_extra
+from sonoseg.errors import InputError
+from sonoseg._util.packages import missing_extra
 from sonoseg.inference.segmentation import Segmentation
 
 if TYPE_CHECKING:

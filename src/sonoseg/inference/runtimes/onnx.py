@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sonoseg.errors import ModelError, first_line
+from sonoseg.errors import ModelError
+from sonoseg._util.text import first_line
 from sonoseg.inference.runtimes.base import IMAGE, LOGIT, Engine, Precision, Unsupported
 from sonoseg.model.model import Model
 
@@ -39,7 +40,7 @@ class OnnxRuntime:
             )
         except Exception as error:  # its exceptions share no base class
             raise ModelError(
-                f"ONNX Runtime cannot load this network ({_first_line(error)})",
+                f"ONNX Runtime cannot load this network ({first_line(error)})",
                 where=path,
                 remedy="Copy the folder again, or export the model again from its training run",
             ) from error
@@ -76,11 +77,11 @@ class OnnxRuntime:
             logit, *maps = self._session.run([LOGIT, *names], {IMAGE: batch})
         except Exception as error:  # its exceptions share no base class
             raise ModelError(
-                f"the network failed on a batch of shape {batch.shape} ({_first_line(error)})",
+                f"the network failed on a batch of shape {batch.shape} ({first_line(error)})",
                 remedy="Try a smaller batch, or another runtime",
             ) from error
         return logit, dict(zip(names, maps, strict=True))
 
 
-def _first_line(error: Exception) -> str:
-    return first_line(error)[:300].rstrip(". ")
+def first_line(error: Exception) -> str:
+    return first_line(error)

@@ -9,7 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sonoseg.errors import ModelError, first_line, missing_extra
+from sonoseg.errors import ModelError
+from sonoseg._util.packages import missing_extra
+from sonoseg._util.text import first_line
 from sonoseg.inference.runtimes.base import IMAGE, LOGIT, Engine, Precision, Unsupported
 from sonoseg.model.model import Model
 
@@ -55,7 +57,7 @@ class OpenVinoRuntime:
             network: Any = core.read_model(str(path))
         except Exception as error:
             raise ModelError(
-                f"OpenVINO cannot load this network ({_first_line(error)})",
+                f"OpenVINO cannot load this network ({first_line(error)})",
                 where=path,
                 remedy="Copy the folder again, or export the model again from its training run",
             ) from error
@@ -75,7 +77,7 @@ class OpenVinoRuntime:
         except Exception as error:
             raise ModelError(
                 f"the network is not what the card means: {IMAGE} {self._shape} to "
-                f"{[LOGIT, *self._attention]} ({_first_line(error)})",
+                f"{[LOGIT, *self._attention]} ({first_line(error)})",
                 where=path,
                 remedy="Export the model again from its training run",
             ) from error
@@ -113,12 +115,12 @@ class OpenVinoRuntime:
                 take()
         except Exception as error:
             raise ModelError(
-                f"the network failed on a batch of shape {batch.shape} ({_first_line(error)})",
+                f"the network failed on a batch of shape {batch.shape} ({first_line(error)})",
                 remedy="Try another runtime",
             ) from error
         logit, *maps = (np.concatenate(found[name]) for name in names)
         return logit, dict(zip(names[1:], maps, strict=True))
 
 
-def _first_line(error: Exception) -> str:
-    return first_line(error)[:300].rstrip(". ")
+def first_line(error: Exception) -> str:
+    return first_line(error)

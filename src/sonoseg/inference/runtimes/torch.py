@@ -10,7 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sonoseg.errors import ModelError, first_line, missing_extra
+from sonoseg.errors import ModelError
+from sonoseg._util.packages import missing_extra
+from sonoseg._util.text import first_line
 from sonoseg.inference.runtimes.base import Engine, Precision, Unsupported
 from sonoseg.model.model import Model
 
@@ -44,7 +46,7 @@ class TorchRuntime:
             network.load_state_dict(load_file(path))
         except Exception as error:  # pydantic's, safetensors' and torch's own
             raise ModelError(
-                f"the weights do not fit the card's network ({first_line(error)[:300]})",
+                f"the weights do not fit the card's network ({first_line(error)})",
                 where=path,
                 remedy="Copy the folder again, or use the run's own model folder",
             ) from error
@@ -77,7 +79,7 @@ class TorchRuntime:
                 logit, *found = [value.float().cpu().numpy() for value in (outputs.logit, *maps)]
         except RuntimeError as error:
             raise ModelError(
-                f"the network failed on a batch of shape {batch.shape} ({first_line(error)[:300]})",
+                f"the network failed on a batch of shape {batch.shape} ({first_line(error)})",
                 remedy="Try a smaller batch, or another runtime",
             ) from error
         return logit, dict(zip(self._attention if attention else [], found, strict=True))
