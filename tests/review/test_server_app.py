@@ -20,10 +20,10 @@ from prometheus_client.parser import text_string_to_metric_families
 from starlette.testclient import TestClient
 
 from sonoseg import RESEARCH_ONLY, samples
+from sonoseg._util import files
 from sonoseg.image.frame import Frame
 from sonoseg.inference.predictor import Predictor
 from sonoseg.lesions.measurement import measure_mask
-from sonoseg.review import durable_files as durable
 from sonoseg.review.store import Store
 
 Serve = Callable[..., TestClient]
@@ -45,7 +45,7 @@ def test_the_whole_way(client: TestClient, send: Send, draw: Any, dark_predictor
     url = f"{API}/items/{item['id']}"
     assert (item["prediction"], item["lesions"], item["source"], item["revision"]) == ("done", 1, "model", 0)
     assert item["model_hash"] == dark_predictor.model.hash
-    assert 0 <= item["doubt"] <= 1
+    assert 0 <= item["uncertainty"] <= 1
     assert item["findings"][0]["unit"] == "px"
     assert item["findings"][0]["mean_probability"] > 0.5
 
@@ -54,7 +54,7 @@ def test_the_whole_way(client: TestClient, send: Send, draw: Any, dark_predictor
     assert np.array_equal(draw.pixels(client.get(f"{url}/image.png").content), frame)
     assert np.array_equal(draw.pixels(client.get(f"{url}/mask.png").content) == 255, found.mask)
     inner, outer = found.uncertainty_band()
-    assert np.array_equal(draw.pixels(client.get(f"{url}/doubt.png").content) == 255, outer & ~inner)
+    assert np.array_equal(draw.pixels(client.get(f"{url}/uncertainty.png").content) == 255, outer & ~inner)
     shown = draw.pixels(client.get(f"{url}/probability.png").content) / 255
     assert np.abs(shown - found.probability).max() < 0.01
     attention = dark_predictor.predict(frame, attention=True).attention
@@ -366,7 +366,7 @@ def test_a_full_disk_is_507_and_nothing_is_lost(
         raise OSError(errno.ENOSPC, "No space left on device")
 
     with monkeypatch.context() as patched:
-        patched.setattr(durable.os, "fsync", no_space)
+        patched.setattr(files.os, "fsync", no_space)
         answer = put(client, item["id"], draw.mask((1, 1, 40, 40)), 1)
     assert answer.status_code == 507
     assert answer.json()["error"]["remedy"]
@@ -473,7 +473,14 @@ def test_the_description_is_true(client: TestClient, send: Send, draw: Any) -> N
         ("GET", "/api/v1/pacs", {}),
         *(
             ("GET", f"/api/v1/items/{{id}}/{name}", {})
-            for name in ("image.png", "thumbnail.png", "mask.png", "probability.png", "doubt.png", "history")
+            for name in (
+                "image.png",
+                "thumbnail.png",
+                "mask.png",
+                "probability.png",
+                "uncertainty.png",
+                "history",
+            )
         ),
         ("GET", "/api/v1/items/{id}", {}),
         ("GET", "/api/v1/items/{id}/attention/{k}.png", {}),

@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 from starlette.testclient import TestClient
 
+from sonoseg._util import files
 from sonoseg.errors import ModelError
 from sonoseg.image.frame import Frame
 from sonoseg.inference.predictor import Predictor
-from sonoseg.review import durable_files as durable
 from sonoseg.review import predictions
 from sonoseg.review.settings import ServerLimits
 from sonoseg.review.store import Store
@@ -138,7 +138,7 @@ def test_a_full_disk_puts_a_prediction_off(
         raise OSError(errno.ENOSPC, "No space left on device")
 
     with monkeypatch.context() as patched:
-        patched.setattr(durable.os, "fsync", no_space)
+        patched.setattr(files.os, "fsync", no_space)
         held.door.set()
         assert tried.wait(30)
     assert wait_for(client, identity)["prediction"] == "done"  # by itself, once there is space

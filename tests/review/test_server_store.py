@@ -16,11 +16,13 @@ from typing import Any
 import numpy as np
 import pytest
 
+from sonoseg._util import files
 from sonoseg.errors import OutputError
 from sonoseg.inference.predictor import Predictor
-from sonoseg.review import durable_files as durable
+from sonoseg.results.ledger import LedgerBusy, LedgerFull
 from sonoseg.review import mask_png as images
-from sonoseg.review.http_errors import Busy, Forbidden, Full, NotThere, Stale, WrongStatus
+from sonoseg.review.error_responses import as_refusal
+from sonoseg.review.http_errors import Forbidden, NotThere, Stale, WrongStatus
 from sonoseg.review.items import Item, Tool
 from sonoseg.review.predictions import lesions_of
 from sonoseg.review.reading import Margin, Review
@@ -112,7 +114,7 @@ def test_of_many_that_save_at_once_one_wins_each_time(store: Store, fill: Fill, 
         try:
             store.save_mask(item.id, draw.boxes((number, 0, number + 5, 9)), [], expected=0)
             outcomes.append("saved")
-        except (Stale, Busy) as refusal:
+        except (Stale, LedgerBusy) as refusal:
             outcomes.append(type(refusal).__name__)
 
     threads = [threading.Thread(target=save, args=(number,)) for number in range(8)]
@@ -164,7 +166,7 @@ def test_what_a_prediction_keeps(store: Store, fill: Fill, dark_predictor: Predi
     found = dark_predictor.predict(store.frame(item.id), attention=True)
     saved = store.save_prediction(item.id, found, lesions_of(found), model_hash=dark_predictor.model.hash)
     assert (saved.prediction, saved.lesions, saved.model) == ("done", 1, "dark")
-    assert saved.doubt == pytest.approx(found.uncertainty)
+    assert saved.uncertainty == pytest.approx(found.uncertainty)
     assert saved.model_hash == dark_predictor.model.hash
     assert np.array_equal(store.mask(item.id), found.mask)
     kept = store.probability(item.id)
@@ -264,23 +266,23 @@ def test_the_hardest_come_first_and_the_unknown_last(
     predict(store, sure.id, dark_predictor)
     nothing = dark_predictor.predict(np.full((60, 80), 72, dtype=np.uint8))
     store.save_prediction(unsure.id, nothing, [], model_hash=dark_predictor.model.hash)
-    order = [item.id for item in store.items(sort="doubt", descending=True).items]
+    order = [item.id for item in store.items(sort="uncertainty", descending=True).items]
     assert order == [unsure.id, sure.id, unknown.id]
-    assert [item.id for item in store.items(sort="doubt").items] == [sure.id, unsure.id, unknown.id]
+    assert [item.id for item in store.items(sort="uncertainty").items] == [sure.id, unsure.id, unknown.id]
 
 
 def test_the_log_is_only_added_to(store: Store, fill: Fill) -> None:
     item = fill(store)
     with sqlite3.connect(store.folder / "state.sqlite") as connection:
         for statement in ("DELETE FROM log", "UPDATE log SET reader = 'XY'"):
-            with pytest.raises(sqlite3.IntegrityError, match="only added to"):
+            with pytest.raises(sqlite3.IntegrityError, match="append-only"):
                 connection.execute(statement)
     assert len(store.history(item.id)) == 1
 
 
 def test_only_one_server_at_a_time(store: Store, fill: Fill) -> None:
     item = fill(store)
-    with pytest.raises(OutputError, match="another server"):
+    with pytest.raises(OutputError, match="another process is using"):
         Store(store.folder, exclusive=True)
     with Store(store.folder, read_only=True) as reading:
         assert reading.items().total == 1
@@ -321,7 +323,7 @@ def test_saves_that_only_the_wal_holds_are_not_passed_over(
 
 
 def test_what_is_no_state_is_left_alone(tmp_path: Path) -> None:
-    with pytest.raises(OutputError, match="no state"):
+    with pytest.raises(OutputError, match="there is no review state"):
         Store(tmp_path, read_only=True)
     (tmp_path / "thesis.txt").write_text("mine")
     with pytest.raises(OutputError, match="other files"):
@@ -329,7 +331,7 @@ def test_what_is_no_state_is_left_alone(tmp_path: Path) -> None:
     folder = tmp_path / "broken"
     folder.mkdir()
     (folder / "state.sqlite").write_bytes(b"this is no database, but it is long enough to be one" * 40)
-    with pytest.raises(OutputError, match="cannot be opened"):
+    with pytest.raises(OutputError, match="not a review state"):
         Store(folder)
 
 
@@ -354,9 +356,10 @@ def test_a_full_disk_while_the_mask_is_written(
         raise OSError(errno.ENOSPC, "No space left on device")
 
     with monkeypatch.context() as patched:
-        patched.setattr(durable.os, "fsync", no_space)
-        with pytest.raises(Full, match="the disk is full"):
+        patched.setattr(files.os, "fsync", no_space)
+        with pytest.raises(OutputError, match="No space left on device") as full:
             store.save_mask(item.id, draw.boxes((1, 1, 30, 30)), [], expected=1)
+    assert as_refusal(full.value).status == 507
     assert store.item(item.id).revision == 1
     assert sorted(path.name for path in (store.folder / "masks" / item.id).iterdir()) == ["1.png"]
     sound(store, item.id)
@@ -367,13 +370,13 @@ def test_a_full_disk_while_the_mask_is_written(
 def test_a_full_disk_while_the_database_is_written(store: Store, fill: Fill, draw: Any) -> None:
     item = fill(store)
     store.save_mask(item.id, draw.boxes((1, 1, 9, 9)), [{}], expected=0)
-    with store._database.look() as connection:
+    with store.ledger.read() as connection:
         pages = connection.execute("PRAGMA page_count").fetchone()[0]
-    with store._database.change() as connection:
+    with store.ledger.change() as connection:
         connection.execute(f"PRAGMA max_page_count = {pages}")  # SQLite's own way to say: no more space
-    with pytest.raises(Full):
+    with pytest.raises(LedgerFull):
         store.save_mask(item.id, draw.boxes((1, 1, 30, 30)), [{"text": "x" * 50_000}], expected=1)
-    with store._database.change() as connection:
+    with store.ledger.change() as connection:
         connection.execute("PRAGMA max_page_count = 100000")
     assert store.item(item.id).revision == 1
     sound(store, item.id)
@@ -385,12 +388,12 @@ def test_a_locked_database_is_waited_for(store: Store, fill: Fill, draw: Any) ->
     item = fill(store)
     other = sqlite3.connect(store.folder / "state.sqlite", isolation_level=None, check_same_thread=False)
     other.execute("BEGIN IMMEDIATE")
-    with pytest.raises(Busy) as told:
+    with pytest.raises(LedgerBusy) as busy:
         store.save_mask(item.id, draw.boxes(), [], expected=0)
-    assert int(told.value.headers["Retry-After"]) >= 1
+    assert int(as_refusal(busy.value).headers["Retry-After"]) >= 1
     assert store.item(item.id).revision == 0  # reading goes on
-    store._database._wait = 30.0
-    store._database._free.clear()  # a new connection, with the longer wait
+    store.ledger.wait = 30.0
+    store.ledger._idle.clear()  # a new connection, with the longer wait
     release = threading.Timer(0.3, other.rollback)
     release.start()
     assert store.save_mask(item.id, draw.boxes(), [], expected=0).revision == 1
@@ -402,7 +405,8 @@ KILLED = """
 import os, signal, sys
 from pathlib import Path
 import numpy as np
-from sonoseg.review import durable, store as stores
+from sonoseg._util import files
+from sonoseg.review import reading_store
 from sonoseg.review.store import Store
 
 folder, identity, moment = sys.argv[1:]
@@ -412,18 +416,18 @@ revision = store.item(identity).revision
 mask = np.zeros((60, 80), dtype=bool)
 mask[: revision + 2] = True
 if moment == "while the mask is written":
-    durable.os.fsync = die
+    files.os.fsync = die
 elif moment == "before the commit":
-    stores.note = die
+    reading_store.note = die
 elif moment == "after the commit":
-    former = store._database.change
+    former = store.ledger.change
     from contextlib import contextmanager
     @contextmanager
     def change():
         with former() as connection:
             yield connection
         die()
-    store._database.change = change
+    store.ledger.change = change
 while True:
     store.save_mask(identity, mask, [{}], expected=revision, reader="AB")
     revision += 1

@@ -17,10 +17,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from sonoseg.errors import InputError, SonosegError
+from sonoseg.errors import InputError, OutputError, SonosegError
 from sonoseg.image.calibration import Spacing
 from sonoseg.review import uploads
-from sonoseg.review.http_errors import Full, Malformed, TooLarge, Unusable
+from sonoseg.review.http_errors import Malformed, TooLarge, Unusable
 from sonoseg.review.settings import ServerLimits
 from sonoseg.review.uploads import Form, Upload, arrive, look, parse_spacing, receive, safe_name
 
@@ -159,7 +159,7 @@ def test_a_full_disk_while_a_file_comes(tmp_path: Path, monkeypatch: pytest.Monk
         taking(self, data)
 
     monkeypatch.setattr(uploads._Taking, "data", full)
-    with pytest.raises(Full):
+    with pytest.raises(OutputError):
         take(tmp_path, form(("a.png", bytes(1000))))
     assert not list(tmp_path.iterdir())
 

@@ -51,10 +51,19 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
-def atomic_write_bytes(path: str | Path, data: bytes) -> None:
-    """Write `data` to `path` atomically. Raises OutputError."""
-    with atomic_path(path) as temporary:
-        temporary.write_bytes(data)
+def atomic_write_bytes(path: str | Path, data: bytes, *, durable: bool = False) -> None:
+    """Write `data` to `path` atomically. Raises OutputError.
+
+    durable: return only when the disk has the data and the name; a power failure does not lose them.
+    """
+    path = Path(path)
+    with atomic_path(path) as temporary, temporary.open("wb") as file:
+        file.write(data)
+        if durable:
+            file.flush()
+            os.fsync(file.fileno())
+    if durable:
+        sync_folder(path.parent)
 
 
 def atomic_write_text(path: str | Path, text: str) -> None:

@@ -114,7 +114,7 @@ def split(
         table.add_row(*(str(value) for value in row.values()))
     out.print(table)
     if made.train_only:
-        out.print(f"{len(made.taught)} images train in every fold and are never tested")
+        out.print(f"{len(made.train_only)} images train in every fold and are never tested")
     if made.dropped:
         out.print(f"{len(made.dropped)} images dropped by the policy '{made.policy}'")
     out.print(f"written to {to}", markup=False, soft_wrap=True)

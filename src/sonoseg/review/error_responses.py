@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import re
 from collections.abc import Mapping
@@ -13,10 +14,10 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 
-from sonoseg.errors import InputError, MissingExtra, OutputError, ShapeError, SonosegError, UsageError
+from sonoseg.errors import InputError, MissingExtra, ShapeError, SonosegError, UsageError
 from sonoseg.inference.serving_queue import QueueClosed, QueueFull
-from sonoseg.review.durable_files import refused
-from sonoseg.review.http_errors import Busy, NotThere, Refusal
+from sonoseg.results.ledger import LedgerBusy, LedgerFull
+from sonoseg.review.http_errors import Busy, Full, NotThere, Refusal
 
 log = logging.getLogger("sonoseg.review")
 
@@ -97,12 +98,12 @@ def answer(error: SonosegError) -> JSONResponse:
 
 def as_refusal(error: SonosegError) -> Refusal:
     """Any of our errors with its HTTP status."""
-    if isinstance(error, OutputError):
-        worded = refused(error)
-        if isinstance(worded, Refusal):
-            return worded
     if isinstance(error, Refusal):
         return error
+    if isinstance(error, LedgerBusy):
+        return Busy(error.found, retry_after=2)
+    if isinstance(error, LedgerFull) or _disk_is_full(error):
+        return Full("the disk is full; nothing was changed", remedy="Free some space, and save again")
     if isinstance(error, QueueFull):
         return Busy(error.found, retry_after=error.retry_after)
     if isinstance(error, QueueClosed):
@@ -112,6 +113,11 @@ def as_refusal(error: SonosegError) -> Refusal:
     if made.status == 500:
         log.error("%s", error)
     return made
+
+
+def _disk_is_full(error: SonosegError) -> bool:
+    cause = error.__cause__
+    return isinstance(cause, OSError) and cause.errno in (errno.ENOSPC, errno.EDQUOT)
 
 
 def _place(where: str | None) -> str | None:

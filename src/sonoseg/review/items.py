@@ -12,7 +12,7 @@ STATUSES: tuple[Status, ...] = ("new", "read", "signed", "referred")
 Prediction = Literal["none", "waiting", "running", "done", "failed"]
 Source = Literal["model", "edited", "manual"]
 Action = Literal["added", "predicted", "failed", "mask", "review", "signed", "referred", "reopened"]
-Sort = Literal["doubt", "name", "added"]
+Sort = Literal["uncertainty", "name", "added"]
 
 
 class Tool(StrEnum):
@@ -35,7 +35,7 @@ class Item(BaseModel):
 
     clip: the first 16 digits of its file's SHA-256. frame: its number from 0, null for a still; frames: how
     many its file has. spacing: millimetres per pixel, row and column; spacing_reason: why there is none.
-    status: "read" once a reader saved anything. doubt: of the model's result, 0 sure .. 1 in doubt.
+    status: "read" once a reader saved anything. uncertainty: of the prediction, 0 certain .. 1 uncertain.
     lesions: of the current mask. revision: of the current mask; 0 is the model's own, or none yet.
     source: who made the current mask: the model, a reader from the model's, or a reader from an empty one.
     reader: who changed it last. model, model_hash: which model the prediction is from.
@@ -56,7 +56,7 @@ class Item(BaseModel):
     status: Status
     prediction: Prediction
     failure: str | None
-    doubt: float | None
+    uncertainty: float | None
     lesions: int | None
     revision: Annotated[int, Field(ge=0)]
     source: Source

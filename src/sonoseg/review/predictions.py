@@ -21,7 +21,8 @@ from sonoseg.review.http_errors import Busy, NotThere
 from sonoseg.review.items import Item
 from sonoseg.review.prometheus import Metrics
 from sonoseg.review.settings import Settings
-from sonoseg.review.store import Store, read_only
+from sonoseg.review.state_folder import read_only
+from sonoseg.review.store import Store
 
 log = logging.getLogger("sonoseg.review")
 

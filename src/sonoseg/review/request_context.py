@@ -69,8 +69,7 @@ class Server:
     def findings(self, identity: str, frame: Frame, mask: NDArray[np.bool_]) -> list[dict[str, Any]]:
         """The lesions of a mask, as results.json has them.
 
-        The model's own mask has its probabilities and doubt; what a reader drew has none, for no network
-        made it.
+        Probabilities and uncertainty are given for the model's own mask only.
         """
         threshold, probability = self.store.threshold(identity), None
         if threshold is not None and np.array_equal(mask, self.store.mask(identity, 0)):

@@ -107,7 +107,7 @@ def deliver(
 
     A mask of the model's is AUTOMATIC, one that a reader edited SEMIAUTOMATIC, one that a reader made from an
     empty one MANUAL. Where the frames of one clip differ in that, it gets one object for each kind.
-    Probabilities and doubt are given for the model's own masks alone: no network made the others. What
+    Probabilities and uncertainty are given for the model's own masks only. What
     cannot be written of an image is listed as refused in the tables, and the rest goes on.
 
     Raises UsageError for an unknown word or nothing at all, OutputError where the folder cannot be written
@@ -193,7 +193,7 @@ def _measured(one: Reviewed, name: str, model_name: str) -> tuple[Segmentation, 
     own = one.source == "model" and one.probability is not None
     segmentation = Segmentation(
         frame=replace(one.frame, name=name),
-        # So that a mask no network made has no band of doubt.
+        # A mask that no network made has no uncertainty band.
         probability=one.probability if own and one.probability is not None else one.mask.astype(np.float32),
         raw_mask=one.mask,
         mask=one.mask,

@@ -20,7 +20,7 @@ from sonoseg.review.items import Item, ItemList, Sort, Status
 from sonoseg.review.reading import Review
 from sonoseg.review.request_context import FOREVER, ID, PNG, Server, ServerPart, in_thread, png
 from sonoseg.review.settings import ServerLimits
-from sonoseg.review.store import read_only
+from sonoseg.review.state_folder import read_only
 from sonoseg.review.uploads import parse_spacing, receive
 
 router = APIRouter()
@@ -112,7 +112,7 @@ def items(
     server: ServerPart,
     status: Annotated[Status | None, Query(description="Only those.")] = None,
     q: Annotated[str, Query(max_length=200, description="What the name or the id holds.")] = "",
-    sort: Annotated[Sort, Query(description="Without a doubt, an item comes last.")] = "added",
+    sort: Annotated[Sort, Query(description="Items without an uncertainty come last.")] = "added",
     descending: Annotated[bool, Query(description="The greatest, or the newest, first.")] = False,
     offset: Annotated[int, Query(ge=0, le=1 << 40)] = 0,
     limit: Annotated[int, Query(ge=1, le=1000)] = 100,
@@ -248,8 +248,8 @@ def probability(request: Request, identity: ID, server: ServerPart) -> Response:
     return png(request, images.fraction_png(values), _of_model(server, identity))
 
 
-@router.get("/items/{id}/doubt.png", response_class=Response, responses=PNG | problems(404))
-def doubt(request: Request, identity: ID, server: ServerPart) -> Response:
+@router.get("/items/{id}/uncertainty.png", response_class=Response, responses=PNG | problems(404))
+def uncertainty(request: Request, identity: ID, server: ServerPart) -> Response:
     """The band in which the contour of the model's mask may lie: 255 inside it, 0 elsewhere."""
     from sonoseg.inference.uncertainty import uncertainty_band
 

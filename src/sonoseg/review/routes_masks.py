@@ -28,7 +28,7 @@ from sonoseg.review.request_context import (
     read_body,
 )
 from sonoseg.review.routes_items import not_predicted
-from sonoseg.review.store import read_only
+from sonoseg.review.state_folder import read_only
 
 router = APIRouter()
 

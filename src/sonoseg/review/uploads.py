@@ -25,11 +25,10 @@ from sonoseg.image.calibration import Calibration, Origin, Spacing
 from sonoseg.image.frame import Frame
 from sonoseg.image.size_limits import check_file
 from sonoseg.inputs.reading import FORMATS, read_frame
-from sonoseg.review.durable_files import refused
 from sonoseg.review.http_errors import Malformed, TooLarge, Unusable
+from sonoseg.review.item_store import StoredImage
 from sonoseg.review.security import too_large
 from sonoseg.review.settings import ServerLimits
-from sonoseg.review.store import StoredImage
 
 if TYPE_CHECKING:
     from python_multipart.multipart import MultipartCallbacks
@@ -394,4 +393,4 @@ def _copy(path: Path, folder: Path) -> Upload:
 def _cannot_take(error: OSError) -> SonosegError:
     made = OutputError(f"what came in cannot be kept: {error.strerror or error}", remedy="Free some space")
     made.__cause__ = error
-    return refused(made)
+    return made

@@ -1,0 +1,271 @@
+"""Items of the work list: their files, frames and predictions."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sonoseg._util.files import atomic_write_bytes, cannot_write, sync_folder
+from sonoseg.errors import OutputError
+from sonoseg.image.calibration import Origin, Spacing
+from sonoseg.image.frame import Frame
+from sonoseg.inference.segmentation import Segmentation
+from sonoseg.inputs.frame_list import FrameRef, read
+from sonoseg.review import mask_png
+from sonoseg.review.items import STATUSES, Item, ItemList, Prediction, Sort, Status
+from sonoseg.review.state_folder import StateFolder
+from sonoseg.review.store_rows import item_of, note, now, row_of, unread
+
+
+@dataclass(frozen=True)
+class StoredImage:
+    """An inspected file, ready to be stored; made by `uploads.look`.
+
+    path: of the file. name: for display. sha256: of its bytes. spacing: of the whole frame; reason: why it
+    has none. origin: the source of the spacing.
+    """
+
+    path: Path
+    name: str
+    sha256: str
+    kind: str
+    suffix: str
+    frames: int
+    height: int
+    width: int
+    spacing: Spacing | None
+    reason: str
+    origin: Origin
+
+
+class ItemStore(StateFolder):
+    """The items of a state folder."""
+
+    def add(self, image: StoredImage) -> list[Item]:
+        """Take a file in, an item a frame; a file that is there already gives the items it has.
+
+        The file is moved from `image.path` into originals/, which must be on the same disk.
+        """
+        self._check_writable()
+        clip = image.sha256[:16]
+        name = f"{clip}{image.suffix}"
+        numbers = [None] if image.frames == 1 else range(image.frames)
+        ids = [clip if number is None else f"{clip}-{number:05d}" for number in numbers]
+        with self.ledger.change() as connection:
+            there = connection.execute("SELECT 1 FROM items WHERE id = ?", (ids[0],)).fetchone()
+            if not there:
+                self._move_in(image.path, self.folder / "originals" / name)
+                at = now()
+                row, column = image.spacing or (None, None)
+                for identity, number in zip(ids, numbers, strict=True):
+                    connection.execute(
+                        "INSERT INTO items (id, name, kind, clip, file, frame, frames, height, width,"
+                        " spacing_row, spacing_column, spacing_reason, spacing_origin, prediction, added_at,"
+                        " updated_at)"
+                        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'waiting', ?, ?)",
+                        (
+                            *(identity, image.name, image.kind, clip, name, number, image.frames),
+                            *(image.height, image.width, row, column),
+                            *(None if image.spacing else image.reason, image.origin, at, at),
+                        ),
+                    )
+                    note(connection, identity, "added", 0, at, content={"file": image.name})
+            rows = connection.execute("SELECT * FROM items WHERE clip = ? ORDER BY seq", (clip,)).fetchall()
+        return [item_of(row) for row in rows]
+
+    def items(
+        self,
+        *,
+        status: Status | None = None,
+        search: str = "",
+        sort: Sort = "added",
+        descending: bool = False,
+        offset: int = 0,
+        limit: int | None = None,
+    ) -> ItemList:
+        """A part of the work list.
+
+        search: what the name or the id holds, whatever its case. sort: items without a uncertainty come last.
+        """
+        where: list[str] = []
+        values: list[str] = []
+        if status is not None:
+            where.append("status = ?")
+            values.append(status)
+        if search:
+            text = search.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
+            where.append("(name LIKE ? ESCAPE '\\' OR id LIKE ? ESCAPE '\\')")
+            values += [f"%{text}%"] * 2
+        condition = f" WHERE {' AND '.join(where)}" if where else ""
+        way = "DESC" if descending else "ASC"
+        order = {
+            "uncertainty": f"uncertainty IS NULL, uncertainty {way}, seq",
+            "name": f"name COLLATE NOCASE {way}, seq {way}",
+            "added": f"seq {way}",
+        }[sort]
+        with self.ledger.read() as connection:
+            total = connection.execute(f"SELECT count(*) FROM items{condition}", values).fetchone()[0]
+            rows = connection.execute(
+                f"SELECT * FROM items{condition} ORDER BY {order} LIMIT ? OFFSET ?",
+                (*values, -1 if limit is None else limit, offset),
+            ).fetchall()
+            counts: dict[Status, int] = dict.fromkeys(STATUSES, 0)
+            failed = 0
+            for row in connection.execute(
+                "SELECT status, count(*) AS n, sum(prediction = 'failed') AS bad FROM items GROUP BY status"
+            ):
+                counts[row["status"]] = row["n"]
+                failed += row["bad"]
+        return ItemList(items=[item_of(row) for row in rows], total=total, counts=counts, failed=failed)
+
+    def item(self, identity: str) -> Item:
+        """One item."""
+        return item_of(self._row(identity))
+
+    def path(self, identity: str) -> Path:
+        """Its file in originals/."""
+        return self.folder / "originals" / str(self._row(identity)["file"])
+
+    def frame(self, identity: str) -> Frame:
+        """Its image, read from its file and named as the item is, a clip's frame by its number too.
+
+        Raises InputError where the file cannot be read any more.
+        """
+        row = self._row(identity)
+        given = None
+        if row["spacing_origin"] in ("given", "table") and row["spacing_row"] is not None:
+            given = Spacing(row["spacing_row"], row["spacing_column"])
+        ref = FrameRef(self.folder / "originals" / row["file"], row["frame"])
+        frame = read(ref, spacing=given, origin=row["spacing_origin"] if given else "given")
+        name = Path(row["name"]).stem or row["id"]
+        return replace(frame, name=name if row["frame"] is None else f"{name}_f{row['frame']:04}")
+
+    def thumbnail(self, identity: str) -> bytes:
+        """A small PNG of its image; made on first use, and kept where we may."""
+        path = self.folder / "thumbnails" / f"{self._row(identity)['id']}.png"
+        if path.is_file():
+            return path.read_bytes()
+        made = mask_png.thumbnail_png(self.frame(identity).pixels)
+        if not self.read_only:
+            with suppress(OutputError):  # on a full disk it is made again
+                atomic_write_bytes(path, made, durable=True)
+        return made
+
+    def waiting(self, limit: int = 100) -> list[str]:
+        """Items that wait for their prediction, in the order they came."""
+        with self.ledger.read() as connection:
+            rows = connection.execute(
+                "SELECT id FROM items WHERE prediction = 'waiting' ORDER BY seq LIMIT ?", (limit,)
+            ).fetchall()
+        return [row["id"] for row in rows]
+
+    def set_prediction(self, identity: str, state: Prediction, failure: str | None = None) -> Item:
+        """Note how its prediction stands. failure: why there is none, for "failed"."""
+        self._check_writable()
+        with self.ledger.change() as connection:
+            row = row_of(connection, identity)
+            at = now()
+            connection.execute(
+                "UPDATE items SET prediction = ?, failure = ?, updated_at = ? WHERE id = ?",
+                (state, failure, at, identity),
+            )
+            if state == "failed":
+                note(connection, identity, "failed", row["revision"], at, content={"failure": failure})
+            return item_of(row_of(connection, identity))
+
+    def save_prediction(
+        self,
+        identity: str,
+        segmentation: Segmentation,
+        lesions: Sequence[Mapping[str, Any]],
+        *,
+        model_hash: str,
+    ) -> Item:
+        """Keep what the model found. A mask that a reader saved meanwhile stays the current one.
+
+        lesions: as results.json has them. Nothing changes where a reader saved, signed or referred already
+        and the item has another model's result: what was read stays with what was shown.
+        """
+        self._check_writable()
+        with self.ledger.change() as connection:
+            row = row_of(connection, identity)
+            if row["model_hash"] is not None and not unread(row):
+                if row["prediction"] != "done":
+                    connection.execute("UPDATE items SET prediction = 'done' WHERE id = ?", (identity,))
+                return item_of(row_of(connection, identity))
+            folder = self.prediction_folder(identity)
+            atomic_write_bytes(
+                folder / "probability.png", mask_png.probability_png(segmentation.probability), durable=True
+            )
+            gates = segmentation.attention or {}
+            for name, coefficients in gates.items():
+                atomic_write_bytes(folder / f"{name}.png", mask_png.fraction_png(coefficients), durable=True)
+            atomic_write_bytes(
+                self.mask_path(identity, 0), mask_png.mask_png(segmentation.mask), durable=True
+            )
+            at = now()
+            model = segmentation.model.removesuffix(f" ({model_hash})")
+            connection.execute(
+                "UPDATE items SET prediction = 'done', failure = NULL, uncertainty = ?, threshold = ?,"
+                " gates = ?, model = ?, model_hash = ?, updated_at = ? WHERE id = ?",
+                (
+                    *(segmentation.uncertainty, segmentation.threshold, len(gates)),
+                    *(model, model_hash, at, identity),
+                ),
+            )
+            if row["revision"] == 0:
+                connection.execute(
+                    "UPDATE items SET lesions = ?, findings = ?, source = 'model' WHERE id = ?",
+                    (len(lesions), json.dumps(list(lesions)), identity),
+                )
+            note(
+                *(connection, identity, "predicted", row["revision"], at),
+                model=model_hash,
+                lesions=len(lesions),
+                source="model",
+                mask=mask_png.fingerprint(segmentation.mask),
+            )
+            return item_of(row_of(connection, identity))
+
+    def save_attention(self, identity: str, attention: Mapping[str, NDArray[np.float32]]) -> None:
+        """Keep the gates' coefficients, float (H, W) in 0..1 by the gate's name, of the item's prediction."""
+        self._check_writable()
+        self._row(identity)
+        folder = self.prediction_folder(identity)
+        for name, coefficients in attention.items():
+            atomic_write_bytes(folder / f"{name}.png", mask_png.fraction_png(coefficients), durable=True)
+        with self.ledger.change() as connection:
+            connection.execute("UPDATE items SET gates = ? WHERE id = ?", (len(attention), identity))
+
+    def probability(self, identity: str) -> NDArray[np.float32] | None:
+        """The model's probabilities, float32 (H, W), 0..1; None before there are some."""
+        if self._row(identity)["model_hash"] is None:
+            return None
+        path = self.prediction_folder(identity) / "probability.png"
+        return mask_png.fraction_of(path.read_bytes())
+
+    def attention_png(self, identity: str, gate: int) -> bytes | None:
+        """One gate's coefficients as a grey PNG of 8 bits, gates from 1; None where they are not kept."""
+        if not 1 <= gate <= self._row(identity)["gates"]:
+            return None
+        return (self.prediction_folder(identity) / f"attention_{gate}.png").read_bytes()
+
+    def threshold(self, identity: str) -> float | None:
+        """The threshold that the model's mask was made with; None before there is one."""
+        value = self._row(identity)["threshold"]
+        return None if value is None else float(value)
+
+    def _move_in(self, source: Path, target: Path) -> None:
+        try:
+            target.parent.mkdir(exist_ok=True)
+            source.replace(target)
+        except OSError as error:
+            raise cannot_write(target, error) from error
+        sync_folder(target.parent)
