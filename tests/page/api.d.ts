@@ -34,7 +34,7 @@ interface Item {
   status: Status;
   prediction: "none" | "waiting" | "running" | "done" | "failed";
   failure: string | null;
-  doubt: number | null;
+  uncertainty: number | null;
   lesions: number | null;
   revision: number;
   source: "model" | "edited" | "manual";

@@ -27,7 +27,7 @@ export class FindingsPanel extends Emitter {
     if (!image) return;
     const { item, findings } = image;
     const parts = [image.hasMask || !image.mask.isEmpty ? formatLesions(findings.length) : "not predicted"];
-    if (item.doubt !== null) parts.push(`uncertainty ${item.doubt.toFixed(2)}`);
+    if (item.uncertainty !== null) parts.push(`uncertainty ${item.uncertainty.toFixed(2)}`);
     if (item.source in SOURCES) parts.push(SOURCES[item.source]);
     byId("findings-summary").textContent = parts.join(", ");
     byId("lesions").replaceChildren(...findings.map((lesion) => this.card(lesion)));

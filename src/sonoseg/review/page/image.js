@@ -132,7 +132,7 @@ export class ReviewImage {
 
   /**
    * A map on a canvas of the image's size, or null where there is none.
-   * @param {string} name "probability", "doubt" or "attention/1", "attention/2" ...
+   * @param {string} name "probability", "uncertainty" or "attention/1", "attention/2" ...
    */
   map(name) {
     const wanted = this.maps.get(name) ?? this.readMap(name);
@@ -145,7 +145,7 @@ export class ReviewImage {
     try {
       const { width, height, values } = await decodePng(await this.api.layer(this.id, `${name}.png`));
       const opacity = name === "probability" ? 0.6 : 0.45; // attention is often high everywhere
-      return canvasOf(width, height, name === "doubt" ? tintPixels(values, UNCERTAIN, 0.3) : mapPixels(values, opacity));
+      return canvasOf(width, height, name === "uncertainty" ? tintPixels(values, UNCERTAIN, 0.3) : mapPixels(values, opacity));
     } catch (/** @type {any} */ error) {
       this.maps.delete(name); // may exist after the prediction
       if (error.status === 404 || error.status === 409) return null;

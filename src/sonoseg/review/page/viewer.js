@@ -143,7 +143,7 @@ export class Viewer extends Emitter {
     if (!image) return;
     const [overlay, uncertainty, second] = await Promise.all([
       this.overlay ? image.map(this.overlay) : null,
-      this.shows.uncertainty && image.model ? image.map("doubt") : null,
+      this.shows.uncertainty && image.model ? image.map("uncertainty") : null,
       this.isSplit && isMap(this.secondContent) ? image.map(this.secondContent) : null,
     ]);
     if (image !== this.image) return;

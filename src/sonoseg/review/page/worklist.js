@@ -129,8 +129,8 @@ export class Worklist extends Emitter {
     name.textContent = item.name;
     name.title = item.name;
     facts.replaceChildren(...this.facts(item));
-    bar.hidden = item.doubt === null;
-    /** @type {HTMLElement} */ (bar.firstElementChild).style.setProperty("--share", String(item.doubt ?? 0));
+    bar.hidden = item.uncertainty === null;
+    /** @type {HTMLElement} */ (bar.firstElementChild).style.setProperty("--share", String(item.uncertainty ?? 0));
     return row.element;
   }
 
@@ -153,7 +153,7 @@ export class Worklist extends Emitter {
     if (item.frame !== null) add(`frame ${item.frame + 1} of ${item.frames}`);
     if (item.prediction !== "done" && !item.revision) add(PREDICTION[item.prediction], item.failure ?? "");
     else if (item.lesions !== null) add(formatLesions(item.lesions));
-    if (item.doubt !== null) add(`uncertainty ${item.doubt.toFixed(2)}`);
+    if (item.uncertainty !== null) add(`uncertainty ${item.uncertainty.toFixed(2)}`);
     return parts;
   }
 
