@@ -1,4 +1,9 @@
-"""Every error that a user can cause, worded by us: what was found, where, and what to do."""
+"""Errors that a user can cause. Each states what is wrong, where, and what to do.
+
+Rendered, an error reads `where: what is wrong. What to do.`, for example:
+
+    exam/im01.dcm: pixel data is truncated: expected 786432 bytes, found 412000. Export the file again.
+"""
 
 from __future__ import annotations
 
@@ -6,16 +11,16 @@ from pathlib import Path
 
 
 class SonosegWarning(UserWarning):
-    """Something odd in the user's input that did not stop the work."""
+    """A problem in the input that did not stop the work."""
 
 
 class SonosegError(Exception):
-    """The root of our errors.
+    """Base class of the errors of this package.
 
-    found: what was found, as a clause without a final full stop.
-    where: the file, key, frame or row it was found in.
+    found: what is wrong, as a clause without a final full stop.
+    where: the file, option, key, frame or row that is wrong; None where there is none to name.
     remedy: what the user can do, as an imperative clause without a final full stop.
-    exit_code: what the command line exits with (1 failed, 2 wrong usage, 3 a batch with bad files).
+    exit_code: of the command line: 1 the command failed, 2 wrong usage, 3 some inputs of many failed.
     """
 
     exit_code = 1
@@ -26,13 +31,9 @@ class SonosegError(Exception):
         self.remedy = remedy
         super().__init__(str(self))
 
-    @property
-    def reason(self) -> str:
-        """The whole text but for `where`, for a list that names the file itself."""
-        return f"{self.found}. {self.remedy}." if self.remedy else f"{self.found}."
-
     def __str__(self) -> str:
-        return f"{self.where}: {self.reason}" if self.where else self.reason
+        text = f"{self.where}: {self.found}" if self.where else self.found
+        return f"{text}. {self.remedy}." if self.remedy else f"{text}."
 
     def __reduce__(self) -> tuple[object, ...]:
         # Exceptions with keyword-only arguments do not survive a process pool without this.
@@ -44,7 +45,7 @@ def _rebuild(kind: type[SonosegError], found: str, where: str | None, remedy: st
 
 
 class UsageError(SonosegError):
-    """The command's words do not fit: a wrong option, key or name."""
+    """An option, key or name is wrong, or does not fit the others."""
 
     exit_code = 2
 
@@ -54,11 +55,11 @@ class RecipeError(UsageError):
 
 
 class PlanError(UsageError):
-    """A plan of runs has a wrong key or value, or is not the one its folder was begun with."""
+    """A plan has a wrong key or value, or differs from the plan that its folder was created with."""
 
 
 class MissingExtra(SonosegError):
-    """A package that an extra brings is not installed."""
+    """An optional package is not installed."""
 
     exit_code = 2
 
@@ -68,60 +69,46 @@ class InputError(SonosegError):
 
 
 class ShapeError(SonosegError):
-    """An array's shape does not fit."""
+    """An array has the wrong shape, dtype or range."""
 
 
-class EmptyMask(SonosegError):
-    """A mask without a lesion where one is needed."""
+class EmptyMaskError(SonosegError):
+    """A mask has no lesion where one is required."""
 
 
 class DatasetError(SonosegError):
-    """A data set, prepared set or split cannot be used as it is."""
+    """A data set, prepared set or split cannot be used."""
 
 
 class DownloadError(SonosegError):
-    """An archive could not be fetched or does not match its checksum."""
+    """A file could not be downloaded, or does not match its checksum."""
 
 
 class ModelError(SonosegError):
-    """A model folder cannot be read or does not fit."""
+    """A model folder cannot be read, or does not fit."""
 
 
 class TrainingError(SonosegError):
-    """Training cannot start or go on."""
+    """Training cannot start or resume."""
 
 
-class RunsFailed(SonosegError):
-    """A study ended, but some of its runs failed."""
+class ExperimentError(SonosegError):
+    """Some runs of an experiment failed."""
 
 
 class OutputError(SonosegError):
-    """A result cannot be written, or would replace something of the user's."""
+    """A result cannot be written, or would overwrite a file."""
 
 
-class ArchiveError(SonosegError):
-    """An archive (PACS) cannot be reached, does not let us in, or answers with a failure."""
+class PacsError(SonosegError):
+    """A PACS cannot be reached, refuses access, or answers with a failure status."""
 
 
 class FigureError(SonosegError):
-    """A figure cannot be drawn from what was given."""
+    """A figure cannot be drawn from its data."""
 
 
 class BatchError(SonosegError):
-    """A batch ended, but some of its inputs failed."""
+    """Some inputs of many failed."""
 
     exit_code = 3
-
-
-def first_line(error: BaseException) -> str:
-    """What another library's exception says, in one line; its kind where it says nothing."""
-    lines = str(error).strip().splitlines()
-    return lines[0] if lines else type(error).__name__
-
-
-def missing_extra(package: str, extra: str) -> MissingExtra:
-    """The error for an absent optional package, with the command that installs it."""
-    return MissingExtra(
-        f"this needs the package '{package}', which is not installed",
-        remedy=f"Install it with: pip install 'sonoseg[{extra}]'",
-    )

@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner, Result
 
+from sonoseg._util import packages
 from sonoseg.cli.main import app
 from sonoseg.data.catalogue import CATALOGUE
 from sonoseg.data.splits import Split
@@ -164,8 +165,6 @@ def test_get_says_where_from_whom_and_how_much(
 
 
 def test_no_pandas(phantoms: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    import sonoseg.cli.common as common
-
-    monkeypatch.setattr(common, "find_spec", lambda name: None)
+    monkeypatch.setattr(packages, "find_spec", lambda name: None)
     result = run("split", phantoms, "--out", tmp_path / "s.json", code=2)
     assert "pip install 'sonoseg[data]'" in str(result.exception)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import replace
+from email.message import Message
 from pathlib import Path
 from typing import Any
 
@@ -89,7 +90,12 @@ def test_an_old_package_is_broken_and_a_missing_one_absent(monkeypatch: pytest.M
         "sonoseg[data]; extra == 'train'",
         "pytest>=8; extra == 'dev'",
     ]
-    monkeypatch.setattr(installed, "requires", lambda _: lines)
+    about = Message()
+    for line in lines:
+        about["Requires-Dist"] = line
+    for extra in ("dicom", "openvino", "train", "dev"):
+        about["Provides-Extra"] = extra
+    monkeypatch.setattr(installed, "metadata", lambda _: about)
     found = by_name(list(checks._packages()))
     assert set(found) == {"core", "dicom", "openvino"}
     assert found["core"].state == "broken"

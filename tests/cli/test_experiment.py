@@ -16,7 +16,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from sonoseg.cli.main import app
-from sonoseg.errors import MissingExtra, PlanError, RunsFailed
+from sonoseg.errors import ExperimentError, MissingExtra, PlanError
 
 PLAN = """
 name: gates
@@ -59,7 +59,7 @@ def test_a_wrong_key_is_refused_before_anything_runs(plan: Path, tmp_path: Path)
     plan.write_text(plan.read_text().replace("optimiser.clip", "optimiser.clipp"))
     told = run(plan, "--out", tmp_path / "out")
     assert isinstance(told.exception, PlanError)
-    assert "variant 'too-fast': no key 'optimiser.clipp'. Did you mean 'clip'." in str(told.exception)
+    assert "variant 'too-fast': unknown key 'optimiser.clipp'. Did you mean 'clip'." in str(told.exception)
     assert not (tmp_path / "out").exists()
 
 
@@ -100,7 +100,7 @@ def test_killed_it_goes_on_and_a_failure_stops_nobody(plan: Path, tmp_path: Path
     told = run(plan, "--out", out, "--json")
     assert not any(child.is_running() and child.status() != psutil.STATUS_ZOMBIE for child in children)
     error = told.exception
-    assert isinstance(error, RunsFailed)
+    assert isinstance(error, ExperimentError)
     assert error.exit_code == 1
     assert "1 of 4 trainings and evaluations failed, and 1 stood on them" in str(error)
     assert "runs/too-fast/fold0-seed0 failed (exit code 1)" in told.stderr

@@ -11,7 +11,7 @@ import yaml
 from typer.testing import CliRunner, Result
 
 from sonoseg.cli.main import app
-from sonoseg.errors import MissingExtra, RunsFailed, TrainingError, UsageError
+from sonoseg.errors import ExperimentError, MissingExtra, TrainingError, UsageError
 from sonoseg.training.run_folder import Run
 
 
@@ -74,7 +74,7 @@ def test_from_a_plan_to_the_best_recipe(plan: Path, pretended: list[str], tmp_pa
 def test_when_every_trial_fails(plan: Path, pretended: list[str], tmp_path: Path) -> None:
     pretended.append("the loss is no longer a number")
     done = run(plan, "--out", tmp_path / "out")
-    assert isinstance(done.exception, RunsFailed)
+    assert isinstance(done.exception, ExperimentError)
     assert "all of 3 trials failed, the last with: the loss is no longer a number" in str(done.exception)
 
 

@@ -7,7 +7,8 @@ import time
 
 import pytest
 
-from sonoseg.data.parallel import cores, parallel
+from sonoseg._util.machine import usable_cores
+from sonoseg.data.parallel import parallel
 from sonoseg.errors import InputError
 
 
@@ -17,7 +18,7 @@ def test_in_order() -> None:
         return number * number
 
     assert list(parallel(slow_first, range(20), 4)) == [n * n for n in range(20)]
-    assert cores() >= 1
+    assert usable_cores() >= 1
 
 
 def test_the_exception_itself() -> None:

@@ -58,11 +58,11 @@ evaluate:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("seed: [0]", "no key 'seed'. Did you mean 'seeds'."),
+        ("seed: [0]", "unknown key 'seed'. Did you mean 'seeds'."),
         ("folds: []", "'folds': list should have at least 1 item"),
         ("seeds: [1, 1]", "'seeds': 1 is there twice"),
         ("seeds: [-1]", "'seeds.0': input should be greater than or equal to 0, got -1"),
-        ("evaluate: [{name: a, parts: test}]", "no key 'evaluate.0.parts'. Did you mean 'part'."),
+        ("evaluate: [{name: a, parts: test}]", "unknown key 'evaluate.0.parts'. Did you mean 'part'."),
         ("evaluate: [{name: a, part: train}]", "'evaluate.0.part': input should be 'test', 'validation' or"),
         ("evaluate: [{name: a}, {name: A}]", "'evaluate': a is there twice"),
         ("evaluate: [{name: ../a}]", "'evaluate.0.name': a name is made of letters"),
@@ -110,7 +110,7 @@ variants:
         (
             "variants: {a: , b: {network.gates: none}}",
             PlanError,
-            "variant 'b': no key 'network.gates'. Did you mean 'gate'.",
+            "variant 'b': unknown key 'network.gates'. Did you mean 'gate'.",
         ),
         (
             "variants: {a: {epochs: many}}",
@@ -119,7 +119,7 @@ variants:
         ),
         ("set: {seed: 3}", PlanError, "'set' changes the seed. Name the seeds under 'seeds'."),
         ("variants: {a: {seed: 3}}", PlanError, "'variants.a' changes the seed"),
-        ("recipe: quik", RecipeError, "no recipe 'quik'. Did you mean 'quick'."),
+        ("recipe: quik", RecipeError, "unknown recipe 'quik'. Did you mean 'quick'."),
     ],
 )
 def test_a_wrong_change_names_its_variant(tmp_path: Path, text: str, kind: Any, said: str) -> None:

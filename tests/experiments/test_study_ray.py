@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from sonoseg._util.locks import locked
-from sonoseg.errors import RunsFailed
+from sonoseg.errors import ExperimentError
 from sonoseg.experiments.executor import BUSY, Outcome, Task, last_lines
 from sonoseg.experiments.experiment_folder import StudyFolder
 from sonoseg.experiments.experiment_run import carry_out
@@ -128,7 +128,7 @@ def test_what_an_earlier_study_left_running_is_waited_for(
 @pytest.mark.usefixtures("two_workers")
 def test_more_cores_than_a_host_has(fake: Callable[..., Task]) -> None:
     with pytest.raises(
-        RunsFailed, match="no host of this Ray has 64 cores for one process: the widest has 2"
+        ExperimentError, match="no host of this Ray has 64 cores for one process: the widest has 2"
     ):
         RayPool(1, threads=64).run([fake("a", "work")], lambda *_: None)
 
@@ -169,7 +169,7 @@ def test_no_ray_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ray, "is_initialized", lambda: False)
     monkeypatch.setattr(ray, "init", absent)
     with (
-        pytest.raises(RunsFailed, match=r"node-a:6379: no Ray can be reached.*ray start --head"),
+        pytest.raises(ExperimentError, match=r"node-a:6379: no Ray can be reached.*ray start --head"),
         ray_pool.connected("node-a:6379", 2),
     ):
         pass

@@ -52,7 +52,7 @@ def test_what_cannot_be_is_refused_before_anything_runs(
     def opened(**changes: object) -> StudyFolder:
         return StudyFolder(write_plan(**changes), tmp_path / "out")
 
-    with pytest.raises(PlanError, match=r"variant 'none': no key 'network\.gat'"):
+    with pytest.raises(PlanError, match=r"variant 'none': unknown key 'network\.gat'"):
         opened(variants={"gates": {}, "none": {"network.gat": "none"}})
     with pytest.raises(PlanError, match="'folds': no fold 9 in a split of 5"):
         opened(folds=[0, 9])

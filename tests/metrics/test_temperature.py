@@ -9,7 +9,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from sonoseg.errors import EmptyMask, ShapeError
+from sonoseg.errors import EmptyMaskError, ShapeError
 from sonoseg.metrics.temperature import LogitCounts, moved_threshold
 
 
@@ -63,7 +63,7 @@ def test_logits_of_any_size_are_counted() -> None:
 
 def test_without_pixels_of_both_kinds_there_is_no_temperature() -> None:
     assert math.isnan(LogitCounts().nll(1))
-    with pytest.raises(EmptyMask, match="pixels of lesions and others"):
+    with pytest.raises(EmptyMaskError, match="pixels of lesions and others"):
         counted(np.zeros((4, 4), bool), np.ones((4, 4))).fit()
     with pytest.raises(ShapeError, match="of one image"):
         LogitCounts().add(np.ones((4, 4), bool), np.ones((4, 5)), np.ones((4, 4), bool))

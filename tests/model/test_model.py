@@ -62,11 +62,11 @@ def test_a_missing_file_is_named(folder: Path, name: str) -> None:
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"threshold": 1.5}, "'threshold': Input should be less than 1"),
+        ({"threshold": 1.5}, "'threshold': input should be less than 1"),
         ({"preprocessing": {"size": "big"}}, "'preprocessing.size'"),
         ({"format": "sonoseg-model/9"}, "'format'"),
         ({"format": "sonoseg-model/1", "postprocessing": {"beside_surest": 0.8}}, "sonoseg-model/2"),
-        ({"colour": "blue"}, "'colour': Extra inputs"),
+        ({"colour": "blue"}, "unknown key 'colour'"),
     ],
 )
 def test_a_wrong_card_names_its_key(folder: Path, change: dict[str, object], words: str) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from pydicom import dcmread
 
-from sonoseg.errors import ArchiveError
+from sonoseg.errors import PacsError
 from sonoseg.pacs.address import DimseAddress, WebAddress, parse
 from sonoseg.pacs.client import Archive, FetchOutcome, Query, QueryLevel, StoreOutcome, open_archive
 
@@ -209,11 +209,11 @@ def test_an_archive_that_is_down(make_orthanc: Callable[..., Any], files: list[P
     ways = [open_archive(address(mine, way)) for way in WAYS]
     mine.stop()
     for archive in ways:
-        with pytest.raises(ArchiveError, match=r"cannot be reached: Connection refused\. Check"):
+        with pytest.raises(PacsError, match=r"cannot be reached: Connection refused\. Check"):
             archive.echo()
-        with pytest.raises(ArchiveError, match="cannot be reached"):
+        with pytest.raises(PacsError, match="cannot be reached"):
             list(archive.find(Query()))
-        with pytest.raises(ArchiveError, match="cannot be reached"):
+        with pytest.raises(PacsError, match="cannot be reached"):
             list(archive.fetch(Query(patient="P-a"), tmp_path / "out"))
         stored = archive.store(files)
         assert [item.outcome for item in stored] == [StoreOutcome.UNREACHABLE] * 4

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from sonoseg.errors import ArchiveError, UsageError
+from sonoseg.errors import PacsError, UsageError
 from sonoseg.pacs.address import DimseAddress, PeerTls
 from sonoseg.pacs.client import Query, open_archive
 
@@ -23,25 +23,25 @@ def echo(port: int, **more: Any) -> None:
 def test_titles_that_orthanc_does_not_know(orthanc: Any) -> None:
     # Orthanc closes the connection behind its answer: on a busy machine the close is seen before the reason.
     told = "Called AE title not recognised|takes the connection but not the association.*its AE title"
-    with pytest.raises(ArchiveError, match=told):
+    with pytest.raises(PacsError, match=told):
         echo(orthanc.port, ae="ANOTHER")
     echo(orthanc.port, ae="ORTHANC")
     stranger = open_archive(
         DimseAddress(ae="ORTHANC", host="127.0.0.1", port=orthanc.port, our_ae="STRANGER")
     )
-    with pytest.raises(ArchiveError, match=r"ORTHANC@127\.0\.0\.1") as caught:
+    with pytest.raises(PacsError, match=r"ORTHANC@127\.0\.0\.1") as caught:
         list(stranger.find(Query()))
     assert caught.value.remedy is not None
 
 
 def test_a_name_that_does_not_resolve() -> None:
-    with pytest.raises(ArchiveError, match="cannot be reached"):
+    with pytest.raises(PacsError, match="cannot be reached"):
         echo(104, host="no-such-host.invalid")
 
 
 def test_something_that_is_no_dicom() -> None:
     """A listener that says nothing, and one that talks of something else."""
-    told = pytest.raises(ArchiveError, match="takes the connection but not the association")
+    told = pytest.raises(PacsError, match="takes the connection but not the association")
     with socket.create_server(("127.0.0.1", 0)) as mute, told:
         echo(mute.getsockname()[1], timeout=0.5)
     with socket.create_server(("127.0.0.1", 0)) as web:
@@ -53,13 +53,13 @@ def test_something_that_is_no_dicom() -> None:
                     connection.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
 
         Thread(target=talk, daemon=True).start()
-        with pytest.raises(ArchiveError, match="takes the connection but not the association"):
+        with pytest.raises(PacsError, match="takes the connection but not the association"):
             echo(web.getsockname()[1], timeout=2)
 
 
 def test_a_service_that_is_not_offered(storescp: Any) -> None:
     port, _ = storescp()
-    with pytest.raises(ArchiveError, match="accepts none of what we propose"):
+    with pytest.raises(PacsError, match="accepts none of what we propose"):
         list(open_archive(DimseAddress(ae="KEEPER", host="127.0.0.1", port=port, timeout=10)).find(Query()))
 
 
@@ -73,24 +73,24 @@ def test_tls_with_certificates_on_both_sides(storescp: Any, certificates: Any) -
     port = secure(storescp, certificates)
     ours = {"certificate": certificates.client, "key": certificates.client_key}
     echo(port, tls=PeerTls(ca=certificates.ca, **ours))
-    with pytest.raises(ArchiveError):
+    with pytest.raises(PacsError):
         echo(port, tls=PeerTls(ca=certificates.ca), timeout=3)  # we show none, and are asked for one
 
 
 def test_tls_with_a_certificate_that_is_not_trusted(storescp: Any, certificates: Any) -> None:
     port = secure(storescp, certificates, ask=False)
     echo(port, tls=PeerTls(ca=certificates.ca))
-    with pytest.raises(ArchiveError, match="its certificate is not trusted"):
+    with pytest.raises(PacsError, match="its certificate is not trusted"):
         echo(port, tls=PeerTls(ca=certificates.stranger))
-    with pytest.raises(ArchiveError, match="its certificate is not trusted: Hostname mismatch"):
+    with pytest.raises(PacsError, match="its certificate is not trusted: Hostname mismatch"):
         echo(port, tls=PeerTls(ca=certificates.ca, name="another.example"))
 
 
 def test_tls_on_one_side_only(storescp: Any, certificates: Any) -> None:
-    with pytest.raises(ArchiveError):
+    with pytest.raises(PacsError):
         echo(secure(storescp, certificates), timeout=2)
     plain, _ = storescp()
-    with pytest.raises(ArchiveError):
+    with pytest.raises(PacsError):
         echo(plain, tls=PeerTls(ca=certificates.ca), timeout=2, connect_timeout=2)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from sonoseg._util import packages
 from sonoseg.dicom.reading import codecs
 from sonoseg.pacs import presentation_contexts as contexts
 
@@ -17,6 +18,6 @@ def test_only_what_is_needed_is_offered() -> None:
 
 def test_a_codec_that_is_not_installed_is_not_offered(monkeypatch: pytest.MonkeyPatch) -> None:
     assert set(codecs.JPEG_LS) <= set(contexts.readable())
-    monkeypatch.setattr(codecs, "find_spec", lambda name: None)
+    monkeypatch.setattr(packages, "find_spec", lambda name: None)
     assert not set(codecs.JPEG_LS + codecs.JPEG_2000 + codecs.JPEG_LOSSLESS) & set(contexts.readable())
     assert set(contexts.NATIVE) <= set(contexts.readable())

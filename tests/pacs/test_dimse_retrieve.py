@@ -11,7 +11,7 @@ import pytest
 from pydicom import Dataset, dcmread
 from pynetdicom import AE, evt
 
-from sonoseg.errors import ArchiveError, UsageError
+from sonoseg.errors import PacsError, UsageError
 from sonoseg.pacs.address import DimseAddress
 from sonoseg.pacs.client import FetchOutcome, Query, QueryLevel, open_archive
 
@@ -126,7 +126,7 @@ def test_a_question_that_fails_says_how(images: list[Dataset], tmp_path: Path) -
     running = entity.start_server(("127.0.0.1", 0), block=False, evt_handlers=[(evt.EVT_C_FIND, fails)])
     assert running is not None
     try:
-        with pytest.raises(ArchiveError, match="answers C-FIND with A700: out of resources"):
+        with pytest.raises(PacsError, match="answers C-FIND with A700: out of resources"):
             fetch(running.server_address[1], images, tmp_path / "out")
     finally:
         running.shutdown()

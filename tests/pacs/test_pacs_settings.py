@@ -82,7 +82,7 @@ def test_who_may_send_must_be_said_where_others_reach_it() -> None:
         ("", "no archive"),
         ("ae = 'x'\nae = 'y'", "no valid TOML"),
         ("[archive]\nae='A'\nhost='h'\nport=99999", "archive.port"),
-        ("aee = 'x'\n[archive]\nae='A'\nhost='h'\nport=1", "'aee' is no setting"),
+        ("aee = 'x'\n[archive]\nae='A'\nhost='h'\nport=1", "unknown key 'aee'"),
         ("send_back = ['png']\n[archive]\nurl='http://h'", "send_back"),
         ("send_back = []\n[archive]\nurl='http://h'", "send_back"),
         ("frames = 'some'\n[archive]\nurl='http://h'", "names no frames"),

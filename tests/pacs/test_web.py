@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from pydicom import dcmread
 
-from sonoseg.errors import ArchiveError
+from sonoseg.errors import PacsError
 from sonoseg.pacs.address import WebAddress
 from sonoseg.pacs.client import FetchOutcome, Query, QueryLevel, StoreOutcome, open_archive
 
@@ -139,7 +139,7 @@ def test_nothing_is_sent_to_where_a_redirect_points(files: list[Path]) -> None:
 
     with server(other) as second, server(lambda r, b: (307, {"Location": f"{second}/studies"}, b"")) as first:
         (told,) = open_web(first).store(files[:1])
-        with pytest.raises(ArchiveError, match="redirects to another address"):
+        with pytest.raises(PacsError, match="redirects to another address"):
             open_web(first).echo()
     assert told.outcome is UNREACHABLE
     assert elsewhere == []
@@ -158,7 +158,7 @@ def test_nothing_is_sent_to_where_a_redirect_points(files: list[Path]) -> None:
     ],
 )
 def test_a_search_that_fails_says_how(answer: Answer, words: str) -> None:
-    with server(lambda request, body: answer) as url, pytest.raises(ArchiveError) as caught:
+    with server(lambda request, body: answer) as url, pytest.raises(PacsError) as caught:
         list(open_web(url).find(Query()))
     assert words in str(caught.value)
 
@@ -168,7 +168,7 @@ def test_a_server_that_says_nothing() -> None:
 
     with socket.create_server(("127.0.0.1", 0)) as mute:
         url = f"http://127.0.0.1:{mute.getsockname()[1]}/dicom-web"
-        with pytest.raises(ArchiveError, match="cannot be reached: no answer in time"):
+        with pytest.raises(PacsError, match="cannot be reached: no answer in time"):
             open_web(url, timeout=0.3).echo()
 
 
@@ -240,13 +240,13 @@ def test_tls_both_ways(certificates: Any, monkeypatch: pytest.MonkeyPatch) -> No
     with server(lambda request, body: json_answer([]), context) as url:
         open_web(url, ca=certificates.ca).echo()
         for stranger in ({"ca": certificates.stranger}, {}):
-            with pytest.raises(ArchiveError, match="cannot be reached: its certificate is not trusted"):
+            with pytest.raises(PacsError, match="cannot be reached: its certificate is not trusted"):
                 open_web(url, **stranger).echo()
     context.verify_mode = ssl.CERT_REQUIRED
     with server(lambda request, body: json_answer([]), context) as url:
         ours = {"certificate": certificates.client, "key": certificates.client_key}
         open_web(url, ca=certificates.ca, **ours).echo()
-        with pytest.raises(ArchiveError, match="cannot be reached"):
+        with pytest.raises(PacsError, match="cannot be reached"):
             open_web(url, ca=certificates.ca).echo()
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from sonoseg.errors import ArchiveError, InputError, MissingExtra, ModelError, OutputError
+from sonoseg.errors import InputError, MissingExtra, ModelError, OutputError, PacsError
 from sonoseg.pacs.audit import Audit
 from sonoseg.pacs.client import Archive, Stored, StoreOutcome
 from sonoseg.pacs.node_settings import Retry
@@ -160,7 +160,7 @@ def test_an_archive_that_is_away_is_left_in_peace(tmp_path: Path) -> None:
     bench.spool.close()
 
 
-@pytest.mark.parametrize("fault", [ArchiveError("no secret"), RuntimeError("Musterfrau^Erika"), OSError(5)])
+@pytest.mark.parametrize("fault", [PacsError("no secret"), RuntimeError("Musterfrau^Erika"), OSError(5)])
 def test_whatever_a_library_raises_the_queue_goes_on(bench: Bench, fault: Exception) -> None:
     bench.archive.fault = fault
     bench.take("1.1")

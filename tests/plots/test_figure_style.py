@@ -86,7 +86,8 @@ def test_a_log_axis_is_labelled_in_plain_numbers() -> None:
 
 def test_no_display_and_no_pyplot_is_needed() -> None:
     code = (
-        "import sys; from sonoseg.plots import style, training, cases, attention, network; "
+        "import sys\n"
+        "from sonoseg.plots import attention_maps, cases, network_diagram, style, training_curves\n"
         "style.blank(); sys.exit('matplotlib.pyplot' in sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60)

@@ -48,10 +48,10 @@ def test_a_preset_by_set_replaces_the_network() -> None:
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        (["optimiser.rte=1"], "no key 'optimiser.rte'. Did you mean 'rate'"),
-        (["optimizer.rate=1"], "no key 'optimizer'. Did you mean 'optimiser'"),
-        (["network.gat=seed"], "no key 'network.gat'. Did you mean 'gate'"),
-        (["network.preset=sed"], "no preset 'sed'. Did you mean 'seed'"),
+        (["optimiser.rte=1"], "unknown key 'optimiser.rte'. Did you mean 'rate'"),
+        (["optimizer.rate=1"], "unknown key 'optimizer'. Did you mean 'optimiser'"),
+        (["network.gat=seed"], "unknown key 'network.gat'. Did you mean 'gate'"),
+        (["network.preset=sed"], "unknown preset 'sed'. Did you mean 'seed'"),
         (["epochs=many"], "'epochs': input should be a valid integer"),
         (["epochs=0"], "got 0"),
         (["loss.kind=mse"], "'loss.kind'"),
@@ -79,7 +79,7 @@ def test_a_file_that_is_no_recipe(tmp_path: Path, text: str) -> None:
 
 
 def test_unknown_and_missing_recipes(tmp_path: Path) -> None:
-    with pytest.raises(RecipeError, match=r"no recipe 'sead'\. Did you mean 'seed'"):
+    with pytest.raises(RecipeError, match=r"unknown recipe 'sead'\. Did you mean 'seed'"):
         load_recipe("sead")
     with pytest.raises(RecipeError, match="cannot be read"):
         load_recipe(tmp_path / "none.yaml")

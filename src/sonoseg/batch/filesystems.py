@@ -12,9 +12,9 @@ from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
 from sonoseg._util.files import sha256_file
-from sonoseg.errors import InputError, MissingExtra, SonosegError, UsageError
 from sonoseg._util.packages import missing_extra
 from sonoseg._util.text import first_line
+from sonoseg.errors import InputError, MissingExtra, SonosegError, UsageError
 from sonoseg.image.size_limits import check_file
 
 

@@ -25,10 +25,10 @@ import pyarrow.parquet as pq
 
 from sonoseg import RESEARCH_ONLY, __version__
 from sonoseg._util.files import atomic_path, atomic_write_text, remove_leftovers, sha256_file
+from sonoseg._util.text import first_line
 from sonoseg.batch.row_reading import Numbered
 from sonoseg.batch.rows import PLACE, RESULT, counts, plain
 from sonoseg.errors import InputError, OutputError, UsageError
-from sonoseg._util.text import first_line
 
 FORMAT = "sonoseg-archive/1"
 MANIFEST, LISTING, PARTITIONS = "manifest.json", "listing.parquet", "partitions"

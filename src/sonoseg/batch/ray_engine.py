@@ -20,18 +20,17 @@ import pyarrow as pa
 import ray
 import ray.data
 
+from sonoseg._util.text import first_line, printable
 from sonoseg.batch.partitions import LISTING, Listing, Partitions
 from sonoseg.batch.row_gathering import Gather
 from sonoseg.batch.row_reading import Numbered, Wish
 from sonoseg.batch.row_steps import finish, read_tables, segment
 from sonoseg.batch.rows import DONE, failed, table
 from sonoseg.errors import ModelError, SonosegError
-from sonoseg._util.text import first_line
 from sonoseg.inference.predictor import Predictor
 from sonoseg.inference.runtimes.choice import FEW
 from sonoseg.inference.steps import PredictionSteps
 from sonoseg.results.entries import RunInfo
-from sonoseg._util.text import printable
 
 SHARE = 0.5
 """Of a core, what a task and a thread of the network are said to take: there are twice as many of them as

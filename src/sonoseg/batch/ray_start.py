@@ -13,8 +13,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from sonoseg.errors import OutputError
+from sonoseg._util.machine import usable_cores
 from sonoseg._util.text import first_line
+from sonoseg.errors import OutputError
 
 SETTINGS = {
     "RAY_USAGE_STATS_ENABLED": "0",  # nothing is reported to anybody
@@ -55,7 +56,7 @@ def connected(address: str | None = None, *, object_store: int | None = None) ->
         try:
             if address is None:
                 folder = tempfile.mkdtemp(prefix="ray-", dir=_short_folder())
-                here = cores()
+                here = usable_cores()
                 quiet |= {
                     "num_cpus": here,
                     "object_store_memory": object_store or OBJECT_STORE * max(2, here),
@@ -78,11 +79,6 @@ def connected(address: str | None = None, *, object_store: int | None = None) ->
         ray.shutdown()
         if folder is not None:
             shutil.rmtree(folder, ignore_errors=True)
-
-
-def cores() -> int:
-    """The cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 @contextmanager

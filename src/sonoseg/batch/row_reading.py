@@ -11,16 +11,15 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
+from sonoseg._util.text import first_line, printable
 from sonoseg.batch.filesystems import Here, fetch, is_url
 from sonoseg.errors import SonosegError, SonosegWarning
-from sonoseg._util.text import first_line
 from sonoseg.image.calibration import Origin, Spacing
 from sonoseg.image.frame import Frame
 from sonoseg.inference.pipeline import ahead
 from sonoseg.inference.steps import PredictionSteps
 from sonoseg.inputs.frame_list import FrameRef, list_frames, read
 from sonoseg.inputs.spacing_table import Spacings
-from sonoseg._util.text import printable
 
 T = TypeVar("T")
 

@@ -5,12 +5,9 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterable, Iterator
-from importlib.util import find_spec
 from typing import Any, TypeVar
 
 from rich.console import Console
-
-from sonoseg._util.packages import missing_extra
 
 T = TypeVar("T")
 
@@ -31,10 +28,3 @@ def progress(items: Iterable[T], description: str, total: int | None = None) -> 
 def print_json(value: Any) -> None:
     """Write `value` to stdout as JSON for a program to read."""
     sys.stdout.write(json.dumps(value, indent=2, ensure_ascii=False, default=str) + "\n")
-
-
-def need(extra: str, *packages: str) -> None:
-    """Raise MissingExtra, naming the command that installs it, unless all `packages` are there."""
-    for package in packages:
-        if find_spec(package) is None:
-            raise missing_extra(package, extra)

@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from sonoseg.cli.common import need, out
+from sonoseg._util.packages import require
+from sonoseg.cli.common import out
 from sonoseg.cli.data_options import OverwriteOption
 from sonoseg.errors import OutputError
 
@@ -19,7 +20,7 @@ def show(
     overwrite: OverwriteOption = False,
 ) -> None:
     """Draw 3 x 5 images with their masks, filled and outlined, and the composition of the set."""
-    need("data", "pandas", "matplotlib")
+    require("data", "pandas", "matplotlib")
     from sonoseg.data.prepared_set import PreparedSet
     from sonoseg.data.sampling import sample
     from sonoseg.plots.data_set import GridItem, composition, image_grid

@@ -8,7 +8,8 @@ from typing import Annotated
 
 import typer
 
-from sonoseg.cli.common import need, out, print_json
+from sonoseg._util.packages import require
+from sonoseg.cli.common import out, print_json
 from sonoseg.cli.data_options import JsonOption, OverwriteOption
 from sonoseg.errors import UsageError
 
@@ -66,7 +67,7 @@ def split(
     as_json: JsonOption = False,
 ) -> None:
     """Divide a prepared set into folds, stratified by class, without splitting a group."""
-    need("data", "pandas", "sklearn")
+    require("data", "pandas", "sklearn")
     from rich.table import Table
 
     from sonoseg.data.prepared_set import PreparedSet

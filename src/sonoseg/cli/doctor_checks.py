@@ -6,15 +6,15 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sonoseg.errors import MissingExtra, ModelError, SonosegError, UsageError
+from sonoseg._util.packages import is_installed
 from sonoseg._util.text import first_line
+from sonoseg.errors import MissingExtra, ModelError, SonosegError, UsageError
 from sonoseg.inference.runtimes.base import Engine, Precision
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ def all_checks(model: Path | None) -> Iterator[Check]:
     predictor, found = reference
     yield _try("results", "sizes", lambda: _sizes(found, axis))
     yield _try("results", "folder", lambda: _folder(predictor, frame))
-    if find_spec("pydicom") is None or find_spec("highdicom") is None:
+    if not (is_installed("pydicom") and is_installed("highdicom")):
         yield Check("dicom", "read and write", "absent", "pip install 'sonoseg[dicom]'")
         return
     yield _try("dicom", "read and write", lambda: _dicom(predictor, frame))

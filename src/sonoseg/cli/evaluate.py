@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from sonoseg._util.packages import require
 from sonoseg.cli.choices import PrecisionChoice, RuntimeChoice, TtaChoice
-from sonoseg.cli.common import need, out, print_json, progress
+from sonoseg.cli.common import out, print_json, progress
 
 if TYPE_CHECKING:
     from sonoseg.evaluation.evaluation import Evaluation
@@ -67,7 +68,7 @@ def evaluate(
 
     Writes images.csv (a row an image), summary.json, the curves as CSV files, figures and index.html.
     """
-    need("data", "pandas", "matplotlib")
+    require("data", "pandas", "matplotlib")
     from sonoseg.data.prepared_set import PreparedSet
     from sonoseg.data.splits import Split
     from sonoseg.evaluation.comparison import compare as compare_studies

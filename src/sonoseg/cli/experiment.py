@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.markup import escape
 
-from sonoseg.cli.common import err, need, out, print_json
+from sonoseg._util.packages import require
+from sonoseg.cli.common import err, out, print_json
 
 if TYPE_CHECKING:
     from sonoseg.experiments.executor import Outcome, Task
@@ -45,9 +46,9 @@ def experiment(
 
     Ended early, by whatever it was, the same command goes on. A run that fails does not stop the others.
     """
-    need("train", "torch", "accelerate", "onnx", "onnxscript", "safetensors", "yaml", "pandas", "sklearn")
-    need("data", "matplotlib")
-    from sonoseg.errors import RunsFailed
+    require("train", "torch", "accelerate", "onnx", "onnxscript", "safetensors", "yaml", "pandas", "sklearn")
+    require("data", "matplotlib")
+    from sonoseg.errors import ExperimentError
     from sonoseg.experiments.executor import share_of_cores
     from sonoseg.experiments.experiment_folder import StudyFolder
     from sonoseg.experiments.experiment_run import carry_out
@@ -58,7 +59,7 @@ def experiment(
         return
     try:
         if pool is PoolChoice.ray:
-            need("scale", "ray")
+            require("scale", "ray")
             from sonoseg.experiments.ray_pool import RayPool
 
             ray_pool = RayPool(jobs)
@@ -74,7 +75,7 @@ def experiment(
         _show(report)
     if report.failed:
         _show_failed(report.failed)
-        raise RunsFailed(
+        raise ExperimentError(
             f"{len(report.failed)} of {report.total} trainings and evaluations failed, "
             f"and {len(report.left_out)} stood on them",
             where=opened.layout.folder,

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from sonoseg.cli.common import need, out
+from sonoseg._util.packages import require
+from sonoseg.cli.common import out
 from sonoseg.errors import ModelError, OutputError, UsageError
 
 if TYPE_CHECKING:
@@ -99,7 +100,7 @@ def _make_int8(
     model: Model, path: Path, data: Path, split_file: Path, fold: int | None, count: int
 ) -> dict[str, Any]:
     """Write the int8 network; returns what the card says of it."""
-    need("train", "onnx", "pandas")
+    require("train", "onnx", "pandas")
     from sonoseg.data.prepared_set import PreparedSet
     from sonoseg.data.splits import Split
     from sonoseg.model.export.int8 import calibration_pixels, write_int8

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from sonoseg import RESEARCH_ONLY, __version__
+from sonoseg._util.packages import installed_versions
 from sonoseg.cli.common import out, print_json
 
 
@@ -17,7 +18,7 @@ def info(
     as_json: Annotated[bool, typer.Option("--json", help="Write JSON for a program to read.")] = False,
 ) -> None:
     """Tell what this installation can do: verbs, models, presets, runtimes, extras, versions."""
-    from sonoseg.results.run_manifest import device, versions
+    from sonoseg.results.run_manifest import PACKAGES, device
 
     value = {
         "sonoseg": __version__,
@@ -30,7 +31,7 @@ def info(
         "extras": _extras(),
         "reads": _reads(),
         "writes": _writes(),
-        "versions": versions(),
+        "versions": installed_versions(PACKAGES),
         "device": device(),
     }
     if as_json:

@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, requires, version
+from importlib.metadata import PackageNotFoundError, metadata
+
+from packaging.requirements import Requirement
+from packaging.version import Version
+
+from sonoseg._util.packages import installed_version
 
 CORE = "core"
-
-_REQUIREMENT = re.compile(
-    r"^(?P<name>[\w.-]+)\s*(?P<extras>\[[^]]*\])?\s*(?P<floor>[^;]*)(;(?P<marker>.*))?$"
-)
-_EXTRA = re.compile(r"""extra\s*==\s*['"](?P<extra>[^'"]+)['"]""")
 
 
 @dataclass(frozen=True)
 class Package:
-    """One package that sonoseg asks for. floor: the least version. version: the one there is, or None."""
+    """One package that sonoseg requires.
+
+    floor: the least version, "" for any. version: the installed one, or None.
+    """
 
     name: str
     floor: str
@@ -25,37 +27,27 @@ class Package:
 
     @property
     def recent(self) -> bool:
-        """Whether it is there and not older than its floor."""
-        return self.version is not None and _numbers(self.version) >= _numbers(self.floor)
+        """Whether it is installed and not older than its floor."""
+        return self.version is not None and Version(self.version) >= Version(self.floor or "0")
 
 
 def packages(skip: Iterable[str] = ("dev",)) -> dict[str, list[Package]]:
-    """The packages of the core and of each extra but those of `skip`; none where sonoseg is not installed."""
+    """Return the packages of the core and of each extra except `skip`; {} where sonoseg is not installed."""
     try:
-        wanted = requires("sonoseg") or []
+        about = metadata("sonoseg")
     except PackageNotFoundError:
         return {}
     found: dict[str, list[Package]] = {CORE: []}
-    for line in wanted:
-        parts = _REQUIREMENT.match(line)
-        if parts is None or parts["name"].lower() == "sonoseg":
+    extras = about.get_all("Provides-Extra") or []
+    for wanted in map(Requirement, about.get_all("Requires-Dist") or []):
+        if wanted.name.lower() == "sonoseg":
             continue
-        extra = _EXTRA.search(parts["marker"] or "")
-        name = extra["extra"] if extra else CORE
-        if name not in skip:
-            floor = parts["floor"].strip().removeprefix(">=")
-            found.setdefault(name, []).append(Package(parts["name"], floor, _version(parts["name"])))
+        floor = next((one.version for one in wanted.specifier if one.operator == ">="), "")
+        package = Package(wanted.name, floor, installed_version(wanted.name))
+        if wanted.marker is None or wanted.marker.evaluate({"extra": ""}):
+            found[CORE].append(package)
+            continue
+        for extra in extras:
+            if extra not in skip and wanted.marker.evaluate({"extra": extra}):
+                found.setdefault(extra, []).append(package)
     return found
-
-
-def _version(name: str) -> str | None:
-    try:
-        return version(name)
-    except PackageNotFoundError:
-        return None
-
-
-def _numbers(text: str) -> tuple[int, ...]:
-    """The release number of a version: (2, 13, 0) of "2.13.0+cpu"."""
-    release = re.match(r"[\d.]*", text)
-    return tuple(int(part) for part in (release[0] if release else "").split(".") if part)

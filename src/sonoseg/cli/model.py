@@ -7,11 +7,12 @@ from typing import Annotated
 
 import typer
 
+from sonoseg._util.packages import require
 from sonoseg.cli import model_adjust as adjust
 from sonoseg.cli import model_calibrate as calibrate
 from sonoseg.cli import model_precisions as precisions
 from sonoseg.cli import model_presence as presence
-from sonoseg.cli.common import need, out, print_json
+from sonoseg.cli.common import out, print_json
 from sonoseg.errors import OutputError, UsageError
 
 app = typer.Typer(help="Networks and models: list, show, card, presence, calibrate, adjust, precisions.")
@@ -26,7 +27,7 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Write JSON for a progr
 @app.command("list")
 def list_presets(as_json: JsonOption = False) -> None:
     """List the network presets, with their options."""
-    need("train", "torch")
+    require("train", "torch")
     from rich.table import Table
 
     from sonoseg.networks.presets import PRESETS
@@ -52,7 +53,7 @@ def show(
     as_json: JsonOption = False,
 ) -> None:
     """Print a network's layers with shapes, parameters and MACs, and draw its architecture."""
-    need("train", "torch")
+    require("train", "torch")
     from rich.table import Table
 
     from sonoseg.networks.layer_table import summary
@@ -81,7 +82,7 @@ def show(
         table.add_row("all", "", "", f"{parameters:,}", f"{macs / 1e6:,.0f}")
         out.print(table)
     if figure is not None:
-        need("data", "matplotlib")
+        require("data", "matplotlib")
         from sonoseg.plots.network_diagram import architecture
         from sonoseg.plots.style import save
 

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from sonoseg._util.validation import describe
 from sonoseg.cli.common import out, print_json
 from sonoseg.cli.model_options import ModelFolder, NewFolder, Overwrite
 from sonoseg.errors import UsageError
@@ -76,11 +77,7 @@ def adjust(
     try:
         card = ModelCard.model_validate(values)
     except ValidationError as error:
-        first = error.errors()[0]
-        raise UsageError(
-            f"'{'.'.join(map(str, first['loc']))}': {first['msg'][:1].lower()}{first['msg'][1:]}",
-            remedy="See docs/model-card.md",
-        ) from error
+        raise UsageError(describe(error, ModelCard).problem, remedy="See docs/model-card.md") from error
     made = found.copy(to, card, overwrite=overwrite)
     said = {"threshold": card.threshold, "postprocessing": card.postprocessing.model_dump()}
     if as_json:

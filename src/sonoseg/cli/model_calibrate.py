@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sonoseg.cli.common import need, out, print_json, progress
+from sonoseg._util.packages import require
+from sonoseg.cli.common import out, print_json, progress
 from sonoseg.cli.model_options import (
     ModelFolder,
     NewFolder,
@@ -39,7 +40,7 @@ def calibrate(
     Writes a new model folder: the same networks, a card with temperature and threshold. The network runs
     twice over the validation images; the test part is not touched.
     """
-    need("data", "pandas")
+    require("data", "pandas")
     from sonoseg.data.prepared_set import PreparedSet
     from sonoseg.data.splits import Split
     from sonoseg.evaluation.scope import choose_ids

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from sonoseg.cli.common import err, need, out, print_json, progress
+from sonoseg._util.packages import require
+from sonoseg.cli.common import err, out, print_json, progress
 from sonoseg.cli.model_options import ModelFolder, PreparedFolder, SplitFile
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ def precisions(
 
     Against ONNX Runtime in fp32, image by image. bf16 may lose 0.002, int8 0.005.
     """
-    need("data", "pandas")
+    require("data", "pandas")
     from sonoseg._util.files import atomic_write_text
     from sonoseg.data.prepared_set import PreparedSet
     from sonoseg.data.splits import Split

@@ -6,7 +6,8 @@ from typing import Annotated
 
 import typer
 
-from sonoseg.cli.common import need, out, print_json, progress
+from sonoseg._util.packages import require
+from sonoseg.cli.common import out, print_json, progress
 from sonoseg.cli.model_options import (
     ModelFolder,
     NewFolder,
@@ -35,7 +36,7 @@ def presence(
     The level is the one that --keep of the validation images with a lesion reach. Writes a new model folder
     without the figures of the old one: go on with `sonoseg model calibrate`. The test part is not touched.
     """
-    need("train", "torch", "onnx", "onnxscript", "safetensors", "yaml", "pandas")
+    require("train", "torch", "onnx", "onnxscript", "safetensors", "yaml", "pandas")
     from sonoseg.data.prepared_set import PreparedSet
     from sonoseg.data.splits import Split
     from sonoseg.evaluation.scope import choose_ids

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from sonoseg._util.validation import clause
 from sonoseg.errors import UsageError
 
 if TYPE_CHECKING:
@@ -110,6 +111,4 @@ def query_of(**words: Any) -> Query:
     except ValidationError as error:
         first = error.errors()[0]
         option = "--" + ".".join(str(part) for part in first["loc"]) if first["loc"] else "the options"
-        raise UsageError(
-            first["msg"].removeprefix("Value error, "), where=option, remedy="See docs/pacs.md"
-        ) from error
+        raise UsageError(clause(first), where=option, remedy="See docs/pacs.md") from error

@@ -9,7 +9,8 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
-from sonoseg.cli.common import err, need, out, print_json, progress
+from sonoseg._util.packages import require
+from sonoseg.cli.common import err, out, print_json, progress
 from sonoseg.cli.pacs_address import (
     AccessionOption,
     ArchiveOption,
@@ -71,7 +72,7 @@ def fetch(
     A file that is there is left as it is: the same command again goes on where it broke off.
     Exit code 3 where single instances failed, 1 where the archive cannot be reached or refuses.
     """
-    need("pacs", "pynetdicom", "dicomweb_client")
+    require("pacs", "pynetdicom", "dicomweb_client")
     if not any((patient, accession, date, modality, study, series, instance, limit)):
         raise UsageError(
             "this would fetch the whole archive", remedy="Say what to fetch, e.g. --study, or --limit"

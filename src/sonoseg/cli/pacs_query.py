@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sonoseg.cli.common import err, need, out, print_json
+from sonoseg._util.packages import require
+from sonoseg.cli.common import err, out, print_json
 from sonoseg.cli.pacs_address import (
     AccessionOption,
     ArchiveOption,
@@ -84,7 +85,7 @@ def query(
 
     Exit code 1 where the archive cannot be reached or refuses.
     """
-    need("pacs", "pynetdicom", "dicomweb_client")
+    require("pacs", "pynetdicom", "dicomweb_client")
     from sonoseg.cli.warnings_display import plain_warnings
     from sonoseg.pacs.client import open_archive
 

@@ -9,7 +9,8 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
-from sonoseg.cli.common import err, need, out, print_json, progress
+from sonoseg._util.packages import require
+from sonoseg.cli.common import err, out, print_json, progress
 from sonoseg.cli.pacs_address import (
     ArchiveOption,
     CaOption,
@@ -24,7 +25,7 @@ from sonoseg.cli.pacs_address import (
     UserOption,
     address_of,
 )
-from sonoseg.errors import ArchiveError, BatchError
+from sonoseg.errors import BatchError, PacsError
 
 _AT_ONCE = 50  # files an association: the progress moves, and the rest is not tried where the archive is away
 
@@ -48,7 +49,7 @@ def send(
 
     Exit code 3 where it refused single files, 1 where it cannot be reached.
     """
-    need("pacs", "pynetdicom", "dicomweb_client")
+    require("pacs", "pynetdicom", "dicomweb_client")
     from sonoseg.cli.warnings_display import plain_warnings
     from sonoseg.pacs.client import Stored, StoreOutcome, open_archive
 
@@ -86,7 +87,7 @@ def send(
             f"{counts['unreachable']:,} without an answer"
         )
     if counts["unreachable"]:
-        raise ArchiveError(
+        raise PacsError(
             f"{counts['unreachable']:,} of {len(files):,} files had no answer",
             where=str(address),
             remedy="Send them again: what is there already is not stored twice",

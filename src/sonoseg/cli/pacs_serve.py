@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.markup import escape
 
-from sonoseg.cli.common import err, need, out
+from sonoseg._util.packages import require
+from sonoseg.cli.common import err, out
 
 if TYPE_CHECKING:
     from sonoseg.pacs.node import Node
@@ -62,8 +63,8 @@ def serve(
     What was received is on disk before its sender is told so; stopped or killed, start it again with the same
     folder. Options go before the settings file. Stop with Ctrl-C: the instance in hand is finished.
     """
-    need("pacs", "pynetdicom", "dicomweb_client")
-    need("dicom", "pydicom", "highdicom")
+    require("pacs", "pynetdicom", "dicomweb_client")
+    require("dicom", "pydicom", "highdicom")
     from sonoseg.cli.warnings_display import plain_warnings, warn
     from sonoseg.errors import UsageError
     from sonoseg.pacs.node import Node

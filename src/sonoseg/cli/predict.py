@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.markup import escape
 
+from sonoseg._util.packages import require
 from sonoseg.cli.choices import EngineChoice, PrecisionChoice, RuntimeChoice, TtaChoice
-from sonoseg.cli.common import err, need
+from sonoseg.cli.common import err
 from sonoseg.cli.segment_files import Job, engine, list_all, resumable, segment_all, worded
 from sonoseg.cli.summary import report
 from sonoseg.errors import (
@@ -181,7 +182,7 @@ def predict(
             "--anonymise without a DICOM object to write", remedy="Give --dicom too, or leave it out"
         )
     if seg or sr or capture:
-        need("dicom", "pydicom", "highdicom")
+        require("dicom", "pydicom", "highdicom")
     from sonoseg._util.files import sha256_file
     from sonoseg.cli.warnings_display import plain_warnings
     from sonoseg.dicom.reading.detection import is_dicom

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 from rich.markup import escape
 
 from sonoseg import RESEARCH_ONLY
-from sonoseg.cli.common import err, need, out
+from sonoseg._util.packages import require
+from sonoseg.cli.common import err, out
 from sonoseg.cli.segment_files import resumable
 from sonoseg.errors import BatchError, OutputError, UsageError
 
@@ -66,7 +67,7 @@ def refuse_options(given: Mapping[str, Any], engine: str) -> None:
 
 def predict_ray(asked: BatchRequest) -> None:
     """Do it. Raises SonosegError; BatchError where some files gave no result, or not all of it."""
-    need("scale", "ray", "pyarrow", "fsspec")
+    require("scale", "ray", "pyarrow", "fsspec")
     from sonoseg._util.locks import locked
     from sonoseg.batch.partitions import MANIFEST, Manifest, Partitions
 

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from sonoseg._util.text import first_line
 from sonoseg.cli.common import err
 from sonoseg.errors import InputError, OutputError, SonosegError
-from sonoseg._util.text import first_line
 
 if TYPE_CHECKING:
     from sonoseg.image.calibration import Origin

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.markup import escape
 
+from sonoseg._util.packages import require
 from sonoseg.cli.choices import PrecisionChoice, RuntimeChoice
-from sonoseg.cli.common import err, need, out
+from sonoseg.cli.common import err, out
 from sonoseg.errors import OutputError, UsageError
 
 if TYPE_CHECKING:
@@ -92,7 +93,7 @@ def serve(
     Everything is kept in the folder of --state as it happens; start again with the same folder to go on.
     Stop with Ctrl-C.
     """
-    need("server", "fastapi", "uvicorn", "python_multipart", "prometheus_client")
+    require("server", "fastapi", "uvicorn", "python_multipart", "prometheus_client")
     import secrets
 
     if token == "new":
@@ -245,9 +246,9 @@ def _check_model(settings: Settings) -> None:
     from sonoseg.model.model import Model
 
     if settings.runtime == "openvino":
-        need("openvino", "openvino")
+        require("openvino", "openvino")
     elif settings.runtime == "torch":
-        need("train", "torch")
+        require("train", "torch")
     Model.load(settings.model)
 
 

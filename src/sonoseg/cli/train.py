@@ -8,7 +8,8 @@ from typing import Annotated, Any
 
 import typer
 
-from sonoseg.cli.common import err, need, out
+from sonoseg._util.packages import require
+from sonoseg.cli.common import err, out
 
 
 class DeviceChoice(StrEnum):
@@ -38,7 +39,7 @@ def train(
     A run that was killed goes on with: sonoseg train --resume --out OUT. On several processes:
     torchrun --nproc-per-node 2 -m sonoseg train ... (docs/distributed.md)
     """
-    need("train", "torch", "accelerate", "onnx", "onnxscript", "safetensors", "yaml", "pandas", "sklearn")
+    require("train", "torch", "accelerate", "onnx", "onnxscript", "safetensors", "yaml", "pandas", "sklearn")
     from sonoseg.training.allocator import reexecute
 
     reexecute()

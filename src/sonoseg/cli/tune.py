@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.markup import escape
 
-from sonoseg.cli.common import err, need, out, print_json
+from sonoseg._util.packages import require
+from sonoseg.cli.common import err, out, print_json
 
 if TYPE_CHECKING:
     from sonoseg.experiments.search import Search
@@ -29,12 +30,12 @@ def tune(
     Start the same command several times, on hosts that share the folder, and they share the search. Ended
     early, by whatever it was, it goes on. The test part is never opened.
     """
-    need("train", "torch", "accelerate", "onnx", "onnxscript", "safetensors", "yaml", "pandas", "sklearn")
-    need("tune", "optuna")
+    require("train", "torch", "accelerate", "onnx", "onnxscript", "safetensors", "yaml", "pandas", "sklearn")
+    require("tune", "optuna")
     from sonoseg.training.allocator import reexecute
 
     reexecute()
-    from sonoseg.errors import RunsFailed, UsageError
+    from sonoseg.errors import ExperimentError, UsageError
     from sonoseg.experiments.search import Search
     from sonoseg.experiments.search_table import make_table, write_table
     from sonoseg.training import distributed as processes
@@ -59,7 +60,7 @@ def tune(
         _show(search, dry_run)
     ended = [one for one in search.trials() if one.state != "running"]
     if ended and not dry_run and all(one.state == "failed" for one in ended):
-        raise RunsFailed(
+        raise ExperimentError(
             f"all of {len(ended)} trials failed, the last with: {ended[-1].reason}",
             where=search.folder,
             remedy="Look into its trials; a failed one is not tried again",

@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import IO, Any
 
 from sonoseg._util.files import atomic_write_text, sha256_file
+from sonoseg._util.packages import missing_extra
+from sonoseg._util.text import first_line
 from sonoseg.data.catalogue import Download
 from sonoseg.errors import DownloadError
-from sonoseg._util.packages import missing_extra
 
 Report = Callable[[int, int | None], None]
 """Progress callback: bytes received, and the total (None where the server does not state it)."""
@@ -163,7 +164,7 @@ def _plain(error: Exception) -> str:
     heart: BaseException = error
     while (inner := heart.__cause__ or heart.__context__) is not None:
         heart = inner
-    return (str(heart) or type(heart).__name__).splitlines()[0][:200].rstrip(". ")
+    return first_line(heart)
 
 
 def _say_nothing(done: int, total: int | None) -> None:

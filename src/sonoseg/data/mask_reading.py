@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
+from sonoseg._util.text import first_line
 from sonoseg.errors import DatasetError
 from sonoseg.inputs.reading import FORMATS, MAX_PIXELS
 
@@ -44,9 +45,10 @@ def mask_values(path: Path) -> NDArray[np.float32]:
             upright = ImageOps.exif_transpose(image)
             lossy = image.format in ("JPEG", "MPO")
     except Exception as error:  # decoders meet damage with any exception (struct, zlib, Syntax, Index ...)
-        reason = (str(error) or type(error).__name__).splitlines()[0].rstrip(". ")
         raise DatasetError(
-            f"the mask cannot be read: {reason}", where=path, remedy="Export or copy the mask again"
+            f"the mask cannot be read: {first_line(error)}",
+            where=path,
+            remedy="Export or copy the mask again",
         ) from error
     if upright.has_transparency_data or upright.mode == "P":
         upright = upright.convert("RGBA")

@@ -2,21 +2,14 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
+from sonoseg._util.machine import usable_cores
+
 A = TypeVar("A")
 B = TypeVar("B")
-
-
-def cores() -> int:
-    """The number of processor cores this process may use."""
-    try:
-        return len(os.sched_getaffinity(0))
-    except AttributeError:  # not on macOS and Windows
-        return os.cpu_count() or 1
 
 
 def parallel(function: Callable[[A], B], items: Iterable[A], threads: int | None = None) -> Iterator[B]:
@@ -25,7 +18,7 @@ def parallel(function: Callable[[A], B], items: Iterable[A], threads: int | None
     Threads, not processes: Pillow, zlib, NumPy and hashlib release the interpreter lock, and exceptions are
     raised unchanged.
     """
-    pool = ThreadPoolExecutor(threads or cores())
+    pool = ThreadPoolExecutor(threads or usable_cores())
     try:
         yield from pool.map(function, items)
     finally:

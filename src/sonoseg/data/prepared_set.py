@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from sonoseg._util.packages import missing_extra
 from sonoseg.data.network_arrays import build_arrays, read_own
 from sonoseg.data.record import PROVENANCE
 from sonoseg.errors import DatasetError
-from sonoseg._util.packages import missing_extra
 from sonoseg.image.frame import Frame, Spacing
 from sonoseg.image.network_grid import Fit
 

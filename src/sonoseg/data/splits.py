@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Literal, NamedTuple, get_args
 import numpy as np
 
 from sonoseg._util.files import atomic_write_text
-from sonoseg.errors import DatasetError, UsageError
 from sonoseg._util.packages import missing_extra
+from sonoseg.errors import DatasetError, UsageError
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -5,13 +5,13 @@ from __future__ import annotations
 import platform
 import shlex
 import sys
-from datetime import UTC, datetime
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sonoseg import RESEARCH_ONLY, __version__
 from sonoseg._util.files import sha256_file
+from sonoseg._util.packages import installed_versions
+from sonoseg._util.timestamps import utc_now
 
 if TYPE_CHECKING:
     from sonoseg.inference.predictor import Predictor
@@ -30,10 +30,10 @@ def describe_run(predictor: Predictor) -> dict[str, Any]:
     model, card = predictor.model, predictor.model.card
     return {
         "research_only": RESEARCH_ONLY,
-        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "created": utc_now(),
         "sonoseg": __version__,
         "command": command_given(),
-        "versions": {"python": platform.python_version(), **_versions()},
+        "versions": {"python": platform.python_version(), **installed_versions(PACKAGES)},
         "model": {
             "name": f"{card.name} ({model.hash})",
             "sha256": card.sha256.get("model.onnx") or sha256_file(model.onnx_path),
@@ -47,13 +47,3 @@ def describe_run(predictor: Predictor) -> dict[str, Any]:
             "trained_on": [one.name for one in card.data],
         },
     }
-
-
-def _versions() -> dict[str, str]:
-    found = {}
-    for package in PACKAGES:
-        try:
-            found[package] = version(package)
-        except PackageNotFoundError:
-            continue
-    return found

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from sonoseg.errors import DatasetError, EmptyMask
+from sonoseg.errors import DatasetError, EmptyMaskError
 from sonoseg.evaluation.policy import POLICY, Policy
 from sonoseg.evaluation.threshold_sweep import ThresholdSweep
 from sonoseg.image.network_grid import Grid
@@ -117,7 +117,7 @@ def calibrate(
         counts.add(true, logit, _regions(true, policy)[FITTED_ON])
     try:
         temperature = counts.fit()
-    except EmptyMask as error:
+    except EmptyMaskError as error:
         raise DatasetError(
             "no validation image has a lesion, so no temperature can be fitted",
             where=prepared.folder,

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import IO, Literal, Protocol
 
 from sonoseg._util.files import cannot_write
+from sonoseg._util.machine import usable_cores
 
 End = Literal["done", "failed", "left out"]
 LINES = 12
@@ -161,8 +162,7 @@ def share_of_cores(jobs: int) -> int | None:
         return int(given)
     if jobs == 1:
         return None
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return max(1, cores // jobs)
+    return max(1, usable_cores() // jobs)
 
 
 def _dies_with(parent: int) -> Callable[[], None] | None:

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from pathlib import Path
-from types import UnionType
-from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
+from typing import Annotated, Any, Literal, TypeVar
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, field_validator
-from pydantic_core import ErrorDetails
+from pydantic import AfterValidator, BaseModel, Field, StringConstraints, ValidationError, field_validator
 
+from sonoseg._util.validation import StrictModel, describe
 from sonoseg.errors import PlanError, RecipeError
 from sonoseg.training.recipe import Recipe, load_recipe
 
@@ -20,18 +18,22 @@ AS_IT_IS = "as-it-is"
 
 T = TypeVar("T")
 Kind = TypeVar("Kind", bound=BaseModel)
-Word = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=60)]
+
+
+def _check_name(name: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name):
+        raise ValueError("a name is made of letters, digits, '.', '_' and '-', and becomes a folder")
+    return name
+
+
+Word = Annotated[str, StringConstraints(max_length=60), AfterValidator(_check_name)]
 """A name that is also a folder's name."""
 Number = Annotated[int, Field(ge=0)]
 Changes = dict[str, Any]
 """Values of a recipe by their dotted keys, as `sonoseg train --set` takes them."""
 
 
-class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class PlannedEvaluation(_Section):
+class PlannedEvaluation(StrictModel):
     """On what each run is measured, by `sonoseg evaluate`.
 
     data, split: none is the plan's own; a set of its own without a split is measured as a whole.
@@ -49,7 +51,7 @@ class PlannedEvaluation(_Section):
     threshold: Annotated[float, Field(ge=0.001, le=0.999)] | None = None
 
 
-class ExperimentPlan(_Section):
+class ExperimentPlan(StrictModel):
     """Every variant is trained with every seed on every fold; the first variant is the reference.
 
     set: changes to the recipe for all runs. variants: further changes, by the variant's name.
@@ -125,7 +127,10 @@ def read_plan(path: Path, kind: type[Kind], docs: str) -> Kind:
     try:
         return kind.model_validate(values)
     except ValidationError as error:
-        raise _worded(error.errors()[0], path, kind, docs) from error
+        invalid = describe(error, kind)
+        raise PlanError(
+            invalid.problem, where=path, remedy=invalid.remedy or f"See {docs} for every key"
+        ) from error
 
 
 def recipes_of(plan: ExperimentPlan, where: str | Path) -> dict[str, Recipe]:
@@ -211,42 +216,3 @@ def _shown(value: Any) -> str:
     if isinstance(value, BaseModel):
         value = value.model_dump(mode="json", exclude_defaults=True)
     return str(value) if isinstance(value, Path) else repr(value)
-
-
-def _worded(first: ErrorDetails, where: Path, plan: type[BaseModel], docs: str) -> PlanError:
-    """Our words for what pydantic found first in a plan of that kind, which `docs` describes."""
-    # Where a value may be of several kinds, pydantic names the kind it tried: no key of the user's.
-    parts = [part for part in first["loc"] if re.fullmatch(r"\w[\w.-]*", str(part))]
-    path = ".".join(str(part) for part in parts)
-    if first["type"] == "extra_forbidden":
-        known = list(_section(first["loc"][:-1], plan).model_fields)
-        near = difflib.get_close_matches(str(first["loc"][-1]), known, n=1, cutoff=0.4)
-        remedy = f"Did you mean '{near[0]}'" if near else f"There are: {', '.join(known)}"
-        return PlanError(f"no key '{path}'", where=where, remedy=remedy)
-    message = first["msg"].removeprefix("Value error, ")
-    if first["type"] == "string_pattern_mismatch":
-        message = "a name is made of letters, digits, '.', '_' and '-', and becomes a folder"
-    found = f"'{path}': {message[:1].lower()}{message[1:]}"
-    if first["type"] not in {"missing", "value_error"}:
-        found += f", got {first['input']!r}"
-    return PlanError(found, where=where, remedy=f"See {docs} for every key")
-
-
-def _section(place: tuple[int | str, ...], known: type[BaseModel]) -> type[BaseModel]:
-    """The section that lies at `place` of a plan of the kind `known`."""
-    for part in place:
-        if isinstance(part, str) and part in known.model_fields:
-            inner = _model_in(known.model_fields[part].annotation)
-            known = inner or known
-    return known
-
-
-def _model_in(annotation: Any) -> type[BaseModel] | None:
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return annotation
-    if get_origin(annotation) in (list, dict, Annotated, Union, UnionType):
-        for part in get_args(annotation):
-            found = _model_in(part)
-            if found is not None:
-                return found
-    return None

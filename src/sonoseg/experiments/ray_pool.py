@@ -14,8 +14,8 @@ from dataclasses import replace
 from typing import Any, Final
 
 from sonoseg._util.locks import locked
-from sonoseg.errors import OutputError, RunsFailed
 from sonoseg._util.text import first_line
+from sonoseg.errors import ExperimentError, OutputError
 from sonoseg.experiments.executor import BUSY, End, LocalPool, Outcome, Task, Tell, share_of_cores
 
 os.environ.setdefault(
@@ -48,7 +48,7 @@ class RayPool:
     def run(self, tasks: Sequence[Task], tell: Tell) -> list[Outcome]:
         """Carry out `tasks`. A failed one, or one whose worker died, takes along only those that stand on it.
 
-        Raises RunsFailed where there is no Ray, or it has less than one task needs.
+        Raises ExperimentError where there is no Ray, or it has less than one task needs.
         """
         waiting, ended = list(tasks), dict[str, Outcome]()
         running: dict[Any, Task] = {}
@@ -86,11 +86,11 @@ class RayPool:
         return remote.remote(replace(task, after=None), self.threads)
 
     def _room(self) -> int:
-        """GPUs that a training takes. Raises RunsFailed where no host has cores enough for one task."""
+        """GPUs that a training takes. Raises ExperimentError where no host has cores enough for one task."""
         nodes: list[dict[str, Any]] = ray.nodes()  # type: ignore[no-untyped-call]
         widest = max((node["Resources"].get("CPU", 0) for node in nodes if node["Alive"]), default=0)
         if widest < self.threads:
-            raise RunsFailed(
+            raise ExperimentError(
                 f"no host of this Ray has {self.threads} cores for one process: the widest has {widest:g}",
                 remedy="Say fewer in OMP_NUM_THREADS, or take more --jobs",
             )
@@ -111,7 +111,7 @@ def carry(task: Task, threads: int) -> tuple[End, str, float]:
 def connected(address: str | None, cores: int) -> Iterator[None]:
     """A Ray to work with: one that runs at `address` or RAY_ADDRESS, one this process has, or its own.
 
-    cores: of one of its own. Raises RunsFailed where there is none to be had.
+    cores: of one of its own. Raises ExperimentError where there is none to be had.
     """
     if ray.is_initialized():
         yield
@@ -124,7 +124,7 @@ def connected(address: str | None, cores: int) -> Iterator[None]:
     try:
         ray.init(address=running or "local", logging_level=logging.ERROR, log_to_driver=False, **own)
     except (OSError, RuntimeError, ValueError, TimeoutError) as error:
-        raise RunsFailed(
+        raise ExperimentError(
             f"no Ray can be reached or started ({first_line(error)})",
             where=running,
             remedy="Start one with: ray start --head, and name it in RAY_ADDRESS; or leave --pool ray out",

@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
+from sonoseg._util.validation import StrictModel
 from sonoseg.errors import PlanError, RecipeError
 from sonoseg.experiments.plan import Changes, Number, Word, change, read_plan
 from sonoseg.training.recipe import Recipe, load_recipe
@@ -19,11 +20,7 @@ Value = str | int | float | bool
 """A trial's value of one key, as Optuna keeps it; a choice is its YAML text."""
 
 
-class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Range(_Section):
+class Range(StrictModel):
     """Numbers from `low` to `high`, both among them; whole ones where both ends are.
 
     log: spread over orders of magnitude. step: between neighbours, from `low` on.
@@ -54,7 +51,7 @@ class Range(_Section):
         return isinstance(self.low, int) and isinstance(self.high, int)
 
 
-class Prune(_Section):
+class Prune(StrictModel):
     """When a trial is ended early. startup: trials that end by themselves first. after: epochs each is given.
 
     median: worse than the median of the others at the same epoch. halving: not in the best third at 1, 3, 9,
@@ -66,7 +63,7 @@ class Prune(_Section):
     after: Annotated[int, Field(ge=1)] = 2
 
 
-class TunePlan(_Section):
+class TunePlan(StrictModel):
     """Trials of one recipe on one fold; every trial is trained with the same seed.
 
     set: changes to the recipe for all trials. search: what differs, by the recipe's dotted keys: a range, or

@@ -15,8 +15,8 @@ import optuna
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend, JournalFileSymlinkLock
 
-from sonoseg.errors import OutputError
 from sonoseg._util.text import first_line
+from sonoseg.errors import OutputError
 
 
 class _Mended(JournalFileBackend):

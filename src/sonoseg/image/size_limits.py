@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from sonoseg.errors import InputError
 from sonoseg._util.text import first_line
+from sonoseg.errors import InputError
 
 MIN_SIDE = 16
 """Smallest side of an image in pixels: below it no lesion could be told from a speck."""
@@ -29,15 +29,10 @@ def check_file(path: Path) -> None:
         raise not_permitted(path) from error
     except (OSError, ValueError) as error:  # a name too long for the system, or with a null byte
         raise InputError(
-            f"cannot be opened ({reason_of(error)})", where=path, remedy="Check the path"
+            f"cannot be opened ({first_line(error)})", where=path, remedy="Check the path"
         ) from error
 
 
 def not_permitted(path: Path) -> InputError:
     """The error for a file that may not be read."""
     return InputError("you may not read this file", where=path, remedy="Ask for permission to read it")
-
-
-def reason_of(error: BaseException) -> str:
-    """What another library says, short enough for a bracket."""
-    return first_line(error)

@@ -10,8 +10,8 @@ from threading import Condition, Thread
 from types import TracebackType
 from typing import Any, Protocol
 
-from sonoseg.errors import InputError, ModelError, SonosegError, UsageError
 from sonoseg._util.text import first_line
+from sonoseg.errors import InputError, ModelError, SonosegError, UsageError
 from sonoseg.image.frame import Frame
 from sonoseg.inference.segmentation import Segmentation
 from sonoseg.inference.steps import NetworkInput, NetworkOutput

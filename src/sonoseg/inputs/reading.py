@@ -8,6 +8,7 @@ from pathlib import Path
 
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from sonoseg._util.text import first_line
 from sonoseg.dicom.reading.clip import open_dicom
 from sonoseg.dicom.reading.detection import is_dicom
 from sonoseg.errors import InputError, SonosegWarning
@@ -15,7 +16,7 @@ from sonoseg.image.frame import Frame, Spacing
 from sonoseg.image.grey import grey_image
 from sonoseg.image.size_limits import MAX_PIXELS as MAX_PIXELS
 from sonoseg.image.size_limits import MIN_SIDE as MIN_SIDE
-from sonoseg.image.size_limits import check_file, not_permitted, reason_of
+from sonoseg.image.size_limits import check_file, not_permitted
 from sonoseg.inputs.file_search import find_images as find_images
 
 FORMATS = ("PNG", "JPEG", "TIFF", "BMP", "GIF", "WEBP", "JPEG2000", "PPM")
@@ -74,7 +75,7 @@ def read_frame(path: str | Path, *, spacing: Spacing | None = None, keep_burned_
         raise not_permitted(path) from error
     except Exception as error:  # decoders meet damage with any exception (struct, zlib, Syntax, Index ...)
         raise InputError(
-            f"this image is truncated or damaged ({reason_of(error)})",
+            f"this image is truncated or damaged ({first_line(error)})",
             where=path,
             remedy="Export or copy it again",
         ) from error
@@ -105,7 +106,7 @@ def _upright(image: Image.Image, path: Path) -> Image.Image:
         return ImageOps.exif_transpose(image)
     except Exception as error:  # EXIF is free-form bytes; the pixels are fine without it
         warnings.warn(
-            f"{path}: its EXIF block cannot be read ({reason_of(error)}): no rotation applied",
+            f"{path}: its EXIF block cannot be read ({first_line(error)}): no rotation applied",
             SonosegWarning,
             stacklevel=3,
         )

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize_scalar
 
-from sonoseg.errors import EmptyMask, ShapeError
+from sonoseg.errors import EmptyMaskError, ShapeError
 from sonoseg.metrics._check import as_mask
 
 LIMIT: Final = 64.0
@@ -78,10 +78,10 @@ class LogitCounts:
     def fit(self) -> float:
         """The temperature of the least negative log-likelihood, to three decimals, from 0.05 to 20.
 
-        Raises EmptyMask without pixels of both kinds: nothing could be weighed.
+        Raises EmptyMaskError without pixels of both kinds: nothing could be weighed.
         """
         if not self.lesion.any() or not self.other.any():
-            raise EmptyMask(
+            raise EmptyMaskError(
                 "a temperature needs pixels of lesions and others",
                 remedy="Give images with a lesion",
             )

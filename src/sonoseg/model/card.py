@@ -6,19 +6,16 @@ import json
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field, ValidationError
 
 from sonoseg._util.files import atomic_write_text
+from sonoseg._util.validation import StrictModel, describe
 from sonoseg.errors import ModelError
 
 FORMAT = "sonoseg-model/2"
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Preprocessing(_Part):
+class Preprocessing(StrictModel):
     """How an image becomes the network's input: resized to its grid, then (grey / 255 - mean) / std.
 
     size: side of the square grid, pixels.
@@ -33,7 +30,7 @@ class Preprocessing(_Part):
     std: Annotated[float, Field(gt=0)] = 1.0
 
 
-class Postprocessing(_Part):
+class Postprocessing(StrictModel):
     """Steps from the thresholded mask to the processed one.
 
     min_area: components smaller than this fraction of the image are removed, 0..1.
@@ -51,7 +48,7 @@ class Postprocessing(_Part):
     keep_largest: bool = False
 
 
-class TrainingSet(_Part):
+class TrainingSet(StrictModel):
     """A data set that the model was trained on, with the citation that its licence requires.
 
     images: how many of its images were used in this training.
@@ -66,7 +63,7 @@ class TrainingSet(_Part):
     start: bool = False
 
 
-class CardResult(_Part):
+class CardResult(StrictModel):
     """One measured figure, with its 95 % interval and the command that produced it."""
 
     measure: str
@@ -82,7 +79,7 @@ MAX_DICE_LOSS: dict[str, float] = {"fp32": 0.0, "bf16": 0.002, "int8": 0.005}
 """Largest loss of mean Dice on validation images at which `--precision auto` may choose a precision."""
 
 
-class LowerPrecision(_Part):
+class LowerPrecision(StrictModel):
     """The cost of a precision below float32, measured image by image on validation images.
 
     loss: mean lesion Dice in float32 minus that in this precision, on `n` lesion images; negative is a gain.
@@ -96,7 +93,7 @@ class LowerPrecision(_Part):
     command: str = ""
 
 
-class ModelCard(_Part):
+class ModelCard(StrictModel):
     """The content of a model folder's card.json.
 
     threshold: pixels of at least this probability are lesion; chosen on validation images.
@@ -147,10 +144,8 @@ class ModelCard(_Part):
         except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
             raise ModelError(f"the model card cannot be read ({error})", where=path) from error
         except ValidationError as error:
-            first = error.errors()[0]
-            key = ".".join(str(part) for part in first["loc"])
             raise ModelError(
-                f"the card's key '{key}': {first['msg']}",
+                describe(error, cls).problem,
                 where=path,
                 remedy="Restore the card, or export the model again from its training run",
             ) from error

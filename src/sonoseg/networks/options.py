@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
+from sonoseg._util.validation import StrictModel
 from sonoseg.networks.efficientnet_stages import EncoderKind, channels
 
 GateKind = Literal["seed", "grid", "same-scale", "none"]
@@ -13,15 +14,13 @@ Normalisation = Literal["none", "batch", "instance"]
 Architecture = Literal["attention-unet", "monai-attention-unet", "monai-dynunet"]
 
 
-class NetworkOptions(BaseModel):
+class NetworkOptions(StrictModel):
     """The values from which an AttentionUNet is built; they travel with the weights on the model card.
 
     widths: channels of each level, finest first; the last is the bottleneck. Beside another encoder than the
         plain one they are the decoder's, and the bottleneck's are the encoder's own.
     dropout: rate between the two convolutions of a block, one a level, as `widths`.
     """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     architecture: Architecture = Field(
         "attention-unet", description="ours, or a peer of MONAI's that is trained in the same way"

@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, Field, ValidationError, model_validator
 
+from sonoseg._util.validation import StrictModel, describe
 from sonoseg.errors import UsageError
 
 OUR_AE = "SONOSEG"
@@ -33,11 +34,7 @@ Port = Annotated[int, Field(ge=1, le=65535)]
 Seconds = Annotated[float, Field(gt=0, le=86_400)]
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class PeerTls(_Part):
+class PeerTls(StrictModel):
     """How a DIMSE peer is trusted, and how we show who we are (PS3.15 annex B.12, BCP 195).
 
     ca: a PEM file of the authorities that we trust; None trusts the system's own.
@@ -57,7 +54,7 @@ class PeerTls(_Part):
         return self
 
 
-class DimseAddress(_Part):
+class DimseAddress(StrictModel):
     """An archive spoken to over DIMSE.
 
     ae, host, port: the archive's own. our_ae: the title we call ourselves.
@@ -88,7 +85,7 @@ class DimseAddress(_Part):
         return f"{self.ae}@{self.host}:{self.port}"
 
 
-class WebAddress(_Part):
+class WebAddress(StrictModel):
     """An archive spoken to over DICOMweb.
 
     url: the root of its services, e.g. https://pacs.example/dicom-web, without name and password.
@@ -166,15 +163,9 @@ def parse(text: str, **options: Any) -> DimseAddress | WebAddress:
             )
         return DimseAddress(ae=match["ae"], host=match["host"].strip("[]"), port=int(match["port"]), **given)
     except ValidationError as error:
+        invalid = describe(error, WebAddress if "://" in text else DimseAddress)
         raise UsageError(
-            _told(error), where=text, remedy="See docs/pacs.md for what an address may say"
+            invalid.problem,
+            where=text,
+            remedy=invalid.remedy or "See docs/pacs.md for the parts of an address",
         ) from error
-
-
-def _told(error: ValidationError) -> str:
-    first = error.errors()[0]
-    key = ".".join(str(part) for part in first["loc"])
-    words = first["msg"].removeprefix("Value error, ")
-    if first["type"] == "extra_forbidden":
-        return f"'{key}' does not belong to this kind of archive"
-    return f"{key}: {words}" if key else words

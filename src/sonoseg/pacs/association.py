@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from sonoseg.errors import ArchiveError, UsageError
+from sonoseg.errors import PacsError, UsageError
 from sonoseg.pacs.address import DimseAddress, PeerTls
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ def associate(
 ) -> Iterator[Association]:
     """An association with at least one accepted context, released at the end; aborted after an exception.
 
-    roles: SCP/SCU role selections (PS3.7 D.3.3.4). Raises ArchiveError where there is none.
+    roles: SCP/SCU role selections (PS3.7 D.3.3.4). Raises PacsError where there is none.
     """
     from pynetdicom import AE
 
@@ -56,7 +56,7 @@ def associate(
             evt_handlers=list(handlers),
         )
     except (OSError, ValueError, RuntimeError) as error:
-        raise ArchiveError(f"cannot be reached: {error}", where=str(address), remedy=_REACH) from error
+        raise PacsError(f"cannot be reached: {error}", where=str(address), remedy=_REACH) from error
     if not association.is_established:
         raise _why(address, association)
     try:
@@ -90,26 +90,26 @@ def client_context(tls: PeerTls) -> ssl.SSLContext:
 _REACH = "Check host and port, that it runs, and the firewall between"
 
 
-def _why(address: DimseAddress, association: Association) -> ArchiveError:
+def _why(address: DimseAddress, association: Association) -> PacsError:
     where = str(address)
     if association.is_rejected:
         answer = association.acceptor.primitive
         reason = getattr(answer, "reason_str", "") or "no reason given"
-        return ArchiveError(
+        return PacsError(
             f"rejects the association: {reason}",
             where=where,
             remedy=f"Check its AE title, and that it knows ours ({address.our_ae}) with our host",
         )
     if association.rejected_contexts and not association.accepted_contexts:
-        return ArchiveError(
+        return PacsError(
             "accepts none of what we propose",
             where=where,
             remedy=f"Allow {address.our_ae} this service and these transfer syntaxes in the archive",
         )
     problem = _connection_problem(address)
     if problem is not None:
-        return ArchiveError(f"cannot be reached: {problem}", where=where, remedy=_REACH)
-    return ArchiveError(
+        return PacsError(f"cannot be reached: {problem}", where=where, remedy=_REACH)
+    return PacsError(
         "takes the connection but not the association",
         where=where,
         remedy=f"Check TLS on both sides, its AE title, and that it knows ours ({address.our_ae})",

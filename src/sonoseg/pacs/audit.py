@@ -10,9 +10,10 @@ import json
 import os
 import threading
 from collections.abc import Callable
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
+
+from sonoseg._util.timestamps import utc_now
 
 Event = Literal[
     "started",
@@ -46,7 +47,7 @@ class Audit:
 
     def note(self, event: Event, **details: str | int | float | list[str] | None) -> None:
         """Add one line: when, what, and the details that are not None."""
-        line: dict[str, object] = {"at": datetime.now(UTC).isoformat(timespec="milliseconds"), "event": event}
+        line: dict[str, object] = {"at": utc_now("milliseconds"), "event": event}
         line |= {key: value for key, value in details.items() if value is not None}
         data = json.dumps(line, ensure_ascii=False).encode() + b"\n"
         with self._lock:

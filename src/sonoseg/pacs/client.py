@@ -9,8 +9,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Protocol, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
+from sonoseg._util.validation import StrictModel
 from sonoseg.pacs.address import ArchiveAddress, DimseAddress, PeerTls, WebAddress
 
 __all__ = [
@@ -40,7 +41,7 @@ class QueryLevel(StrEnum):
     INSTANCE = "instance"
 
 
-class Query(BaseModel):
+class Query(StrictModel):
     """What to look for; a field that is None matches everything.
 
     patient, accession: may hold the wildcards * and ? (PS3.4 C.2.2.2.4).
@@ -48,8 +49,6 @@ class Query(BaseModel):
     modality: e.g. US. study, series, instance: one UID each.
     limit: stop after so many answers.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     level: QueryLevel = QueryLevel.STUDY
     patient: str | None = None
@@ -132,22 +131,22 @@ class Stored:
 
 
 class Archive(Protocol):
-    """An archive. Methods raise ArchiveError where it cannot be reached or does not take part at all.
+    """An archive. Methods raise PacsError where it cannot be reached or does not take part at all.
 
     Use it as a context manager, or call close(). It is not for several threads at once: open one each.
     """
 
     def echo(self) -> None:
-        """Is it there, does it let us in? C-ECHO; QIDO-RS for one study. Raises ArchiveError."""
+        """Is it there, does it let us in? C-ECHO; QIDO-RS for one study. Raises PacsError."""
 
     def find(self, query: Query) -> Iterator[QueryMatch]:
-        """The studies, series or instances that match. C-FIND; QIDO-RS. Raises ArchiveError."""
+        """The studies, series or instances that match. C-FIND; QIDO-RS. Raises PacsError."""
 
     def fetch(self, query: Query, folder: Path) -> Iterator[Fetched]:
         """Every instance below what matches, as `folder`/<SOP Instance UID>.dcm, written whole or not at all.
 
         A file that is there is left as it is, and its instance is not asked for again: a fetch that broke off
-        goes on where it was. C-GET or C-MOVE; WADO-RS. Raises ArchiveError, OutputError.
+        goes on where it was. C-GET or C-MOVE; WADO-RS. Raises PacsError, OutputError.
         """
 
     def store(self, files: Sequence[Path]) -> list[Stored]:

@@ -15,8 +15,8 @@ import requests
 from dicomweb_client.web import DICOMwebClient
 
 from sonoseg._util.files import atomic_path
-from sonoseg.errors import ArchiveError, InputError, UsageError
 from sonoseg._util.text import first_line
+from sonoseg.errors import InputError, PacsError, UsageError
 from sonoseg.pacs.address import WebAddress
 from sonoseg.pacs.client import Fetched, FetchOutcome, Query, QueryLevel, QueryMatch, Stored, StoreOutcome
 from sonoseg.pacs.instance_header import Sendable, read_sendable
@@ -49,12 +49,12 @@ class WebArchive:
         self._client.set_http_retry_params(retry=False)  # who sends decides whether to send again
 
     def echo(self) -> None:
-        """A search for one study. Raises ArchiveError."""
+        """A search for one study. Raises PacsError."""
         with self._asking("a search"):
             self._client.search_for_studies(limit=1)
 
     def find(self, query: Query) -> Iterator[QueryMatch]:
-        """QIDO-RS, page by page. Raises ArchiveError."""
+        """QIDO-RS, page by page. Raises PacsError."""
         yield from walk(query, self._ask)
 
     def _ask(self, level: QueryLevel, keys: dict[str, str]) -> Iterator[QueryMatch]:
@@ -88,7 +88,7 @@ class WebArchive:
             offset += len(page)
 
     def fetch(self, query: Query, folder: Path) -> Iterator[Fetched]:
-        """WADO-RS, one instance a request, in its own transfer syntax. Raises ArchiveError, OutputError."""
+        """WADO-RS, one instance a request, in its own transfer syntax. Raises PacsError, OutputError."""
         found = list(self.find(query.model_copy(update={"level": QueryLevel.INSTANCE})))
         for missing, there in of_series(found, folder):
             yield from there
@@ -104,7 +104,7 @@ class WebArchive:
                 values = self._client.retrieve_instance(
                     item.study, item.series or "", instance, media_types=(("application/dicom", "*"),)
                 )
-        except ArchiveError as error:
+        except PacsError as error:
             if isinstance(error, _Unreachable):
                 raise
             return Fetched(instance, FetchOutcome.FAILED, words=error.found)
@@ -163,7 +163,7 @@ class WebArchive:
                 remedy = "Give user and password, or a token, that the archive lets in"
             elif status == 404:
                 remedy = "Check the address: the root of the services, mostly .../dicom-web"
-            raise ArchiveError(
+            raise PacsError(
                 f"answers {what} with {status} {_phrase(status)}", where=str(self.address), remedy=remedy
             ) from error
         except requests.RequestException as error:
@@ -178,8 +178,8 @@ class WebArchive:
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise self._odd(what, error) from error
 
-    def _odd(self, what: str, error: Exception) -> ArchiveError:
-        return ArchiveError(
+    def _odd(self, what: str, error: Exception) -> PacsError:
+        return PacsError(
             f"answers {what} with something that is no DICOMweb: {first_line(error)}",
             where=str(self.address),
             remedy="Check the address: the root of the services, mostly .../dicom-web",
@@ -198,7 +198,7 @@ class WebArchive:
         self.close()
 
 
-class _Unreachable(ArchiveError):
+class _Unreachable(PacsError):
     """No answer at all, where others are answers with a failure."""
 
 

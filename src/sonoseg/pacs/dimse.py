@@ -7,8 +7,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-from sonoseg.errors import ArchiveError
 from sonoseg._util.text import first_line
+from sonoseg.errors import PacsError
 from sonoseg.pacs.address import DimseAddress
 from sonoseg.pacs.association import FIND, VERIFICATION, associate
 from sonoseg.pacs.client import Fetched, Query, QueryLevel, QueryMatch, Stored
@@ -33,7 +33,7 @@ class DimseArchive:
         self.address = address
 
     def echo(self) -> None:
-        """C-ECHO. Raises ArchiveError."""
+        """C-ECHO. Raises PacsError."""
         from pynetdicom import build_context
 
         with associate(self.address, [build_context(VERIFICATION)]) as association:
@@ -42,7 +42,7 @@ class DimseArchive:
             raise _failed(self.address, "C-ECHO", status)
 
     def find(self, query: Query) -> Iterator[QueryMatch]:
-        """C-FIND in the Study Root model. Raises ArchiveError."""
+        """C-FIND in the Study Root model. Raises PacsError."""
         from pynetdicom import build_context
 
         with associate(self.address, [build_context(FIND)]) as association:
@@ -59,7 +59,7 @@ class DimseArchive:
 
     def _ask(self, association: Association, level: QueryLevel, keys: dict[str, str]) -> Iterator[QueryMatch]:
         if not association.is_established:
-            raise ArchiveError("ended the association between two questions", where=str(self.address))
+            raise PacsError("ended the association between two questions", where=str(self.address))
         try:
             answers = association.send_c_find(_identifier(level, keys), FIND)
             for status, values in answers:
@@ -69,10 +69,10 @@ class DimseArchive:
                 elif status.get("Status") != SUCCESS:
                     raise _failed(self.address, "C-FIND", status)
         except (ValueError, RuntimeError) as error:
-            raise ArchiveError(f"C-FIND failed: {first_line(error)}", where=str(self.address)) from error
+            raise PacsError(f"C-FIND failed: {first_line(error)}", where=str(self.address)) from error
 
     def fetch(self, query: Query, folder: Path) -> Iterator[Fetched]:
-        """C-GET or C-MOVE, series by series. Raises ArchiveError, OutputError, UsageError."""
+        """C-GET or C-MOVE, series by series. Raises PacsError, OutputError, UsageError."""
         found = list(self.find(query.model_copy(update={"level": QueryLevel.INSTANCE})))
         retrieve = get if self.address.retrieve == "get" else move
         for missing, there in of_series(found, folder):
@@ -133,13 +133,13 @@ def _text(values: Dataset, keyword: str) -> str:
     )
 
 
-def _failed(address: DimseAddress, what: str, status: Dataset) -> ArchiveError:
+def _failed(address: DimseAddress, what: str, status: Dataset) -> PacsError:
     code = status.get("Status")
     if code is None:
         words = f"gives no answer to {what} within {address.timeout:g} s, or ends the association"
-        return ArchiveError(words, where=str(address), remedy="Look into the archive's log, or wait longer")
+        return PacsError(words, where=str(address), remedy="Look into the archive's log, or wait longer")
     comment = str(status.get("ErrorComment") or "")
-    return ArchiveError(
+    return PacsError(
         f"answers {what} with {code:04X}: {told(code, comment)}",
         where=str(address),
         remedy="Look into the archive's log",

@@ -9,8 +9,8 @@ from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 from sonoseg._util.files import atomic_write_bytes
-from sonoseg.errors import ArchiveError, OutputError, UsageError
 from sonoseg._util.text import first_line
+from sonoseg.errors import OutputError, PacsError, UsageError
 from sonoseg.pacs.address import DimseAddress
 from sonoseg.pacs.association import GET, MOST_CONTEXTS, MOVE, associate
 from sonoseg.pacs.client import Fetched, FetchOutcome, QueryMatch
@@ -102,7 +102,7 @@ class Arrivals:
 
 
 def get(address: DimseAddress, wanted: Sequence[QueryMatch], folder: Path) -> Iterator[Fetched]:
-    """C-GET the wanted instances of one series. Raises ArchiveError, OutputError."""
+    """C-GET the wanted instances of one series. Raises PacsError, OutputError."""
     from pynetdicom import build_context, build_role, evt
 
     classes = _classes(wanted)
@@ -119,7 +119,7 @@ def get(address: DimseAddress, wanted: Sequence[QueryMatch], folder: Path) -> It
                     yield from arrivals.drain()
                     words = _told(status) or words
             except (ValueError, RuntimeError) as error:
-                raise ArchiveError(f"C-GET failed: {first_line(error)}", where=str(address)) from error
+                raise PacsError(f"C-GET failed: {first_line(error)}", where=str(address)) from error
     yield from arrivals.drain()
     yield from arrivals.missing(words)
 
@@ -127,7 +127,7 @@ def get(address: DimseAddress, wanted: Sequence[QueryMatch], folder: Path) -> It
 def move(address: DimseAddress, wanted: Sequence[QueryMatch], folder: Path) -> Iterator[Fetched]:
     """C-MOVE the wanted instances of one series to ourselves, listening meanwhile.
 
-    Raises ArchiveError, OutputError; UsageError where the port is taken.
+    Raises PacsError, OutputError; UsageError where the port is taken.
     """
     from pynetdicom import AE, build_context, evt
 
@@ -161,7 +161,7 @@ def move(address: DimseAddress, wanted: Sequence[QueryMatch], folder: Path) -> I
                         yield from arrivals.drain()
                         words = _told(status) or words
                 except (ValueError, RuntimeError) as error:
-                    raise ArchiveError(f"C-MOVE failed: {first_line(error)}", where=str(address)) from error
+                    raise PacsError(f"C-MOVE failed: {first_line(error)}", where=str(address)) from error
     finally:
         server.shutdown()
     yield from arrivals.drain()

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sonoseg.errors import ArchiveError, InputError
 from sonoseg._util.text import first_line
+from sonoseg.errors import InputError, PacsError
 from sonoseg.pacs.address import DimseAddress
 from sonoseg.pacs.association import MOST_CONTEXTS, associate
 from sonoseg.pacs.client import Stored, StoreOutcome
@@ -49,7 +49,7 @@ def store(address: DimseAddress, files: Sequence[Path]) -> list[Stored]:
                         silent += 1
                         break
                     silent = 0
-        except ArchiveError as error:
+        except PacsError as error:
             silent = _SILENCE
             words = error.found
         else:

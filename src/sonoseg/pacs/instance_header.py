@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from sonoseg.errors import InputError
 from sonoseg._util.text import first_line
+from sonoseg.errors import InputError
 
 
 @dataclass(frozen=True)

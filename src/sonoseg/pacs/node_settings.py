@@ -7,8 +7,9 @@ import tomllib
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, Field, ValidationError, model_validator
 
+from sonoseg._util.validation import StrictModel, describe
 from sonoseg.errors import UsageError
 from sonoseg.inputs.frame_list import parse_choice
 from sonoseg.pacs.address import OUR_AE, AeTitle, ArchiveAddress, parse
@@ -32,11 +33,7 @@ def _frames(text: str) -> str:
     return text
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Retry(_Part):
+class Retry(StrictModel):
     """How the node goes on where the archive, or a disk, does not.
 
     first, most: seconds before the second try, and at most; doubled each time, less up to a half by chance,
@@ -55,7 +52,7 @@ class Retry(_Part):
     crashes: Annotated[int, Field(ge=1)] = 5
 
 
-class NodeLimits(_Part):
+class NodeLimits(StrictModel):
     """What is refused before it costs anything.
 
     max_bytes: of one instance. associations: at once. keep_free: bytes that stay free on the state folder's
@@ -69,7 +66,7 @@ class NodeLimits(_Part):
     idle: Annotated[float, Field(gt=0)] = 60.0
 
 
-class NodeSettings(_Part):
+class NodeSettings(StrictModel):
     """A node's settings.
 
     ae, host, port: ours; port 0 is any that is free. called: refuse who calls us by another title.
@@ -135,8 +132,17 @@ def load(path: Path | None, **options: Any) -> NodeSettings:
     try:
         return NodeSettings.model_validate(said)
     except ValidationError as error:
+        invalid = describe(error, NodeSettings, tags=("dimse", "web"))
+        if invalid.key == "archive" and "archive" not in said:
+            raise UsageError(
+                "no archive to send results to",
+                where=path or "options",
+                remedy="Name it in [archive] or with --archive",
+            ) from error
         raise UsageError(
-            _worded(error), where=path or "options", remedy="See docs/pacs.md for what may be said"
+            invalid.problem,
+            where=path or "options",
+            remedy=invalid.remedy or "See docs/pacs.md for every setting",
         ) from error
 
 
@@ -170,17 +176,6 @@ def _beside(said: dict[str, Any], folder: Path) -> None:
             _beside(value, folder)
         elif key in _PATHS and isinstance(value, str):
             said[key] = str(folder / value)
-
-
-def _worded(error: ValidationError) -> str:
-    first = error.errors()[0]
-    key = ".".join(str(part) for part in first["loc"] if part not in ("dimse", "web"))
-    if first["type"] == "missing" and key == "archive":
-        return "no archive to send results to: say it in [archive] or with --archive"
-    if first["type"] == "extra_forbidden":
-        return f"'{key}' is no setting"
-    words = first["msg"].removeprefix("Value error, ")
-    return f"{key}: {words}" if key else words
 
 
 def _local(host: str) -> bool:

@@ -21,13 +21,13 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
 
 from sonoseg import RESEARCH_ONLY
 from sonoseg._util.files import atomic_write_text, cannot_write, remove_leftovers, sha256_file, sync_folder
 from sonoseg._util.locks import locked
+from sonoseg._util.timestamps import utc_now
 from sonoseg.errors import InputError, OutputError
 from sonoseg.pacs.queue_rows import (
     DATABASE,
@@ -215,7 +215,7 @@ class Spool(Rows):
 
     def _insert(self, arrived: ReceivedInstance, digest: str, size: int) -> bool:
         """Write the row, in place of a former one; whether there was one."""
-        now = _now()
+        now = utc_now("milliseconds")
         with self._change() as connection:
             former = connection.execute("SELECT 1 FROM instances WHERE uid = ?", (arrived.uid,)).fetchone()
             connection.execute(
@@ -272,14 +272,16 @@ class Spool(Rows):
             connection.execute(
                 "UPDATE instances SET state = 'segmented', model = ?, begun = 0, tries = 0, refusals = 0, "
                 "next_at = 0, why = NULL, updated_at = ? WHERE uid = ?",
-                (self.model, _now(), uid),
+                (self.model, utc_now("milliseconds"), uid),
             )
 
     def stored(self, uid: str, results: Sequence[str]) -> bool:
         """Note that the archive has these results of an instance; True where it has all of them now."""
         with self._change() as connection:
             for one in results:
-                connection.execute("UPDATE results SET stored_at = ? WHERE uid = ?", (_now(), one))
+                connection.execute(
+                    "UPDATE results SET stored_at = ? WHERE uid = ?", (utc_now("milliseconds"), one)
+                )
             left = connection.execute(
                 "SELECT COUNT(*) FROM results JOIN instances ON instances.uid = source "
                 "WHERE source = ? AND results.model = instances.model AND stored_at IS NULL",
@@ -288,7 +290,8 @@ class Spool(Rows):
             if left:
                 return False
             connection.execute(
-                "UPDATE instances SET state = 'sent', why = NULL, updated_at = ? WHERE uid = ?", (_now(), uid)
+                "UPDATE instances SET state = 'sent', why = NULL, updated_at = ? WHERE uid = ?",
+                (utc_now("milliseconds"), uid),
             )
         self._clear(uid)
         return True
@@ -304,7 +307,7 @@ class Spool(Rows):
             connection.execute(
                 "UPDATE instances SET next_at = ?, why = ?, tries = tries + ?, refusals = refusals + ?, "
                 "begun = MAX(0, begun + ?), updated_at = ? WHERE uid = ?",
-                (until, why, tried, refused, begun, _now(), uid),
+                (until, why, tried, refused, begun, utc_now("milliseconds"), uid),
             )
 
     def give_up(self, uid: str, why: str) -> None:
@@ -315,7 +318,7 @@ class Spool(Rows):
         with self._change() as connection:
             connection.execute(
                 "UPDATE instances SET state = 'given-up', why = ?, updated_at = ? WHERE uid = ?",
-                (why, _now(), uid),
+                (why, utc_now("milliseconds"), uid),
             )
         self._set_apart(uid)
 
@@ -327,7 +330,7 @@ class Spool(Rows):
             connection.execute(
                 "UPDATE instances SET state = 'received', begun = 0, next_at = 0, updated_at = ? "
                 "WHERE uid = ?",
-                (_now(), uid),
+                (utc_now("milliseconds"), uid),
             )
         return True
 
@@ -355,7 +358,7 @@ class Spool(Rows):
             connection.execute(
                 "UPDATE instances SET state = 'received', begun = 0, tries = 0, refusals = 0, next_at = 0, "
                 "why = NULL, updated_at = ? WHERE uid = ?",
-                (_now(), row.uid),
+                (utc_now("milliseconds"), row.uid),
             )
         shutil.rmtree(apart, ignore_errors=True)
         return True
@@ -453,7 +456,7 @@ class Spool(Rows):
 
             meta = read_file_meta_info(path)
             sop_class, syntax = str(meta.MediaStorageSOPClassUID), str(meta.TransferSyntaxUID)
-        now = _now()
+        now = utc_now("milliseconds")
         with self._change() as connection:
             connection.execute(
                 "INSERT INTO instances (uid, sop_class, syntax, sender, address, sha256, size, state, model, "
@@ -473,7 +476,3 @@ class Spool(Rows):
                 if self._connection.in_transaction:  # SQLite itself may have rolled back
                     self._connection.execute("ROLLBACK")
                 raise
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="milliseconds")

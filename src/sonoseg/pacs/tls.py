@@ -5,21 +5,18 @@ from __future__ import annotations
 import ssl
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict
-
+from sonoseg._util.validation import StrictModel
 from sonoseg.errors import UsageError
 
 REMEDY = "Give PEM files that belong together, the key without a password"
 
 
-class NodeTls(BaseModel):
+class NodeTls(StrictModel):
     """What the node shows, and what it asks to see. All are PEM files.
 
     certificate: our own, with its chain. key: its key; None where the certificate's file holds it too.
     ca: the authorities that must have signed a caller's certificate; None asks callers for none.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     certificate: Path
     key: Path | None = None

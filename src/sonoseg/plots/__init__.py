@@ -4,10 +4,6 @@ Importing any module of this room loads matplotlib; where it is absent, the erro
 it. So callers import from here inside the function that draws.
 """
 
-from importlib.util import find_spec
+from sonoseg._util.packages import require
 
-from sonoseg._util.packages import missing_extra
-
-for _package in ("matplotlib", "pandas"):
-    if find_spec(_package) is None:
-        raise missing_extra(_package, "data")
+require("data", "matplotlib", "pandas")

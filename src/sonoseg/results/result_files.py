@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path, PurePath
 
+from sonoseg._util.text import printable
 from sonoseg.image.calibration import Scale
 from sonoseg.inference.segmentation import Segmentation
 from sonoseg.inputs.frame_list import FrameRef
@@ -17,7 +18,6 @@ from sonoseg.results.entries import ImageEntry, OutputFile, RunInfo, SourceFile,
 from sonoseg.results.journal import Journal
 from sonoseg.results.lazy_segmentations import LazySequence, read_segmentation
 from sonoseg.results.preview import make_preview
-from sonoseg._util.text import printable
 from sonoseg.results.writers import NotWritten, ObjectWriter, Writer, relative_path
 
 # A clip's frames come one after the other: its file is hashed once.

@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
+from sonoseg._util.text import printable
 from sonoseg.inputs.file_search import search_root
 from sonoseg.inputs.frame_list import FrameRef
 
@@ -62,11 +63,6 @@ def frame_names(frames: Iterable[FrameRef], names: Mapping[Path, str]) -> dict[F
             taken.add(_key(PurePosixPath(name)))
         found[frame] = name
     return found
-
-
-def printable(text: str | Path) -> str:
-    """Return a path as text that can be encoded as UTF-8; bytes that are not UTF-8 become U+FFFD."""
-    return os.fsencode(str(text)).decode("utf-8", "replace")
 
 
 def _below(path: Path, base: Path) -> PurePosixPath:

@@ -7,11 +7,12 @@ import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Self, TextIO
 
 from sonoseg._util.files import atomic_path, remove_leftovers
+from sonoseg._util.text import printable
+from sonoseg._util.timestamps import utc_now
 from sonoseg.errors import OutputError
 from sonoseg.inference.segmentation import Segmentation
 from sonoseg.inference.uncertainty import refer as choose
@@ -22,7 +23,6 @@ from sonoseg.results.journal import FORMER_JOURNAL, JOURNAL, Journal
 from sonoseg.results.report_page import write_report
 from sonoseg.results.result_files import ImageFiles, SourceFiles
 from sonoseg.results.result_names import frame_names
-from sonoseg._util.text import printable
 from sonoseg.results.run_manifest import RunNotes, write_manifest
 from sonoseg.results.tables import write_coco, write_csv, write_json
 from sonoseg.results.writers import FOLDERS, ObjectWriter, Writer, image_writers
@@ -121,7 +121,7 @@ class ResultsFolder:
         done: list[FrameRef] = []
         for frame in self._frames:
             (done if self._done(frame) else todo).append(frame)
-        started = datetime.now(UTC).isoformat(timespec="seconds")
+        started = utc_now()
         journal.add_session({"started": started, "images": len(todo)})
         self._sources.resume(journal, done)
         return todo

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import json
-import os
 import platform
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
-from datetime import UTC, datetime
-from importlib.metadata import PackageNotFoundError, version
 from textwrap import indent
 from typing import Any, TextIO
 
 from sonoseg import RESEARCH_ONLY
+from sonoseg._util.machine import usable_cores
+from sonoseg._util.packages import installed_versions
+from sonoseg._util.timestamps import utc_now
 from sonoseg.results.entries import OutputFile, Results
 
 FORMAT = "sonoseg-report/1"
@@ -46,7 +46,7 @@ def write_manifest(
     sessions: the periods of work, from the journal. summaries: the tables and the report.
     """
     about, counts = results.about, results.counts
-    now = datetime.now(UTC).isoformat(timespec="seconds")
+    now = utc_now()
     head = {
         "format": FORMAT,
         "notice": RESEARCH_ONLY,
@@ -63,7 +63,11 @@ def write_manifest(
             "postprocessing": about.postprocessing,
             **about.options,
         },
-        "versions": {"sonoseg": about.sonoseg, "python": platform.python_version(), **versions()},
+        "versions": {
+            "sonoseg": about.sonoseg,
+            "python": platform.python_version(),
+            **installed_versions(PACKAGES),
+        },
         "timings": notes.timings,
         "counts": {
             **asdict(counts),
@@ -80,18 +84,7 @@ def write_manifest(
 
 def device() -> dict[str, Any]:
     """Describe the machine, without name and address."""
-    return {"system": platform.system(), "machine": platform.machine(), "cores": os.cpu_count()}
-
-
-def versions(packages: Iterable[str] = PACKAGES) -> dict[str, str]:
-    """Look up the versions of those packages that are installed."""
-    found = {}
-    for package in packages:
-        try:
-            found[package] = version(package)
-        except PackageNotFoundError:
-            continue
-    return found
+    return {"system": platform.system(), "machine": platform.machine(), "cores": usable_cores()}
 
 
 def _inputs(results: Results) -> Iterator[dict[str, Any]]:

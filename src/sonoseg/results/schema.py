@@ -10,9 +10,10 @@ import json
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from sonoseg._util.files import atomic_write_text
+from sonoseg._util.validation import StrictModel
 from sonoseg.image.calibration import Origin
 from sonoseg.lesions.birads import EchoLevel, Orientation, Posterior
 from sonoseg.model.card import Postprocessing
@@ -42,18 +43,14 @@ SpacingReason = Annotated[str, Field(description="Why there is no spacing; empty
 Unit = Literal["mm", "px"]
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class ModelIdentity(_Part):
+class ModelIdentity(StrictModel):
     """The model that found the lesions."""
 
     name: str
     hash: Annotated[str, Field(description="The first 12 digits of the SHA-256 of its weights (ONNX file).")]
 
 
-class BoxResult(_Part):
+class BoxResult(StrictModel):
     """An upright rectangle of whole pixels."""
 
     top: Count
@@ -62,7 +59,7 @@ class BoxResult(_Part):
     width: Positive
 
 
-class LesionResult(_Part):
+class LesionResult(StrictModel):
     """One lesion. Lengths are in its `unit`, areas in its square; docs/measuring.md has the definitions."""
 
     lesion: Annotated[int, Field(ge=1, description="Its number in the image, the largest first.")]
@@ -108,7 +105,7 @@ class LesionResult(_Part):
     pixels: Positive
 
 
-class ImageResult(_Part):
+class ImageResult(StrictModel):
     """One image, or one frame of a clip."""
 
     image: Annotated[str, Field(description="The name of its results.")]
@@ -133,14 +130,14 @@ class ImageResult(_Part):
     ]
 
 
-class RefusedResult(_Part):
+class RefusedResult(StrictModel):
     """A file that was refused or could not be written, with the reason."""
 
     file: str
     reason: str
 
 
-class ResultsFile(_Part):
+class ResultsFile(StrictModel):
     """results.json of sonoseg. Research software, not a medical device."""
 
     format: Literal["sonoseg-results/2"]

@@ -15,6 +15,7 @@ from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPool
 from concurrent.futures.process import BrokenProcessPool
 from types import TracebackType
 
+from sonoseg._util.machine import usable_cores
 from sonoseg.errors import OutputError, SonosegWarning
 from sonoseg.inference.segmentation import Segmentation
 from sonoseg.results.entries import ImageEntry
@@ -34,7 +35,7 @@ class Hands:
     """
 
     def __init__(self, images: ImageFiles, count: int, *, hands: int | None = None) -> None:
-        hands = hands or min(8, os.cpu_count() or 1)
+        hands = hands or min(8, usable_cores())
         self._images = images
         self._pool: Executor
         self.apart = count > MANY

@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from sonoseg._util.files import atomic_write_bytes
+from sonoseg._util.text import first_line, printable
 from sonoseg.dicom.writing.identity import Algorithm
 from sonoseg.errors import MissingExtra, OutputError, SonosegError
-from sonoseg._util.text import first_line
 from sonoseg.image.callipers import draw_callipers
 from sonoseg.inference.segmentation import Segmentation
 from sonoseg.lesions.measurement import Findings
@@ -24,7 +24,6 @@ from sonoseg.results.labelme import labelme as polygons
 from sonoseg.results.nrrd import ENDING
 from sonoseg.results.nrrd import nrrd as label_map
 from sonoseg.results.png import attention_png, encode_png, mask_png, probability_png
-from sonoseg._util.text import printable
 
 FOLDERS = ("masks", "overlays", "probability", "attention", "dicom", "labelme", "nrrd")
 """The sub-folders of results. They are not searched for images."""

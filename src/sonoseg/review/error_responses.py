@@ -14,6 +14,7 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 
+from sonoseg._util.validation import clause
 from sonoseg.errors import InputError, MissingExtra, ShapeError, SonosegError, UsageError
 from sonoseg.inference.serving_queue import QueueClosed, QueueFull
 from sonoseg.results.ledger import LedgerBusy, LedgerFull
@@ -142,7 +143,7 @@ def add_handlers(app: FastAPI) -> None:
             return answer(error.__cause__)
         if error.status_code == 404:
             return answer(NotThere("there is no such address", remedy="See /api/v1/openapi.json"))
-        made = Refusal(_first(str(error.detail)), headers=dict(error.headers or {}))
+        made = Refusal(clause({"msg": error.detail}), headers=dict(error.headers or {}))
         made.status = error.status_code
         return answer(made)
 
@@ -173,12 +174,6 @@ def add_handlers(app: FastAPI) -> None:
 def _invalid(first: Mapping[str, Any]) -> Refusal:
     """The first fault that pydantic found, in our words."""
     place = ".".join(str(part) for part in first["loc"])
-    made = Refusal(_first(str(first["msg"])), where=place, remedy="See /api/v1/openapi.json")
+    made = Refusal(clause(first), where=place, remedy="See /api/v1/openapi.json")
     made.status = 422
     return made
-
-
-def _first(text: str) -> str:
-    """A library's sentence as a clause of ours."""
-    line = (text.strip().splitlines() or ["refused"])[0].rstrip(". ")
-    return line[:1].lower() + line[1:200]

@@ -9,8 +9,8 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
-from sonoseg.errors import SonosegError
 from sonoseg._util.text import first_line
+from sonoseg.errors import SonosegError
 from sonoseg.image.frame import Frame
 from sonoseg.inference.predictor import Predictor
 from sonoseg.inference.segmentation import Segmentation

@@ -9,8 +9,9 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
+from sonoseg._util.validation import StrictModel
 from sonoseg.lesions.birads import Orientation as Orientation
 from sonoseg.lesions.birads import Posterior as Posterior
 
@@ -66,14 +67,12 @@ class Assessment(StrEnum):
     PROVEN = "6"
 
 
-class Review(BaseModel):
+class Review(StrictModel):
     """A reader's words on one item; what was not picked is null.
 
     seconds: spent on the item so far. version: grows by one with each save; a save that names another than
     the present one is refused (412), and null names none.
     """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     reader: Reader = ""
     comment: Annotated[str, Field(max_length=10_000)] = ""

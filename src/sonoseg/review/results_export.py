@@ -8,7 +8,6 @@ import unicodedata
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from importlib.util import find_spec
 from pathlib import Path, PurePath
 from typing import Any, Literal, NamedTuple, TextIO
 
@@ -17,9 +16,10 @@ from numpy.typing import NDArray
 
 from sonoseg import RESEARCH_ONLY, __version__
 from sonoseg._util.files import atomic_path
+from sonoseg._util.packages import require
+from sonoseg._util.text import printable
 from sonoseg.dicom.writing.identity import Algorithm
 from sonoseg.errors import OutputError, UsageError
-from sonoseg._util.packages import missing_extra
 from sonoseg.image.calibration import Scale
 from sonoseg.image.frame import Frame
 from sonoseg.inference.segmentation import Segmentation
@@ -31,7 +31,6 @@ from sonoseg.results.lazy_segmentations import PackedSegmentation, unpacked
 from sonoseg.results.png import encode_png
 from sonoseg.results.preview import make_preview
 from sonoseg.results.report_page import write_report
-from sonoseg._util.text import printable
 from sonoseg.results.tables import write_coco, write_csv, write_json
 from sonoseg.results.writers import NotWritten, Writer, image_writers, object_writers
 from sonoseg.review.reading import Review
@@ -155,9 +154,7 @@ def _check(what: set[str], folder: Path) -> None:
             remedy=f"Choose of: {', '.join(WHAT)}",
         )
     if {"seg", "sr", "capture"} & what:
-        for package in ("pydicom", "highdicom"):
-            if find_spec(package) is None:
-                raise missing_extra(package, "dicom")
+        require("dicom", "pydicom", "highdicom")
     try:
         folder.mkdir(parents=True, exist_ok=True)
         full = any(folder.iterdir())

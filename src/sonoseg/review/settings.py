@@ -5,20 +5,20 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
+
+from sonoseg._util.validation import StrictModel
 
 MIB = 1 << 20
 
 
-class ServerLimits(BaseModel):
+class ServerLimits(StrictModel):
     """What is refused before it costs anything. They are shown by GET /api/v1/about.
 
     max_bytes: of one file. max_body: of one request, all its files together. max_files: of one request.
     max_pixels: of one image or frame, told by its header. max_frames: of one clip.
     queue_length: images that wait in front of the model; beyond it the answer is 503 with Retry-After.
     """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     max_bytes: Annotated[int, Field(ge=1024)] = 64 * MIB
     max_body: Annotated[int, Field(ge=1024)] = 256 * MIB
@@ -28,7 +28,7 @@ class ServerLimits(BaseModel):
     queue_length: Annotated[int, Field(ge=1)] = 64
 
 
-class Settings(BaseModel):
+class Settings(StrictModel):
     """A server's settings.
 
     folder: the state folder; made where it is not there.
@@ -41,8 +41,6 @@ class Settings(BaseModel):
     pacs: the state folder of `sonoseg pacs serve`, whose queue is shown; None shows none.
     busy_seconds: how long a change waits for a locked database before it gives up (503).
     """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     folder: Path
     read_only: bool = False

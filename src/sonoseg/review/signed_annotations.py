@@ -5,10 +5,10 @@ from __future__ import annotations
 from functools import partial
 from pathlib import Path
 
-from sonoseg.data.signed_masks import Signed
-from sonoseg.errors import InputError
 from sonoseg._util.packages import missing_extra
 from sonoseg._util.text import first_line
+from sonoseg.data.signed_masks import Signed
+from sonoseg.errors import InputError
 from sonoseg.image.frame import Spacing
 from sonoseg.review.items import Item
 from sonoseg.review.store import Store

@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from typing import Any
 
+from sonoseg._util.timestamps import utc_now
 from sonoseg.review.http_errors import NotThere
 from sonoseg.review.items import Action, Item, LogEntry, Source, Tool
 from sonoseg.review.reading import Review
@@ -99,4 +99,4 @@ def note(
 
 def now() -> str:
     """UTC, ISO 8601, to the millisecond."""
-    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return utc_now("milliseconds").replace("+00:00", "Z")

@@ -17,10 +17,10 @@ from PIL import Image
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 
+from sonoseg._util.text import first_line
 from sonoseg.dicom.reading.clip import Clip
 from sonoseg.dicom.reading.detection import is_dicom
 from sonoseg.errors import InputError, OutputError, SonosegError
-from sonoseg._util.text import first_line
 from sonoseg.image.calibration import Calibration, Origin, Spacing
 from sonoseg.image.frame import Frame
 from sonoseg.image.size_limits import check_file

@@ -9,8 +9,8 @@ from typing import Any
 import torch
 
 from sonoseg._util.files import atomic_path
-from sonoseg.errors import OutputError, TrainingError
 from sonoseg._util.text import first_line
+from sonoseg.errors import OutputError, TrainingError
 
 FORMAT = "sonoseg-checkpoint/1"
 

@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sonoseg._util.files import atomic_path
-from sonoseg.errors import ModelError, UsageError
 from sonoseg._util.packages import missing_extra
 from sonoseg._util.text import first_line
+from sonoseg.errors import ModelError, UsageError
 
 if TYPE_CHECKING:
     from sonoseg.model.model import Model

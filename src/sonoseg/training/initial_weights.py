@@ -10,8 +10,8 @@ import torch
 from safetensors.torch import load_file
 from torch import nn
 
-from sonoseg.errors import ModelError, TrainingError
 from sonoseg._util.text import first_line
+from sonoseg.errors import ModelError, TrainingError
 from sonoseg.model.card import TrainingSet
 from sonoseg.model.model import Model
 from sonoseg.networks.attention_unet import AttentionUNet

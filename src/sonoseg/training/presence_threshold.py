@@ -22,9 +22,9 @@ import torch
 from numpy.typing import NDArray
 from safetensors.torch import load_file
 
+from sonoseg._util.text import first_line
 from sonoseg.data.prepared_set import PreparedSet
 from sonoseg.errors import ModelError, UsageError
-from sonoseg._util.text import first_line
 from sonoseg.model.model import Model, check_target
 from sonoseg.networks.attention_unet import AttentionUNet
 from sonoseg.networks.options import NetworkOptions

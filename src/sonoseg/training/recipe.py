@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import difflib
 from importlib.resources import files
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field, ValidationError
 
+from sonoseg._util.validation import StrictModel, describe, suggestion
 from sonoseg.errors import RecipeError
 from sonoseg.model.card import Postprocessing
 from sonoseg.networks.options import NetworkOptions
@@ -19,11 +19,7 @@ Share = Annotated[float, Field(ge=0, le=1)]
 Store = Literal["float32", "float16"]
 
 
-class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class DataOptions(_Section):
+class DataOptions(StrictModel):
     """What the network sees."""
 
     size: Annotated[int, Field(ge=16)] = Field(256, description="side of the network's square input, pixels")
@@ -38,7 +34,7 @@ class DataOptions(_Section):
     )
 
 
-class OptimiserOptions(_Section):
+class OptimiserOptions(StrictModel):
     """How the weights move."""
 
     kind: Literal["adam", "adamw", "sgd"] = "adam"
@@ -55,7 +51,7 @@ class OptimiserOptions(_Section):
     )
 
 
-class LossOptions(_Section):
+class LossOptions(StrictModel):
     """What is made small."""
 
     kind: Literal["bce", "dice-bce", "focal-tversky"] = "bce"
@@ -72,7 +68,7 @@ class LossOptions(_Section):
     )
 
 
-class AugmentationOptions(_Section):
+class AugmentationOptions(StrictModel):
     """Ranges from which each image's own change is drawn; all zero is no augmentation.
 
     Ultrasound has a direction, depth: no vertical flips, small rotations only.
@@ -113,7 +109,7 @@ class AugmentationOptions(_Section):
         return any(self.model_dump().values())
 
 
-class Recipe(_Section):
+class Recipe(StrictModel):
     """One training run, apart from its data: network, loss, optimiser, augmentation, length, seed."""
 
     name: str
@@ -177,7 +173,7 @@ def load_recipe(recipe: str | Path, changes: list[str] | tuple[str, ...] = ()) -
         raise RecipeError("'network' is a mapping of its options, such as {preset: seed}", where=where)
     preset = network.pop("preset", None)
     if preset is not None and preset not in PRESETS:
-        raise _wrong("network.preset", str(preset), list(PRESETS), where, "preset")
+        raise _unknown("preset", str(preset), list(PRESETS), where)
     base = PRESETS[preset].model_dump() if preset else {}
     values["network"] = base | network
     try:
@@ -197,7 +193,7 @@ def _source(recipe: str) -> tuple[str, str]:
             return path.read_text("utf-8"), str(path)
         except (OSError, UnicodeDecodeError) as error:
             raise RecipeError(f"the recipe cannot be read ({error})", where=path) from error
-    raise _wrong("--recipe", recipe, recipe_names(), None, "recipe")
+    raise _unknown("recipe", recipe, recipe_names(), None)
 
 
 def _apply(values: dict[str, Any], change: str) -> None:
@@ -224,23 +220,11 @@ def _apply(values: dict[str, Any], change: str) -> None:
 
 
 def _worded(error: ValidationError, where: str) -> RecipeError:
-    first = error.errors()[0]
-    path = ".".join(str(part) for part in first["loc"])
-    if first["type"] == "extra_forbidden":
-        known: Any = Recipe
-        for part in first["loc"][:-1]:
-            known = known.model_fields[str(part)].annotation
-        return _wrong(path, str(first["loc"][-1]), list(known.model_fields), where, "key")
-    message = first["msg"].removeprefix("Value error, ")
-    found = f"'{path}': {message[:1].lower()}{message[1:]}"
-    if first["type"] not in {"missing", "value_error"}:
-        found += f", got {first['input']!r}"
-    return RecipeError(found, where=where, remedy="See docs/training.md for every key")
-
-
-def _wrong(path: str, word: str, right: list[str], where: str | None, kind: str) -> RecipeError:
-    near = difflib.get_close_matches(word, right, n=1, cutoff=0.4)
-    remedy = f"Did you mean '{near[0]}'?" if near else f"There are: {', '.join(right)}"
+    invalid = describe(error, Recipe)
     return RecipeError(
-        f"no {kind} '{path if kind == 'key' else word}'", where=where, remedy=remedy.rstrip("?")
+        invalid.problem, where=where, remedy=invalid.remedy or "See docs/training.md for every key"
     )
+
+
+def _unknown(kind: str, name: str, known: list[str], where: str | None) -> RecipeError:
+    return RecipeError(f"unknown {kind} '{name}'", where=where, remedy=suggestion(name, known))

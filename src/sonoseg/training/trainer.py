@@ -20,8 +20,8 @@ from accelerate.utils import broadcast, set_seed
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from sonoseg.errors import SonosegError, TrainingError
 from sonoseg._util.text import first_line
+from sonoseg.errors import SonosegError, TrainingError
 from sonoseg.networks.presets import build
 from sonoseg.training.batch_augmentation import apply, draw
 from sonoseg.training.batches import TrainingImages, seed_for

@@ -582,12 +582,11 @@ def test_a_missing_extra_is_named(
 ) -> None:
     from importlib.util import find_spec
 
-    from sonoseg.dicom.reading import codecs, header
+    from sonoseg._util import packages
 
     frames = [make_jpeg(GREY)] if package == "libjpeg" else None
     path = make_dicom(tmp_path / "scan.dcm", GREY, syntax=syntax, frames=frames)
-    for module in (codecs, header):
-        monkeypatch.setattr(module, "find_spec", lambda name: None if name == package else find_spec(name))
+    monkeypatch.setattr(packages, "find_spec", lambda name: None if name == package else find_spec(name))
     with pytest.raises(MissingExtra, match=said):
         read_frame(path)
 

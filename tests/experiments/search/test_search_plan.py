@@ -39,7 +39,10 @@ def test_choices_may_be_anything_yaml_says(write_plan: WritePlan) -> None:
 @pytest.mark.parametrize(
     ("changes", "found"),
     [
-        ({"search": {"optimiser.rat": {"low": 0.1, "high": 1}}}, "search.optimiser.rat with 0.1: no key"),
+        (
+            {"search": {"optimiser.rat": {"low": 0.1, "high": 1}}},
+            "search.optimiser.rat with 0.1: unknown key",
+        ),
         ({"search": {"optimiser.rate": {"low": 0.0, "high": 1.0}}}, "search.optimiser.rate with 0.0:"),
         ({"search": {"loss.kind": ["bce", "dice"]}}, "search.loss.kind with dice:"),
         ({"search": {"loss.kind": ["bce"]}}, "'loss.kind' is a range, as {low: 1, high: 8}, or a list"),
@@ -51,7 +54,7 @@ def test_choices_may_be_anything_yaml_says(write_plan: WritePlan) -> None:
             {"search": {"batch": {"low": 1, "high": 8, "log": True, "step": 2}}},
             "a log range has no step",
         ),
-        ({"search": {"batch": {"low": 4, "high": 8, "lg": True}}}, "no key 'search.batch"),
+        ({"search": {"batch": {"low": 4, "high": 8, "lg": True}}}, "unknown key 'search.batch"),
         ({"search": {}}, "at least 1 item"),
         ({"search": {"seed": [0, 1]}}, "'search' holds the seed"),
         ({"set": {"batch": 4}}, "'batch' is both in 'set' and in 'search'"),
@@ -77,7 +80,7 @@ def test_a_plan_that_is_none(tmp_path: Path, write_plan: WritePlan) -> None:
     (tmp_path / "bad.yaml").write_text("a: [")
     with pytest.raises(PlanError, match="no readable YAML"):
         load_plan(tmp_path / "bad.yaml")
-    with pytest.raises(RecipeError, match="no recipe 'quik'"):
+    with pytest.raises(RecipeError, match="unknown recipe 'quik'"):
         load_plan(write_plan(recipe="quik"))
 
 

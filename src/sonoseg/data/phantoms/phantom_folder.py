@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from sonoseg._util.files import atomic_write_bytes, atomic_write_text
-from sonoseg.data.parallel import cores, silent
+from sonoseg._util.machine import usable_cores
+from sonoseg.data.parallel import silent
 from sonoseg.data.phantoms.parameter_sampling import draw_spec
 from sonoseg.data.phantoms.phantom import render
 from sonoseg.data.phantoms.spec import PhantomSpec
@@ -98,7 +99,7 @@ def _rows(
     work: Callable[[PhantomSpec], dict[str, Any]], specs: list[PhantomSpec], workers: int | None
 ) -> Iterator[dict[str, Any]]:
     if workers is None:
-        workers = cores() if len(specs) > _POOL_FROM else 1
+        workers = usable_cores() if len(specs) > _POOL_FROM else 1
     if workers <= 1:
         yield from map(work, specs)
         return

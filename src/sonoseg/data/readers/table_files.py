@@ -5,8 +5,8 @@ from __future__ import annotations
 import csv
 from pathlib import Path
 
-from sonoseg.errors import DatasetError
 from sonoseg._util.packages import missing_extra
+from sonoseg.errors import DatasetError
 
 
 def read_table(path: Path, *columns: str, delimiter: str = ",") -> list[dict[str, str]]:

@@ -8,7 +8,6 @@ JPEG need the GPL codec of the extra `dicom-gpl`.
 from __future__ import annotations
 
 import io
-from importlib.util import find_spec
 from itertools import pairwise
 from typing import Any, Literal, NamedTuple
 
@@ -16,9 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from sonoseg._util.packages import is_installed, missing_extra
 from sonoseg.dicom.reading.fragments import PixelDataError
 from sonoseg.dicom.reading.header import ImageHeader, quiet_pydicom
-from sonoseg._util.packages import missing_extra
 
 RLE = "1.2.840.10008.1.2.5"
 JPEG = ("1.2.840.10008.1.2.4.50", "1.2.840.10008.1.2.4.51")
@@ -60,9 +59,9 @@ def check_codec(syntax: str) -> None:
 
     Raises PixelDataError for an unsupported transfer syntax.
     """
-    if syntax in JPEG_LS and find_spec("jpeg_ls") is None:
+    if syntax in JPEG_LS and not is_installed("jpeg_ls"):
         raise missing_extra("pyjpegls", "dicom")
-    if syntax in JPEG_2000 + HT_JPEG_2000 and find_spec("openjpeg") is None:
+    if syntax in JPEG_2000 + HT_JPEG_2000 and not is_installed("openjpeg"):
         raise missing_extra("pylibjpeg-openjpeg", "dicom")
     if syntax in JPEG_LOSSLESS:
         _need_libjpeg()
@@ -308,7 +307,7 @@ def jpeg_2000_stream(data: bytes) -> StreamHeader:
 
 
 def _need_libjpeg() -> None:
-    if find_spec("libjpeg") is None:
+    if not is_installed("libjpeg"):
         raise missing_extra("pylibjpeg-libjpeg", "dicom-gpl")
 
 

@@ -10,17 +10,16 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, cast
 
 import numpy as np
 
+from sonoseg._util.packages import require
 from sonoseg.dicom.reading.element_values import code_string, items, number, numbers, uid, whole
 from sonoseg.dicom.reading.lookup_tables import LookupTable, palette, voi_table
 from sonoseg.dicom.reading.regions import RawRegion
 from sonoseg.errors import InputError
-from sonoseg._util.packages import missing_extra
 
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset
@@ -137,8 +136,7 @@ def read_header(file: BinaryIO, path: Path, inflated: int | None = None) -> tupl
     Raises InputError for a file without an image, or with missing or invalid attributes; MissingExtra without
     pydicom. Messages of pydicom are left out, since they may quote the file.
     """
-    if find_spec("pydicom") is None:
-        raise missing_extra("pydicom", "dicom")
+    require("dicom", "pydicom")
     with quiet_pydicom():
         return _read(file, path, MAX_INFLATED if inflated is None else inflated)
 

@@ -14,15 +14,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from sonoseg import RESEARCH_ONLY, __version__
 from sonoseg._util.files import atomic_write_bytes
+from sonoseg._util.packages import require
 from sonoseg.dicom.writing.identity import MANUFACTURER, PRODUCT, Kind, ModelName, uid
 from sonoseg.errors import InputError
-from sonoseg._util.packages import missing_extra
 from sonoseg.inference.segmentation import Segmentation
 
 if TYPE_CHECKING:
@@ -289,9 +288,7 @@ def write_object(path: str | Path, dataset: Dataset) -> str:
 
 def require_dicom() -> None:
     """Raise MissingExtra unless pydicom and highdicom are installed."""
-    for package in ("pydicom", "highdicom"):
-        if find_spec(package) is None:
-            raise missing_extra(package, "dicom")
+    require("dicom", "pydicom", "highdicom")
 
 
 NOTICE = RESEARCH_ONLY

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from sonoseg._util.text import first_line
 from sonoseg.dicom.writing.attributes import (
     NOTICE,
     SourceDataset,
@@ -38,7 +39,6 @@ from sonoseg.dicom.writing.codes import (
 from sonoseg.dicom.writing.identity import PRODUCT, Algorithm, ModelName, digest, model_name, uid
 from sonoseg.dicom.writing.segmented_frames import FrameFindings, each_frame, labelled, tracking
 from sonoseg.errors import InputError
-from sonoseg._util.text import first_line
 from sonoseg.inference.segmentation import Segmentation
 from sonoseg.lesions.measurement import Findings, Lesion
 from sonoseg.lesions.outline import outline

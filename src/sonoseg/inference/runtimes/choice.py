@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import os
-from importlib.util import find_spec
 from typing import NamedTuple
 
+from sonoseg._util.machine import usable_cores
+from sonoseg._util.packages import is_installed
 from sonoseg.inference.runtimes.base import Engine, Precision
 from sonoseg.model.model import Model
 
@@ -49,13 +49,12 @@ PACKAGES: dict[Engine, str] = {"onnx": "onnxruntime", "openvino": "openvino", "t
 
 def installed(engine: Engine) -> bool:
     """Whether the engine's package is there. It is looked for, not imported."""
-    return find_spec(PACKAGES[engine]) is not None
+    return is_installed(PACKAGES[engine])
 
 
 def side_by_side(threads: int | None) -> int:
     """How many images of many to run at once, a thread each: one a core, and no more than a batch has."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return max(1, min(8, threads or cores))
+    return max(1, min(8, threads or usable_cores()))
 
 
 def choices(name: str, precision: str, model: Model, images: int | None = None) -> list[Choice]:

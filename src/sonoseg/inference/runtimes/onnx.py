@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sonoseg.errors import ModelError
 from sonoseg._util.text import first_line
+from sonoseg.errors import ModelError
 from sonoseg.inference.runtimes.base import IMAGE, LOGIT, Engine, Precision, Unsupported
 from sonoseg.model.model import Model
 
@@ -81,7 +81,3 @@ class OnnxRuntime:
                 remedy="Try a smaller batch, or another runtime",
             ) from error
         return logit, dict(zip(names, maps, strict=True))
-
-
-def first_line(error: Exception) -> str:
-    return first_line(error)

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sonoseg.errors import ModelError
 from sonoseg._util.packages import missing_extra
 from sonoseg._util.text import first_line
+from sonoseg.errors import ModelError
 from sonoseg.inference.runtimes.base import IMAGE, LOGIT, Engine, Precision, Unsupported
 from sonoseg.model.model import Model
 
@@ -120,7 +120,3 @@ class OpenVinoRuntime:
             ) from error
         logit, *maps = (np.concatenate(found[name]) for name in names)
         return logit, dict(zip(names[1:], maps, strict=True))
-
-
-def first_line(error: Exception) -> str:
-    return first_line(error)

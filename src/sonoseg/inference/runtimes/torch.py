@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sonoseg.errors import ModelError
 from sonoseg._util.packages import missing_extra
 from sonoseg._util.text import first_line
+from sonoseg.errors import ModelError
 from sonoseg.inference.runtimes.base import Engine, Precision, Unsupported
 from sonoseg.model.model import Model
 

@@ -18,8 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sonoseg._util.files import atomic_path, sha256_file
-from sonoseg.errors import DatasetError, UsageError
 from sonoseg._util.packages import missing_extra
+from sonoseg.errors import DatasetError, UsageError
 
 if TYPE_CHECKING:
     import onnx
