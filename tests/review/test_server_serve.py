@@ -23,9 +23,9 @@ from typer.testing import CliRunner
 
 from sonoseg import RESEARCH_ONLY
 from sonoseg.cli.main import app
-from sonoseg.cli.serve import address_of, check_certificate, is_loopback, listen, login_of
 from sonoseg.errors import SonosegError, UsageError
 from sonoseg.inputs.reading import read_frame
+from sonoseg.review.server_process import address_of, check_certificate, is_loopback, listen, login_of
 
 
 def refusal(*words: str) -> SonosegError:
@@ -39,9 +39,9 @@ def refusal(*words: str) -> SonosegError:
     [
         (["--host", "0.0.0.0"], "there is no token"),
         (["--host", "::"], "there is no token"),
-        (["--host", "0.0.0.0", "--token", "short"], "a token of 5 characters"),
+        (["--host", "0.0.0.0", "--token", "short"], "the token has 5 characters"),
         (["--token", "with a space in the middle"], "spaces"),
-        (["--host", "no.such.host.invalid"], "is no address"),
+        (["--host", "no.such.host.invalid"], "is not an address"),
         (["--keyfile", "key.pem"], "without a certificate"),
         (["--certfile", "missing.pem"], "cannot be used"),
         (["image.png", "--read-only"], "--read-only"),
@@ -158,7 +158,7 @@ def test_a_server_from_start_to_signal(tmp_path: Path, draw: Any, dark_model: Pa
         )
         assert status == 200
         second = CliRunner().invoke(app, ["serve", "--port", "0", *words], env={"SONOSEG_TOKEN": token})
-        assert "another server works on this state" in str(second.exception)
+        assert "another process is using this review state" in str(second.exception)
         process.send_signal(signal.SIGTERM)
         assert process.wait(60) == 0
         assert process.stdout is not None
