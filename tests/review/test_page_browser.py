@@ -402,3 +402,23 @@ def test_a_prediction_that_is_done_in_between_brings_its_lesions(page: Any, addr
     until(page, "return app.session.image.findings.length === given", lesions, seconds=20)
     assert not first, "the page read the item once at least"
     assert page.locator(".lesions li").count() == lesions
+
+
+def test_every_command_of_the_keyboard_runs(page: Any) -> None:
+    """Each key of the table, on an open image; `page` fails the test where one ends with an error."""
+    opened(page, samples.paths()[5].stem)
+    page.locator("#search").blur()
+    commands = run(page, "const { COMMANDS } = await load('commands.js'); return COMMANDS;")
+    leaving = {"sign", "refer", "reopen", "add"}
+    for command in commands:
+        if command["name"] in leaving:
+            continue
+        for key in command["keys"]:
+            page.keyboard.press(key.replace("Mod+", "Control+").replace(" ", "Space"))
+            if command["name"] in ("search", "reader", "describe", "comment", "export", "help"):
+                page.keyboard.press("Escape")
+                page.locator(":focus").evaluate_all("found => found.forEach((one) => one.blur())")
+    all_saved(page)
+    until(page, "return app.viewer.isSplit && app.viewer.secondContent === 'pinned'")
+    assert page.locator("#second-content").input_value() == "pinned"
+    assert page.locator(".notice.bad").count() == 0

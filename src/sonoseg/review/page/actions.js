@@ -10,16 +10,7 @@ import { switchTheme } from "./theme.js";
 /** @typedef {import("./viewer.js").ToolName} ToolName */
 
 /**
- * @param {object} parts
- * @param {import("./session.js").Session} parts.session
- * @param {import("./viewer.js").Viewer} parts.viewer
- * @param {import("./viewer_input.js").ViewerInput} parts.input
- * @param {import("./worklist.js").Worklist} parts.worklist
- * @param {import("./image_loading.js").ImageLoader} parts.loader
- * @param {import("./clip.js").Clip} parts.clip
- * @param {import("./editing.js").Editing} parts.editing
- * @param {import("./signing.js").Signing} parts.signing
- * @param {import("./toolbar.js").Toolbar} parts.toolbar
+ * @param {Omit<Parts, "saver" | "review" | "findings" | "prediction">} parts
  * @returns {Record<string, (down: boolean) => unknown>} by the command's name; `down` is false where a `hold` ends
  */
 export function makeActions({ session, viewer, input, worklist, loader, clip, editing, signing, toolbar }) {

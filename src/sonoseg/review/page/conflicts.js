@@ -6,15 +6,7 @@ import { formatTime } from "./format.js";
 import { notice } from "./notices.js";
 
 export class Conflicts {
-  /**
-   * @param {object} parts
-   * @param {import("./session.js").Session} parts.session
-   * @param {import("./mask_saver.js").MaskSaver} parts.saver
-   * @param {import("./viewer.js").Viewer} parts.viewer
-   * @param {import("./review_form.js").ReviewForm} parts.review
-   * @param {import("./worklist.js").Worklist} parts.worklist
-   * @param {import("./image_loading.js").ImageLoader} parts.loader
-   */
+  /** @param {Pick<Parts, "session" | "saver" | "viewer" | "review" | "worklist" | "loader">} parts */
   constructor({ session, saver, viewer, review, worklist, loader }) {
     this.session = session;
     this.saver = saver;

@@ -9,15 +9,7 @@ import { dismiss, notice, showError } from "./notices.js";
 import { storage } from "./storage.js";
 
 export class Editing {
-  /**
-   * @param {object} parts
-   * @param {import("./session.js").Session} parts.session
-   * @param {import("./mask_saver.js").MaskSaver} parts.saver
-   * @param {import("./viewer.js").Viewer} parts.viewer
-   * @param {import("./findings.js").FindingsPanel} parts.findings
-   * @param {import("./worklist.js").Worklist} parts.worklist
-   * @param {import("./signing.js").Signing} parts.signing
-   */
+  /** @param {Pick<Parts, "session" | "saver" | "viewer" | "findings" | "worklist" | "signing">} parts */
   constructor({ session, saver, viewer, findings, worklist, signing }) {
     this.session = session;
     this.saver = saver;

@@ -11,14 +11,7 @@ import { storage } from "./storage.js";
 const EDITING_RETRY = 1000; // ms
 
 export class ImageLoader {
-  /**
-   * @param {object} parts
-   * @param {import("./session.js").Session} parts.session
-   * @param {import("./mask_saver.js").MaskSaver} parts.saver
-   * @param {import("./viewer.js").Viewer} parts.viewer
-   * @param {import("./review_form.js").ReviewForm} parts.review
-   * @param {import("./prediction.js").Prediction} parts.prediction
-   */
+  /** @param {Pick<Parts, "session" | "saver" | "viewer" | "review" | "prediction">} parts */
   constructor({ session, saver, viewer, review, prediction }) {
     this.session = session;
     this.saver = saver;

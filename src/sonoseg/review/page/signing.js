@@ -9,14 +9,7 @@ import { notice, showError } from "./notices.js";
 
 /** Emits "reopened". */
 export class Signing extends Emitter {
-  /**
-   * @param {object} parts
-   * @param {import("./session.js").Session} parts.session
-   * @param {import("./mask_saver.js").MaskSaver} parts.saver
-   * @param {import("./review_form.js").ReviewForm} parts.review
-   * @param {import("./worklist.js").Worklist} parts.worklist
-   * @param {import("./image_loading.js").ImageLoader} parts.loader
-   */
+  /** @param {Pick<Parts, "session" | "saver" | "review" | "worklist" | "loader">} parts */
   constructor({ session, saver, review, worklist, loader }) {
     super();
     this.session = session;

@@ -148,7 +148,7 @@ export class Upload extends Emitter {
     box.hidden = !refused.length;
     if (!refused.length) return;
     const lines = refused.map(({ name, found, remedy }) =>
-      make("li", {}, [make("strong", { text: name }), ` ${[found, remedy].filter(Boolean).join(". ")}`]));
+      make("li", {}, [make("strong", { text: `${name}:` }), ` ${[found, remedy].filter(Boolean).join(". ")}`]));
     const close = () => {
       box.hidden = true;
     };
