@@ -199,5 +199,5 @@ def test_a_spacing_must_be_two_positive_numbers(spacing: tuple[float, float]) ->
 
 
 def test_shapes_that_differ_are_refused() -> None:
-    with pytest.raises(ShapeError, match="own grid"):
+    with pytest.raises(ShapeError, match="grid"):
         hd95(box((5, 5), 1, 1, 2, 2), box((5, 6), 1, 1, 2, 2))

@@ -105,7 +105,7 @@ def test_masks_of_any_kind_are_read_as_not_zero() -> None:
 
 @pytest.mark.parametrize("shape", [(2, 5), (8,), (1, 2, 4), (0, 4)])
 def test_shapes_that_differ_are_refused(shape: tuple[int, ...]) -> None:
-    with pytest.raises(ShapeError, match=r"has shape|mask is"):
+    with pytest.raises(ShapeError, match=r"has shape"):
         confusion(TRUE, np.zeros(shape, dtype=bool))
 
 
@@ -127,13 +127,13 @@ def test_dice_at_thresholds_is_dice_at_each(
 
 
 def test_thresholds_must_rise_and_probabilities_be_probabilities() -> None:
-    with pytest.raises(ShapeError, match="do not rise"):
+    with pytest.raises(ShapeError, match="ascending"):
         dice_at_thresholds(TRUE, np.zeros((2, 4)), np.array([0.5, 0.4]))
-    with pytest.raises(ShapeError, match="needs a sigmoid"):
+    with pytest.raises(ShapeError, match="sigmoid"):
         dice_at_thresholds(TRUE, np.full((2, 4), 3.0), np.array([0.5]))
     with pytest.raises(ShapeError, match="without NaN"):
         dice_at_thresholds(TRUE, np.full((2, 4), np.nan), np.array([0.5]))
-    with pytest.raises(ShapeError, match="own grid"):
+    with pytest.raises(ShapeError, match="grid"):
         dice_at_thresholds(TRUE, np.zeros((4, 4)), np.array([0.5]))
 
 

@@ -63,9 +63,9 @@ def test_logits_of_any_size_are_counted() -> None:
 
 def test_without_pixels_of_both_kinds_there_is_no_temperature() -> None:
     assert math.isnan(LogitCounts().nll(1))
-    with pytest.raises(EmptyMaskError, match="pixels of lesions and others"):
+    with pytest.raises(EmptyMaskError, match="lesion"):
         counted(np.zeros((4, 4), bool), np.ones((4, 4))).fit()
-    with pytest.raises(ShapeError, match="of one image"):
+    with pytest.raises(ShapeError, match="logits"):
         LogitCounts().add(np.ones((4, 4), bool), np.ones((4, 5)), np.ones((4, 4), bool))
 
 

@@ -13,7 +13,13 @@ from sonoseg.errors import DatasetError
 from sonoseg.evaluation.policy import Policy
 from sonoseg.image.frame import Frame
 from sonoseg.metrics.boundary import SurfaceDistances, surface_distances
-from sonoseg.metrics.lesion_detection import Candidates, area_share, candidates, false_alarm, match_lesions
+from sonoseg.metrics.lesion_detection import (
+    Candidates,
+    area_share,
+    candidates,
+    is_false_positive,
+    match_lesions,
+)
 from sonoseg.metrics.overlap import confusion
 from sonoseg.metrics.probability_calibration import (
     ReliabilityBins,
@@ -95,12 +101,14 @@ def measure(true: NDArray[np.bool_], label: str, found: Segmented, policy: Polic
         "n_predicted": match.hit.size,
         "n_false_positives": match.n_false_positives,
         "missed": float(counts.dice < policy.missed_dice) if is_lesion else math.nan,
-        "false_alarm": float(false_alarm(found.mask, policy.false_alarm_share)) if is_normal else math.nan,
+        "false_alarm": float(is_false_positive(found.mask, policy.false_alarm_share))
+        if is_normal
+        else math.nan,
         "predicted_area_share": share,
         "raw_dice": raw.dice,
         "raw_iou": raw.iou,
         "raw_false_alarm": (
-            float(false_alarm(found.raw_mask, policy.false_alarm_share)) if is_normal else math.nan
+            float(is_false_positive(found.raw_mask, policy.false_alarm_share)) if is_normal else math.nan
         ),
         "max_probability": float(found.probability.max()),
         "uncertainty": found.uncertainty,

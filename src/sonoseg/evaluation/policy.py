@@ -4,8 +4,13 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 
-from sonoseg.metrics.lesion_detection import FALSE_ALARM, HIT_DICE, SPECK
-from sonoseg.metrics.probability_calibration import N_BINS
+from sonoseg.metrics.constants import (
+    CALIBRATION_BINS,
+    FALSE_POSITIVE_SHARE,
+    HIT_DICE,
+    MISSED_DICE,
+    SPECK_SHARE,
+)
 
 
 @dataclass(frozen=True)
@@ -27,17 +32,17 @@ class Policy:
     resamples, level, seed: of the bootstrap.
     """
 
-    missed_dice: float = 0.1
-    false_alarm_share: float = FALSE_ALARM
+    missed_dice: float = MISSED_DICE
+    false_alarm_share: float = FALSE_POSITIVE_SHARE
     nsd_percent: float = 1.0
     nsd_px: float = 5.0
     nsd_mm: float = 1.0
     hit_dice: float = HIT_DICE
-    speck_share: float = SPECK
+    speck_share: float = SPECK_SHARE
     candidate_threshold: float = 0.1
-    candidate_share: float = FALSE_ALARM
+    candidate_share: float = FALSE_POSITIVE_SHARE
     fp_rates: tuple[float, ...] = (0.02, 0.05, 0.1, 0.25, 0.5, 1.0)
-    bins: int = N_BINS
+    bins: int = CALIBRATION_BINS
     foreground_percent: float = 5.0
     band_percent: float = 1.0
     resamples: int = 2000

@@ -1,6 +1,6 @@
 """Distances between the boundaries of two masks: HD95, NSD, average surface distance.
 
-Two definitions of a boundary are in use, and both are here:
+Two definitions of a boundary are in use:
 
 - "pixels" (ours, and MONAI's default): the centres of a mask's pixels that have a 4-neighbour outside it,
   the image's edge being outside. Each counts once.
@@ -8,7 +8,7 @@ Two definitions of a boundary are in use, and both are here:
   background, each weighted with the length of contour around it (Nikolov et al., J Med Internet Res 2021).
   Percentiles are weighted and not interpolated.
 
-They differ by about half a pixel. Empty masks, for every function of this file:
+They differ by about half a pixel. Empty masks, for every function of this module:
 
 | true | predicted | HD95, average distance | NSD |
 |---|---|---|---|
@@ -16,7 +16,7 @@ They differ by about half a pixel. Empty masks, for every function of this file:
 | lesion | empty (missed) | the image's diagonal | 0 |
 | empty | anything | NaN | NaN |
 
-A miss is never dropped: dropping it (MONAI issue 9095) lets a model that misses more score better.
+Missed lesions stay in the mean: without them (MONAI issue 9095) a model that misses more scores better.
 """
 
 from __future__ import annotations
@@ -41,30 +41,30 @@ Floats = NDArray[np.float64]
 class Directed:
     """Distances from the points of one boundary to the nearest point of the other.
 
-    distances: (n,), in the units of the spacing. weights: (n,), what each point counts.
+    distances: (n,), in the units of the spacing. weights: (n,), of the points.
     """
 
     distances: Floats
     weights: Floats
 
     def within(self, tolerance: float) -> float:
-        """The weight of the points at `tolerance` or nearer. Rounding of the distances is forgiven."""
+        """Return the weight of the points within `tolerance`, with a margin for rounding."""
         return float(self.weights[self.distances <= tolerance * (1 + 1e-9)].sum())
 
     def scaled(self, factor: float) -> Directed:
-        """The same distances in other units."""
+        """Return the distances times `factor`, in other units."""
         return Directed(self.distances * factor, self.weights)
 
 
 @dataclass(frozen=True)
 class SurfaceDistances:
-    """Both directed sets of distances between two boundaries, and what follows from them.
+    """The directed distances between two boundaries, in both directions, and their scores.
 
     from_true, from_predicted: None where either mask is empty.
-    diagonal: the image's diagonal in the units of the spacing, what a missed lesion counts with.
-    missed: the true mask holds a lesion and the predicted one is empty. Where both are None and nothing was
-        missed, the true mask is empty and every score is NaN.
-    interpolated: percentiles are interpolated ("pixels") or the weighted ones ("contour").
+    diagonal: the image's diagonal in the units of the spacing, the distance of a missed lesion.
+    missed: the true mask has a lesion and the predicted one is empty. Where both distances are None and
+        nothing was missed, the true mask is empty and every score is NaN.
+    interpolated: whether percentiles are interpolated ("pixels") or weighted ("contour").
     """
 
     from_true: Directed | None
@@ -74,14 +74,14 @@ class SurfaceDistances:
     interpolated: bool
 
     def hausdorff(self, percentile: float = 95.0) -> float:
-        """The larger of the two directed percentiles of the distances, in the units of the spacing."""
+        """Return the larger of the two directed percentiles, in the units of the spacing."""
         if self.from_true is None or self.from_predicted is None:
             return self.diagonal if self.missed else math.nan
         rule = _interpolated_percentile if self.interpolated else _weighted_percentile
         return max(rule(self.from_true, percentile), rule(self.from_predicted, percentile))
 
     def nsd(self, tolerance: float) -> float:
-        """Share of both boundaries that lies within `tolerance` (units of the spacing) of the other, 0..1."""
+        """Return the share of both boundaries within `tolerance` of the other, 0..1."""
         if self.from_true is None or self.from_predicted is None:
             return 0.0 if self.missed else math.nan
         near = self.from_true.within(tolerance) + self.from_predicted.within(tolerance)
@@ -96,7 +96,7 @@ class SurfaceDistances:
         return total / float(self.from_true.weights.sum() + self.from_predicted.weights.sum())
 
     def scaled(self, factor: float) -> SurfaceDistances:
-        """The same in other units: pixels times an isotropic spacing are millimetres."""
+        """Return the distances times `factor`: pixels times an isotropic spacing are millimetres."""
         return SurfaceDistances(
             self.from_true.scaled(factor) if self.from_true else None,
             self.from_predicted.scaled(factor) if self.from_predicted else None,
@@ -112,16 +112,18 @@ def surface_distances(
     spacing: tuple[float, float] = (1.0, 1.0),
     boundary: Boundary = "pixels",
 ) -> SurfaceDistances:
-    """Measure once, ask for HD95, NSD and the average of it.
+    """Measure the distances once, for HD95, NSD and their average.
 
     true, predicted: masks (H, W). spacing: (row, column) in mm per pixel; (1, 1) measures in pixels.
-    Empty masks: the table of this file. The diagonal is hypot(H * row, W * column).
-    Raises ShapeError for shapes that differ, and for a spacing that is not two positive numbers.
+    Empty masks: see this module. The diagonal is hypot(H * row, W * column).
+    Raises ShapeError for different shapes, and for a spacing that is not two positive numbers.
     """
     first, second = as_pair(true, predicted)
     row, column = spacing
     if not (math.isfinite(row) and math.isfinite(column) and row > 0 and column > 0):
-        raise ShapeError(f"a spacing of {spacing}", remedy="Give two positive numbers (row, column)")
+        raise ShapeError(
+            f"the spacing {spacing} is not positive", remedy="Give two positive numbers (row, column)"
+        )
     diagonal = math.hypot(first.shape[0] * row, first.shape[1] * column)
     interpolated = boundary == "pixels"
     if not first.any() or not second.any():
@@ -145,7 +147,7 @@ def hd95(
     spacing: tuple[float, float] = (1.0, 1.0),
     boundary: Boundary = "pixels",
 ) -> float:
-    """95th percentile Hausdorff distance of two masks (H, W), in pixels, or mm with a spacing (row, column).
+    """Compute the 95th percentile Hausdorff distance of two masks (H, W), in pixels, or mm with a spacing.
 
     The larger of the two directed 95th percentiles (Huttenlocher et al., PAMI 1993).
     Empty masks: the image's diagonal for a missed lesion, NaN where the true mask is empty.
@@ -161,7 +163,7 @@ def nsd(
     spacing: tuple[float, float] = (1.0, 1.0),
     boundary: Boundary = "pixels",
 ) -> float:
-    """Normalised surface Dice of two masks (H, W) at `tolerance` (pixels, or mm with a spacing), 0..1.
+    """Compute the normalised surface Dice of two masks (H, W), 0..1, at `tolerance` in pixels, or mm.
 
     The share of both boundaries that lies within the tolerance of the other (Nikolov et al., 2021).
     Empty masks: 0 for a missed lesion, NaN where the true mask is empty. Raises ShapeError.
@@ -175,7 +177,7 @@ def average_surface_distance(
     spacing: tuple[float, float] = (1.0, 1.0),
     boundary: Boundary = "pixels",
 ) -> float:
-    """Mean distance between two boundaries, both directions pooled, in pixels or mm.
+    """Compute the mean distance between two boundaries, both directions pooled, in pixels or mm.
 
     Empty masks: the image's diagonal for a missed lesion, NaN where the true mask is empty.
     Raises ShapeError.
@@ -184,7 +186,7 @@ def average_surface_distance(
 
 
 def _crop(first: Mask, second: Mask) -> tuple[Mask, Mask]:
-    """Both masks in the box around both, with a border of one background pixel on each side."""
+    """Crop both masks to the box around both, with a border of one background pixel."""
     either = first | second
     rows, columns = np.flatnonzero(either.any(axis=1)), np.flatnonzero(either.any(axis=0))
     box = np.s_[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
@@ -192,7 +194,7 @@ def _crop(first: Mask, second: Mask) -> tuple[Mask, Mask]:
 
 
 def _pixel_weights(mask: Mask, spacing: tuple[float, float]) -> Floats:
-    """(H, W): 1 on the mask's pixels that touch the background by a side. Needs a background border."""
+    """Return (H, W): 1 on pixels that share a side with the background. Needs a background border."""
     inner = np.zeros_like(mask)
     inside = mask[1:-1, 1:-1] & mask[:-2, 1:-1] & mask[2:, 1:-1] & mask[1:-1, :-2] & mask[1:-1, 2:]
     inner[1:-1, 1:-1] = inside
@@ -200,10 +202,10 @@ def _pixel_weights(mask: Mask, spacing: tuple[float, float]) -> Floats:
 
 
 def _contour_weights(mask: Mask, spacing: tuple[float, float]) -> Floats:
-    """(H-1, W-1): length of contour around each corner between four pixels, 0 off the contour.
+    """Return (H-1, W-1): length of contour at each corner between four pixels, 0 off the contour.
 
-    A corner with one or three lesion pixels has half a diagonal, with two side by side a side, with two
-    across it two halves of a diagonal. Needs a background border.
+    Half a diagonal at a corner with one or three lesion pixels, a side with two neighbours, a diagonal with
+    two opposite ones. Needs a background border.
     """
     row, column = spacing
     a, b, c, d = mask[:-1, :-1], mask[:-1, 1:], mask[1:, :-1], mask[1:, 1:]
@@ -218,10 +220,10 @@ def _contour_weights(mask: Mask, spacing: tuple[float, float]) -> Floats:
 
 
 def _directed(source: Floats, target: Floats, spacing: tuple[float, float]) -> Directed:
-    """From each boundary point of `source` to the nearest of `target`, maps of weights on one grid.
+    """Measure from each boundary point of `source` to the nearest of `target`, both maps of weights.
 
-    A tree over the points is up to 6 times faster than a distance transform of the box for the outlines that
-    lesions have, and half as fast for speckled masks: so the outline's length chooses.
+    A k-d tree is up to 6 times faster than a distance transform for outlines of lesions, and half as fast for
+    speckled masks.
     """
     where = source > 0.0
     if np.count_nonzero(where) + np.count_nonzero(target) < source.size // 8:
@@ -241,7 +243,7 @@ def _by_transform(source: Mask, target: Mask, spacing: tuple[float, float]) -> F
 
 
 ROUNDING = 1e-9
-"""Share of a boundary's length that sums of its parts may be wrong by, and more than they are."""
+"""Margin for rounding of a share of a boundary's length."""
 
 
 def _interpolated_percentile(directed: Directed, percentile: float) -> float:
@@ -252,6 +254,6 @@ def _weighted_percentile(directed: Directed, percentile: float) -> float:
     order = np.argsort(directed.distances, kind="stable")
     distances, weights = directed.distances[order], directed.weights[order]
     share = weights.cumsum() / weights.sum()
-    # Where the percentile falls on a step, rounding must not choose the side: another unit takes another.
-    place = int(np.searchsorted(share, percentile / 100.0 - ROUNDING))
-    return float(distances[min(place, distances.size - 1)])
+    # On a step, rounding must not choose the side: it would depend on the unit.
+    index = int(np.searchsorted(share, percentile / 100.0 - ROUNDING))
+    return float(distances[min(index, distances.size - 1)])

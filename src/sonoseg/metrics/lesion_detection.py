@@ -1,15 +1,14 @@
-"""Lesions as objects: found or missed, false positives, FROC, false alarms.
+"""Detection of lesions as objects: found or missed lesions, false positives, FROC.
 
-A lesion is an 8-connected component of the true mask. Specks of annotation (BUSI's masks hold 25, of 1 to 8
-pixels) are no lesions: components below `min_share` of the image are left out, the largest always stays.
+A lesion is an 8-connected component of the true mask. Components below `min_share` of the image are left out
+as specks of annotation (BUSI's masks hold 25, of 1 to 8 pixels); the largest component always stays.
 
-The rule of a hit, fixed here once: a predicted component hits a lesion where the Dice of the two components
-is 0.1 or more (`rule="dice"`), or where they share a pixel (`rule="any"`). A lesion with a hit is found. A
-predicted component without a hit is a false positive. One component may hit two lesions, and a lesion may be
-hit twice: neither makes a false positive.
+A predicted component hits a lesion where the Dice of the two is at least HIT_DICE (`rule="dice"`), or where
+they share a pixel (`rule="any"`). A lesion with a hit is found; a predicted component without a hit is a
+false positive. A component may hit two lesions, and a lesion may be hit twice: neither is a false positive.
 
 Empty masks: without a lesion the sensitivity is NaN, and every predicted component is a false positive;
-without a prediction nothing is found and nothing is false.
+without a prediction nothing is found and nothing is a false positive.
 """
 
 from __future__ import annotations
@@ -25,12 +24,9 @@ from scipy.ndimage import label
 
 from sonoseg.errors import ShapeError
 from sonoseg.metrics._check import Mask, as_mask, as_pair, as_probability
+from sonoseg.metrics.constants import FALSE_POSITIVE_SHARE, HIT_DICE, SPECK_SHARE
 
 Rule = Literal["dice", "any"]
-
-SPECK = 1e-4  # share of the image: 30 pixels of 500 x 600, four times BUSI's largest speck
-FALSE_ALARM = 1e-3  # share of the image: 0.1 %, the policy's limit
-HIT_DICE = 0.1
 
 
 def components(mask: NDArray[Any], min_share: float = 0.0) -> tuple[NDArray[np.int32], int]:
@@ -53,9 +49,10 @@ def components(mask: NDArray[Any], min_share: float = 0.0) -> tuple[NDArray[np.i
 
 @dataclass(frozen=True)
 class Match:
-    """The lesions of one image against the predicted components.
+    """The matched lesions and predicted components of one image.
 
-    found: bool (n_lesions,). hit: bool (n_predicted,), whether the component hits any lesion.
+    found: bool (n_lesions,), whether a component hits the lesion.
+    hit: bool (n_predicted,), whether the component hits a lesion.
     """
 
     found: NDArray[np.bool_]
@@ -63,17 +60,17 @@ class Match:
 
     @property
     def n_lesions(self) -> int:
-        """How many lesions the true mask holds."""
+        """Number of lesions."""
         return self.found.size
 
     @property
     def n_found(self) -> int:
-        """How many of them were hit."""
+        """Number of found lesions."""
         return int(self.found.sum())
 
     @property
     def n_false_positives(self) -> int:
-        """How many predicted components hit no lesion."""
+        """Number of predicted components that hit no lesion."""
         return int((~self.hit).sum())
 
     @property
@@ -87,12 +84,12 @@ def match_lesions(
     predicted: NDArray[Any],
     rule: Rule = "dice",
     minimum: float = HIT_DICE,
-    min_share: float = SPECK,
+    min_share: float = SPECK_SHARE,
 ) -> Match:
-    """Match the components of two masks (H, W) by the rule of this file.
+    """Match the components of two masks (H, W) by the rule of this module.
 
-    minimum: the Dice that makes a hit, for `rule="dice"`. min_share: what counts as a speck of annotation.
-    Empty masks: the note of this file. Raises ShapeError.
+    minimum: least Dice of a hit, for `rule="dice"`. min_share: see `components`, for the true mask.
+    Empty masks: see this module. Raises ShapeError.
     """
     first, second = as_pair(true, predicted)
     lesions, n_lesions = components(first, min_share)
@@ -103,10 +100,10 @@ def match_lesions(
 
 @dataclass(frozen=True)
 class Candidates:
-    """What a FROC needs of one image; the lists of many images are simply joined.
+    """Scores of one image for a FROC; those of many images are concatenated.
 
-    lesions: (n_lesions,), for each lesion the best score of the candidates that hit it, 0 where none does.
-    false: (n_false,), the scores of the candidates that hit nothing.
+    lesions: (n_lesions,), for each lesion the highest score of the candidates that hit it, 0 where none does.
+    false: (n_false,), the scores of the candidates that hit no lesion.
     """
 
     lesions: NDArray[np.float64]
@@ -120,18 +117,20 @@ def candidates(
     min_area: float = 0.0,
     rule: Rule = "dice",
     minimum: float = HIT_DICE,
-    min_share: float = SPECK,
+    min_share: float = SPECK_SHARE,
 ) -> Candidates:
-    """Take the components of `probability >= threshold` as candidates, scored with their highest probability.
+    """Score the components of `probability >= threshold` by their highest probability.
 
-    true: mask (H, W). probability: float (H, W), 0..1. min_area: candidates of fewer pixels are dropped.
-    The threshold is a low one, so that a FROC sees beyond the operating point; 0 < threshold <= 1.
-    Empty masks: no lesions, every candidate false. Raises ShapeError.
+    true: mask (H, W). probability: float (H, W), 0..1. min_area: candidates of fewer pixels are left out.
+    threshold: a low one, so that the FROC extends beyond the operating point; 0 < threshold <= 1.
+    Empty masks: no lesions, every candidate is a false positive. Raises ShapeError.
     """
     mask = as_mask(true, "true")
     values = as_probability(probability, mask.shape)
     if not 0.0 < threshold <= 1.0:
-        raise ShapeError(f"a threshold of {threshold} for candidates", remedy="Give one above 0, up to 1")
+        raise ShapeError(
+            f"the candidate threshold {threshold} is out of range", remedy="Give one above 0, up to 1"
+        )
     lesions, n_lesions = components(mask, min_share)
     found, n_found = _label(values >= values.dtype.type(threshold))
     if n_found == 0:
@@ -147,9 +146,9 @@ def candidates(
 
 @dataclass(frozen=True)
 class Froc:
-    """A free-response curve; each array has one entry a threshold, from the strictest on.
+    """A free-response ROC curve; each array has one entry per threshold, highest first.
 
-    threshold: a candidate counts where its score is at or above it.
+    threshold: candidates of at least this score count.
     sensitivity: found lesions per lesion, 0..1, NaN without any lesion.
     fp_per_image: false positives per image.
     """
@@ -159,9 +158,9 @@ class Froc:
     fp_per_image: NDArray[np.float64]
 
     def sensitivity_at(self, fp_per_image: float) -> float:
-        """The highest sensitivity reached with at most so many false positives per image, 0..1.
+        """Return the highest sensitivity at no more than this number of false positives per image, 0..1.
 
-        0 where even the strictest threshold makes more. NaN without any lesion.
+        0 where even the highest threshold gives more. NaN without any lesion.
         """
         if np.isnan(self.sensitivity).all():
             return math.nan
@@ -172,14 +171,16 @@ class Froc:
 def froc(
     lesions: Sequence[float] | NDArray[Any], false: Sequence[float] | NDArray[Any], n_images: int
 ) -> Froc:
-    """Sweep the threshold over the candidates' scores of `n_images` images, normals among them.
+    """Compute the free-response ROC curve of `n_images` images, normal images included.
 
-    lesions: best score a lesion, 0 for one that no candidate hits. false: score a false candidate, above 0.
-    The curve starts at no candidate at all (threshold infinity, nothing found, nothing false).
+    lesions: highest score per lesion, 0 for one without a hit. false: scores of the false positives, above 0.
+    The curve starts at threshold infinity, with nothing found and no false positive.
     Without lesions the sensitivity is NaN. Raises ShapeError for `n_images` below 1.
     """
     if n_images < 1:
-        raise ShapeError(f"a FROC over {n_images} images", remedy="Give one image or more")
+        raise ShapeError(
+            f"a FROC needs at least one image, found {n_images}", remedy="Give one image or more"
+        )
     hit = np.sort(np.asarray(lesions, dtype=np.float64))
     wrong = np.sort(np.asarray(false, dtype=np.float64))
     steps = np.unique(np.concatenate([hit, wrong]))[::-1]
@@ -196,21 +197,21 @@ def froc(
 
 
 def area_share(predicted: NDArray[Any]) -> float:
-    """The predicted area as a share of the image, 0..1. Empty mask: 0. Raises ShapeError."""
+    """Return the predicted area as a share of the image, 0..1. Empty mask: 0. Raises ShapeError."""
     mask = as_mask(predicted, "predicted")
     return int(np.count_nonzero(mask)) / mask.size
 
 
-def false_alarm(predicted: NDArray[Any], share: float = FALSE_ALARM) -> bool:
-    """Whether the prediction on a normal image covers more than `share` of it (0.1 %).
+def is_false_positive(predicted: NDArray[Any], share: float = FALSE_POSITIVE_SHARE) -> bool:
+    """Whether the prediction on a normal image covers more than `share` of it.
 
-    Ask it of images without a lesion only. Empty mask: no alarm. Raises ShapeError.
+    Defined for images without a lesion only. Empty mask: False. Raises ShapeError.
     """
     return area_share(predicted) > share
 
 
 def _label(mask: Mask) -> tuple[NDArray[np.int32], int]:
-    """Label within the mask's own box, which is much smaller than the image."""
+    """Label within the mask's bounding box, which is much smaller than the image."""
     labels = np.zeros(mask.shape, dtype=np.int32)
     rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
     if rows.size == 0:
@@ -222,7 +223,7 @@ def _label(mask: Mask) -> tuple[NDArray[np.int32], int]:
 
 
 def _areas(labels: NDArray[np.int32], n: int) -> NDArray[np.int64]:
-    """int64 (n,): the pixels of each label 1..n."""
+    """Count the pixels of each label 1..n: int64 (n,)."""
     return np.bincount(labels[labels > 0] - 1, minlength=n).astype(np.int64)
 
 
@@ -234,7 +235,7 @@ def _hits(
     rule: Rule,
     minimum: float,
 ) -> NDArray[np.bool_]:
-    """bool (n_lesions, n_found): which component hits which lesion."""
+    """Return which component hits which lesion: bool (n_lesions, n_found)."""
     if n_lesions == 0 or n_found == 0:
         return np.zeros((n_lesions, n_found), dtype=np.bool_)
     both = (lesions > 0) & (found > 0)

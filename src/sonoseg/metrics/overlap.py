@@ -1,6 +1,6 @@
-"""Overlap of two masks: confusion counts, and what follows from them.
+"""Overlap of two masks: confusion counts, Dice, IoU, precision, recall, pixel accuracy.
 
-Empty masks, for every function of this file:
+Empty masks, for every function of this module:
 
 | true | predicted | Dice, IoU, recall | precision | pixel accuracy |
 |---|---|---|---|---|
@@ -8,8 +8,8 @@ Empty masks, for every function of this file:
 | lesion | empty (missed) | 0 | 0 | the formula |
 | empty | anything | NaN | NaN | the formula |
 
-The precision of a missed lesion is 0 and not 0/0, so that a model that misses more cannot gain by it. A
-image without a lesion is judged by its false alarm (lesion.py), apart.
+The precision of a missed lesion is 0 and not 0/0, so that a model that misses more cannot gain by it. Images
+without a lesion are scored by `lesion_detection.is_false_positive`.
 """
 
 from __future__ import annotations
@@ -26,15 +26,15 @@ from sonoseg.errors import ShapeError
 from sonoseg.metrics._check import as_mask, as_pair, as_probability
 
 THRESHOLDS: NDArray[np.float64] = np.round(np.arange(0.1, 0.91, 0.05), 2)
-"""The thresholds on a probability that one is chosen from."""
+"""Probability thresholds among which the best one is chosen."""
 
 
 @dataclass(frozen=True)
 class ConfusionCounts:
-    """Confusion counts in pixels, of one image or, added up, of many.
+    """Confusion counts in pixels, of one image or summed over many.
 
     tp: lesion in both. fp: lesion only in the prediction. fn: lesion only in the truth. tn: in neither.
-    The scores follow the table of this file; of a sum they are the pooled scores.
+    The scores follow the table of this module; those of a sum are the pooled scores.
     """
 
     tp: int
@@ -90,41 +90,41 @@ def confusion(true: NDArray[Any], predicted: NDArray[Any]) -> ConfusionCounts:
 
 
 def pooled(counts: Iterable[ConfusionCounts]) -> ConfusionCounts:
-    """Add the counts of many images: `pooled(...).dice` is the pooled Dice, ruled by the large lesions.
+    """Sum the counts of many images: `pooled(...).dice` is the pooled Dice, dominated by large lesions.
 
-    Empty masks: an image without a lesion adds its false positives to the pool; leave normals out where the
-    pooled score is to be one of lesions. Without any image all counts are 0.
+    Empty masks: an image without a lesion adds its false-positive pixels; leave normal images out for a score
+    of lesions. Without any image all counts are 0.
     """
     return sum(counts, start=ConfusionCounts(0, 0, 0, 0))
 
 
 def dice(true: NDArray[Any], predicted: NDArray[Any]) -> float:
-    """Dice of two masks (H, W), 0..1. Missed: 0. True mask empty: NaN. Raises ShapeError."""
+    """Compute the Dice of two masks (H, W), 0..1. Missed: 0. Empty truth: NaN. Raises ShapeError."""
     return confusion(true, predicted).dice
 
 
 def iou(true: NDArray[Any], predicted: NDArray[Any]) -> float:
-    """Intersection over union of masks (H, W), 0..1. Missed: 0. True mask empty: NaN. Raises ShapeError."""
+    """Compute the intersection over union (H, W), 0..1. Missed: 0. Empty truth: NaN. Raises ShapeError."""
     return confusion(true, predicted).iou
 
 
 def precision(true: NDArray[Any], predicted: NDArray[Any]) -> float:
-    """Share of the prediction that is lesion, 0..1. Missed: 0. True mask empty: NaN. Raises ShapeError."""
+    """Compute the share of the prediction that is lesion. Missed: 0. Empty truth: NaN. Raises ShapeError."""
     return confusion(true, predicted).precision
 
 
 def recall(true: NDArray[Any], predicted: NDArray[Any]) -> float:
-    """Share of the lesion that is predicted, 0..1. Missed: 0. True mask empty: NaN. Raises ShapeError."""
+    """Compute the share of the lesion that is predicted. Missed: 0. Empty truth: NaN. Raises ShapeError."""
     return confusion(true, predicted).recall
 
 
 def pixel_accuracy(true: NDArray[Any], predicted: NDArray[Any]) -> float:
-    """Share of all pixels that is right, 0..1. Defined for empty masks too. Raises ShapeError."""
+    """Compute the share of correct pixels, 0..1. Defined for empty masks too. Raises ShapeError."""
     return confusion(true, predicted).pixel_accuracy
 
 
 def best_threshold(thresholds: NDArray[np.float64], scores: NDArray[np.float64]) -> float:
-    """The threshold of the highest score, both (T,); of equal ones, to six decimals, the nearest to 0.5."""
+    """Return the threshold of the highest score, both (T,); of scores equal to 6 decimals, nearest to 0.5."""
     rounded = np.round(scores, 6)
     return float(min(thresholds[rounded == rounded.max()], key=lambda threshold: abs(threshold - 0.5)))
 
@@ -132,10 +132,10 @@ def best_threshold(thresholds: NDArray[np.float64], scores: NDArray[np.float64])
 def dice_at_thresholds(
     true: NDArray[Any], probability: NDArray[Any], thresholds: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """Dice at many thresholds in one pass.
+    """Compute the Dice at many thresholds in one pass.
 
-    true: mask (H, W). probability: float (H, W), 0..1. thresholds: (T,), rising; a pixel is lesion where its
-    probability is at the threshold or above. Returns float64 (T,).
+    true: mask (H, W). probability: float (H, W), 0..1. thresholds: (T,), ascending; pixels of at least
+    the threshold are lesion. Returns float64 (T,).
     Empty masks: 0 where a threshold misses the lesion; all NaN where the true mask is empty.
     Raises ShapeError.
     """
@@ -143,10 +143,10 @@ def dice_at_thresholds(
     values = as_probability(probability, mask.shape)
     steps = np.asarray(thresholds, dtype=np.float64)
     if steps.ndim != 1 or (np.diff(steps) <= 0).any():
-        raise ShapeError(f"thresholds {steps.tolist()} do not rise", remedy="Give a rising row of numbers")
+        raise ShapeError(f"thresholds {steps.tolist()} are not ascending", remedy="Sort them, each once")
     if not mask.any():
         return np.full(steps.size, math.nan)
-    # In the probability's own precision: float32(0.7) is below 0.7, and the predictor compares it there.
+    # In the probability's own dtype: float32(0.7) is below 0.7, and the predictor compares as float32.
     level = np.searchsorted(steps.astype(values.dtype), values.ravel(), side="right")
     n_all = np.bincount(level, minlength=steps.size + 1)
     n_hit = np.bincount(level[mask.ravel()], minlength=steps.size + 1)

@@ -1,12 +1,11 @@
-"""Calibration: whether 0.7 means lesion in seven of ten pixels.
+"""Probability calibration: reliability bins, expected calibration error, Brier score.
 
-The background swamps a plain figure: most pixels are certain and right. So it is measured three times, over
-the whole image, over the foreground (the lesion and its surroundings) and over a band around the true
-boundary. All three are chosen without a look at the prediction: a region that is "true or predicted" holds
-only lesion below the threshold, and shows a step there whatever the model does.
+Most pixels are background, certain and right, and would dominate a figure over the whole image. So the
+figures are also computed over the foreground (the lesions and their surroundings) and over a band around the
+true boundary. No region depends on the prediction: below the threshold, a region "true or predicted" would
+hold lesion pixels alone, and show a step whatever the model does.
 
-Everything stands on bins that add up: memory stays flat over any number of images, and the figure of a sum
-is the figure of the pooled pixels.
+Bins of several images add up, in constant memory; the figures of a sum are those of the pooled pixels.
 
 Empty masks: a region without a pixel gives empty bins, whose figures are NaN. An image without a true lesion
 has neither foreground nor band.
@@ -24,17 +23,16 @@ from scipy.ndimage import distance_transform_edt, find_objects
 
 from sonoseg.errors import ShapeError
 from sonoseg.metrics._check import Mask, as_mask, as_pair, as_probability
+from sonoseg.metrics.constants import CALIBRATION_BINS
 from sonoseg.metrics.lesion_detection import components
-
-N_BINS = 15
 
 
 @dataclass(frozen=True, eq=False)
 class ReliabilityBins:
-    """Pixels sorted into equal bins of predicted probability; `+` joins those of several images.
+    """Pixels in bins of predicted probability of equal width; `+` joins the bins of several images.
 
-    count: int64 (B,), pixels a bin. probability: float64 (B,), their probabilities added up.
-    lesion: int64 (B,), how many of them are lesion. squared: the squared errors of all pixels, added up.
+    count: int64 (B,), pixels per bin. probability: float64 (B,), sum of their probabilities.
+    lesion: int64 (B,), how many of them are lesion. squared: sum of the squared errors of all pixels.
     """
 
     count: NDArray[np.int64]
@@ -43,16 +41,16 @@ class ReliabilityBins:
     squared: float
 
     @classmethod
-    def empty(cls, n_bins: int = N_BINS) -> ReliabilityBins:
-        """Bins without a pixel: the start of a sum."""
+    def empty(cls, n_bins: int = CALIBRATION_BINS) -> ReliabilityBins:
+        """Return bins without a pixel, the start of a sum."""
         zeros = np.zeros(n_bins, dtype=np.int64)
         return cls(zeros, np.zeros(n_bins), zeros.copy(), 0.0)
 
     def __add__(self, other: ReliabilityBins) -> ReliabilityBins:
         if self.count.size != other.count.size:
             raise ShapeError(
-                f"{self.count.size} bins cannot be joined with {other.count.size}",
-                remedy="Bin all images alike",
+                f"{self.count.size} bins cannot be added to {other.count.size}",
+                remedy="Use one number of bins for all images",
             )
         return ReliabilityBins(
             self.count + other.count,
@@ -63,7 +61,7 @@ class ReliabilityBins:
 
     @property
     def n_pixels(self) -> int:
-        """How many pixels the bins hold."""
+        """Number of pixels in all bins."""
         return int(self.count.sum())
 
     @property
@@ -82,9 +80,9 @@ class ReliabilityBins:
         return self.squared / self.n_pixels if self.n_pixels else math.nan
 
     def table(self) -> dict[str, NDArray[Any]]:
-        """The reliability diagram's columns, each (B,): low, high, confidence, frequency, count.
+        """Return the columns of the reliability diagram, each (B,): low, high, confidence, frequency, count.
 
-        confidence: the bin's mean probability. frequency: its share of lesion. Both NaN in an empty bin.
+        confidence: mean probability of the bin. frequency: its share of lesion pixels. Both NaN where empty.
         """
         edges = np.linspace(0.0, 1.0, self.count.size + 1)
         with np.errstate(invalid="ignore"):
@@ -99,12 +97,15 @@ class ReliabilityBins:
 
 
 def reliability_bins(
-    true: NDArray[Any], probability: NDArray[Any], where: NDArray[Any] | None = None, n_bins: int = N_BINS
+    true: NDArray[Any],
+    probability: NDArray[Any],
+    where: NDArray[Any] | None = None,
+    n_bins: int = CALIBRATION_BINS,
 ) -> ReliabilityBins:
-    """Sort the pixels of one image into bins.
+    """Count the pixels of one image in bins of probability.
 
     true: mask (H, W). probability: float (H, W), 0..1. where: mask (H, W) of the pixels, None for all.
-    n_bins: equal bins over 0..1, each with its lower edge; the last one holds 1 too.
+    n_bins: bins of equal width over 0..1; each includes its lower edge, the last one also 1.
     Empty masks: an empty `where` gives empty bins; an empty true mask is binned like any other.
     Raises ShapeError.
     """
@@ -115,12 +116,12 @@ def reliability_bins(
     else:
         _, region = as_pair(mask, where)
         values, lesion = values[region], mask[region]
-    place = np.minimum((values * n_bins).astype(np.intp), n_bins - 1)
-    count = np.bincount(place, minlength=n_bins)
+    index = np.minimum((values * n_bins).astype(np.intp), n_bins - 1)
+    count = np.bincount(index, minlength=n_bins)
     return ReliabilityBins(
         count.astype(np.int64),
-        np.bincount(place, weights=values, minlength=n_bins).astype(np.float64),
-        np.bincount(place[lesion], minlength=n_bins).astype(np.int64),
+        np.bincount(index, weights=values, minlength=n_bins).astype(np.float64),
+        np.bincount(index[lesion], minlength=n_bins).astype(np.int64),
         float(np.square(values - lesion, dtype=np.float64).sum()),
     )
 
@@ -136,10 +137,11 @@ def brier(true: NDArray[Any], probability: NDArray[Any], where: NDArray[Any] | N
 
 
 def foreground(true: NDArray[Any], margin: float, min_share: float = 0.0) -> Mask:
-    """The lesions with their surroundings, bool (H, W): the box around each, `margin` pixels wider all round.
+    """Return the lesions with their surroundings: each bounding box, `margin` pixels larger on all sides.
 
-    The true mask alone would not do: all its pixels are lesion, so no probability but 1 could be right.
-    min_share: components below this share of the image are specks and get no box (lesion.py).
+    In the true mask alone all pixels are lesion, so that no probability but 1 would be calibrated.
+    min_share: components below this share of the image are specks and get no box.
+    Returns bool (H, W).
     Empty mask: no pixel. Raises ShapeError.
     """
     mask = as_mask(true, "true")
@@ -154,9 +156,9 @@ def foreground(true: NDArray[Any], margin: float, min_share: float = 0.0) -> Mas
 
 
 def boundary_band(true: NDArray[Any], width: float) -> Mask:
-    """The pixels within `width` pixels of the true boundary, inside and outside, bool (H, W).
+    """Return the pixels within `width` pixels of the true boundary, inside and outside: bool (H, W).
 
-    Inside, the distance is the one to the nearest background pixel; outside, to the nearest lesion pixel.
+    The distance is to the nearest background pixel inside, to the nearest lesion pixel outside.
     Empty mask: no pixel. Raises ShapeError.
     """
     mask = as_mask(true, "true")
@@ -170,7 +172,7 @@ def boundary_band(true: NDArray[Any], width: float) -> Mask:
     ]
     inside = mask[box]
     near_lesion = distance_transform_edt(~inside) <= width
-    # A mask that fills its box has no background to be near to; scipy would invent one.
+    # A mask that fills its box has no background; scipy would measure to a made-up one.
     near_background = distance_transform_edt(inside) <= width if not inside.all() else np.zeros_like(inside)
     band[box] = near_lesion & near_background
     return band

@@ -1,8 +1,8 @@
-"""Temperature scaling: one number that makes probabilities mean what they say.
+"""Temperature scaling: probability calibration with one number.
 
 The logit is divided by the temperature before the sigmoid (Guo et al., "On calibration of modern neural
-networks", ICML 2017). It changes no order of pixels: every mask is there again at a moved threshold. The
-temperature is the one of the least negative log-likelihood, which has a single minimum in its inverse.
+networks", ICML 2017). The order of the pixels stays, so that every mask is also the mask of another
+threshold. The temperature minimises the negative log-likelihood, which has one minimum in its inverse.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ from sonoseg.errors import EmptyMaskError, ShapeError
 from sonoseg.metrics._check import as_mask
 
 LIMIT: Final = 64.0
-"""Logits beyond it are taken as it: e to the -64th is no probability that data could tell from 0."""
+"""Logits are clipped to +-LIMIT: no data distinguish a probability of exp(-64) from 0."""
 
 LEAST, MOST = 0.05, 20.0
-"""Where a temperature is looked for; data that are told apart perfectly would have it go to 0."""
+"""Range of the fitted temperature; perfectly separated pixels would drive it to 0."""
 
 _BINS = 8192
 
@@ -33,16 +33,16 @@ def _zeros() -> NDArray[np.int64]:
 
 @dataclass(eq=False)
 class LogitCounts:
-    """Pixels counted by logit and truth, image after image; memory stays flat.
+    """Counts of pixels by logit and truth, summed over images in constant memory.
 
-    lesion, other: int64 (B,), pixels a bin of logits of 1/64, from -64 to 64.
+    lesion, other: int64 (B,), pixels per bin of the logit; bins are 1/64 wide, from -64 to 64.
     """
 
     lesion: NDArray[np.int64] = field(default_factory=_zeros)
     other: NDArray[np.int64] = field(default_factory=_zeros)
 
     def add(self, true: NDArray[Any], logit: NDArray[Any], where: NDArray[Any]) -> None:
-        """Add the pixels `where` of an image. true, where: masks (H, W). logit: float (H, W).
+        """Count the pixels `where` of an image. true, where: masks (H, W). logit: float (H, W).
 
         Empty masks: an empty `where` adds nothing. Raises ShapeError.
         """
@@ -50,8 +50,8 @@ class LogitCounts:
         values = np.asarray(logit, dtype=np.float64)
         if not values.shape == mask.shape == region.shape:
             raise ShapeError(
-                f"logits {values.shape} for masks {mask.shape} and {region.shape}",
-                remedy="Give all of one image",
+                f"the logits have shape {values.shape}, the masks {mask.shape} and {region.shape}",
+                remedy="Give arrays of one image",
             )
         places = (np.clip(values[region], -LIMIT, LIMIT) + LIMIT) * (_BINS / (2 * LIMIT))
         bins = np.minimum(places.astype(np.intp), _BINS - 1)
@@ -61,11 +61,11 @@ class LogitCounts:
 
     @property
     def n_pixels(self) -> int:
-        """How many pixels were counted."""
+        """Number of counted pixels."""
         return int(self.lesion.sum() + self.other.sum())
 
     def nll(self, temperature: float) -> float:
-        """Mean negative log-likelihood a pixel, in nats, of the logits divided by `temperature`.
+        """Compute the mean negative log-likelihood per pixel, in nats, of the logits over `temperature`.
 
         NaN without a pixel.
         """
@@ -76,13 +76,13 @@ class LogitCounts:
         return float(total) / self.n_pixels
 
     def fit(self) -> float:
-        """The temperature of the least negative log-likelihood, to three decimals, from 0.05 to 20.
+        """Return the temperature of the least negative log-likelihood, 0.05..20, to three decimals.
 
-        Raises EmptyMaskError without pixels of both kinds: nothing could be weighed.
+        Raises EmptyMaskError without pixels of both classes.
         """
         if not self.lesion.any() or not self.other.any():
             raise EmptyMaskError(
-                "a temperature needs pixels of lesions and others",
+                "the temperature cannot be fitted: it needs pixels of lesion and of background",
                 remedy="Give images with a lesion",
             )
         found = minimize_scalar(
@@ -95,10 +95,10 @@ class LogitCounts:
 
 
 def moved_threshold(threshold: float, before: float, after: float) -> float:
-    """The threshold that gives the same mask under another temperature: the same place on the logit.
+    """Return the threshold that gives the same mask at another temperature.
 
-    threshold: 0..1, under the temperature `before`. Returns it under `after`; where that is within 1e-6 of
-    1, floats begin to lose places on the logit.
+    threshold: 0..1, at the temperature `before`. Returns the one at `after`; within 1e-6 of 1, floats are too
+    coarse to represent every logit.
     """
     logit = math.log(threshold / (1 - threshold)) * before
     return 1 / (1 + math.exp(-logit / after))

@@ -5,13 +5,12 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from sonoseg.metrics.constants import FALSE_POSITIVE_SHARE, MISSED_DICE
+
 FIELDS = (
     *("images", "loss", "pixel_accuracy", "lesions", "iou", "dice", "missed"),
     *("normals", "false_positive_rate"),
 )
-
-MISSED = 0.1
-FALSE_ALARM = 0.001
 
 
 class Score:
@@ -41,9 +40,9 @@ class Score:
             lesion.double(),
             iou,
             dice,
-            (lesion & (dice < MISSED)).double(),
+            (lesion & (dice < MISSED_DICE)).double(),
             (~lesion).double(),
-            (~lesion & (n_found > FALSE_ALARM * area)).double(),
+            (~lesion & (n_found > FALSE_POSITIVE_SHARE * area)).double(),
         )
         self.sums += torch.stack(columns, dim=1).sum(0).cpu()
 

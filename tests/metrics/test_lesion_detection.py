@@ -1,4 +1,4 @@
-"""Lesions as objects: the rule of a hit, FROC, false alarms."""
+"""Lesion detection: the rule of a hit, FROC, false positives on normal images."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from hypothesis.extra.numpy import array_shapes, arrays
 from PIL import Image
 
 from sonoseg.errors import ShapeError
+from sonoseg.metrics.constants import SPECK_SHARE
 from sonoseg.metrics.lesion_detection import (
-    SPECK,
     Candidates,
     area_share,
     candidates,
     components,
-    false_alarm,
     froc,
+    is_false_positive,
     match_lesions,
 )
 
@@ -81,6 +81,23 @@ def test_the_rule_of_a_hit_is_a_dice_of_a_tenth_or_any_pixel() -> None:
     assert match_lesions(true, enough).n_found == 1
 
 
+def test_a_dice_of_exactly_the_minimum_is_a_hit() -> None:
+    true, part = image((0, 0, 10, 19)), image((0, 0, 1, 10))  # Dice 2 * 10 / (190 + 10) = 0.1
+    assert match_lesions(true, part).n_found == 1
+    assert match_lesions(true, part, minimum=0.1001).n_found == 0
+    half = image((0, 0, 10, 5)), image((0, 0, 5, 10))  # Dice 2 * 25 / 100 = 0.5
+    assert match_lesions(*half, minimum=0.5).n_found == 1
+    assert match_lesions(*half, minimum=0.51).n_found == 0
+    apart = image((0, 0, 5, 5)), image((50, 50, 5, 5))
+    assert match_lesions(*apart, minimum=0.0).n_found == 0  # without a shared pixel nothing is hit
+
+
+def test_a_component_of_exactly_the_least_share_stays() -> None:
+    mask = image((0, 0, 10, 10), (50, 50, 1, 10))  # the smaller is 10 of 10,000 pixels
+    assert components(mask, min_share=0.001)[1] == 2
+    assert components(mask, min_share=0.0011)[1] == 1
+
+
 def test_one_component_may_hit_two_lesions_and_two_one() -> None:
     two = image((10, 10, 20, 20), (10, 35, 20, 20))
     bridge = image((10, 10, 20, 45))
@@ -99,7 +116,7 @@ def test_an_annotation_speck_is_no_lesion() -> None:
 def test_busis_specks_are_no_lesions(real_busi: Path, name: str) -> None:
     mask = np.asarray(Image.open(real_busi / name.split()[0] / f"{name}_mask.png").convert("L")) > 127
     assert components(mask)[1] > 1
-    assert components(mask, SPECK)[1] == 1
+    assert components(mask, SPECK_SHARE)[1] == 1
 
 
 def test_empty_masks_by_the_policy() -> None:
@@ -130,6 +147,17 @@ def test_candidates_carry_their_highest_probability() -> None:
     assert sorted(found.false) == pytest.approx([0.3, 0.95])
     assert candidates(true, probability, min_area=2).false == pytest.approx([0.3])
     assert candidates(true, probability, threshold=0.35).false == pytest.approx([0.95])
+
+
+def test_candidates_on_their_boundaries() -> None:
+    probability = np.zeros((100, 100))
+    probability[10, 10:15] = 0.5
+    normal = image()
+    assert candidates(normal, probability, threshold=0.5).false.tolist() == [0.5]
+    assert candidates(normal, probability, threshold=0.51).false.size == 0
+    assert candidates(normal, probability, min_area=5).false.tolist() == [0.5]
+    assert candidates(normal, probability, min_area=5.5).false.size == 0
+    assert candidates(normal, image((0, 0, 1, 1)).astype(float), threshold=1.0).false.tolist() == [1.0]
 
 
 def test_candidates_on_empty_masks() -> None:
@@ -181,12 +209,12 @@ def test_a_froc_needs_images() -> None:
         froc([0.5], [], 0)
 
 
-def test_false_alarm_above_a_thousandth_of_the_area() -> None:
+def test_a_false_positive_is_above_a_thousandth_of_the_area() -> None:
     assert area_share(image((0, 0, 2, 5))) == pytest.approx(0.001)
-    assert not false_alarm(image((0, 0, 2, 5)))
-    assert false_alarm(image((0, 0, 1, 11)))
-    assert not false_alarm(image())
-    assert not false_alarm(image((0, 0, 1, 11)), share=0.01)
+    assert not is_false_positive(image((0, 0, 2, 5)))
+    assert is_false_positive(image((0, 0, 1, 11)))
+    assert not is_false_positive(image())
+    assert not is_false_positive(image((0, 0, 1, 11)), share=0.01)
 
 
 def test_candidates_of_two_images_are_joined_by_concatenation() -> None:
