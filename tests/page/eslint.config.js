@@ -12,6 +12,7 @@ export default [
     linterOptions: { reportUnusedDisableDirectives: "error" },
     rules: {
       eqeqeq: "error",
+      "max-len": ["error", 120],
       "max-lines": ["error", 350],
       "no-implicit-coercion": "error",
       "no-unused-vars": ["error", unused],

@@ -9,8 +9,8 @@ const imports = new Map();
 for (const name of readdirSync(PAGE, { recursive: true, encoding: "utf8" })) {
   if (!name.endsWith(".js")) continue;
   const module = new URL(name, PAGE);
-  const targets = readFileSync(module, "utf8").matchAll(/^(?:import|export)\b[^;]*?from "([^"]+)";|^import "([^"]+)";/gm);
-  imports.set(module.href, [...targets].map(([, from, plain]) => new URL(from ?? plain, module).href));
+  const targets = readFileSync(module, "utf8").matchAll(/^import\b(?:[^;]*?from)? "([^"]+)";/gm);
+  imports.set(module.href, [...targets].map(([, target]) => new URL(target, module).href));
 }
 
 test("every import leads to a module of the page", () => {

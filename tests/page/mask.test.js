@@ -4,7 +4,7 @@ import { test } from "node:test";
 import { Mask } from "../../src/sonoseg/review/page/mask.js";
 import { generator, maskOf, randomMask, textOf } from "./random_masks.js";
 
-/** The pixels of a mask for which `isInside` of their centre holds. @param {(x: number, y: number) => boolean} isInside */
+/** The pixels whose centre is inside. @param {(x: number, y: number) => boolean} isInside */
 function pixelsWhere(isInside, width = 57, height = 40) {
   const mask = new Mask(width, height);
   for (let k = 0; k < mask.data.length; k += 1) {

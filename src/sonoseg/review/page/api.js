@@ -178,10 +178,11 @@ export class Api extends Emitter {
     return this.bytes(`items/${id}/click`, { method: "POST", json: { points, of: "current" } });
   }
 
-  /** @param {string} id @param {Review} review @param {number} revision @returns {Promise<{version?: number}>} */
-  saveReview(id, review, revision) {
+  /** @param {string} id @param {Review} json @param {number} revision @returns {Promise<{version?: number}>} */
+  saveReview(id, json, revision) {
     // keepalive: the request outlives a page that is being closed.
-    return this.json(`items/${id}/review`, { method: "PUT", json: review, headers: ifMatch(revision), keepalive: true });
+    const options = { method: "PUT", json, headers: ifMatch(revision), keepalive: true };
+    return this.json(`items/${id}/review`, options);
   }
 
   /**

@@ -57,7 +57,10 @@ export class CanvasView {
     this.draw();
   }
 
-  /** Show an image. Frames of one clip keep zoom and position. @param {import("./image.js").ReviewImage | null} image */
+  /**
+   * Show an image. Frames of one clip keep zoom and position.
+   * @param {import("./image.js").ReviewImage | null} image
+   */
   show(image) {
     const before = this.image;
     const isSame = image?.width === before?.width && image?.height === before?.height

@@ -65,7 +65,10 @@ export class Editing {
     if (item && session.image === image && !this.saver.isPending(id)) session.update(item);
   }
 
-  /** Smart click. Pending edits are saved first: the server segments upon the mask that it has. @param {ClickPoint[]} points */
+  /**
+   * Smart click. Pending edits are saved first: the server segments upon the mask that it has.
+   * @param {ClickPoint[]} points
+   */
   async segmentAt(points) {
     const { viewer, session } = this;
     const { openImage: image } = viewer;

@@ -145,7 +145,8 @@ export class ReviewImage {
     try {
       const { width, height, values } = await decodePng(await this.api.layer(this.id, `${name}.png`));
       const opacity = name === "probability" ? 0.6 : 0.45; // attention is often high everywhere
-      return canvasOf(width, height, name === "uncertainty" ? tintPixels(values, UNCERTAIN, 0.3) : mapPixels(values, opacity));
+      const isBand = name === "uncertainty";
+      return canvasOf(width, height, isBand ? tintPixels(values, UNCERTAIN, 0.3) : mapPixels(values, opacity));
     } catch (/** @type {any} */ error) {
       this.maps.delete(name); // may exist after the prediction
       if (error.status === 404 || error.status === 409) return null;

@@ -58,7 +58,7 @@ export class MaskSaver extends Emitter {
     return this.queue(id).revision;
   }
 
-  /** Note the server's revision, unless edits made from another one wait. @param {string} id @param {number} revision */
+  /** Note the server's revision, unless edits wait. @param {string} id @param {number} revision */
   setRevision(id, revision) {
     const queue = this.queue(id);
     if (!queue.waiting.length) queue.revision = revision;

@@ -57,7 +57,8 @@ export class ReviewForm extends Emitter {
         input.checked = false;
         input.dispatchEvent(new Event("input", { bubbles: true }));
       });
-      return make("label", { class: "pick", title: meanings[input.value] }, [input, make("span", { text: input.value })]);
+      const text = make("span", { text: input.value });
+      return make("label", { class: "pick", title: meanings[input.value] }, [input, text]);
     });
     this.inputs.set(name, inputs);
     const legend = make("legend", { "data-of": name }, [make("b", { text: title })]);
@@ -173,7 +174,8 @@ export class ReviewForm extends Emitter {
       return;
     }
     const retry = () => id === this.id && this.changed && !this.busy && this.save();
-    notice(`The review is not saved: ${error.message}`, { key: "review", error: true, choices: { "Save again": retry } });
+    const choices = { "Save again": retry };
+    notice(`The review is not saved: ${error.message}`, { key: "review", error: true, choices });
     if (error.isTemporary) setTimeout(retry, 4000);
   }
 }

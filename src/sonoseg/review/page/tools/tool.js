@@ -45,6 +45,10 @@ export class Tool {
     return false;
   }
 
-  /** Draw over the view. @param {CanvasRenderingContext2D} _context @param {import("../viewport.js").Viewport} _viewport */
+  /**
+   * Draw over the view, in screen coordinates.
+   * @param {CanvasRenderingContext2D} _context
+   * @param {import("../viewport.js").Viewport} _viewport
+   */
   draw(_context, _viewport) {}
 }
