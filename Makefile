@@ -52,7 +52,7 @@ tests/page/node_modules/.package-lock.json: tests/page/package-lock.json
 	@cd tests/page && npm ci --silent
 
 figures: $(VENV)/dev.stamp
-	$(BIN)/python research/scripts/make_figures.py
+	$(BIN)/python research/scripts/phantom_figures.py
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; v = sys.version_info; v >= (3, 11) or sys.exit("sonoseg needs Python 3.11 or newer, and $(PYTHON) is %d.%d: say make PYTHON=python3.12, or whichever you have" % v[:2])'

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import importlib.util
 import io
 import os
 import sys
@@ -11,7 +10,6 @@ import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -248,23 +246,6 @@ def phantom_split(phantom_set: Path, made_once: MadeOnce) -> Path:
     from sonoseg.data.splits import make_split
 
     return made_once("split.json", lambda path: make_split(PreparedSet.open(phantom_set)).save(path))
-
-
-@pytest.fixture(scope="session")
-def docs_script() -> Callable[[str], ModuleType]:
-    """Load a script of research/scripts/ by its name as a module."""
-
-    def load(name: str) -> ModuleType:
-        path = Path(__file__).resolve().parents[1] / "research" / "scripts" / f"{name}.py"
-        spec = importlib.util.spec_from_file_location(name, path)
-        assert spec is not None
-        assert spec.loader is not None
-        module = importlib.util.module_from_spec(spec)
-        sys.modules[name] = module  # dataclasses look their module up there
-        spec.loader.exec_module(module)
-        return module
-
-    return load
 
 
 @pytest.fixture

@@ -1,37 +1,36 @@
-"""What a flat "IoU" of 0.47 is: two classes, and probabilities that nobody thresholded.
+"""Compute the two-class IoU of an empty prediction, the "flat IoU" of the system this project started from.
 
-`python research/scripts/flat_iou.py PREPARED [--split SPLIT --fold K]` counts the lesion pixels of the validation masks,
-scores an empty prediction the way `keras.metrics.MeanIoU(num_classes=2)` scores unthresholded probabilities
-(cast to whole numbers, every one below 1 is 0), and writes the table in docs/results/seed.md. No network is
-involved: that is the point.
+    python research/scripts/flat_iou.py PREPARED [--split SPLIT] [--fold K]
+
+Counts the lesion pixels of the validation masks and scores an empty prediction the way
+`keras.metrics.MeanIoU(num_classes=2)` scores probabilities without a threshold (cast to whole numbers, every one
+below 1 is 0). No network is run. Writes research/measurements/flat-iou.md.
 """
 
 from __future__ import annotations
 
 import argparse
-import re
 from pathlib import Path
 
 import numpy as np
 
+from evidence import MEASUREMENTS
+from page_tables.markdown import table
 from sonoseg._util.files import atomic_write_text
 from sonoseg.data.prepared_set import PreparedSet
 from sonoseg.data.splits import Split
 
-PAGE = Path(__file__).resolve().parents[2] / "docs" / "results" / "seed.md"
-BLOCK = re.compile(r"(<!-- flat iou -->\n).*?(<!-- end of flat iou -->)", re.DOTALL)
-
 
 def flat_iou(masks: np.ndarray) -> dict[str, float]:
-    """Scores of an empty prediction against masks uint8 (N, S, S): background, lesion, their mean."""
+    """Score an empty prediction against masks, uint8 (N, S, S): background, lesion, their mean."""
     background = float((masks == 0).mean())
-    # Every pixel is called background: its IoU is its share of all pixels, and that of lesion is 0.
+    # Every pixel is predicted as background: its IoU is its share of all pixels, and that of lesion is 0.
     return {"background IoU": background, "lesion IoU": 0.0, "mean of the two": background / 2}
 
 
 def main() -> None:
-    """See the module's docstring."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    """Score the parts of a split, and write the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("prepared", type=Path)
     parser.add_argument("--split", type=Path)
     parser.add_argument("--fold", type=int, default=0)
@@ -42,14 +41,13 @@ def main() -> None:
     if given.split:
         named = Split.load(given.split).part(given.fold)
         parts |= {"training part": named.train, "validation part": named.validation}
-    lines = ["| | images | background IoU | lesion IoU | mean of the two |", "|---|---|---|---|---|"]
+    rows = []
     for name, ids in parts.items():
         scores = flat_iou(np.asarray(masks[prepared.rows(ids)]))
-        lines.append(f"| {name} | {len(ids)} | " + " | ".join(f"{v:.3f}" for v in scores.values()) + " |")
-    table = "\n".join(lines)
-    page = PAGE.read_text("utf-8")
-    atomic_write_text(PAGE, BLOCK.sub(lambda found: f"{found[1]}\n{table}\n\n{found[2]}", page))
-    print(table)
+        rows.append((name, str(len(ids)), *(f"{value:.3f}" for value in scores.values())))
+    text = table(("", "images", "background IoU", "lesion IoU", "mean of the two"), rows)
+    atomic_write_text(MEASUREMENTS / "flat-iou.md", text + "\n")
+    print(text)
 
 
 if __name__ == "__main__":

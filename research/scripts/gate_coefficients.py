@@ -1,21 +1,22 @@
-"""What the attention gates do on lesions that are found and on lesions that are missed.
+"""Compare the attention coefficients in lesions that are found with those in lesions that are missed.
 
-`python research/scripts/gate_coefficients.py MODEL --data PREPARED --split SPLIT [--fold K]` runs a model over the
-validation part and writes the table of docs/results/gates.md and docs/images/gates.png: of each gate the mean
-coefficient inside the lesion less that of the box around it. Means and distributions alone: no image of any
-set is kept. The test part is not touched.
+    python research/scripts/gate_coefficients.py MODEL --data PREPARED --split SPLIT [--fold K]
+
+Runs a model over the validation part and writes research/measurements/gate-coefficients.md and
+docs/images/gates.png: for each gate the mean coefficient inside the lesion, and that minus the mean around it. Only
+means and distributions are stored, no image of a set. The test part is not used.
 """
 
 from __future__ import annotations
 
 import argparse
-import re
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from evidence import IMAGES, MEASUREMENTS
 from sonoseg._util.files import atomic_write_text
 from sonoseg.data.prepared_set import PreparedSet
 from sonoseg.data.splits import Split
@@ -24,26 +25,24 @@ from sonoseg.inference.predictor import Predictor
 from sonoseg.metrics.probability_calibration import foreground
 from sonoseg.plots.style import BLUE, INK, VERMILION, WIDTH, blank, grid, look, save
 
-PAGE = Path(__file__).resolve().parents[2] / "docs" / "results" / "gates.md"
-FIGURE = PAGE.parents[1] / "images" / "gates.png"
 MARGIN = 0.05
-"""How much wider than the lesion the box around it is on each side, as a share of the diagonal."""
+"""Width of the ring around the lesion, as a share of the diagonal."""
 
 FOUND, MISSED, SMALL = "found", "missed (Dice < 0.1)", "smallest quarter, found"
 
 
 def main() -> None:
-    """Measure, print the table, write the page and the figure."""
-    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    options.add_argument("model")
-    options.add_argument("--data", type=Path, required=True)
-    options.add_argument("--split", type=Path, required=True)
-    options.add_argument("--fold", type=int, default=0)
-    wish = options.parse_args()
-    prepared = PreparedSet.open(wish.data)
-    ids = list(Split.load(wish.split).part(wish.fold).validation)
+    """Measure, write the table and the figure."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("model")
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--split", type=Path, required=True)
+    parser.add_argument("--fold", type=int, default=0)
+    given = parser.parse_args()
+    prepared = PreparedSet.open(given.data)
+    ids = list(Split.load(given.split).part(given.fold).validation)
     ids = [name for name in ids if prepared.table.loc[name, "lesion_area_px"] > 0]
-    predictor = Predictor(wish.model, runtime="onnx", precision="fp32")
+    predictor = Predictor(given.model, runtime="onnx", precision="fp32")
     gates = predictor.model.card.attention
     rows = pd.DataFrame([measured(predictor, prepared, name, gates) for name in ids])
     small = rows["share"] <= rows["share"].quantile(0.25)
@@ -54,14 +53,12 @@ def main() -> None:
     }
     text = table(rows, gates, kinds)
     print(text)
-    page = PAGE.read_text("utf-8")
-    block = re.compile(r"(<!-- gates -->\n).*?(<!-- end of gates -->)", re.DOTALL)
-    atomic_write_text(PAGE, block.sub(lambda at: f"{at[1]}\n{text}\n{at[2]}", page))
+    atomic_write_text(MEASUREMENTS / "gate-coefficients.md", text)
     draw(rows, gates, kinds)
 
 
 def measured(predictor: Predictor, prepared: PreparedSet, name: str, gates: list[str]) -> dict[str, Any]:
-    """One image: its Dice, and of each gate the coefficients inside the lesion and in the box around it."""
+    """Measure one image: its Dice, and for each gate the coefficients inside the lesion and in the ring around it."""
     true = prepared.mask(name) > 0
     found = predictor.predict(prepared.frame(name), attention=True)
     total = int(true.sum()) + int(found.mask.sum())
@@ -79,8 +76,8 @@ def measured(predictor: Predictor, prepared: PreparedSet, name: str, gates: list
 
 
 def table(rows: pd.DataFrame, gates: list[str], kinds: dict[str, Any]) -> str:
-    """A line a gate and kind of lesion: coefficient inside, and that less the ring's, with its interval."""
-    lines = ["| Gate | Lesions | n | inside | inside less around [95 % interval] |", "|---|---|---|---|---|"]
+    """A row a gate and kind of lesion: the coefficient inside, and that minus the ring's with its interval."""
+    lines = ["| Gate | Lesions | n | inside | inside minus around [95 % interval] |", "|---|---|---|---|---|"]
     for number, gate in enumerate(gates, start=1):
         for kind, which in kinds.items():
             part = rows[which]
@@ -103,7 +100,7 @@ def interval(part: pd.DataFrame, column: str) -> tuple[float, float]:
 
 
 def draw(rows: pd.DataFrame, gates: list[str], kinds: dict[str, Any]) -> None:
-    """A panel a gate: how the contrast is spread, by kind of lesion."""
+    """Draw a panel a gate: the distribution of the contrast by kind of lesion."""
     with look():
         figure = blank(WIDTH, 3.6)
         panels = np.atleast_1d(figure.subplots(1, len(gates), sharey=True))
@@ -116,8 +113,8 @@ def draw(rows: pd.DataFrame, gates: list[str], kinds: dict[str, Any]) -> None:
             axes.set_xticks(range(1, len(kinds) + 1), ["found", "small", "missed"])
             axes.set_title(f"gate {number}" + (" (coarsest)" if number == 1 else ""))
             grid(axes)
-        panels[0].set_ylabel("coefficient in the lesion\nless that around it")
-        save(figure, FIGURE)
+        panels[0].set_ylabel("coefficient in the lesion\nminus that around it")
+        save(figure, IMAGES / "gates.png")
 
 
 if __name__ == "__main__":

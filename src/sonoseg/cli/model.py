@@ -12,14 +12,16 @@ from sonoseg.cli import model_adjust as adjust
 from sonoseg.cli import model_calibrate as calibrate
 from sonoseg.cli import model_precisions as precisions
 from sonoseg.cli import model_presence as presence
+from sonoseg.cli import model_publish as publish
 from sonoseg.cli.common import out, print_json
 from sonoseg.errors import OutputError, UsageError
 
-app = typer.Typer(help="Networks and models: list, show, card, presence, calibrate, adjust, precisions.")
+app = typer.Typer(help="List and show networks and models, and make one model from another.")
 app.command("presence")(presence.presence)
 app.command("precisions")(precisions.precisions)
 app.command("calibrate")(calibrate.calibrate)
 app.command("adjust")(adjust.adjust)
+app.command("publish")(publish.publish)
 
 JsonOption = Annotated[bool, typer.Option("--json", help="Write JSON for a program to read.")]
 

@@ -15,17 +15,13 @@ from PIL import Image
 
 from sonoseg.errors import InputError
 
-ROOT = Path(__file__).resolve().parents[3]
 if sys.platform == "win32":
     pytest.skip("the fuzzer limits memory and time as Unix does", allow_module_level=True)
 
 
 @pytest.fixture
-def fuzz(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    monkeypatch.syspath_prepend(str(ROOT / "research" / "benchmarks"))
-    import fuzz_readers
-
-    return fuzz_readers
+def fuzz(benchmark_script: Callable[[str], ModuleType]) -> ModuleType:
+    return benchmark_script("fuzz_readers")
 
 
 @pytest.fixture

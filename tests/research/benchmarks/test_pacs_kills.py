@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
 from functools import partial
 from io import BytesIO
 from pathlib import Path
@@ -24,16 +25,12 @@ from sonoseg.inference.predictor import Predictor
 from sonoseg.inputs.frame_list import list_frames, read
 from sonoseg.lesions.measurement import measure
 
-ROOT = Path(__file__).resolve().parents[3]
 ALL = {"seg": 2, "sr": 2, "capture": 4}
 
 
 @pytest.fixture
-def kills(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    monkeypatch.syspath_prepend(str(ROOT / "research" / "benchmarks"))
-    import pacs_kills
-
-    return pacs_kills
+def kills(benchmark_script: Callable[[str], ModuleType]) -> ModuleType:
+    return benchmark_script("pacs_kills")
 
 
 @pytest.fixture(scope="module")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 
@@ -11,7 +12,6 @@ from scipy.ndimage import distance_transform_edt
 
 from sonoseg.inference.smart_click import Point
 
-ROOT = Path(__file__).resolve().parents[3]
 ROWS, COLUMNS = np.mgrid[:160, :200]
 
 
@@ -20,19 +20,13 @@ def disc(row: float, column: float, radius: float) -> np.ndarray:
 
 
 @pytest.fixture
-def reader(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    monkeypatch.syspath_prepend(str(ROOT / "research" / "benchmarks"))
-    import scripted_reader
-
-    return scripted_reader
+def reader(benchmark_script: Callable[[str], ModuleType]) -> ModuleType:
+    return benchmark_script("scripted_reader")
 
 
 @pytest.fixture
-def study(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    monkeypatch.syspath_prepend(str(ROOT / "research" / "benchmarks"))
-    import reading_time
-
-    return reading_time
+def study(benchmark_script: Callable[[str], ModuleType]) -> ModuleType:
+    return benchmark_script("reading_time")
 
 
 def scene(reader: ModuleType, truth: np.ndarray, *, known: bool = False) -> object:

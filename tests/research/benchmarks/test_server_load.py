@@ -6,21 +6,15 @@ import http.server
 import json
 import sys
 import threading
-from collections.abc import Iterator
-from pathlib import Path
+from collections.abc import Callable, Iterator
 from types import ModuleType
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[3]
-
 
 @pytest.fixture
-def server_load(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    monkeypatch.syspath_prepend(str(ROOT / "research" / "benchmarks"))
-    import server_load
-
-    return server_load
+def server_load(benchmark_script: Callable[[str], ModuleType]) -> ModuleType:
+    return benchmark_script("server_load")
 
 
 @pytest.fixture

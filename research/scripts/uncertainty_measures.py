@@ -1,16 +1,17 @@
-"""How the measure of doubt, the temperature's region and the band's levels were chosen, on validation images.
+"""Measure the choices of docs/uncertainty.md on validation images.
 
-`python research/scripts/choose_uncertainty.py MODEL --data PREPARED --split SPLIT [--fold K] [--logits FILE.npy]` runs a
-calibrated model over the validation part in the six views of `tta="full"`, on the network's grid, and writes
-the tables of docs/uncertainty.md. The logits are kept in FILE.npy, where it is given, and read from there the
-next time. The test part is not touched.
+    python research/scripts/uncertainty_measures.py MODEL --data PREPARED --split SPLIT [--fold K] [--logits FILE.npy]
+
+Compares measures of uncertainty, the region that the temperature is fitted on and the levels of the uncertainty
+band. Runs a calibrated model over the validation part in the six views of `tta="full"`, on the network's grid, and
+writes research/measurements/uncertainty-*.md. Logits are stored in FILE.npy where it is given, and read from it the
+next time. The test part is not used.
 """
 
 from __future__ import annotations
 
 import argparse
 import math
-import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,8 @@ from typing import Any
 
 import numpy as np
 
+from evidence import MEASUREMENTS
+from page_tables.markdown import table
 from sonoseg._util.files import atomic_write_text
 from sonoseg.data.prepared_set import PreparedSet
 from sonoseg.data.splits import Split
@@ -37,7 +40,6 @@ from sonoseg.metrics.probability_calibration import (
 )
 from sonoseg.metrics.temperature import LogitCounts
 
-PAGE = Path(__file__).resolve().parents[2] / "docs" / "uncertainty.md"
 REGIONS = ("whole", "foreground", "band")
 CHOSEN = "quartile masks (chosen)"
 Array = np.ndarray[Any, Any]
@@ -59,23 +61,23 @@ class Image:
 
 
 def logits_of(predictor: Predictor, prepared: PreparedSet, ids: Sequence[str], kept: Path | None) -> Array:
-    """Every view's logits, float16 (N, V, S, S); read from `kept` where it is there."""
+    """Return the logits of every view, float16 (N, V, S, S); read from `kept` where it exists."""
     if kept is not None and kept.exists():
         return np.load(kept, mmap_mode="r")
     card, views = predictor.model.card.preprocessing, VIEWS["full"]
     logits = np.empty((len(ids), len(views), card.size, card.size), np.float16)
-    for place, name in enumerate(ids):
+    for index, name in enumerate(ids):
         frame = prepared.frame(name)
         grid = Grid(frame.shape, card.size, card.fit)
         shown = np.stack([show(frame.pixels, grid, view) for view in views])
-        logits[place] = predictor.logit_grid(shown).clip(-60, 60)
+        logits[index] = predictor.logit_grid(shown).clip(-60, 60)
     if kept is not None:
         np.save(kept, logits)
     return logits
 
 
 def images(predictor: Predictor, prepared: PreparedSet, ids: Sequence[str], logits: Array) -> Iterator[Image]:
-    """The images one after the other."""
+    """Yield the images one after the other."""
     card = predictor.model.card.preprocessing
     for name, answers in zip(ids, logits, strict=True):
         true = prepared.mask(name)
@@ -87,7 +89,7 @@ def images(predictor: Predictor, prepared: PreparedSet, ids: Sequence[str], logi
 
 
 def inside(grid: Grid) -> tuple[slice, slice]:
-    """Where the image lies in the network's square."""
+    """The rows and columns of the image in the network's square."""
     top, left, height, width = grid.box
     return slice(top, top + height), slice(left, left + width)
 
@@ -98,7 +100,7 @@ def sigmoid(logit: Array, temperature: float) -> Array:
 
 
 def entropy(p: Array) -> Array:
-    """In bits a pixel."""
+    """The entropy of a probability, bits per pixel."""
     q = np.clip(p, 1e-7, 1 - 1e-7)
     return np.asarray(-(q * np.log2(q) + (1 - q) * np.log2(1 - q)))
 
@@ -115,7 +117,7 @@ def dice(one: Array, other: Array) -> float:
 
 
 def measured(one: Image, predictor: Predictor) -> dict[str, Any]:
-    """The Dice and every candidate's doubt of one image."""
+    """The Dice of one image and its uncertainty by every candidate."""
     card, threshold = predictor.model.card, predictor.threshold
     p, raw = sigmoid(one.logit, card.temperature), sigmoid(one.logit, 1.0)
     mask = postprocess(p >= threshold, p, card.postprocessing)
@@ -127,14 +129,14 @@ def measured(one: Image, predictor: Predictor) -> dict[str, Any]:
         mean = average([maps[n] for n in own], one.grid, [views[n] for n in own])[box]
         averaged = postprocess(mean >= threshold, mean, card.postprocessing)
         found[f"dice {word}"] = dice(averaged, one.true)
-        found[f"doubt {word}"] = image_uncertainty(mean, averaged, threshold)
+        found[f"uncertainty {word}"] = image_uncertainty(mean, averaged, threshold)
         if len(own) > 1:
             back = [bring_back(maps[n], one.grid, views[n])[0][box] for n in own]
             each = [postprocess(b >= threshold, b, card.postprocessing) for b in back]
             found[f"disagreement {word}"] = 1 - float(np.mean([dice(k, averaged) for k in each]))
-    doubts = {
-        CHOSEN: found["doubt none"],
-        "the same after `tta=full`": found["doubt full"],
+    uncertainties = {
+        CHOSEN: found["uncertainty none"],
+        "the same after `tta=full`": found["uncertainty full"],
         "soft Dice confidence, calibrated": 1 - soft_dice(p, mask),
         "soft Dice confidence, not calibrated": 1 - soft_dice(raw, mask),
         "disagreement of the passes of `tta=flip`": found["disagreement flip"],
@@ -143,7 +145,7 @@ def measured(one: Image, predictor: Predictor) -> dict[str, Any]:
     if mask.any():
         width = POLICY.band_percent / 100 * math.hypot(*mask.shape)
         inner, outer = uncertainty_band(p, mask, threshold)
-        doubts |= {
+        uncertainties |= {
             "masks at 0.1 and 0.9": 1 - dice(inner, outer),
             "1 - mean probability inside": 1 - float(p[mask].mean()),
             "mean entropy inside": float(entropy(p)[mask].mean()),
@@ -156,7 +158,7 @@ def measured(one: Image, predictor: Predictor) -> dict[str, Any]:
             band = outer & ~_eroded(inner)
             found[f"edge {low:g}"] = float(band[edge].mean()) if edge.any() else math.nan
             found[f"area {low:g}"] = float(band.sum() / mask.sum())
-    found["doubts"] = doubts
+    found["uncertainties"] = uncertainties
     return found
 
 
@@ -166,73 +168,87 @@ def _eroded(mask: Array) -> Array:
     return np.asarray(binary_erosion(mask, border_value=1))
 
 
-def gain(scores: Array, doubts: Array, weights: Array | None = None) -> Array:
-    """How far the order goes on the way from chance to the best order, (1,) or (R,)."""
-    chance = 1 - np.reshape(curve(scores, doubts, np.zeros(1), weights), -1)
-    reached, best = (chance - aurc(scores, by, weights) for by in (doubts, -scores))
+def gain(scores: Array, uncertainties: Array, weights: Array | None = None) -> Array:
+    """The gain of an order: 0 for chance, 1 for the best order; (1,) or (R,)."""
+    chance = 1 - np.reshape(curve(scores, uncertainties, np.zeros(1), weights), -1)
+    reached, best = (chance - aurc(scores, by, weights) for by in (uncertainties, -scores))
     return np.asarray(reached / best)
 
 
 def span(figure: Callable[..., Array], groups: Array) -> str:
-    """A figure with its 95 % interval over groups."""
+    """A figure with its 95 % interval over groups, as text."""
     drawn = np.concatenate([np.ravel(figure(w)) for w in resampled(groups, resamples=1000)])
     low, high = np.quantile(drawn, [0.025, 0.975])
     return f"{float(np.ravel(figure(None))[0]):.3f} [{low:.3f}, {high:.3f}]"
 
 
 def candidates_table(rows: list[dict[str, Any]], sets: Array, groups: Array) -> str:
-    """Each candidate's worth; without a finding each is in full doubt, so that only the rest differs."""
+    """Compare the candidates; without a finding each is 1, so that only the other images differ."""
     scores = np.array([row["dice"] for row in rows])
     columns = {
-        name: np.array([1.0 if row["empty"] else row["doubts"][name] for row in rows])
-        for name in next(row["doubts"] for row in rows if not row["empty"])
+        name: np.array([1.0 if row["empty"] else row["uncertainties"][name] for row in rows])
+        for name in next(row["uncertainties"] for row in rows if not row["empty"])
     }
     head = ["measure", "correlation with the Dice", "gain", *(f"gain, {one}" for one in sorted(set(sets)))]
-    head += ["gain minus that of the chosen", "Dice, a fifth referred", "1 - doubt", "apart from the Dice"]
-    lines = [head, ["---"] * len(head)]
+    head += [
+        "gain minus that of the chosen measure",
+        "Dice after referring the 20 % most uncertain",
+        "1 - uncertainty",
+        "distance from the Dice",
+    ]
+    lines = [head]
     promised = ~np.array([row["empty"] for row in rows])
-    for name, doubts in columns.items():
-        rest = [f"{gain(scores[sets == one], doubts[sets == one])[0]:.3f}" for one in sorted(set(sets))]
+    for name, uncertainties in columns.items():
+        rest = [
+            f"{gain(scores[sets == one], uncertainties[sets == one])[0]:.3f}" for one in sorted(set(sets))
+        ]
         lines.append(
             [
                 name,
-                span(lambda w, d=doubts: spearman(d, scores, w), groups),
-                f"{gain(scores, doubts)[0]:.3f}",
+                span(lambda w, d=uncertainties: spearman(d, scores, w), groups),
+                f"{gain(scores, uncertainties)[0]:.3f}",
                 *rest,
                 ""
                 if name == CHOSEN
-                else span(lambda w, d=doubts: gain(scores, d, w) - gain(scores, columns[CHOSEN], w), groups),
-                f"{curve(scores, doubts, np.array([0.2]))[0]:.3f}",
-                f"{float((1 - doubts[promised]).mean()):.3f}",
-                f"{float(np.abs(1 - doubts - scores)[promised].mean()):.3f}",
+                else span(
+                    lambda w, d=uncertainties: gain(scores, d, w) - gain(scores, columns[CHOSEN], w), groups
+                ),
+                f"{curve(scores, uncertainties, np.array([0.2]))[0]:.3f}",
+                f"{float((1 - uncertainties[promised]).mean()):.3f}",
+                f"{float(np.abs(1 - uncertainties - scores)[promised].mean()):.3f}",
             ]
         )
-    return markdown(lines) + (
-        f"\nMean Dice of the {int(promised.sum())} images with a finding: {scores[promised].mean():.3f}. "
-        "The last two columns are of these: the mean of 1 - doubt, and its mean distance from the Dice.\n"
+    return (
+        table(lines[0], lines[1:])
+        + "\n"
+        + (
+            f"\nMean Dice of the {int(promised.sum())} images with a finding: {scores[promised].mean():.3f}. "
+            "The last two columns are of these: the mean of 1 - uncertainty, and its mean distance from the Dice.\n"
+        )
     )
 
 
 def tta_table(rows: list[dict[str, Any]], groups: Array) -> str:
-    """What the passes do to the Dice and to the doubt."""
+    """Compare the Dice and the uncertainty by the number of passes."""
     lines = [
         ["`--tta`", "passes", "mean lesion Dice", "minus that of `none`", "correlation", "gain"],
-        ["---"] * 6,
     ]
     plain = np.array([row["dice none"] for row in rows])
     for word, views in VIEWS.items():
-        scores, doubts = (np.array([row[f"{kind} {word}"] for row in rows]) for kind in ("dice", "doubt"))
+        scores, uncertainties = (
+            np.array([row[f"{kind} {word}"] for row in rows]) for kind in ("dice", "uncertainty")
+        )
         lines.append(
             [
                 f"`{word}`",
                 str(len(views)),
                 f"{scores.mean():.4f}",
                 "" if word == "none" else span(lambda w, s=scores: _mean(s - plain, w), groups),
-                span(lambda w, d=doubts, s=scores: spearman(d, s, w), groups),
-                span(lambda w, d=doubts, s=scores: gain(s, d, w), groups),
+                span(lambda w, d=uncertainties, s=scores: spearman(d, s, w), groups),
+                span(lambda w, d=uncertainties, s=scores: gain(s, d, w), groups),
             ]
         )
-    return markdown(lines)
+    return table(lines[0], lines[1:]) + "\n"
 
 
 def _mean(values: Array, weights: Array | None) -> Array:
@@ -240,36 +256,40 @@ def _mean(values: Array, weights: Array | None) -> Array:
 
 
 def nothing_table(rows: list[dict[str, Any]], normals: list[dict[str, Any]], sets: Array) -> str:
-    """What the least doubt of an image without a finding does to the order."""
+    """Compare the order by the least uncertainty of an image without a finding."""
     scores = np.array([row["dice"] for row in rows])
     empty = np.array([row["empty"] for row in rows])
     lines = [
         [
-            "least doubt without a finding",
+            "lowest uncertainty without a finding",
             "correlation",
             "gain",
             *(f"gain, {one}" for one in sorted(set(sets))),
         ]
     ]
-    lines.append(["---"] * len(lines[0]))
     for least in (0.0, 0.25, NOTHING_FOUND, 0.75, 1.0):
-        doubts = np.array([least if row["empty"] else row["doubt none"] for row in rows])
-        rest = [f"{gain(scores[sets == one], doubts[sets == one])[0]:.3f}" for one in sorted(set(sets))]
-        figures = (f"{spearman(doubts, scores)[0]:.3f}", f"{gain(scores, doubts)[0]:.3f}")
+        uncertainties = np.array([least if row["empty"] else row["uncertainty none"] for row in rows])
+        rest = [
+            f"{gain(scores[sets == one], uncertainties[sets == one])[0]:.3f}" for one in sorted(set(sets))
+        ]
+        figures = (f"{spearman(uncertainties, scores)[0]:.3f}", f"{gain(scores, uncertainties)[0]:.3f}")
         lines.append([f"{least:g}", *figures, *rest])
-    told = [", ".join(f"{row['peak']:.1f}" for row in part if row["empty"]) for part in (rows, normals)]
-    return markdown(lines) + (
-        f"\n{int(empty.sum())} of {len(rows)} lesion images and {sum(row['empty'] for row in normals)} of "
-        f"{len(normals)} normals have no finding. Their highest logits: {told[0]} (lesions); "
-        f"{told[1]} (normals).\n"
+    logits = [", ".join(f"{row['peak']:.1f}" for row in part if row["empty"]) for part in (rows, normals)]
+    return (
+        table(lines[0], lines[1:])
+        + "\n"
+        + (
+            f"\n{int(empty.sum())} of {len(rows)} lesion images and {sum(row['empty'] for row in normals)} of "
+            f"{len(normals)} normals have no finding. Their highest logits: {logits[0]} (lesions); "
+            f"{logits[1]} (normals).\n"
+        )
     )
 
 
 def band_table(rows: list[dict[str, Any]]) -> str:
-    """How much of the true outline the band holds, and how large it is."""
+    """The share of the true outline inside the uncertainty band, and the area of the band."""
     lines = [
         ["levels", "true outline inside the band, mean of the images", "band's area, share of the mask"],
-        ["---"] * 3,
     ]
     for low, high in ((0.1, 0.9), (LOWER, UPPER)):
         edge, area = (
@@ -279,11 +299,11 @@ def band_table(rows: list[dict[str, Any]]) -> str:
         lines.append(
             [f"{low:g} and {high:g}", f"{100 * edge.mean():.0f} %", f"{np.median(area):.2f} (median)"]
         )
-    return markdown(lines)
+    return table(lines[0], lines[1:]) + "\n"
 
 
 def temperature_table(found: list[Image]) -> str:
-    """The temperature by the region it is fitted on, and the ECE it leaves in each."""
+    """The temperature by the region it is fitted on, and the ECE that remains in each region."""
     regions = [
         {"whole": np.ones_like(one.true)}
         | {
@@ -309,7 +329,7 @@ def temperature_table(found: list[Image]) -> str:
         return [f"{total[name].ece:.4f}" for name in REGIONS]
 
     everything = np.ones(len(found), bool)
-    lines = [["fitted on", "temperature", *(f"ECE, {name}" for name in REGIONS)], ["---"] * 5]
+    lines = [["fitted on", "temperature", *(f"ECE, {name}" for name in REGIONS)]]
     lines.append(["nothing", "1", *errors([1.0] * len(found))])
     for region in REGIONS:
         t = fit(region, everything)
@@ -324,28 +344,23 @@ def temperature_table(found: list[Image]) -> str:
     crossed = errors([two[int(half)] for half in halves])
     halved = "foreground of one half of the groups, measured on the other"
     lines.append([halved, f"{two[0]:.3f}, {two[1]:.3f}", *crossed])
-    return markdown(lines)
-
-
-def markdown(lines: list[list[str]]) -> str:
-    """A table of cells."""
-    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+    return table(lines[0], lines[1:]) + "\n"
 
 
 def main() -> None:
-    """See the module's docstring."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    """Measure, and write the tables."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("model", type=Path)
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--split", type=Path, required=True)
     parser.add_argument("--fold", type=int, default=0)
     parser.add_argument("--logits", type=Path)
-    asked = parser.parse_args()
-    prepared, split = PreparedSet.open(asked.data), Split.load(asked.split)
+    given = parser.parse_args()
+    prepared, split = PreparedSet.open(given.data), Split.load(given.split)
     split.check(prepared)
-    ids = split.part(asked.fold).validation
-    predictor = Predictor(asked.model, runtime="onnx", precision="fp32")
-    logits = logits_of(predictor, prepared, ids, asked.logits)
+    ids = split.part(given.fold).validation
+    predictor = Predictor(given.model, runtime="onnx", precision="fp32")
+    logits = logits_of(predictor, prepared, ids, given.logits)
     lesions: list[Image] = []
     rows: list[dict[str, Any]] = []
     normals: list[dict[str, Any]] = []
@@ -357,16 +372,13 @@ def main() -> None:
     groups = np.array([one.group for one in lesions])
     tables = {
         "candidates": candidates_table(rows, sets, groups),
-        "nothing": nothing_table(rows, normals, sets),
+        "nothing-found": nothing_table(rows, normals, sets),
         "tta": tta_table(rows, groups),
         "band": band_table(rows),
         "temperature": temperature_table(lesions),
     }
-    text = PAGE.read_text("utf-8")
-    for name, table in tables.items():
-        block = re.compile(rf"(<!-- {name} -->\n).*?(<!-- end of {name} -->)", re.DOTALL)
-        text = block.sub(lambda found, own=table: f"{found[1]}\n{own}\n{found[2]}", text)
-    atomic_write_text(PAGE, text)
+    for name, text in tables.items():
+        atomic_write_text(MEASUREMENTS / f"uncertainty-{name}.md", text)
     print(*tables.values(), sep="\n")
 
 

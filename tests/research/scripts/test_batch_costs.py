@@ -1,4 +1,4 @@
-"""What an archive costs: the page shows what the script computes, and the arithmetic holds."""
+"""The cost of batch inference follows from rates and prices."""
 
 from __future__ import annotations
 
@@ -11,15 +11,8 @@ import pytest
 
 
 @pytest.fixture(scope="module")
-def costs(docs_script: Callable[[str], ModuleType]) -> ModuleType:
-    return docs_script("archive_costs")
-
-
-def test_the_page_shows_what_the_script_computes(costs: ModuleType) -> None:
-    page = costs.PAGE.read_text("utf-8")
-    body = costs.text(costs.measured(), costs.Assumed())
-    assert body in page, "run: python research/scripts/archive_costs.py"
-    assert costs.fill(page, body) == page
+def costs(research_script: Callable[[str], ModuleType]) -> ModuleType:
+    return research_script("batch_costs")
 
 
 def test_costs_follow_from_rates_and_prices(costs: ModuleType) -> None:
@@ -53,7 +46,7 @@ def test_the_bottleneck_moves(
 
 def test_the_engines_own_figures_go_first(costs: ModuleType, tmp_path: Path) -> None:
     for name in ("inference_speed", "folder_throughput"):
-        (tmp_path / f"{name}.json").write_bytes((costs.RESULTS / f"{name}.json").read_bytes())
+        (tmp_path / f"{name}.json").write_bytes((costs.BENCHMARKS / f"{name}.json").read_bytes())
     plain = costs.measured(tmp_path)
     assert plain.driver is None
     own = {
@@ -68,9 +61,9 @@ def test_the_engines_own_figures_go_first(costs: ModuleType, tmp_path: Path) -> 
 
 
 def test_prices_are_options(costs: ModuleType, capsys: pytest.CaptureFixture[str]) -> None:
-    costs.main(["--print"])
+    costs.main([])
     before = capsys.readouterr().out
-    costs.main(["--print", "--cpu-price", "160"])
+    costs.main(["--cpu-price", "160"])
     after = capsys.readouterr().out
     assert before != after
     assert "`--cpu-price` 160.0" in after

@@ -1,6 +1,6 @@
 """Remake the screenshots of docs/review.md: phantoms only, of no patient.
 
-    python research/scripts/make_screenshots.py
+    python research/scripts/screenshots.py
 
 Needs the extra `server`, playwright, and a Chromium; SONOSEG_BROWSER may name it.
 """

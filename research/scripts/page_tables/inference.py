@@ -1,8 +1,8 @@
-"""The tables of docs/runtimes.md."""
+"""Tables of docs/runtimes.md: inference on one machine."""
 
 from __future__ import annotations
 
-from table_parts import Result, shown, table
+from page_tables.markdown import Result, mebibytes, median, table
 
 WORDS = {"onnx": "ONNX Runtime", "openvino": "OpenVINO", "torch": "torch"}
 
@@ -15,10 +15,10 @@ def inference_speed(result: Result) -> str:
             "seed network",
             f"Keras on TensorFlow, {words}",
             "fp32",
-            shown(result["keras"]["ms"][what], 1),
+            median(result["keras"]["ms"][what], 1),
             "1" if what == "predict" else "",
             f"{result['keras']['share_of_limit'][what]:.0%} of {limits['fp32']:.0f}",
-            _mebibytes(result["keras"]["resident_bytes"]) if what == "predict" else "",
+            mebibytes(result["keras"]["resident_bytes"]) if what == "predict" else "",
         )
         for what, words in (("predict", "`predict`"), ("function", "`tf.function`"))
     ]
@@ -28,10 +28,10 @@ def inference_speed(result: Result) -> str:
             names[row["network"]],
             WORDS[row["runtime"]],
             row["precision"],
-            shown(row["ms"], 1),
-            f"**{shown(row['ratio'], 1)}**",
+            median(row["ms"], 1),
+            f"**{median(row['ratio'], 1)}**",
             f"{row['share_of_limit']:.0%} of {limits[row['precision']]:.0f}",
-            _mebibytes(row["resident_bytes"]),
+            mebibytes(row["resident_bytes"]),
         )
         for row in result["rows"]
     ]
@@ -51,8 +51,8 @@ def process_start(result: Result) -> str:
     rows = []
     for label, seconds in result["seconds"].items():
         words = "Keras, a script" if label == "keras" else f"`sonoseg predict`, {label}"
-        ratio = f"**{shown(result['ratio'][label], 1)}**" if label in result["ratio"] else ""
-        rows.append((words, shown(seconds, 2), shown(result["processor_seconds"][label], 2), ratio))
+        ratio = f"**{median(result['ratio'][label], 1)}**" if label in result["ratio"] else ""
+        rows.append((words, median(seconds, 2), median(result["processor_seconds"][label], 2), ratio))
     head = ("One image, whole process", "seconds", "processor seconds", "Keras / it")
     targets = result["targets"]
     return f"{table(head, rows)}\n\nTargets: {targets['seconds']:g} s, {targets['ratio']:g} times."
@@ -64,11 +64,11 @@ def folder_throughput(result: Result) -> str:
         (
             "seed network" if row["model"] == "seed" else f"{row['model']} model",
             row["runtime"],
-            shown(row["network"], 1),
-            shown(row["folder"], 1),
-            f"**{shown(row['share'], 2)}**",
-            f"{_mebibytes(row['peak_bytes']['few'])} for {row['few']}, "
-            f"{_mebibytes(row['peak_bytes']['all'])} for {result['images']}",
+            median(row["network"], 1),
+            median(row["folder"], 1),
+            f"**{median(row['share'], 2)}**",
+            f"{mebibytes(row['peak_bytes']['few'])} for {row['few']}, "
+            f"{mebibytes(row['peak_bytes']['all'])} for {result['images']}",
         )
         for row in result["rows"]
     ]
@@ -126,7 +126,3 @@ def precision_loss(result: Result) -> str:
         f"{result['losses'][0]['n']} lesion images. {result['statement']}."
     )
     return f"{table(head, rows)}\n\n{words}"
-
-
-def _mebibytes(count: int | None) -> str:
-    return f"{count / 2**20:.0f} MiB" if count else ""

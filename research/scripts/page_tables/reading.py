@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
-from table_parts import Result, table
+from page_tables.markdown import Result, table
 
 TOOLS = {
     "fastest": "whichever takes the fewest seconds",

@@ -1,11 +1,11 @@
-"""The table of docs/results/pacs.md."""
+"""The table of docs/results/pacs.md: a PACS node that is killed."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from table_parts import Result, table
+from page_tables.markdown import Result, table
 
 NAMES = {"dimse": "results back over C-STORE", "web": "results back over DICOMweb (STOW-RS)"}
 KINDS = {"seg": "Segmentation", "sr": "Comprehensive SR", "capture": "Secondary Capture"}

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import json
-from pathlib import Path
-
+from evidence import TABLES, read_json
+from page_tables.markdown import Result, median, table
 from sonoseg.results.evaluation_tables import interval
-from table_parts import Result, shown, table
 
-STUDY = Path(__file__).resolve().parents[1] / "tables" / "peers.json"
 UNSEEN = "busi"
 
 
 def peer_latency(result: Result) -> str:
     """Accuracy from the kept study's row of each network, with its cost and its time."""
-    study = json.loads(STUDY.read_text("utf-8"))
-    (unseen,) = (one for one in study["evaluations"] if one["name"] == UNSEEN)
+    experiment = read_json(TABLES / "peers.json")
+    (unseen,) = (one for one in experiment["evaluations"] if one["name"] == UNSEEN)
     found = {row["variant"]: row for row in unseen["rows"]}
     rows = [
         (
@@ -26,8 +23,8 @@ def peer_latency(result: Result) -> str:
             interval(found[row["network"]]["false_alarm"], "share"),
             f"{row['parameters'] / 1e6:.2f} M",
             f"{row['macs'] / 1e9:.2f}",
-            shown(row["ms"], 1),
-            f"**{shown(row['ratio'], 1)}**",
+            median(row["ms"], 1),
+            f"**{median(row['ratio'], 1)}**",
         )
         for row in result["rows"]
     ]

@@ -1,15 +1,16 @@
-"""What models make of validation images under the looks of other machines, and of phantoms.
+"""Measure models on validation images whose appearance is changed, and on phantoms.
 
-`python research/scripts/changed_looks.py NAME=MODEL ... --data PREPARED --split SPLIT [--fold K]` runs each model (a run,
-a Model's folder, or `shipped`) over the validation part on its own grid, each image changed in one way
-after the other, and over forty phantoms of each kind; it writes the tables of docs/results/looks.md. This is
-what recipes are chosen by: the test part is not touched, and no image is kept.
+    python research/scripts/appearance_changes.py NAME=MODEL ... --data PREPARED --split SPLIT [--fold K]
+
+Runs each model (a run, a model folder, or `shipped`) on the network's grid over the validation part, with each
+image changed in one way after the other, and over forty phantoms of each kind. Writes
+research/measurements/appearance-changes.md. Recipes are chosen by these figures: the test part is not used, and no
+image is stored.
 """
 
 from __future__ import annotations
 
 import argparse
-import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ import numpy as np
 import pandas as pd
 from scipy.ndimage import gaussian_filter, zoom
 
+from evidence import MEASUREMENTS
 from sonoseg._util.files import atomic_write_text
 from sonoseg.data.phantoms import KINDS, draw_spec, render
 from sonoseg.data.prepared_set import PreparedSet
@@ -29,41 +31,40 @@ from sonoseg.metrics.lesion_detection import false_alarm
 from sonoseg.metrics.overlap import dice
 from sonoseg.training.drawn_marks import draw_marks
 
-PAGE = Path(__file__).resolve().parents[2] / "docs" / "results" / "looks.md"
 PHANTOMS = range(500, 540)
-"""Seeds of the phantoms of each kind: research/scripts/make_figures.py shows the worst of them."""
+"""Seeds of the phantoms of each kind; research/scripts/phantom_figures.py shows the worst of them."""
 
 Array = np.ndarray[Any, Any]
-Look = Callable[[Array, Array, np.random.Generator], tuple[Array, Array]]
+Change = Callable[[Array, Array, np.random.Generator], tuple[Array, Array]]
 
 
-def grey(change: Callable[[Array], Array]) -> Look:
-    """A look that changes grey values (0..255) and leaves the mask."""
+def grey(change: Callable[[Array], Array]) -> Change:
+    """Make a change of grey values (0..255) that leaves the mask."""
 
-    def look(pixels: Array, mask: Array, _: np.random.Generator) -> tuple[Array, Array]:
+    def changed(pixels: Array, mask: Array, _: np.random.Generator) -> tuple[Array, Array]:
         return np.clip(change(pixels.astype(np.float32)), 0, 255).astype(np.uint8), mask
 
-    return look
+    return changed
 
 
-def window(axis: int) -> Look:
-    """Black beyond a window around the lesion, along one axis, a ninth of the side wider on both ends."""
+def window(axis: int) -> Change:
+    """Make a change to black outside a window around the lesion, along one axis, a ninth of the side wider at both ends."""
 
-    def look(pixels: Array, mask: Array, _: np.random.Generator) -> tuple[Array, Array]:
+    def changed(pixels: Array, mask: Array, _: np.random.Generator) -> tuple[Array, Array]:
         side = pixels.shape[axis]
         there = np.flatnonzero(mask.any(axis=1 - axis))
         first, last = (there[0], there[-1]) if len(there) else (0.4 * side, 0.6 * side)
         outside = np.ones(side, dtype=bool)
         outside[max(0, round(first - side / 9)) : round(last + side / 9)] = False
-        changed = np.moveaxis(pixels.copy(), axis, 0)
-        changed[outside] = 0
-        return np.moveaxis(changed, 0, axis), mask
+        rows = np.moveaxis(pixels.copy(), axis, 0)
+        rows[outside] = 0
+        return np.moveaxis(rows, 0, axis), mask
 
-    return look
+    return changed
 
 
 def farther(pixels: Array, mask: Array, _: np.random.Generator) -> tuple[Array, Array]:
-    """The image at 0.6 of its size, black around it."""
+    """Reduce the image to 0.6 of its size, black around it."""
     found = []
     for plane, order in ((pixels, 1), (mask.astype(np.uint8), 0)):
         small = zoom(plane, 0.6, order=order)
@@ -75,19 +76,19 @@ def farther(pixels: Array, mask: Array, _: np.random.Generator) -> tuple[Array, 
 
 
 def grainy(pixels: Array, mask: Array, random: np.random.Generator) -> tuple[Array, Array]:
-    """Multiplied noise of a quarter."""
+    """Add multiplicative noise with a standard deviation of 0.25."""
     noisy = pixels * (1 + 0.25 * random.normal(size=pixels.shape))
     return np.clip(noisy, 0, 255).astype(np.uint8), mask
 
 
 def marked(pixels: Array, mask: Array, random: np.random.Generator) -> tuple[Array, Array]:
-    """Callipers, text, boxes or a pictogram drawn on."""
+    """Draw callipers, text, boxes or a pictogram on the image."""
     changed = pixels.copy()
     draw_marks(changed, mask.astype(np.uint8), random)
     return changed, mask
 
 
-LOOKS: dict[str, Look] = {
+CHANGES: dict[str, Change] = {
     "as it is": grey(lambda x: x),
     "tall window": window(1),
     "flat window": window(0),
@@ -102,37 +103,35 @@ LOOKS: dict[str, Look] = {
 
 
 def main() -> None:
-    """Measure, print, write the page."""
-    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    options.add_argument("models", nargs="+", metavar="NAME=MODEL")
-    options.add_argument("--data", type=Path, required=True)
-    options.add_argument("--split", type=Path, required=True)
-    options.add_argument("--fold", type=int, default=0)
-    options.add_argument("--print", action="store_true", help="leave the page as it is")
-    wish = options.parse_args()
-    prepared, split = PreparedSet.open(wish.data), Split.load(wish.split)
+    """Measure, print and write the tables."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("models", nargs="+", metavar="NAME=MODEL")
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--split", type=Path, required=True)
+    parser.add_argument("--fold", type=int, default=0)
+    parser.add_argument("--print", action="store_true", help="print only")
+    given = parser.parse_args()
+    prepared, split = PreparedSet.open(given.data), Split.load(given.split)
     split.check(prepared)
-    ids = split.part(wish.fold).validation
+    ids = split.part(given.fold).validation
     rows = []
-    for word in wish.models:
+    for word in given.models:
         name, _, folder = word.partition("=")
         predictor = Predictor(None if folder in ("", "shipped") else folder, precision="fp32", threads=1)
         rows += [one | {"model": name} for one in seen(predictor, prepared, ids)]
         rows += [one | {"model": name} for one in seen_phantoms(predictor)]
     text = tables(pd.DataFrame(rows))
     print(text)
-    if not wish.print:
-        block = re.compile(r"(<!-- looks -->\n).*?(<!-- end of looks -->)", re.DOTALL)
-        page = PAGE.read_text("utf-8")
-        atomic_write_text(PAGE, block.sub(lambda found: f"{found[1]}\n{text}\n{found[2]}", page))
+    if not given.print:
+        atomic_write_text(MEASUREMENTS / "appearance-changes.md", text.strip() + "\n")
 
 
 def seen(predictor: Predictor, prepared: PreparedSet, ids: list[str]) -> list[dict[str, Any]]:
-    """A row for each image and look: its group, its set, Dice or whether there is a false alarm."""
+    """Return a row for each image and change: group, set, and Dice or whether it is a false positive."""
     card = predictor.model.card.preprocessing
     pixels, masks = prepared.arrays(card.size, card.fit)
     places, about, found = prepared.rows(ids), prepared.table.loc[ids], []
-    for look, change in LOOKS.items():
+    for name_of_change, change in CHANGES.items():
         for start in range(0, len(places), 64):
             here = places[start : start + 64]
             changed = [
@@ -147,25 +146,29 @@ def seen(predictor: Predictor, prepared: PreparedSet, ids: list[str]) -> list[di
             ):
                 raw = probability >= predictor.threshold
                 drawn = postprocess(raw, probability, predictor.postprocessing)
-                row = {"look": look, "group": about.at[name, "group"], "set": about.at[name, "set"]}
+                row = {
+                    "change": name_of_change,
+                    "group": about.at[name, "group"],
+                    "set": about.at[name, "set"],
+                }
                 found.append(row | judged(mask, drawn))
     return found
 
 
 def seen_phantoms(predictor: Predictor) -> list[dict[str, Any]]:
-    """The same of phantoms, as they are."""
+    """Return the same rows for phantoms, unchanged."""
     found = []
     for kind in KINDS:
         for seed in PHANTOMS:
             phantom = render(draw_spec(seed, kind=kind))
             drawn = predictor.predict(phantom.frame).mask
-            row = {"look": "phantoms", "group": f"{kind}-{seed}", "set": "phantoms"}
+            row = {"change": "phantoms", "group": f"{kind}-{seed}", "set": "phantoms"}
             found.append(row | judged(phantom.mask, drawn))
     return found
 
 
 def judged(true: Array, drawn: Array) -> dict[str, float]:
-    """Dice and whether it is a miss; where there is no lesion, whether it is a false alarm."""
+    """Dice and whether the lesion is missed; for a normal image whether it is a false positive."""
     if not true.any():
         return {"false_alarm": float(false_alarm(drawn))}
     score = dice(true, drawn)
@@ -178,11 +181,11 @@ def tables(rows: pd.DataFrame) -> str:
     for name, own in rows.groupby("set", sort=False):
         columns = [
             (column, words)
-            for column, words in (("dice", "Dice"), ("missed", "missed"), ("false_alarm", "false alarm"))
+            for column, words in (("dice", "Dice"), ("missed", "missed"), ("false_alarm", "false positive"))
             if own[column].notna().any()
         ]
         ns = [
-            int(own[(own["model"] == models[0])].groupby("look")[column].count().max())
+            int(own[(own["model"] == models[0])].groupby("change")[column].count().max())
             for column, _ in columns
         ]
         heads = [
@@ -191,11 +194,13 @@ def tables(rows: pd.DataFrame) -> str:
             for (_, words), n in zip(columns, ns, strict=True)
         ]
         lines += [f"| {name} | {' | '.join(heads)} |", "|---|" + "---|" * len(heads)]
-        for look, of_look in own.groupby("look", sort=False):
+        for change, of_change in own.groupby("change", sort=False):
             cells = [
-                cell(of_look[of_look["model"] == model], column) for model in models for column, _ in columns
+                cell(of_change[of_change["model"] == model], column)
+                for model in models
+                for column, _ in columns
             ]
-            lines.append(f"| {look} | {' | '.join(cells)} |")
+            lines.append(f"| {change} | {' | '.join(cells)} |")
         lines.append("")
     return "\n".join(lines)
 

@@ -1,29 +1,22 @@
-"""What an archive of 1 or 100 million images costs: the table of docs/archive.md, from measured figures.
+"""Compute the cost of batch inference over 1 or 100 million images from measured figures.
 
-    python research/scripts/archive_costs.py                       # fills the table in docs/archive.md
-    python research/scripts/archive_costs.py --print --cpu-price 2.4 --gpu-price 6
+    python research/scripts/batch_costs.py [--cpu-price 2.4] [--gpu-price 6] ...   # print the table
 
-Measured are the figures of research/benchmarks/results, on the cores that are named there:
-archive_throughput.json (what the engine does a second, and the processor time of its stages) where it is
-there, else folder_throughput.json (the same of plain `sonoseg predict`), and the operations an image of
-inference_speed.json. Assumed are prices, the machines' sizes and what a GPU reaches: each is an option, and
-is written below the table with the date it was set down.
+Measured figures come from research/benchmarks/results: throughput and processor time of the stages from
+archive_throughput.json, or else from folder_throughput.json (the same of plain `sonoseg predict`), and the
+operations per image from inference_speed.json. Prices, machine sizes and the share of its peak that a GPU reaches
+are assumptions: each is an option and is listed below the table with its date.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
-import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, ClassVar
 
-RESEARCH = Path(__file__).resolve().parents[1]
-RESULTS = RESEARCH / "benchmarks" / "results"
-PAGE = RESEARCH.parent / "docs" / "archive.md"
-BLOCK = re.compile(r"(?P<head><!-- costs -->\n).*?(?P<tail><!-- end of costs -->)", re.DOTALL)
+from evidence import BENCHMARKS, read_json
 
 IMAGES = (1_000_000, 100_000_000)
 NODES = (("cpu", 1), ("cpu", 10), ("cpu", 100), ("gpu", 1), ("gpu", 10))
@@ -31,7 +24,7 @@ NODES = (("cpu", 1), ("cpu", 10), ("cpu", 100), ("gpu", 1), ("gpu", 10))
 
 @dataclass(frozen=True)
 class Assumed:
-    """What nobody measured here: WORDS says what each is."""
+    """Assumptions, each an option of the script; WORDS describes them."""
 
     date: str = "2026-11-23"
     cpu_cores: int = 32
@@ -64,9 +57,11 @@ class Assumed:
 
 @dataclass(frozen=True)
 class Measured:
-    """What was measured. rate: images a second of one core, all stages together. around: milliseconds of a
-    processor an image beside the network. driver: of the driver alone, None where not measured.
-    gflop: an image. source: the results these stand in.
+    """Measured figures.
+
+    rate: images per second and core, all stages together. around: processor time per image beside the network, ms.
+    driver: processor time per image of the driver alone, ms; None where it was not measured.
+    gflop: operations per image, GFLOP. source: the results that the figures come from.
     """
 
     rate: float
@@ -76,16 +71,16 @@ class Measured:
     source: str
 
 
-def measured(folder: Path = RESULTS) -> Measured:
-    """Read the figures of the shipped model."""
-    gflop = _result(folder, "inference_speed")["gflop_per_image"]["shipped"]
+def measured(folder: Path = BENCHMARKS) -> Measured:
+    """Read the measured figures of the shipped model."""
+    gflop = read_json(folder / "inference_speed.json")["gflop_per_image"]["shipped"]
     if (folder / "archive_throughput.json").exists():
-        found = _result(folder, "archive_throughput")
+        found = read_json(folder / "archive_throughput.json")
         rate = found["images_per_second"]["ray"]["median"] / found["machine"]["cores"]
         spent = found["stages_ms"]
         around, driver = spent["read"] + spent["finish"], spent["driver"]
         return Measured(rate, around, driver, gflop, "archive_throughput.json, inference_speed.json")
-    found = _result(folder, "folder_throughput")
+    found = read_json(folder / "folder_throughput.json")
     (row,) = [row for row in found["rows"] if row["model"] == "shipped"]
     spent = row["stages_ms"]
     return Measured(
@@ -98,7 +93,7 @@ def measured(folder: Path = RESULTS) -> Measured:
 
 
 def rates(kind: str, nodes: int, figures: Measured, assumed: Assumed) -> dict[str, float]:
-    """Images a second that each part allows; the least is what there is."""
+    """Images per second that each part allows; the lowest is the throughput."""
     store = nodes * assumed.node_mb_per_second * 1000 / assumed.image_kb
     keeps = nodes * (assumed.efficiency if nodes > 1 else 1.0)
     if kind == "cpu":
@@ -140,8 +135,8 @@ def rows(figures: Measured, assumed: Assumed) -> list[dict[str, Any]]:
     return made
 
 
-def text(figures: Measured, assumed: Assumed) -> str:
-    """The table, and what stands below it."""
+def costs_text(figures: Measured, assumed: Assumed) -> str:
+    """The table with the measured figures and the assumptions below it."""
     lines = [
         "| Images | Machines | images/s | takes | USD | USD a thousand | limited by | next limit, images/s |",
         "| --- | --- | --- | --- | --- | --- | --- | --- |",
@@ -169,36 +164,23 @@ def text(figures: Measured, assumed: Assumed) -> str:
     return "\n".join(lines)
 
 
-def fill(page: str, body: str) -> str:
-    """The page with the table in its place."""
-    return BLOCK.sub(lambda found: f"{found['head']}\n{body}\n\n{found['tail']}", page)
+def costs_table() -> str:
+    """The table of docs/archive.md, with the default assumptions."""
+    return costs_text(measured(), Assumed())
 
 
 def main(words: Sequence[str] | None = None) -> None:
-    """Fill the page, or print."""
-    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    """Print the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     for name, value in _values(Assumed()):
-        options.add_argument(
+        parser.add_argument(
             f"--{name.replace('_', '-')}", type=type(value), default=value, help=Assumed.WORDS[name]
         )
-    options.add_argument("--print", action="store_true", help="print the table, and leave the page")
-    wish = vars(options.parse_args(words))
-    only_print = wish.pop("print")
-    body = text(measured(), Assumed(**wish))
-    if only_print:
-        print(body)
-    else:
-        PAGE.write_text(fill(PAGE.read_text("utf-8"), body), "utf-8")
-        print(f"filled in: {PAGE.name}")
+    print(costs_text(measured(), Assumed(**vars(parser.parse_args(words)))))
 
 
 def _values(assumed: Assumed) -> list[tuple[str, Any]]:
     return [(field.name, getattr(assumed, field.name)) for field in fields(Assumed)]
-
-
-def _result(folder: Path, name: str) -> Mapping[str, Any]:
-    found: Mapping[str, Any] = json.loads((folder / f"{name}.json").read_text("utf-8"))
-    return found
 
 
 def _duration(hours: float) -> str:

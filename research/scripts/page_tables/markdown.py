@@ -1,4 +1,4 @@
-"""What the tables of the pages are put together from."""
+"""Parts of the generated tables."""
 
 from __future__ import annotations
 
@@ -14,21 +14,26 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
-def shown(figure: Mapping[str, Any], digits: int) -> str:
-    """Median (least to greatest)."""
-    return f"{figure['median']:.{digits}f} ({figure['least']:.{digits}f} to {figure['greatest']:.{digits}f})"
+def median(spread: Mapping[str, Any], digits: int) -> str:
+    """The median of several rounds with the least and the greatest: "2.0 (1.5 to 3.0)"."""
+    return f"{spread['median']:.{digits}f} ({spread['least']:.{digits}f} to {spread['greatest']:.{digits}f})"
 
 
-def memory(result: Result, name: str) -> str:
-    """The peak of one side in GiB, where it is known."""
+def gibibytes(result: Result, name: str) -> str:
+    """The peak memory of one side of a comparison; "" where it was not measured."""
     peak = result["peak_bytes"].get(name)
     return f"{peak / 2**30:.2f} GiB" if peak else ""
 
 
-def footing(result: Result) -> str:
-    """How, where and when it was measured."""
+def mebibytes(count: int | None) -> str:
+    """A number of bytes in MiB; "" where it was not measured."""
+    return f"{count / 2**20:.0f} MiB" if count else ""
+
+
+def footnote(result: Result) -> str:
+    """The command, the machine, the date and the versions of a measurement."""
     versions = ", ".join(f"{name} {version}" for name, version in result["versions"].items())
-    if "machine" not in result:  # made by a verb of sonoseg, not by a script of this folder
+    if "machine" not in result:  # written by a command of sonoseg, not by a script of research/benchmarks
         return f"Made by `{result['command']}`, {result['created'][:10]}; {versions}."
     m = result["machine"]
     commit = f", commit {m['commit']}" if m["commit"] else ""

@@ -1,0 +1,131 @@
+"""Tables of stored evaluations and experiments, and the card of the shipped model."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from evidence import TABLES, evaluation_of, froc_of, read_json, summary_of
+from page_tables.markdown import table
+from sonoseg.evaluation.comparison import compare
+from sonoseg.evaluation.policy import POLICY
+from sonoseg.evaluation.seed_averages import average_runs
+from sonoseg.evaluation.summary import means_of
+from sonoseg.experiments.experiment_table import MEASURES, markdown
+from sonoseg.model.model import Model
+from sonoseg.results.evaluation_tables import Figure, Kind, interval, number, p_value
+from sonoseg.results.model_publishing import HEADLINES
+
+DIFFERENCES: tuple[tuple[str, Kind, tuple[str, ...]], ...] = (
+    ("Dice, all lesions", "score", ("metrics", "dice")),
+    ("Dice, smallest quarter", "score", ("strata", "size", "Q1 smallest", "dice")),
+    ("missed (Dice < 0.1)", "share", ("metrics", "missed")),
+    ("normals with a false alarm", "share", ("metrics", "false_alarm")),
+)
+RATES = (0.1, 0.2, 0.3, 0.5)
+"""False positives per image at which the sensitivity is stated."""
+
+
+def cell(value: Figure | None, kind: Kind) -> str:
+    """A figure with its interval and n."""
+    return "not measured" if value is None else f"{interval(value, kind)}, n = {value['n']}"
+
+
+def evaluations_table(*names: str) -> str:
+    """The headline figures, a column an evaluation, and the command of each."""
+    summaries = [summary_of(name) for name in names]
+    rows = []
+    for headline in HEADLINES:
+        figures = [headline.of(summary) for summary in summaries]
+        if any(figures):
+            rows.append((headline.title, *(cell(one, headline.kind) for one in figures)))
+    sources = [
+        f"- {name}: {summary['statement']} `{summary['command']}`"
+        for name, summary in zip(names, summaries, strict=True)
+    ]
+    note = "Figures with their 95 % interval over groups. What was measured, and how:"
+    return "\n".join([table(("", *names), rows), "", note, "", *sources])
+
+
+def comparison_table(first: str, second: str) -> str:
+    """The differences of two evaluations, paired image by image."""
+    comparison = compare(evaluation_of(first), evaluation_of(second))
+    rows = []
+    for title, kind, keys in DIFFERENCES:
+        one: Any = comparison
+        for key in keys:
+            one = one[key]
+        rows.append((title, cell(one["difference"], kind), p_value(one["p_permutation"])))
+    return table((f"{first} minus {second}", "difference [95 % interval]", "p (permutation)"), rows)
+
+
+def seeds_table(*names: str) -> str:
+    """Evaluations of one recipe's seeds on the same images: each, and the mean, averaged image by image first."""
+    evaluations = [evaluation_of(name) for name in names]
+    averaged, rows = average_runs(evaluations), []
+    for one in MEASURES.values():
+        mean = means_of(one.where(averaged), [one.column], POLICY)[one.column]
+        if mean["n"]:
+            each = [one.where(evaluation.rows)[one.column].mean() for evaluation in evaluations]
+            rows.append((one.title, cell(mean, one.kind), *(number(value, one.kind) for value in each)))
+    (ece,) = (headline for headline in HEADLINES if headline.keys == ("calibration", "foreground", "ece"))
+    values = [figure["mean"] for one in evaluations if (figure := ece.of(one.summary))]
+    if len(values) == len(names):
+        rows.append((ece.title, *(number(value) for value in (sum(values) / len(values), *values))))
+    sources = [f"- {name}: `{one.summary['command']}`" for name, one in zip(names, evaluations, strict=True)]
+    head = ("", f"mean of {len(names)} seeds", *names)
+    note = "Of the mean the 95 % interval over groups. What was measured, and how:"
+    return "\n".join([table(head, rows), "", note, "", *sources])
+
+
+def froc_table(*names: str) -> str:
+    """The sensitivity at given false positives per image, with the threshold for it."""
+    rows = []
+    for name in names:
+        curve = froc_of(name)
+        at = [curve[curve["fp_per_image"] <= rate].iloc[-1] for rate in RATES]
+        rows.append((name, *(f"{100 * one['sensitivity']:.1f} % ({one['threshold']:.2f})" for one in at)))
+    return table(
+        ("lesions found (threshold)", *(f"{rate:g} false positives an image" for rate in RATES)), rows
+    )
+
+
+def experiment_table(name: str) -> str:
+    """The stored table of an experiment, its headings lowered by two levels and its title left out."""
+    text = markdown(read_json(TABLES / f"{name}.json"))
+    return re.sub(r"^#+ ", "### ", text.partition("\n")[2], flags=re.MULTILINE)
+
+
+def shipped_model() -> str:
+    """The card of the shipped model."""
+    card = Model.load().card
+    parts = card.training["parts"]
+    recipe = card.training["recipe"]
+    about = (
+        f"`{card.name}`, made {card.created} by sonoseg {card.sonoseg}: recipe `{recipe['name']}`, "
+        f"{recipe['epochs']} epochs of {parts['train']} images, best epoch {card.training['best_epoch']}, "
+        f"{card.training['hours']:.1f} hours on two busy CPU cores. Threshold {card.threshold:g}. Split "
+        f"SHA-256 `{card.training['split_sha256'][:12]}`, prepared set `{card.training['fingerprint'][:12]}`."
+    )
+    data = [
+        (one.title or one.name, "the start" if one.start else str(one.images), one.licence, one.citation)
+        for one in card.data
+    ]
+    results = [
+        (
+            one.measure,
+            f"{one.value:.3f}",
+            "" if one.low is None else f"{one.low:.3f} to {one.high:.3f}",
+            str(one.n),
+            one.on,
+        )
+        for one in card.results
+    ]
+    return "\n\n".join(
+        [
+            about,
+            table(("Trained on", "Images", "Licence", "Citation"), data),
+            table(("Measure", "Figure", "95 % interval", "n", "On"), results),
+            "\n".join(f"- {limit}" for limit in card.limits),
+        ]
+    )
