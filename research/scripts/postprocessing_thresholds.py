@@ -60,7 +60,9 @@ def measured(predictor: Predictor, prepared: PreparedSet, ids: list[str]) -> dic
     pixels, masks = prepared.arrays(card.preprocessing.size, card.preprocessing.fit)
     rows, groups = prepared.rows(ids), prepared.table.loc[ids, "group"].to_numpy()
     options = {
-        (option, value): card.postprocessing.model_copy(update={"min_relative_probability": CHOSEN} | {option: value})
+        (option, value): card.postprocessing.model_copy(
+            update={"min_relative_probability": CHOSEN} | {option: value}
+        )
         for option, values in TRIED.items()
         for value in values
     }
