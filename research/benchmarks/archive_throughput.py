@@ -1,6 +1,7 @@
 """A folder of phantoms through `sonoseg predict --engine ray`, beside plain `sonoseg predict`, in turns.
 
-    python research/benchmarks/archive_throughput.py [--images 10000] [--drawn 1000] [--rounds 3] [--json FILE]
+    python research/benchmarks/archive_throughput.py [--images 10000] [--drawn 1000] [--rounds 3] \
+        [--json FILE]
 
 First the engine alone, once, over all images, with one of the workers that hold the network killed in the
 middle: every image must have one row at the end, and the memory of all its processes together (the

@@ -1,4 +1,6 @@
-"""Findings against phantoms of known size, echo and posterior gain: `python research/benchmarks/findings_phantoms.py`.
+"""Compare findings with phantoms of known size, echo and posterior gain.
+
+    python research/benchmarks/findings_phantoms.py
 
 A mask misses tips that pass between the middles of its pixels, so sizes are compared with the curve, and with
 the span between the curve and what no mask can miss of it (Outline.opened).

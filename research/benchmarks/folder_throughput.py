@@ -1,6 +1,7 @@
 """A folder of images through `sonoseg predict`, beside the bare network's throughput, in turns.
 
-    python research/benchmarks/folder_throughput.py [--images 500] [--rounds 3] [--model FOLDER ...] [--json FILE]
+    python research/benchmarks/folder_throughput.py [--images 500] [--rounds 3] [--model FOLDER ...] \
+        [--json FILE]
 
 The bare network is the same runtime in a process of its own, one image a call, from network input to
 logits, with nothing else to do. The folder is PNG files (copies of the samples); its time is that of the

@@ -1,4 +1,4 @@
-"""The environment of the Keras side: made once in research/benchmarks/.keras from keras-requirements.txt (2.1 GB)."""
+"""Make the environment of Keras once, in research/benchmarks/.keras, from keras-requirements.txt (2.1 GB)."""
 
 from __future__ import annotations
 

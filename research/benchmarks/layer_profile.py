@@ -1,4 +1,6 @@
-"""Where an OpenVINO run's time goes, by kind of layer: python research/benchmarks/layer_profile.py [--json FILE]
+"""Measure the time of an OpenVINO run by kind of layer.
+
+    python research/benchmarks/layer_profile.py [--json FILE]
 
 The engine's own counters over so many runs of one image, summed by the kind of work each layer came to be
 after fusion. "int8 convolutions" are those that the engine says it ran in 8 bits.

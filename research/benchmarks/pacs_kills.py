@@ -1,6 +1,7 @@
 """Hundreds of instances from senders at once into `sonoseg pacs serve`, killed in the middle; then count.
 
-    python research/benchmarks/pacs_kills.py [--instances 500] [--senders 4] [--kills 3] [--at-once] [--json FILE]
+    python research/benchmarks/pacs_kills.py [--instances 500] [--senders 4] [--kills 3] [--at-once] \
+        [--json FILE]
 
 The node is the command itself, a process of its own with its default settings and the shipped model; the
 archive is a real Orthanc with its DICOMweb plug-in, both on loopback in a temporary folder. Results go back

@@ -1,4 +1,6 @@
-"""Grey levels and grain of phantoms, or of a folder's images: python research/benchmarks/phantom_greys.py [FOLDER].
+"""Measure grey levels and grain of phantoms, or of a folder's images.
+
+    python research/benchmarks/phantom_greys.py [FOLDER]
 
 Prints the 10 %, 50 % and 90 % quantiles over the images. With --count N only N images, chosen by seed 0.
 """

@@ -1,6 +1,7 @@
 """From opening an image to a right mask: how many actions, from the model's mask and without a model.
 
-    python research/benchmarks/reading_time.py --data PREPARED --split SPLIT [--set busi] [--images 50] [--json FILE]
+    python research/benchmarks/reading_time.py --data PREPARED --split SPLIT [--set busi] \
+        [--images 50] [--json FILE]
 
 A scripted reader (scripted_reader.py) mends masks of validation images until Dice with the true mask is 0.95:
 with smart click and brush, whichever mends more at each step; with smart clicks (and the brush where they do

@@ -2,10 +2,10 @@
 
     python research/scripts/appearance_changes.py NAME=MODEL ... --data PREPARED --split SPLIT [--fold K]
 
-Runs each model (a run, a model folder, or `shipped`) on the network's grid over the validation part, with each
-image changed in one way after the other, and over forty phantoms of each kind. Writes
-research/measurements/appearance-changes.md. Recipes are chosen by these figures: the test part is not used, and no
-image is stored.
+Runs each model (a run, a model folder, or `shipped`) on the network's grid over the validation part, with
+each image changed in one way after the other, and over forty phantoms of each kind. Writes
+research/measurements/appearance-changes.md. Recipes are chosen by these figures: the test part is not used,
+and no image is stored.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ def grey(change: Callable[[Array], Array]) -> Change:
 
 
 def window(axis: int) -> Change:
-    """Make a change to black outside a window around the lesion, along one axis, a ninth of the side wider at both ends."""
+    """Make a change to black outside a window along one axis, a ninth of the side wider than the lesion."""
 
     def changed(pixels: Array, mask: Array, _: np.random.Generator) -> tuple[Array, Array]:
         side = pixels.shape[axis]

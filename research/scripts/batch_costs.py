@@ -4,8 +4,8 @@
 
 Measured figures come from research/benchmarks/results: throughput and processor time of the stages from
 archive_throughput.json, or else from folder_throughput.json (the same of plain `sonoseg predict`), and the
-operations per image from inference_speed.json. Prices, machine sizes and the share of its peak that a GPU reaches
-are assumptions: each is an option and is listed below the table with its date.
+operations per image from inference_speed.json. Prices, machine sizes and the share of its peak that a GPU
+reaches are assumptions: each is an option and is listed below the table with its date.
 """
 
 from __future__ import annotations
@@ -59,7 +59,8 @@ class Assumed:
 class Measured:
     """Measured figures.
 
-    rate: images per second and core, all stages together. around: processor time per image beside the network, ms.
+    rate: images per second and core, all stages together.
+    around: processor time per image beside the network, ms.
     driver: processor time per image of the driver alone, ms; None where it was not measured.
     gflop: operations per image, GFLOP. source: the results that the figures come from.
     """

@@ -3,7 +3,8 @@
     python research/scripts/ensembles.py NAME MODEL MODEL ... --data PREPARED
 
 Runs the models on the network's grid over all of a set that they have not seen, and stores the figures in
-research/measurements/ensembles.json. The threshold of the mean probability is the mean of the models' thresholds.
+research/measurements/ensembles.json. The threshold of the mean probability is the mean of the models'
+thresholds.
 """
 
 from __future__ import annotations

@@ -4,9 +4,9 @@
     python research/scripts/evidence.py experiment NAME FOLDER    # the table of `sonoseg experiment`
     python research/scripts/evidence.py log NAME RUN              # the log of a training run
 
-An evaluation is stored as its summary (JSON), its rows, one an image, and its FROC curve (Parquet). No image is
-stored. `python research/scripts/tables_in_docs.py` and `python research/scripts/evidence_figures.py` then remake the tables
-and figures of the pages.
+An evaluation is stored as its summary (JSON), its rows, one an image, and its FROC curve (Parquet). No image
+is stored. `python research/scripts/tables_in_docs.py` and `python research/scripts/evidence_figures.py` then
+remake the tables and figures of the pages.
 """
 
 from __future__ import annotations

@@ -2,9 +2,9 @@
 
     python research/scripts/evidence_figures.py
 
-Training curves (curves-NAME.png), risk-coverage curves (risk-coverage-NAME.png) and FROC curves (froc.png) of the
-evaluations on the shipped card, experiments (study-NAME.png), and the accuracy of the networks against their time
-(accuracy-latency.png). No figure shows an image of a set.
+Training curves (curves-NAME.png), risk-coverage curves (risk-coverage-NAME.png) and FROC curves (froc.png) of
+the evaluations on the shipped card, experiments (study-NAME.png), and the accuracy of the networks against
+their time (accuracy-latency.png). No figure shows an image of a set.
 """
 
 from __future__ import annotations

@@ -3,8 +3,8 @@
     python research/scripts/flat_iou.py PREPARED [--split SPLIT] [--fold K]
 
 Counts the lesion pixels of the validation masks and scores an empty prediction the way
-`keras.metrics.MeanIoU(num_classes=2)` scores probabilities without a threshold (cast to whole numbers, every one
-below 1 is 0). No network is run. Writes research/measurements/flat-iou.md.
+`keras.metrics.MeanIoU(num_classes=2)` scores probabilities without a threshold (cast to whole numbers, every
+one below 1 is 0). No network is run. Writes research/measurements/flat-iou.md.
 """
 
 from __future__ import annotations

@@ -3,8 +3,8 @@
     python research/scripts/gate_coefficients.py MODEL --data PREPARED --split SPLIT [--fold K]
 
 Runs a model over the validation part and writes research/measurements/gate-coefficients.md and
-docs/images/gates.png: for each gate the mean coefficient inside the lesion, and that minus the mean around it. Only
-means and distributions are stored, no image of a set. The test part is not used.
+docs/images/gates.png: for each gate the mean coefficient inside the lesion, and that minus the mean around
+it. Only means and distributions are stored, no image of a set. The test part is not used.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ def main() -> None:
 
 
 def measured(predictor: Predictor, prepared: PreparedSet, name: str, gates: list[str]) -> dict[str, Any]:
-    """Measure one image: its Dice, and for each gate the coefficients inside the lesion and in the ring around it."""
+    """Measure one image: its Dice, and each gate's coefficients in the lesion and in the ring around it."""
     true = prepared.mask(name) > 0
     found = predictor.predict(prepared.frame(name), attention=True)
     total = int(true.sum()) + int(found.mask.sum())
@@ -76,7 +76,7 @@ def measured(predictor: Predictor, prepared: PreparedSet, name: str, gates: list
 
 
 def table(rows: pd.DataFrame, gates: list[str], kinds: dict[str, Any]) -> str:
-    """A row a gate and kind of lesion: the coefficient inside, and that minus the ring's with its interval."""
+    """A row a gate and kind of lesion: the coefficient inside, and its difference from that around."""
     lines = ["| Gate | Lesions | n | inside | inside minus around [95 % interval] |", "|---|---|---|---|---|"]
     for number, gate in enumerate(gates, start=1):
         for kind, which in kinds.items():

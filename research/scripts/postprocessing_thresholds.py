@@ -1,9 +1,10 @@
-"""Measure the post-processing options `min_relative_probability` and `min_mean_probability` over their values.
+"""Measure the post-processing options min_relative_probability and min_mean_probability.
 
     python research/scripts/postprocessing_thresholds.py NAME MODEL --data PREPARED [--split SPLIT]
 
-Runs a model on the network's grid over the validation part of a split, or over all of a set that it has not seen,
-post-processes its masks with each value, and stores the figures in research/measurements/postprocessing.json.
+Runs a model on the network's grid over the validation part of a split, or over all of a set that it has not
+seen, post-processes its masks with each value, and stores the figures in
+research/measurements/postprocessing.json.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """Write the generated tables of README.md and docs/ from the stored evidence.
 
     python research/scripts/tables_in_docs.py                          # remake every generated table
-    python research/scripts/tables_in_docs.py --check                  # exit with 1 where a table is out of date
+    python research/scripts/tables_in_docs.py --check                  # exit with 1 where a table is \
+        out of date
     python research/scripts/tables_in_docs.py comparison FIRST SECOND  # print one table
 
 A page names the command of each of its generated tables:
@@ -40,7 +41,8 @@ ROOT = Path(__file__).resolve().parents[2]
 PAGES = (ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")))
 COMMAND = "python research/scripts/tables_in_docs.py"
 BLOCK = re.compile(
-    rf"(?P<head><!-- generated: {re.escape(COMMAND)} (?P<words>.+?) -->\n).*?(?P<tail><!-- end of generated -->)",
+    rf"(?P<head><!-- generated: {re.escape(COMMAND)} (?P<words>.+?) -->\n).*?"
+    r"(?P<tail><!-- end of generated -->)",
     re.DOTALL,
 )
 

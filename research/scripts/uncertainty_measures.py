@@ -1,11 +1,12 @@
 """Measure the choices of docs/uncertainty.md on validation images.
 
-    python research/scripts/uncertainty_measures.py MODEL --data PREPARED --split SPLIT [--fold K] [--logits FILE.npy]
+    python research/scripts/uncertainty_measures.py MODEL --data PREPARED --split SPLIT [--fold K] \
+        [--logits FILE.npy]
 
-Compares measures of uncertainty, the region that the temperature is fitted on and the levels of the uncertainty
-band. Runs a calibrated model over the validation part in the six views of `tta="full"`, on the network's grid, and
-writes research/measurements/uncertainty-*.md. Logits are stored in FILE.npy where it is given, and read from it the
-next time. The test part is not used.
+Compares measures of uncertainty, the region that the temperature is fitted on and the levels of the
+uncertainty band. Runs a calibrated model over the validation part in the six views of `tta="full"`, on the
+network's grid, and writes research/measurements/uncertainty-*.md. Logits are stored in FILE.npy where it is
+given, and read from it the next time. The test part is not used.
 """
 
 from __future__ import annotations
@@ -223,7 +224,8 @@ def candidates_table(rows: list[dict[str, Any]], sets: Array, groups: Array) -> 
         + "\n"
         + (
             f"\nMean Dice of the {int(promised.sum())} images with a finding: {scores[promised].mean():.3f}. "
-            "The last two columns are of these: the mean of 1 - uncertainty, and its mean distance from the Dice.\n"
+            "The last two columns are of these images: the mean of 1 - uncertainty, and its mean distance "
+            "from the Dice.\n"
         )
     )
 

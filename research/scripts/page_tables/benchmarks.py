@@ -21,7 +21,19 @@ from page_tables.training import data_path, keras_setups, seed_parity, training_
 BENCHMARK_TABLES: dict[str, Callable[[Result], str]] = {
     function.__name__: function
     for function in (
-        training_speed, keras_setups, seed_parity, data_path, inference_speed, process_start, folder_throughput,
-        layer_profile, precision_loss, peer_latency, server_load, archive_throughput, pacs_kills, reading_time,
+        training_speed,
+        keras_setups,
+        seed_parity,
+        data_path,
+        inference_speed,
+        process_start,
+        folder_throughput,
+        layer_profile,
+        precision_loss,
+        peer_latency,
+        server_load,
+        archive_throughput,
+        pacs_kills,
+        reading_time,
     )
-}  # fmt: skip
+}

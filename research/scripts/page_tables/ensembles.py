@@ -13,7 +13,7 @@ COLUMNS: dict[str, Kind] = {
     "Dice": "score",
     "Dice, smallest quarter": "score",
     "missed": "share",
-    "normals with a false alarm": "share",
+    "false-positive rate on normal images": "share",
 }
 ROWS = ("one", "together", "together minus one")
 

@@ -19,8 +19,8 @@ from sonoseg.results.model_publishing import HEADLINES
 DIFFERENCES: tuple[tuple[str, Kind, tuple[str, ...]], ...] = (
     ("Dice, all lesions", "score", ("metrics", "dice")),
     ("Dice, smallest quarter", "score", ("strata", "size", "Q1 smallest", "dice")),
-    ("missed (Dice < 0.1)", "share", ("metrics", "missed")),
-    ("normals with a false alarm", "share", ("metrics", "false_alarm")),
+    ("missed lesions (Dice < 0.1)", "share", ("metrics", "missed")),
+    ("false-positive rate on normal images", "share", ("metrics", "false_alarm")),
 )
 RATES = (0.1, 0.2, 0.3, 0.5)
 """False positives per image at which the sensitivity is stated."""
@@ -43,7 +43,7 @@ def evaluations_table(*names: str) -> str:
         f"- {name}: {summary['statement']} `{summary['command']}`"
         for name, summary in zip(names, summaries, strict=True)
     ]
-    note = "Figures with their 95 % interval over groups. What was measured, and how:"
+    note = "Each figure has its 95 % interval over groups. The evaluated images and the commands:"
     return "\n".join([table(("", *names), rows), "", note, "", *sources])
 
 
@@ -60,7 +60,7 @@ def comparison_table(first: str, second: str) -> str:
 
 
 def seeds_table(*names: str) -> str:
-    """Evaluations of one recipe's seeds on the same images: each, and the mean, averaged image by image first."""
+    """Evaluations of one recipe's seeds on the same images: each, and the mean of averaged images."""
     evaluations = [evaluation_of(name) for name in names]
     averaged, rows = average_runs(evaluations), []
     for one in MEASURES.values():
@@ -74,7 +74,7 @@ def seeds_table(*names: str) -> str:
         rows.append((ece.title, *(number(value) for value in (sum(values) / len(values), *values))))
     sources = [f"- {name}: `{one.summary['command']}`" for name, one in zip(names, evaluations, strict=True)]
     head = ("", f"mean of {len(names)} seeds", *names)
-    note = "Of the mean the 95 % interval over groups. What was measured, and how:"
+    note = "The mean has its 95 % interval over groups. The commands:"
     return "\n".join([table(head, rows), "", note, "", *sources])
 
 
@@ -86,7 +86,8 @@ def froc_table(*names: str) -> str:
         at = [curve[curve["fp_per_image"] <= rate].iloc[-1] for rate in RATES]
         rows.append((name, *(f"{100 * one['sensitivity']:.1f} % ({one['threshold']:.2f})" for one in at)))
     return table(
-        ("lesions found (threshold)", *(f"{rate:g} false positives an image" for rate in RATES)), rows
+        ("sensitivity per lesion (threshold)", *(f"{rate:g} false positives per image" for rate in RATES)),
+        rows,
     )
 
 
@@ -108,7 +109,12 @@ def shipped_model() -> str:
         f"SHA-256 `{card.training['split_sha256'][:12]}`, prepared set `{card.training['fingerprint'][:12]}`."
     )
     data = [
-        (one.title or one.name, "the start" if one.start else str(one.images), one.licence, one.citation)
+        (
+            one.title or one.name,
+            "initial weights" if one.start else str(one.images),
+            one.licence,
+            one.citation,
+        )
         for one in card.data
     ]
     results = [

@@ -29,7 +29,7 @@ def peer_latency(result: Result) -> str:
         for row in result["rows"]
     ]
     head = (
-        "Network", "Dice", "Dice, smallest quarter", "missed", "normals with a false alarm",
+        "Network", "Dice", "Dice, smallest quarter", "missed", "false-positive rate on normal images",
         "parameters", "GMAC", "ms an image", f"it / {result['reference']}",
     )  # fmt: skip
     some = found[result["reference"]]

@@ -7,10 +7,10 @@ from page_tables.markdown import table
 
 COLUMNS = {
     "dice": "Dice",
-    "missed": "missed",
-    "found": "lesions found, where there are several",
-    "false": "false lesions an image",
-    "false_alarm": "normals with a false alarm",
+    "missed": "missed lesions",
+    "found": "lesions found, images with several",
+    "false": "false positives per image",
+    "false_alarm": "false-positive rate on normal images",
 }
 SHARES = ("missed", "false_alarm", "found")
 

@@ -1,4 +1,4 @@
-"""The table of docs/results/reading.md."""
+"""Tables of docs/results/reading.md."""
 
 from __future__ import annotations
 
@@ -10,63 +10,63 @@ from typing import Any
 from page_tables.markdown import Result, table
 
 TOOLS = {
-    "fastest": "whichever takes the fewest seconds",
-    "both": "smart click or brush, whichever mends more",
-    "clicks": "smart click, the brush where it does not help",
-    "brush": "brush and eraser alone",
+    "fastest": "the tool that takes the fewest seconds",
+    "both": "smart click or brush, whichever corrects more",
+    "clicks": "smart click, the brush where smart click does not help",
+    "brush": "brush and eraser only",
     "polygon": "polygon",
 }
 STARTS = {
     "model": "the model's mask",
-    "empty": "empty, the model behind the click",
+    "empty": "empty, smart click uses the model",
     "without": "empty, no model",
 }
 
 
 EDGES = (0.0, 0.7, 0.9, 0.95, 1.01)
-"""Of the Dice that the model's mask has before anybody mends it."""
+"""Dice of the model's mask before corrections."""
 
 
 def reading_time(result: Result) -> str:
-    """Actions and modelled seconds of each way of mending from each start, and the paired differences."""
+    """Actions and modelled seconds of each correction tool from each start, and the paired differences."""
     rows, differences = [], []
     for tools, words in TOOLS.items():
-        for start, told in result["mean"][tools].items():
+        for start, one in result["mean"][tools].items():
             rows.append(
                 (
                     words,
                     STARTS[start],
-                    f"{told['median_actions']:g}",
-                    _interval(told["actions"]),
-                    ", ".join(f"{told[name]['mean']:.1f}" for name in ("click", "stroke", "corners")),
-                    _interval(told["seconds"]),
-                    str(told["nothing_to_do"]),
-                    str(told["not_reached"]),
+                    f"{one['median_actions']:g}",
+                    _interval(one["actions"]),
+                    ", ".join(f"{one[name]['mean']:.1f}" for name in ("click", "stroke", "corners")),
+                    _interval(one["seconds"]),
+                    str(one["nothing_to_do"]),
+                    str(one["not_reached"]),
                 )
             )
-        for start, told in result["difference"][tools].items():
+        for start, one in result["difference"][tools].items():
             differences.append(
                 (
                     words,
                     STARTS[start],
-                    f"**{_interval(told['actions'])}**",
-                    _interval(told["seconds"]),
-                    f"{told['fewer_with_model']}, {told['more_with_model']}",
+                    f"**{_interval(one['actions'])}**",
+                    _interval(one["seconds"]),
+                    f"{one['fewer_with_model']}, {one['more_with_model']}",
                 )
             )
     head = (
-        *("Mended with", "from", "actions, median", "actions, mean", "clicks, strokes, corners"),
-        *("seconds (model of the hand)", "nothing to do", "not reached"),
+        *("Tool", "from", "actions, median", "actions, mean", "clicks, strokes, corners"),
+        *("seconds (keystroke-level model)", "no correction needed", "not reached"),
     )
     other = (
-        *("Mended with", "saved against", "actions saved by the model's mask", "seconds saved"),
+        *("Tool", "saved against", "actions saved by the model's mask", "seconds saved"),
         "images with fewer, with more",
     )
     brushes = ", ".join(str(size) for size in result["brushes"])
     model = result["model"]
     words = (
         f"{result['n']} images of {result['groups']} groups; means with their 95 % interval over groups, "
-        f"differences paired. {result['statement']}; {result['skipped']} images of the order left out. "
+        f"differences paired. {result['statement']}; {result['skipped']} images of the order are left out. "
         f"Model {model['name']} ({model['hash']}) in {model['runtime']}. Brushes of {brushes} pixels across. "
         f"{' '.join(result['cautions'])}"
     )
@@ -75,7 +75,7 @@ def reading_time(result: Result) -> str:
 
 
 def _by_start(images: Sequence[Mapping[str, Any]]) -> str:
-    """What the model's mask saves by how good it is: means over the images, against no model."""
+    """What the model's mask saves by its Dice: means over the images, against no model."""
     rows = []
     for low, high in pairwise(EDGES):
         those = [one for one in images if low <= one["both/model"]["dice"][0] < high]
@@ -92,7 +92,7 @@ def _by_start(images: Sequence[Mapping[str, Any]]) -> str:
             )
     head = (
         *("Dice of the model's mask", "images", "actions saved, smart click or brush"),
-        "seconds saved, whichever takes the fewest",
+        "seconds saved, fastest tool",
     )
     return table(head, rows)
 

@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from sonoseg.cli.common import need, out
+from sonoseg._util.packages import require
+from sonoseg.cli.common import out
 from sonoseg.cli.model_options import NewFolder, Overwrite
 
 
@@ -20,7 +21,7 @@ def publish(
             "--evaluation",
             "-e",
             metavar="[NAME=]FOLDER",
-            help="A folder of sonoseg evaluate. NAME stands on the card, by default the folder's. Repeatable.",
+            help="A folder of sonoseg evaluate, NAME on the card (by default the folder's). Repeatable.",
         ),
     ],
     overwrite: Overwrite = False,
@@ -30,7 +31,7 @@ def publish(
     Figures on validation images stay on the card; every other figure is replaced. The evaluations must be of
     this very model.
     """
-    need("data", "pandas")
+    require("data", "pandas")
     from sonoseg.evaluation.evaluation import Evaluation
     from sonoseg.model.model import Model
     from sonoseg.results.model_publishing import publish as write

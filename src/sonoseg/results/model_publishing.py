@@ -33,28 +33,30 @@ class Headline(NamedTuple):
         return None if value is None or value.get("mean") is None else value
 
 
-_FLAGGED = ("detection", "flagged_normals")
+_SMALLEST = ("strata", "size", "Q1 smallest")
+_FLAGGED = ("detection", "flagged_normals", "0.9")
+_AT_90 = "false-positive rate on normal images at 90 % sensitivity (maximum probability)"
 
 HEADLINES = (
     Headline("Dice, mean over lesion images", "score", ("per_image", "dice")),
     Headline("Dice, pixels pooled", "score", ("pooled", "dice")),
     Headline("IoU, mean over lesion images", "score", ("per_image", "iou")),
     Headline("IoU, pixels pooled", "score", ("pooled", "iou")),
-    Headline("Dice, smallest quarter of lesions", "score", ("strata", "size", "Q1 smallest", "dice")),
-    Headline("missed (Dice < 0.1), smallest quarter", "share", ("strata", "size", "Q1 smallest", "missed")),
-    Headline("missed (Dice < 0.1)", "share", ("per_image", "missed")),
+    Headline("Dice, smallest quarter of lesions", "score", (*_SMALLEST, "dice")),
+    Headline("missed lesions (Dice < 0.1), smallest quarter", "share", (*_SMALLEST, "missed")),
+    Headline("missed lesions (Dice < 0.1)", "share", ("per_image", "missed")),
     Headline("HD95, percent of the diagonal", "distance", ("per_image", "hd95_percent_diagonal")),
     Headline("NSD at 1 % of the diagonal", "score", ("per_image", "nsd")),
-    Headline("Dice, images with marks drawn on", "score", ("strata", "marks", "yes", "dice")),
-    Headline("Dice, images without marks", "score", ("strata", "marks", "no", "dice")),
-    Headline("normals with a false alarm", "share", ("normals", "false_alarm")),
-    Headline("normals told from lesion images by the peak, AUROC", "score", ("detection", "auroc")),
-    Headline("normals flagged where 90 % of lesion images are", "share", (*_FLAGGED, "0.9")),
+    Headline("Dice, images with drawn marks", "score", ("strata", "marks", "yes", "dice")),
+    Headline("Dice, images without drawn marks", "score", ("strata", "marks", "no", "dice")),
+    Headline("false-positive rate on normal images", "share", ("normals", "false_alarm")),
+    Headline("AUROC, normal against lesion images (maximum probability)", "score", ("detection", "auroc")),
+    Headline(_AT_90, "share", _FLAGGED),
     Headline("ECE, foreground", "score", ("calibration", "foreground", "ece")),
     Headline("ECE, boundary band", "score", ("calibration", "band", "ece")),
-    Headline("correlation of doubt and Dice (-1 is best)", "score", ("doubt", "spearman")),
-    Headline("gain of the doubt's order (0 chance, 1 best)", "score", ("doubt", "gain")),
-    Headline("Dice, the most doubtful fifth referred", "score", ("doubt", "dice_left", "0.2")),
+    Headline("uncertainty-Dice rank correlation (-1 is best)", "score", ("doubt", "spearman")),
+    Headline("gain of the order by uncertainty (0 chance, 1 best)", "score", ("doubt", "gain")),
+    Headline("Dice after referring the 20 % most uncertain", "score", ("doubt", "dice_left", "0.2")),
 )  # fmt: skip
 
 
