@@ -281,7 +281,8 @@ def nothing_table(rows: list[dict[str, Any]], normals: list[dict[str, Any]], set
         table(lines[0], lines[1:])
         + "\n"
         + (
-            f"\n{int(empty.sum())} of {len(rows)} lesion images and {sum(row['empty'] for row in normals)} of "
+            f"\n{int(empty.sum())} of {len(rows)} lesion images and "
+            f"{sum(row['empty'] for row in normals)} of "
             f"{len(normals)} normals have no finding. Their highest logits: {logits[0]} (lesions); "
             f"{logits[1]} (normals).\n"
         )
