@@ -28,11 +28,11 @@ from starlette.testclient import TestClient
 
 from sonoseg.inference.predictor import Predictor
 from sonoseg.review.app import create_app
-from sonoseg.review.intake import take_in
+from sonoseg.review.file_import import import_uploads
+from sonoseg.review.form_upload import Upload, copy_files
 from sonoseg.review.items import Item
 from sonoseg.review.settings import ServerLimits, Settings
 from sonoseg.review.store import Store
-from sonoseg.review.uploads import Upload, arrive
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 
@@ -184,9 +184,9 @@ def fill(tmp_path: Path) -> Callable[..., Item]:
     def put(store: Store, seed: int = 0, name: str = "scan.png") -> Item:
         path = tmp_path / f"{seed}-{name}"
         path.write_bytes(Draw.scan(seed))
-        (found,) = arrive([path], store.folder / "incoming", ServerLimits())
+        (found,) = copy_files([path], store.folder / "incoming", ServerLimits())
         assert isinstance(found, Upload)
-        return take_in(store, [replace(found, name=name)], ServerLimits()).items[0]
+        return import_uploads(store, [replace(found, name=name)], ServerLimits()).items[0]
 
     return put
 

@@ -144,11 +144,11 @@ def _check_node(folder: Path) -> None:
 def _add(store: Store, paths: list[str], settings: Settings, spacing: Spacing | None, *, quiet: bool) -> None:
     from sonoseg.cli.warnings_display import LateBar
     from sonoseg.inputs.file_search import find_images
-    from sonoseg.review.intake import take_paths
+    from sonoseg.review.file_import import import_paths
 
     images = find_images(paths, skip=[store.folder])
     with LateBar("Adding images", len(images), shown=not quiet) as bar:
-        took = take_paths(store, images, settings.limits, spacing, each=bar.advance)
+        took = import_paths(store, images, settings.limits, spacing, each=bar.advance)
     for one in took.refused:
         err.print(f"[yellow]refused:[/] {escape(one.name)}: {escape(one.found)}", soft_wrap=True)
     if not took.items:

@@ -26,7 +26,7 @@ from sonoseg.review.store_rows import item_of, note, now, row_of, unread
 
 @dataclass(frozen=True)
 class StoredImage:
-    """An inspected file, ready to be stored; made by `uploads.look`.
+    """An inspected file, ready to be stored; made by `file_inspection.inspect`.
 
     path: of the file. name: for display. sha256: of its bytes. spacing: of the whole frame; reason: why it
     has none. origin: the source of the spacing.

@@ -14,14 +14,15 @@ from sonoseg.results.png import encode_png
 from sonoseg.results.schema import LesionResult
 from sonoseg.review import mask_png as images
 from sonoseg.review.error_responses import CHANGES, Problem, problems
+from sonoseg.review.file_import import RejectedUpload, import_samples, import_uploads
+from sonoseg.review.file_inspection import parse_spacing
+from sonoseg.review.form_upload import receive
 from sonoseg.review.http_errors import NotThere, Unusable, WrongStatus
-from sonoseg.review.intake import RejectedUpload, take_in, take_samples
 from sonoseg.review.items import Item, ItemList, Sort, Status
 from sonoseg.review.reading import Review
 from sonoseg.review.request_context import FOREVER, ID, PNG, Server, ServerPart, in_thread, png
 from sonoseg.review.settings import ServerLimits
 from sonoseg.review.state_folder import read_only
-from sonoseg.review.uploads import parse_spacing, receive
 
 router = APIRouter()
 
@@ -174,7 +175,9 @@ async def add(
         if not form.files:
             raise Unusable("no file", where="files", remedy="Send multipart/form-data with files in 'files'")
         given = parse_spacing(form.fields.get("spacing", "") or spacing)
-        took = await in_thread(lambda: take_in(server.store, form.files, server.settings.limits, given))
+        took = await in_thread(
+            lambda: import_uploads(server.store, form.files, server.settings.limits, given)
+        )
     finally:
         await in_thread(form.discard)
     return _told(server, took.items, took.refused)
@@ -185,7 +188,7 @@ def samples(server: ServerPart) -> Added:
     """Take in the sample scans that come with sonoseg: synthetic ones, of no patient, with their spacing."""
     if server.settings.read_only:
         raise read_only()
-    took = take_samples(server.store, server.settings.limits)
+    took = import_samples(server.store, server.settings.limits)
     return _told(server, took.items, took.refused)
 
 

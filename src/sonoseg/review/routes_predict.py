@@ -21,9 +21,10 @@ from sonoseg.results.entries import ImageEntry
 from sonoseg.results.schema import ImageResult, ModelIdentity
 from sonoseg.results.tables import image_object
 from sonoseg.review.error_responses import problems
+from sonoseg.review.file_inspection import parse_spacing, read_one
+from sonoseg.review.form_upload import Upload, receive
 from sonoseg.review.http_errors import Unusable
 from sonoseg.review.request_context import Server, ServerPart, in_thread
-from sonoseg.review.uploads import Upload, parse_spacing, read_one, receive
 
 router = APIRouter()
 

@@ -16,13 +16,13 @@ from typer.testing import CliRunner
 
 from sonoseg.cli.main import app
 from sonoseg.data.prepared_set import PreparedSet
-from sonoseg.review.intake import take_in
+from sonoseg.review.file_import import import_uploads
+from sonoseg.review.form_upload import Upload, copy_files
 from sonoseg.review.items import Item, Tool
 from sonoseg.review.reading import Assessment, Review
 from sonoseg.review.settings import ServerLimits
 from sonoseg.review.signed_annotations import signed_items
 from sonoseg.review.store import Store
-from sonoseg.review.uploads import Upload, arrive
 
 SHAPE = (60, 80)
 MASK = np.zeros(SHAPE, dtype=bool)
@@ -142,7 +142,7 @@ def test_no_state_nothing_signed_and_an_odd_name_are_told(
 ) -> None:
     verb = ["data", "from-reviews", str(state), "--out", str(tmp_path / "set")]
     ran = CliRunner().invoke(app, verb)
-    assert "no state of sonoseg" in str(ran.exception)
+    assert "there is no review state" in str(ran.exception)
     with Store(state) as store:
         fill(store)
     ran = CliRunner().invoke(app, verb)
@@ -156,8 +156,8 @@ def take() -> Callable[..., list[Item]]:
     """Put a file into a store; its items."""
 
     def put(store: Store, path: Path) -> list[Item]:
-        (found,) = arrive([path], store.folder / "incoming", ServerLimits())
+        (found,) = copy_files([path], store.folder / "incoming", ServerLimits())
         assert isinstance(found, Upload), found
-        return take_in(store, [replace(found, name=path.name)], ServerLimits()).items
+        return import_uploads(store, [replace(found, name=path.name)], ServerLimits()).items
 
     return put

@@ -19,10 +19,11 @@ from PIL import Image
 
 from sonoseg.errors import InputError, OutputError, SonosegError
 from sonoseg.image.calibration import Spacing
-from sonoseg.review import uploads
+from sonoseg.review import form_upload
+from sonoseg.review.file_inspection import inspect, parse_spacing
+from sonoseg.review.form_upload import Form, Upload, copy_files, receive, safe_name
 from sonoseg.review.http_errors import Malformed, TooLarge, Unusable
 from sonoseg.review.settings import ServerLimits
-from sonoseg.review.uploads import Form, Upload, arrive, look, parse_spacing, receive, safe_name
 
 MIB = 1 << 20
 
@@ -50,7 +51,7 @@ def test_a_name_cannot_lead_anywhere(given: str, name: str) -> None:
 @given(st.text(max_size=400))
 def test_whatever_the_name_it_is_one_to_show(given: str) -> None:
     name = safe_name(given)
-    assert 0 < len(name) <= uploads.NAME
+    assert 0 < len(name) <= form_upload.MAX_NAME
     assert name.isprintable()
     assert name not in (".", "..")
     assert PurePosixPath(name).name == name
@@ -150,16 +151,12 @@ def test_a_broken_form(tmp_path: Path, body: bytes, kind: str) -> None:
     assert not list(tmp_path.iterdir())
 
 
-def test_a_full_disk_while_a_file_comes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    taking = uploads._Taking.data
+def test_a_full_disk_while_a_file_is_stored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(source: Any, name: str, folder: Path) -> Upload:
+        raise OSError(errno.ENOSPC, "No space left on device")
 
-    def full(self: Any, data: bytes) -> None:
-        if self.form.files and self.form.files[-1].bytes > 100:
-            raise OSError(errno.ENOSPC, "No space left on device")
-        taking(self, data)
-
-    monkeypatch.setattr(uploads._Taking, "data", full)
-    with pytest.raises(OutputError):
+    monkeypatch.setattr(form_upload, "_copy", full)
+    with pytest.raises(OutputError, match="No space left"):
         take(tmp_path, form(("a.png", bytes(1000))))
     assert not list(tmp_path.iterdir())
 
@@ -211,7 +208,7 @@ def test_a_decompression_bomb_is_refused_by_its_header(tmp_path: Path, size: tup
     data = bomb(*size)
     assert len(data) < 20_000
     with pytest.raises(InputError, match=r"pixels|damaged") as told:
-        look(arrived(tmp_path, data, "bomb.png"), ServerLimits())
+        inspect(arrived(tmp_path, data, "bomb.png"), ServerLimits())
     assert told.value.where == "bomb.png"
 
 
@@ -227,54 +224,56 @@ def test_a_decompression_bomb_is_refused_by_its_header(tmp_path: Path, size: tup
 )
 def test_a_corrupt_upload_is_named(tmp_path: Path, draw: Any, spoil: Any) -> None:
     with pytest.raises(InputError) as told:
-        look(arrived(tmp_path, spoil(draw.scan()), "mine.png"), ServerLimits())
+        inspect(arrived(tmp_path, spoil(draw.scan()), "mine.png"), ServerLimits())
     assert told.value.where == "mine.png"
     assert str(tmp_path) not in str(told.value)
 
 
 def test_what_a_look_tells(tmp_path: Path, draw: Any) -> None:
-    seen = look(arrived(tmp_path, draw.scan(), "x.dcm"), ServerLimits())  # by its content, whatever its name
+    seen = inspect(
+        arrived(tmp_path, draw.scan(), "x.dcm"), ServerLimits()
+    )  # by its content, whatever its name
     assert (seen.kind, seen.suffix, seen.frames, seen.height, seen.width) == ("raster", ".png", 1, 60, 80)
     assert (seen.spacing, seen.origin) == (None, "none")
-    given = look(arrived(tmp_path, draw.scan()), ServerLimits(), spacing=Spacing(0.1, 0.2))
+    given = inspect(arrived(tmp_path, draw.scan()), ServerLimits(), spacing=Spacing(0.1, 0.2))
     assert (given.spacing, given.origin) == ((0.1, 0.2), "given")
     buffer = io.BytesIO()
     Image.new("L", (50, 40)).save(buffer, format="JPEG")
-    assert look(arrived(tmp_path, buffer.getvalue()), ServerLimits()).suffix == ".jpg"
+    assert inspect(arrived(tmp_path, buffer.getvalue()), ServerLimits()).suffix == ".jpg"
 
 
 def test_more_pixels_than_the_limit(tmp_path: Path, draw: Any) -> None:
-    with pytest.raises(InputError, match="this server takes 4,000"):
-        look(arrived(tmp_path, draw.scan()), ServerLimits(max_pixels=4000))
+    with pytest.raises(InputError, match="the limit is 4,000"):
+        inspect(arrived(tmp_path, draw.scan()), ServerLimits(max_pixels=4000))
 
 
 def test_a_clip_is_looked_at_by_its_header_and_one_frame(tmp_path: Path, make_clip: Any) -> None:
     frames = np.arange(3, dtype=np.uint8)[:, None, None] * np.ones((1, 40, 50), dtype=np.uint8)
-    seen = look(arrived(tmp_path, make_clip(frames), "clip"), ServerLimits(max_frames=3))
+    seen = inspect(arrived(tmp_path, make_clip(frames), "clip"), ServerLimits(max_frames=3))
     assert (seen.kind, seen.suffix, seen.frames, seen.height, seen.width) == ("dicom", ".dcm", 3, 40, 50)
     assert (seen.spacing, seen.origin) == ((pytest.approx(0.1), pytest.approx(0.2)), "file")
-    with pytest.raises(InputError, match="a clip of 3 frames; this server takes 2"):
-        look(arrived(tmp_path, make_clip(frames)), ServerLimits(max_frames=2))
-    with pytest.raises(InputError, match="this server takes 1,000"):
-        look(arrived(tmp_path, make_clip(frames)), ServerLimits(max_pixels=1000))
-    with pytest.raises(InputError, match="the data hold 1") as told:
-        look(arrived(tmp_path, make_clip(frames)[:-3000], "cut.dcm"), ServerLimits())
+    with pytest.raises(InputError, match="a clip of 3 frames; the limit is 2"):
+        inspect(arrived(tmp_path, make_clip(frames)), ServerLimits(max_frames=2))
+    with pytest.raises(InputError, match="the limit is 1,000"):
+        inspect(arrived(tmp_path, make_clip(frames)), ServerLimits(max_pixels=1000))
+    with pytest.raises(InputError, match="found 1") as told:
+        inspect(arrived(tmp_path, make_clip(frames)[:-3000], "cut.dcm"), ServerLimits())
     assert "Secretname" not in str(told.value)
 
 
 def test_a_deflate_bomb_is_stopped_while_it_unfolds(tmp_path: Path, make_clip: Any) -> None:
     data = make_clip(np.zeros((200, 200, 300), dtype=np.uint8), deflated=True)
     assert len(data) < 20_000
-    assert look(arrived(tmp_path, data), ServerLimits()).frames == 200
-    with pytest.raises(InputError, match="absurdly large"):
-        look(arrived(tmp_path, data), ServerLimits(max_bytes=1_000_000))
+    assert inspect(arrived(tmp_path, data), ServerLimits()).frames == 200
+    with pytest.raises(InputError, match="deflated data exceeds"):
+        inspect(arrived(tmp_path, data), ServerLimits(max_bytes=1_000_000))
 
 
 def test_files_of_this_machine(tmp_path: Path, draw: Any) -> None:
     good, big, missing = tmp_path / "a.png", tmp_path / "b.png", tmp_path / "c.png"
     good.write_bytes(draw.scan())
     big.write_bytes(bytes(9000))
-    first, second, third = arrive([good, big, missing], tmp_path / "in", ServerLimits(max_bytes=8000))
+    first, second, third = copy_files([good, big, missing], tmp_path / "in", ServerLimits(max_bytes=8000))
     assert isinstance(first, Upload)
     assert first.path.read_bytes() == draw.scan()
     assert isinstance(second, SonosegError)
