@@ -146,9 +146,9 @@ def test_no_state_nothing_signed_and_an_odd_name_are_told(
     with Store(state) as store:
         fill(store)
     ran = CliRunner().invoke(app, verb)
-    assert "nothing is signed here" in str(ran.exception)
+    assert "no signed masks" in str(ran.exception)
     ran = CliRunner().invoke(app, [*verb, "--name", "../up"])
-    assert "is no name for a set" in str(ran.exception)
+    assert "is not a valid name" in str(ran.exception)
 
 
 @pytest.fixture
