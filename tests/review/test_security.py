@@ -232,7 +232,7 @@ def test_a_long_body_is_cut_off_while_it_streams(tmp_path: Any, dark_predictor: 
             assert (await ask(method, path, kind, 500 << 20)) == (413, 0)
 
     anyio.run(run)
-    assert not list((tmp_path / "state" / "incoming").iterdir())
+    assert not list((tmp_path / "state" / "incoming").glob("*"))
     store.close()
 
 
