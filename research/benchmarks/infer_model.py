@@ -19,7 +19,7 @@ from sonoseg.model.card import ModelCard
 from sonoseg.model.export.int8 import write_int8
 from sonoseg.model.model import CARD, INT8, Model
 from sonoseg.networks import build
-from sonoseg.training.model_writing import export_model
+from sonoseg.training.model_writing import write_model
 from sonoseg.training.recipe import load_recipe
 from train_keras import discs
 
@@ -34,7 +34,7 @@ def main() -> None:
             module.running_mean.normal_(0, 0.1)
             module.running_var.uniform_(0.5, 1.5)
     recipe = load_recipe("seed", [f"data.size={size}"])
-    model = export_model(network, recipe, folder, threshold=0.5, data=[], training={}, results=[])
+    model = write_model(network, recipe, folder, threshold=0.5, data=[], training={}, results=[])
     pixels, _ = discs(size, 8, np.random.default_rng(0))
     write_int8(model, pixels, folder / INT8)
     card = ModelCard.read(folder / CARD)

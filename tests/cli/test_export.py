@@ -19,7 +19,7 @@ from sonoseg.errors import MissingExtra, ModelError, OutputError, UsageError
 from sonoseg.inference.predictor import Predictor
 from sonoseg.inference.runtimes import choice
 from sonoseg.model.card import LowerPrecision
-from sonoseg.model.export.int8 import calibration_pixels
+from sonoseg.model.export.int8 import calibration_images
 from sonoseg.model.model import CARD, Model
 from sonoseg.networks import bfloat16
 from sonoseg.networks.bfloat16 import has_bf16
@@ -78,7 +78,7 @@ def test_a_file_agrees_with_the_model(
 
 
 def test_a_file_that_differs_is_refused(model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sonoseg.training.formats.furthest", lambda *_: 0.01)
+    monkeypatch.setattr("sonoseg.model.export.formats.largest_difference", lambda *_: 0.01)
     done = run("export", model, "--out", tmp_path / "network.onnx")
     assert isinstance(done.exception, ModelError)
     assert "differs from the model by 0.01" in str(done.exception)
@@ -159,13 +159,13 @@ def test_calibration_sees_training_images_alone(
 ) -> None:
     card = Model.load(phantom_run).card
     prepared, split = PreparedSet.open(phantom_set), Split.load(phantom_split)
-    chosen = calibration_pixels(card, prepared, split, phantom_split, count=5)
+    chosen = calibration_images(card, prepared, split, phantom_split, count=5)
     assert chosen.shape == (5, 64, 64)
     pixels, _ = prepared.arrays(64, card.preprocessing.fit)
     training = pixels[prepared.rows(split.part(0).train)]
     assert all((training == image).all(axis=(1, 2)).any() for image in chosen)
     with pytest.raises(UsageError, match="was not trained on fold 1 of this split"):
-        calibration_pixels(card, prepared, split, phantom_split, fold=1)
+        calibration_images(card, prepared, split, phantom_split, fold=1)
 
 
 def test_losses_are_measured_and_written_to_the_card(

@@ -12,11 +12,11 @@ import torch
 from pydantic import ValidationError
 
 from sonoseg.errors import UsageError
+from sonoseg.model.export.onnx import write_onnx
 from sonoseg.networks import NetworkOptions, build
 from sonoseg.networks.layer_table import cost
 from sonoseg.networks.peer_networks import PeerNetwork
 from sonoseg.training.losses import image_losses
-from sonoseg.training.model_writing import write_onnx
 from sonoseg.training.recipe import LossOptions
 
 PEERS = ("monai-attention-unet", "monai-dynunet")

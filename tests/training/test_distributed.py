@@ -36,11 +36,11 @@ import json, os, sys
 import sonoseg.training.train
 from sonoseg.cli.main import main
 from sonoseg._util.files import atomic_write_text
-from sonoseg.training import export, train
+from sonoseg.training import model_writing, run_folder
 
 # What a Model's file holds is tested elsewhere, and torch's exporter takes longer than these trainings.
-export.write_onnx = lambda network, path, size: [atomic_write_text(path, "")][1:]
-train.draw_curves = lambda run, progress: None
+model_writing.write_onnx = lambda network, path, size: [atomic_write_text(path, "")][1:]
+run_folder.Run.draw_curves = lambda *_: None
 
 for line in sys.stdin:
     job, children = json.loads(line), []
@@ -82,7 +82,7 @@ TINY = (
 
 AT_STEP = """
 import os, signal, time
-from sonoseg.training import loop
+from sonoseg.training import trainer as loop
 step = loop.Trainer._step
 def broken(self, which, score):
     if (self.progress.epoch, self.progress.step) == {place} and rank == {rank}:
@@ -147,7 +147,7 @@ def _no_export(monkeypatch: pytest.MonkeyPatch) -> None:
         return []
 
     monkeypatch.setattr("sonoseg.training.model_writing.write_onnx", leave)
-    monkeypatch.setattr("sonoseg.training.train.draw_curves", lambda run, progress: None)
+    monkeypatch.setattr("sonoseg.training.run_folder.Run.draw_curves", lambda *_: None)
 
 
 @pytest.fixture
@@ -282,7 +282,7 @@ def test_the_best_weights_are_read_when_they_are_written(
     """Process 0 is slow to write them: the others had read what was not there, or an earlier epoch's."""
     slow = """
 import time
-from sonoseg.training import loop
+from sonoseg.training import trainer as loop
 save = loop.save_checkpoint
 loop.save_checkpoint = lambda path, state: (time.sleep(1.5 * (path.name == "best.pt")), save(path, state))
 """
@@ -339,11 +339,11 @@ def test_the_launchers_report_gets_the_error(monkeypatch: pytest.MonkeyPatch, tm
 def test_one_process_where_several_were_meant(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("WORLD_SIZE", "LOCAL_RANK", "ACCELERATE_USE_CPU"):
         monkeypatch.delenv(name, raising=False)
-    assert processes.one_alone_by_mistake() is None
+    assert processes.note(8) is None
     monkeypatch.setenv("ACCELERATE_USE_CPU", "True")
-    assert "this is one process" in str(processes.one_alone_by_mistake())
+    assert "this is one process" in str(processes.note(8))
     monkeypatch.setenv("WORLD_SIZE", "2")
-    assert processes.one_alone_by_mistake() is None
+    assert processes.note(8) == "2 processes share each batch of 8"
 
 
 HOSTS = """

@@ -5,18 +5,18 @@ import pytest
 import torch
 
 from sonoseg.metrics import overlap
-from sonoseg.training.epoch_metrics import Score
+from sonoseg.training.epoch_metrics import EpochMetrics
 
 
-def test_agrees_with_the_metrics_room() -> None:
+def test_agrees_with_sonoseg_metrics() -> None:
     generator = torch.Generator().manual_seed(4)
     logit = torch.randn(9, 1, 20, 20, generator=generator)
     target = (torch.rand(9, 1, 20, 20, generator=generator) > 0.7).float()
     target[6:] = 0
     logit[7:] = -5
-    score = Score()
-    score.add(torch.arange(9).float(), logit, target)
-    means = score.means()
+    metrics = EpochMetrics()
+    metrics.add(torch.arange(9).float(), logit, target)
+    means = metrics.means()
     counts = [
         overlap.confusion(t[0].numpy() > 0.5, x[0].numpy() >= 0) for t, x in zip(target, logit, strict=True)
     ]
@@ -30,10 +30,10 @@ def test_agrees_with_the_metrics_room() -> None:
 
 
 def test_nothing_measured_is_none_not_zero() -> None:
-    assert set(Score().means().values()) == {None}
-    score = Score()
-    score.add(torch.ones(2), torch.full((2, 1, 4, 4), -1.0), torch.zeros(2, 1, 4, 4))
-    means = score.means()
+    assert set(EpochMetrics().means().values()) == {None}
+    metrics = EpochMetrics()
+    metrics.add(torch.ones(2), torch.full((2, 1, 4, 4), -1.0), torch.zeros(2, 1, 4, 4))
+    means = metrics.means()
     assert means["dice"] is None
     assert means["iou"] is None
     assert means["false_positive_rate"] == 0
@@ -43,6 +43,6 @@ def test_iou_is_thresholded() -> None:
     """The seed's own curve was flat at 0.47: unthresholded, two classes. Here a right answer scores one."""
     target = torch.zeros(1, 1, 10, 10)
     target[..., 2:5, 2:5] = 1
-    score = Score()
-    score.add(torch.zeros(1), (target - 0.5) * 0.2, target)
-    assert score.means()["iou"] == 1
+    metrics = EpochMetrics()
+    metrics.add(torch.zeros(1), (target - 0.5) * 0.2, target)
+    assert metrics.means()["iou"] == 1

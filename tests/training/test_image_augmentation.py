@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from sonoseg.training.drawn_marks import draw_marks
-from sonoseg.training.image_augmentation import dresser
+from sonoseg.training.image_augmentation import image_augmentation
 from sonoseg.training.random_windows import LEAST, draw_window
 from sonoseg.training.recipe import AugmentationOptions
 
@@ -133,7 +133,7 @@ def test_marks_fall_on_lesions_and_beside_them() -> None:
 
 
 def test_nothing_asked_nothing_done() -> None:
-    assert dresser(AugmentationOptions(flip=0.5, blur=1), (0, 0, 0), range(4), noise) is None
+    assert image_augmentation(AugmentationOptions(flip=0.5, blur=1), (0, 0, 0), range(4), noise) is None
 
 
 def test_a_share_of_the_batch_meets_the_same_draws() -> None:
@@ -144,8 +144,8 @@ def test_a_share_of_the_batch_meets_the_same_draws() -> None:
     pixels, masks = (np.stack(part) for part in zip(*pairs, strict=True))
     before = pixels.copy()
     own_pixels, own_masks = pixels[1::2].copy(), masks[1::2].copy()
-    whole = dresser(options, (7, 1, 2), range(6), noise)
-    share = dresser(options, (7, 1, 2), range(1, 6, 2), noise)
+    whole = image_augmentation(options, (7, 1, 2), range(6), noise)
+    share = image_augmentation(options, (7, 1, 2), range(1, 6, 2), noise)
     assert whole is not None
     assert share is not None
     whole(pixels, masks)

@@ -21,9 +21,9 @@ from sonoseg.model.model import WEIGHTS, Model
 from sonoseg.networks import PRESETS, AttentionUNet
 from sonoseg.training.presence_threshold import (
     STEEPNESS,
-    Decision,
-    choose_level,
-    decide_presence,
+    PresenceThreshold,
+    apply_presence_threshold,
+    choose_presence_threshold,
     presence_logits,
 )
 from sonoseg.training.recipe import load_recipe
@@ -39,8 +39,8 @@ def test_enough_reach_the_level_and_no_more_than_need_be(
 ) -> None:
     heard = np.array([*lesion, *normal], dtype=np.float32)
     there = np.array([True] * len(lesion) + [False] * len(normal))
-    found = choose_level(heard, there, keep)
-    level = np.log(found.level / (1 - found.level))
+    found = choose_presence_threshold(heard, there, keep)
+    level = np.log(found.threshold / (1 - found.threshold))
     assert np.mean(np.array(lesion) >= level - 1e-4) >= keep - 1e-9
     # None more than need be, but those as sure as the last that has to.
     last = sorted(lesion, reverse=True)[max(1, int(np.ceil(keep * len(lesion) - 1e-9))) - 1]
@@ -51,15 +51,15 @@ def test_enough_reach_the_level_and_no_more_than_need_be(
 
 def test_no_image_stands_at_the_border() -> None:
     heard = np.array([-2.0, 1.0, 4.0, 5.0], dtype=np.float32)
-    found = choose_level(heard, np.ones(4, dtype=bool), 0.75)
-    assert np.log(found.level / (1 - found.level)) == pytest.approx(-0.5)
+    found = choose_presence_threshold(heard, np.ones(4, dtype=bool), 0.75)
+    assert np.log(found.threshold / (1 - found.threshold)) == pytest.approx(-0.5)
 
 
 def test_without_normals_nothing_is_said_of_them_and_without_lesions_nothing_is_chosen() -> None:
     heard = np.array([0.5, 2.0], dtype=np.float32)
-    assert choose_level(heard, np.array([True, True]), 0.9).normals_above is None
+    assert choose_presence_threshold(heard, np.array([True, True]), 0.9).normals_above is None
     with pytest.raises(UsageError, match="no image has a lesion"):
-        choose_level(heard, np.array([False, False]), 0.9)
+        choose_presence_threshold(heard, np.array([False, False]), 0.9)
 
 
 @pytest.fixture(scope="module")
@@ -112,8 +112,8 @@ def decided(
     mild: Model, extremes: tuple[list[Frame], float], tmp_path_factory: pytest.TempPathFactory
 ) -> Model:
     """Decided once, as every export takes some seconds."""
-    return decide_presence(
-        mild, Decision(extremes[1], 1.0, 1, 0, None), tmp_path_factory.mktemp("decided") / "model"
+    return apply_presence_threshold(
+        mild, PresenceThreshold(extremes[1], 1.0, 1, 0, None), tmp_path_factory.mktemp("decided") / "model"
     )
 
 
@@ -156,15 +156,15 @@ def test_a_network_without_the_head_is_refused(tmp_path: Path) -> None:
     stored = load_file(Model.load().weights_path)
     save_file({name: one for name, one in stored.items() if "presence" not in name}, tmp_path / WEIGHTS)
     with pytest.raises(ModelError, match="has no presence head"):
-        decide_presence(headless, Decision(0.5, 0.98, 1, 0, None), tmp_path / "no")
+        apply_presence_threshold(headless, PresenceThreshold(0.5, 0.98, 1, 0, None), tmp_path / "no")
     save_file(dict(list(stored.items())[:9]), tmp_path / WEIGHTS)
     with pytest.raises(ModelError, match="do not fit its network"):
-        decide_presence(headless, Decision(0.5, 0.98, 1, 0, None), tmp_path / "no")
+        apply_presence_threshold(headless, PresenceThreshold(0.5, 0.98, 1, 0, None), tmp_path / "no")
 
 
 def test_what_is_there_is_not_replaced(decided: Model) -> None:
     with pytest.raises(OutputError, match="a model is here already"):
-        decide_presence(Model.load(), Decision(0.5, 0.98, 1, 0, None), decided.folder)
+        apply_presence_threshold(Model.load(), PresenceThreshold(0.5, 0.98, 1, 0, None), decided.folder)
 
 
 def test_the_command_looks_at_the_folder_first(
@@ -201,15 +201,17 @@ def test_the_command(
     prepared, split = PreparedSet.open(phantom_set), Split.load(phantom_split)
     heard, lesion = presence_logits(decided, prepared, split.part().validation)
     assert said["lesions"] == lesion.sum()
-    above = 1 / (1 + np.exp(-heard[lesion].astype(np.float64))) >= said["level"] - 1e-6
+    above = 1 / (1 + np.exp(-heard[lesion].astype(np.float64))) >= said["threshold"] - 1e-6
     assert above.mean() >= 0.9
     # What it says to people; the network need not be written a second time for it.
-    monkeypatch.setattr("sonoseg.training.presence_threshold.decide_presence", lambda *_, **__: decided)
+    monkeypatch.setattr(
+        "sonoseg.training.presence_threshold.apply_presence_threshold", lambda *_, **__: decided
+    )
     again = CliRunner().invoke(app, [*map(str, words), "--overwrite"])
     assert again.exit_code == 0, again.output
     assert "validation images with a lesion" in again.output
     assert "caution" not in again.output
-    without = Decision(0.9, 0.98, 4, 0, None)
-    monkeypatch.setattr("sonoseg.training.presence_threshold.choose_level", lambda *_: without)
+    without = PresenceThreshold(0.9, 0.98, 4, 0, None)
+    monkeypatch.setattr("sonoseg.training.presence_threshold.choose_presence_threshold", lambda *_: without)
     again = CliRunner().invoke(app, [*map(str, words), "--overwrite"])
     assert "none of these images is without a lesion" in again.output

@@ -57,10 +57,10 @@ def test_a_preset_by_set_replaces_the_network() -> None:
         (["loss.kind=mse"], "'loss.kind'"),
         (["threshold=2"], "'threshold'"),
         (["network.dropout=[0.1]"], "1 dropout rates for 5 widths"),
-        (["epochs"], "'epochs' is no change. Write it as key.key=value"),
-        (["epochs.more=1"], "'epochs' has no keys of its own"),
-        (["epochs=[1"], "no readable value"),
-        (["network=3"], "'network' is a mapping"),
+        (["epochs"], "'epochs' has no '='. Write it as key.key=value"),
+        (["epochs.more=1"], "'epochs' has unknown keys of its own"),
+        (["epochs=[1"], "not readable as YAML"),
+        (["network=3"], "'network' is not a mapping"),
     ],
 )
 def test_a_wrong_change_is_explained(changes: list[str], words: str) -> None:

@@ -4,23 +4,16 @@ from __future__ import annotations
 
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 import typer
 
-from sonoseg._util.packages import require
-from sonoseg.cli.common import out
-from sonoseg.errors import ModelError, OutputError, UsageError
-
-if TYPE_CHECKING:
-    from sonoseg.model.model import Model
-
-PARITY = 1e-4
-"""The largest difference of a probability that a file in fp32 may have."""
+from sonoseg.cli.common import need, out
+from sonoseg.errors import UsageError
 
 
 class FormatChoice(StrEnum):
-    """Whose format."""
+    """The file format."""
 
     onnx = "onnx"
     openvino = "openvino"
@@ -29,7 +22,7 @@ class FormatChoice(StrEnum):
 
 
 class FilePrecision(StrEnum):
-    """What the file holds."""
+    """The precision of the file's weights."""
 
     fp32 = "fp32"
     bf16 = "bf16"
@@ -42,113 +35,57 @@ def export(
     ] = None,
     to: Annotated[
         Path | None,
-        typer.Option("--out", "-o", help="The file to write; with --calibrate, none is the model's folder."),
+        typer.Option(
+            "--out", "-o", help="The file to write; with --calibrate, by default in the model's folder."
+        ),
     ] = None,
-    form: Annotated[FormatChoice, typer.Option("--format", help="Whose format.")] = FormatChoice.onnx,
-    precision: Annotated[FilePrecision, typer.Option(help="What it computes in.")] = FilePrecision.fp32,
+    form: Annotated[FormatChoice, typer.Option("--format", help="The file format.")] = FormatChoice.onnx,
+    precision: Annotated[FilePrecision, typer.Option(help="The file's precision.")] = FilePrecision.fp32,
     calibrate: Annotated[
         Path | None,
         typer.Option(help="Make the int8 network, calibrated on training images of this prepared set."),
     ] = None,
     split: Annotated[Path | None, typer.Option(help="The split that the model was trained on.")] = None,
     fold: Annotated[int | None, typer.Option(min=0, help="Its fold; the card's by default.")] = None,
-    images: Annotated[int, typer.Option(min=1, help="Images to calibrate on.")] = 64,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace what is there.")] = False,
+    images: Annotated[int, typer.Option(min=1, help="Number of calibration images.")] = 64,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing file.")] = False,
 ) -> None:
     """Write a model's network as a file for another engine, and compare it with the model.
 
-    With --precision int8 --calibrate DATA --split FILE the int8 network is made; without --out it becomes a
-    part of the model (model.int8.onnx, its hash on the card). What it loses is measured by
-    `sonoseg model precisions`.
+    With --precision int8 --calibrate DATA --split FILE the int8 network is made; without --out it is added to
+    the model's folder (model.int8.onnx). Measure what it loses with `sonoseg model precisions`.
     """
+    from sonoseg.model.export.formats import FORMATS, check_export, compare_on_samples, write_format
     from sonoseg.model.model import INT8, Model
-    from sonoseg.training.formats import ENDINGS, FORMATS, write_format
 
-    loaded = Model.load(model)
-    kind, what = form.value, precision.value
-    if what not in FORMATS[kind]:
-        raise UsageError(
-            f"the format {kind} holds {' or '.join(FORMATS[kind])}, not {what}",
-            where="--precision",
-            remedy="Choose another --precision or --format",
-        )
-    if calibrate is not None and (what != "int8" or kind != "onnx" or split is None):
+    loaded, name, wanted = Model.load(model), form.value, precision.value
+    if calibrate is not None and (wanted != "int8" or name != "onnx" or split is None):
         raise UsageError(
             "--calibrate makes the ONNX file in int8",
             remedy="Give it with --format onnx, --precision int8 and --split FILE",
         )
     if to is None and calibrate is None:
-        raise UsageError("no file to write to", where="--out", remedy=f"Give --out NAME{ENDINGS[kind]}")
-    path = to if to is not None else loaded.folder / INT8
-    if path.suffix != ENDINGS[kind]:
-        raise UsageError(
-            f"a file of the format {kind} ends in {ENDINGS[kind]}", where="--out", remedy="Name it so"
-        )
-    there = [one for one in (path, path.with_suffix(".bin")) if one.exists()]
-    if there and not overwrite and (there[0] == path or kind == "openvino"):
-        raise OutputError("the file is there already", where=there[0], remedy="Replace it with --overwrite")
+        raise UsageError("no file to write", where="--out", remedy=f"Give --out NAME{FORMATS[name].ending}")
+    path = to or loaded.folder / INT8
+    check_export(name, wanted, path, overwrite)
     if calibrate is not None and split is not None:
-        made = _make_int8(loaded, path, calibrate, split, fold, images)
+        need("train", "onnx", "pandas")
+        from sonoseg.data.prepared_set import PreparedSet
+        from sonoseg.data.splits import Split
+        from sonoseg.model.export.int8 import add_int8, calibration_images, write_int8
+
+        prepared = PreparedSet.open(calibrate)
+        pixels = calibration_images(loaded.card, prepared, Split.load(split), split, fold=fold, count=images)
+        out.print(f"calibrating on {len(pixels)} training images")
+        write_int8(loaded, pixels, path)
         if to is None:
-            loaded = _add(loaded, made)
+            loaded = add_int8(loaded, len(pixels), prepared.fingerprint)
     else:
-        write_format(loaded, kind, what, path)
-    _compare(loaded, kind, what, path)
-
-
-def _make_int8(
-    model: Model, path: Path, data: Path, split_file: Path, fold: int | None, count: int
-) -> dict[str, Any]:
-    """Write the int8 network; returns what the card says of it."""
-    require("train", "onnx", "pandas")
-    from sonoseg.data.prepared_set import PreparedSet
-    from sonoseg.data.splits import Split
-    from sonoseg.model.export.int8 import calibration_pixels, write_int8
-
-    prepared, split = PreparedSet.open(data), Split.load(split_file)
-    pixels = calibration_pixels(model.card, prepared, split, split_file, fold=fold, count=count)
-    out.print(f"calibrating on {len(pixels)} training images")
-    write_int8(model, pixels, path)
-    return {"calibrated_on": len(pixels), "fingerprint": prepared.fingerprint}
-
-
-def _add(model: Model, made: dict[str, Any]) -> Model:
-    """Name the int8 file on the card; what was measured of an earlier one is forgotten."""
-    from sonoseg._util.files import sha256_file
-    from sonoseg.model.model import CARD, INT8, Model
-
-    card = model.card.model_copy(
-        update={
-            "training": model.card.training | {"int8": made},
-            "precisions": [one for one in model.card.precisions if one.precision != "int8"],
-            "sha256": model.card.sha256 | {INT8: sha256_file(model.folder / INT8)},
-        }
-    )
-    card.write(model.folder / CARD)
-    return Model.load(model.folder)
-
-
-def _compare(model: Model, kind: str, precision: str, path: Path) -> None:
-    """Hold the file against the model on the sample images; a file in fp32 must agree within PARITY."""
-    import numpy as np
-
-    from sonoseg.image.network_grid import Grid
-    from sonoseg.inputs.reading import read_frame
-    from sonoseg.samples import paths
-    from sonoseg.training.formats import furthest
-
-    card = model.card.preprocessing
-    frames = [read_frame(one) for one in paths()[:3]]
-    pixels = np.stack([Grid(one.shape, card.size, card.fit).to_network(one.pixels) for one in frames])
-    scaled = (pixels.astype(np.float32) / np.float32(255) - np.float32(card.mean)) / np.float32(card.std)
-    worst = furthest(model, kind, path, np.repeat(scaled[:, None], card.channels, axis=1))
+        write_format(loaded, name, wanted, path)
+    worst = compare_on_samples(loaded, name, wanted, path)
     out.print(
-        f"{path}: {kind}, {precision}, {path.stat().st_size / 1e6:.1f} MB; probabilities within {worst:.1e} "
-        f"of the model's, on {len(frames)} samples",
+        f"{path}: {name}, {wanted}, {path.stat().st_size / 1e6:.1f} MB; probabilities within {worst:.1e} of "
+        "the model's on the sample images",
         markup=False,
         soft_wrap=True,
     )
-    if precision == "fp32" and not worst <= PARITY:
-        raise ModelError(
-            f"the file differs from the model by {worst:.2g}", where=path, remedy="Do not use it; report this"
-        )

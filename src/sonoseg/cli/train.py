@@ -31,12 +31,12 @@ def train(
     change: Annotated[
         list[str] | None, typer.Option("--set", help="Change one value: optimiser.rate=0.0005. Repeatable.")
     ] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in --out.")] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Continue the run in --out.")] = False,
     device: Annotated[DeviceChoice, typer.Option(help="Where to train.")] = DeviceChoice.auto,
 ) -> None:
-    """Train a network by a recipe, on one fold of a split; leaves a Model in OUT/model.
+    """Train a network by a recipe, on one fold of a split, and write a Model to OUT/model.
 
-    A run that was killed goes on with: sonoseg train --resume --out OUT. On several processes:
+    Continue an interrupted run with: sonoseg train --resume --out OUT. On several processes:
     torchrun --nproc-per-node 2 -m sonoseg train ... (docs/distributed.md)
     """
     require("train", "torch", "accelerate", "onnx", "onnxscript", "safetensors", "yaml", "pandas", "sklearn")
@@ -47,75 +47,58 @@ def train(
     from sonoseg.data.splits import Split
     from sonoseg.errors import UsageError
     from sonoseg.training import distributed as processes
-    from sonoseg.training.computing_precision import imitated
+    from sonoseg.training import train as training
+    from sonoseg.training.device import emulation_warning
     from sonoseg.training.recipe import load_recipe
-    from sonoseg.training.train import resume_run
-    from sonoseg.training.train import train as run
 
     with processes.job():
         if resume:
-            plan, prepared, parts, fold_used = resume_run(to)
-            given = (recipe is not None or change, data is not None, split is not None)
-            if any(given):
+            resolved, prepared, parts, fold = training.resume_run(to)
+            if recipe is not None or change or data is not None or split is not None:
                 raise UsageError(
-                    "a resumed run takes what it was started with", remedy="Give only --resume and --out"
+                    "a resumed run uses what it was started with", remedy="Give only --resume and --out"
                 )
         elif recipe is None or data is None or split is None:
             raise UsageError(
-                "a new run needs --recipe, --data and --split", remedy="To go on with one: --resume --out RUN"
+                "a new run needs --recipe, --data and --split", remedy="To continue one: --resume --out RUN"
             )
         else:
-            plan, prepared = load_recipe(recipe, change or []), PreparedSet.open(data)
-            parts, fold_used = Split.load(split), fold
-        if processes.is_main():
-            note = processes.one_alone_by_mistake()
-            if processes.count() > 1:
-                note = f"{processes.count()} processes share each batch of {plan.batch}"
-            for line in (note, imitated(plan.precision, device.value)):
-                if line:
-                    err.print(line, soft_wrap=True)
-        with _Bar(plan.epochs) as bar:
-            model = run(
-                plan,
+            resolved, prepared = load_recipe(recipe, change or []), PreparedSet.open(data)
+            parts = Split.load(split)
+        for line in (processes.note(resolved.batch), emulation_warning(resolved.precision, device.value)):
+            if line and processes.is_main():
+                err.print(line, soft_wrap=True)
+        with _EpochProgress(resolved.epochs, quiet=not processes.is_main()) as bar:
+            model = training.train(
+                resolved,
                 prepared,
                 parts,
                 to,
-                fold=fold_used,
+                fold=fold,
                 resume=resume,
                 device=device.value,
                 report=bar.report,
             )
-        if not processes.is_main():
-            return
-        chosen = model.card.results[0]
-        out.print(
-            f"{model.folder}: {model.card.name}, validation Dice {chosen.value:.3f} (n = {chosen.n}) "
-            f"at threshold {model.card.threshold:g}, best epoch {model.card.training['best_epoch']}"
-        )
+        if processes.is_main():
+            chosen = model.card.results[0]
+            out.print(
+                f"{model.folder}: {model.card.name}, validation Dice {chosen.value:.3f} (n = {chosen.n}) at "
+                f"threshold {model.card.threshold:g}, best epoch {model.card.training['best_epoch']}"
+            )
 
 
-class _Bar:
-    """A progress bar on a terminal; elsewhere a line an epoch, so that a log shows where a run stands."""
+class _EpochProgress:
+    """A progress bar on a terminal, and a line per epoch."""
 
-    def __init__(self, epochs: int) -> None:
+    def __init__(self, epochs: int, *, quiet: bool) -> None:
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-        from sonoseg.training.distributed import is_main
-
-        self.epochs = epochs
-        self.quiet = not is_main()
-        self.bar = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TimeRemainingColumn(),
-            console=err,
-            transient=True,
-            disable=self.quiet or not err.is_terminal,
-        )
+        self.epochs, self.quiet = epochs, quiet
+        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+        self.bar = Progress(*columns, console=err, transient=True, disable=quiet or not err.is_terminal)
         self.task = self.bar.add_task("training", total=None)
 
-    def __enter__(self) -> _Bar:
+    def __enter__(self) -> _EpochProgress:
         self.bar.start()
         return self
 
@@ -123,21 +106,17 @@ class _Bar:
         self.bar.stop()
 
     def report(self, epoch: int, step: int, steps: int, ended: dict[str, Any] | None) -> None:
-        """What the loop calls after each step."""
-        self.bar.update(
-            self.task,
-            description=f"epoch {epoch + 1}/{self.epochs}",
-            total=self.epochs * steps,
-            completed=epoch * steps + step,
-        )
+        """Show a step; `ended` holds the epoch's log entries after its last one."""
+        title = f"epoch {epoch + 1}/{self.epochs}"
+        done = epoch * steps + step
+        self.bar.update(self.task, description=title, total=self.epochs * steps, completed=done)
         if ended and not self.quiet:
             train, validation = ended["train"], ended["validation"]
             line = (
-                f"epoch {epoch + 1:3d}/{self.epochs}  loss {train['loss']:.4f}  "
-                f"validation loss {validation['loss']:.4f}  Dice {validation['dice']:.3f}  "
-                f"IoU {validation['iou']:.3f}"
+                f"epoch {epoch + 1:3d}/{self.epochs}  loss {train['loss']:.4f}  validation loss "
+                f"{validation['loss']:.4f}  Dice {validation['dice']:.3f}  IoU {validation['iou']:.3f}"
             )
-            if validation["false_positive_rate"] is not None:
-                line += f"  false positives on normals {validation['false_positive_rate']:.0%}"
+            if validation["false_positives"] is not None:
+                line += f"  false positives {validation['false_positives']:.0%}"
             speed = train["images_per_second"]
             err.print(line + (f"  {speed:.1f} images/s" if speed else ""))

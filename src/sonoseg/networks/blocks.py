@@ -6,7 +6,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from sonoseg.networks.dropout import Dropout
 from sonoseg.networks.options import Normalisation
 
 # Above this many channels the transposed convolution of `conv_over_concat` was the slower way on a CPU.
@@ -36,7 +35,7 @@ class ConvBlock(nn.Module):
         super().__init__()
         self.conv1 = conv3(inputs, outputs, normalisation)
         self.norm1 = norm(normalisation, outputs)
-        self.dropout = Dropout(dropout)
+        self.dropout = nn.Dropout(dropout)
         self.conv2 = conv3(outputs, outputs, normalisation)
         self.norm2 = norm(normalisation, outputs)
         self.shortcut: nn.Conv2d | None = nn.Conv2d(inputs, outputs, 1, bias=False) if residual else None

@@ -1,4 +1,4 @@
-"""Checkpoints: written whole or not at all, checked when read."""
+"""Checkpoints, written atomically and checked when read."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ FORMAT = "sonoseg-checkpoint/1"
 
 
 def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
-    """Write `state` to `path`; what was there before stays until the new one is complete.
+    """Write `state` to `path`; an earlier checkpoint stays until the new one is complete.
 
     Raises OutputError where the disk is full or the folder cannot be written.
     """
@@ -28,24 +28,26 @@ def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
         raise OutputError(
             f"the checkpoint cannot be written ({first_line(error)}); the one before it is intact",
             where=path,
-            remedy="Free some space, then go on with --resume",
+            remedy="Free some space, then continue with --resume",
         ) from error
     except OutputError as error:
         full = isinstance(error.__cause__, OSError) and error.__cause__.errno in (errno.ENOSPC, errno.EFBIG)
         raise OutputError(
             f"the checkpoint {error.found}; the one before it is intact",
             where=path,
-            remedy=f"{'Free some space' if full else 'Mend that'}, then go on with --resume",
+            remedy=f"{'Free some space' if full else 'Remove the cause'}, then continue with --resume",
         ) from error
 
 
 def load_checkpoint(path: Path) -> dict[str, Any]:
-    """Read what `save_checkpoint` wrote, onto the CPU. Raises TrainingError where there is none."""
+    """Read a checkpoint onto the CPU. Raises TrainingError where it is missing or damaged."""
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError as error:
         raise TrainingError(
-            "no checkpoint is here", where=path, remedy="Start the run without --resume, in another folder"
+            "the checkpoint is missing",
+            where=path,
+            remedy="Start the run without --resume, in another folder",
         ) from error
     except Exception as error:  # torch raises many kinds for a damaged file
         raise TrainingError(
@@ -54,5 +56,5 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
             remedy="Restore it from a copy, or start the run again in another folder",
         ) from error
     if not isinstance(state, dict) or state.get("format") != FORMAT:
-        raise TrainingError("this is no checkpoint of sonoseg", where=path)
+        raise TrainingError("not a checkpoint of sonoseg", where=path)
     return state

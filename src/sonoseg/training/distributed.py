@@ -62,12 +62,15 @@ def here() -> str:
     return f"process {rank()} of 0..{count() - 1} on {socket.gethostname()}"
 
 
-def one_alone_by_mistake() -> str | None:
-    """What to tell a user whose launcher was meant to start several processes and started one; else None.
+def note(batch: int) -> str | None:
+    """Return a line on how the processes share a batch of so many images; None for a single process.
 
-    `accelerate launch --cpu --num_processes 2` does, unless it is given hosts for MPI.
+    Warns where a launcher was meant to start several processes and started one, as
+    `accelerate launch --cpu --num_processes 2` does without MPI.
     """
-    if count() > 1 or "LOCAL_RANK" in os.environ or os.environ.get("ACCELERATE_USE_CPU") != "True":
+    if count() > 1:
+        return f"{count()} processes share each batch of {batch}"
+    if "LOCAL_RANK" in os.environ or os.environ.get("ACCELERATE_USE_CPU") != "True":
         return None
     return (
         "this is one process: on CPUs accelerate launch starts several only through MPI; "

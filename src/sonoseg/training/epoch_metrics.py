@@ -1,4 +1,4 @@
-"""Sums over images that become the curves: loss, pixel accuracy, IoU, Dice, false positives."""
+"""Metrics of an epoch for log.jsonl: loss, pixel accuracy, IoU, Dice, missed lesions, false positives."""
 
 from __future__ import annotations
 
@@ -8,17 +8,15 @@ from torch import Tensor
 from sonoseg.metrics.constants import FALSE_POSITIVE_SHARE, MISSED_DICE
 
 FIELDS = (
-    *("images", "loss", "pixel_accuracy", "lesions", "iou", "dice", "missed"),
-    *("normals", "false_positive_rate"),
-)
+    "images", "loss", "pixel_accuracy", "lesions", "iou", "dice", "missed", "normals", "false_positives",
+)  # fmt: skip
 
 
-class Score:
-    """Sums of per-image scores at a threshold of 0.5, on the network's grid.
+class EpochMetrics:
+    """Sums of per-image metrics at a threshold of 0.5, on the network's grid.
 
     IoU and Dice are means over images with a lesion; an image without one counts in the loss, the pixel
-    accuracy and the false-positive rate (more than 0.1 % of its area predicted). As in the metrics room; here
-    batched on the training device.
+    accuracy and the false positives. Defined as in sonoseg.metrics; here batched on the training device.
     """
 
     def __init__(self, sums: Tensor | None = None) -> None:
@@ -47,17 +45,10 @@ class Score:
         self.sums += torch.stack(columns, dim=1).sum(0).cpu()
 
     def means(self) -> dict[str, float | None]:
-        """What goes into the log; None where there was no such image."""
-        s = dict(zip(FIELDS, self.sums.tolist(), strict=True))
-
-        def mean(name: str, over: str) -> float | None:
-            return s[name] / s[over] if s[over] else None
-
-        return {
-            "loss": mean("loss", "images"),
-            "pixel_accuracy": mean("pixel_accuracy", "images"),
-            "iou": mean("iou", "lesions"),
-            "dice": mean("dice", "lesions"),
-            "missed": mean("missed", "lesions"),
-            "false_positive_rate": mean("false_positive_rate", "normals"),
-        }
+        """Return the values of a log entry; None for a mean over no image."""
+        sums = dict(zip(FIELDS, self.sums.tolist(), strict=True))
+        denominators = {
+            "loss": "images", "pixel_accuracy": "images", "iou": "lesions", "dice": "lesions",
+            "missed": "lesions", "false_positives": "normals",
+        }  # fmt: skip
+        return {name: sums[name] / sums[over] if sums[over] else None for name, over in denominators.items()}

@@ -1,4 +1,4 @@
-"""What is done to single images before a batch goes to the device: grafts, amplitudes, marks, windows."""
+"""Augmentation of single images on the CPU: lesion copy-paste, amplitude mixing, marks, windows."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from sonoseg.training.random_windows import draw_window
 from sonoseg.training.recipe import AugmentationOptions
 
 
-def dresser(
+def image_augmentation(
     options: AugmentationOptions,
     seed: tuple[int, ...],
-    places: Iterable[int],
+    indices: Iterable[int],
     another: Another,
 ) -> Change | None:
-    """The change that grafts, amplitudes, marks and windows make to images and masks, in place.
+    """Return the function that augments a batch's pixels and masks, uint8 (n, S, S), in place.
 
-    The change takes pixels and masks, uint8 (n, S, S). seed: of the run, the epoch and the step. places: each
-    image's place in the whole batch, so that it meets the same draws whichever process takes it. another:
-    draws an image and its mask, uint8 (S, S). None where the options ask for nothing of the kind.
+    seed: of the run, the epoch and the step. indices: each image's index in the whole batch, so that its
+    draws do not depend on the process that takes it. another: draws an image and its mask, uint8 (S, S).
+    Returns None where the options ask for none of these augmentations.
     """
     if not (
         options.lesion_removal
@@ -36,7 +36,7 @@ def dresser(
         or options.erase
     ):
         return None
-    own = [np.random.default_rng([*seed, 1 << 21, place]) for place in places]
+    own = [np.random.default_rng([*seed, 1 << 21, index]) for index in indices]
 
     def change(pixels: NDArray[np.uint8], masks: NDArray[np.uint8]) -> None:
         for image, mask, random in zip(pixels, masks, own, strict=True):

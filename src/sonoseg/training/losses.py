@@ -1,4 +1,4 @@
-"""Losses on logits, one value an image."""
+"""Loss functions on logits, one value per image."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def bce(logit: Tensor, target: Tensor) -> Tensor:
 def dice_bce(logit: Tensor, target: Tensor) -> Tensor:
     """Soft Dice loss (Milletari 2016) plus binary cross-entropy: (N,).
 
-    One is added above and below, so that an image without a lesion asks for an empty prediction.
+    One is added to numerator and denominator, so that an empty prediction is best without a lesion.
     """
     probability = torch.sigmoid(logit)
     overlap = (probability * target).sum((1, 2, 3))
@@ -37,7 +37,7 @@ def focal_tversky(logit: Tensor, target: Tensor) -> Tensor:
     missed = ((1 - probability) * target).sum((1, 2, 3))
     false = (probability * (1 - target)).sum((1, 2, 3))
     tversky = (hit + 1) / (hit + 0.7 * missed + 0.3 * false + 1)
-    # At a perfect score the exponent's slope is infinite: keep away from it.
+    # The slope of the power is infinite at zero.
     return (1 - tversky).clamp_min(1e-6) ** 0.75
 
 
@@ -45,12 +45,11 @@ LOSSES: dict[str, ImageLoss] = {"bce": bce, "dice-bce": dice_bce, "focal-tversky
 
 
 def image_losses(outputs: Outputs, target: Tensor, options: LossOptions) -> Tensor:
-    """The loss of each image, (N,): of the output, and of the coarser ones under deep supervision.
+    """Return the loss of each image, (N,), of the output and, under deep supervision, of the coarser ones.
 
-    target: float (N, 1, H, W), 0 or 1. The coarser outputs are judged against the target averaged down to
-    their size, each weighing `options.sides` times the one before; the weights add up to one. All of them
-    weigh `options.normals` where there is no lesion. A presence head is judged by whether the image holds a
-    lesion, on top.
+    target: float (N, 1, H, W), 0 or 1. Coarser outputs are compared with the target averaged to their size,
+    each weighted `options.sides` times the one before; the weights sum to one. On images without a lesion the
+    sum is weighted by `options.normals`. The cross-entropy of a presence head is added.
     """
     one = LOSSES[options.kind]
     total, weight, weights = one(outputs.logit.float(), target), 1.0, 1.0
@@ -60,9 +59,9 @@ def image_losses(outputs: Outputs, target: Tensor, options: LossOptions) -> Tens
         total = total + weight * one(
             side.float(), F.adaptive_avg_pool2d(target, (side.shape[2], side.shape[3]))
         )
-    there = target.amax((1, 2, 3))
-    total = total / weights * (there + options.normals * (1 - there))
+    lesion = target.amax((1, 2, 3))
+    total = total / weights * (lesion + options.normals * (1 - lesion))
     if outputs.presence is not None:
-        heard = F.binary_cross_entropy_with_logits(outputs.presence.float(), there, reduction="none")
-        total = total + options.presence * heard
+        presence = F.binary_cross_entropy_with_logits(outputs.presence.float(), lesion, reduction="none")
+        total = total + options.presence * presence
     return total

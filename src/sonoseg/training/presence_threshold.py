@@ -1,13 +1,12 @@
-"""The presence head's decision: how sure it must be of a lesion before any is drawn.
+"""The presence head's threshold: below it an image stays empty.
 
-A network whose mask learns from images with a lesion alone (`loss.normals: 0`) draws the most lesion-like
-place of every image; whether there is a lesion is the presence head's to say. As trained, its word is a
-factor on every probability: a head that is half sure makes outlines shrink, on a centre not seen most of all.
-Here it becomes a decision at a level of its own: above it the mask is as the decoder draws it, below it the
-image stays empty.
+A network whose mask is trained on images with a lesion alone (`loss.normals: 0`) segments the most
+lesion-like region of every image; the presence head decides whether there is a lesion. As trained, its
+probability multiplies every pixel's, so an uncertain head shrinks the outline, most of all on images of
+another centre. With a threshold it decides: above it the mask is the decoder's, below it the image is empty.
 
-The level is read off validation images with a lesion, as the one that most of them reach. Nothing but the
-head's last layer changes, so every file format and runtime takes the model as it is.
+The threshold is chosen on validation images, as the one that most images with a lesion reach. Only the head's
+last layer changes, so every file format and runtime takes the model as before.
 """
 
 from __future__ import annotations
@@ -20,93 +19,92 @@ from typing import Any, Final
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors.torch import load_file
+from pydantic import ValidationError
 
 from sonoseg._util.text import first_line
 from sonoseg.data.prepared_set import PreparedSet
 from sonoseg.errors import ModelError, UsageError
 from sonoseg.model.model import Model, check_target
+from sonoseg.model.network_weights import load_network
 from sonoseg.networks.attention_unet import AttentionUNet
-from sonoseg.networks.options import NetworkOptions
-from sonoseg.networks.presence_head import PresenceHead
-from sonoseg.networks.presets import build
-from sonoseg.training.batches import TrainingImages
-from sonoseg.training.model_writing import export_model
+from sonoseg.training.batches import TrainingImages, network_input
+from sonoseg.training.model_writing import write_model
 from sonoseg.training.recipe import Recipe
 
 Track = Callable[[Iterable[int], str, int | None], Iterable[int]]
 
 STEEPNESS: Final = 4.0
-"""The head's logit is multiplied by this: odds of e times the level's decide clearly, and the order of
-images by their peaks stays what it was."""
+"""Factor on the head's logit: odds of e times the threshold's decide clearly, and the order of images by
+their maximum probability is kept."""
 
 
 @dataclass(frozen=True)
-class Decision:
-    """What was chosen, and what it does on the images it was chosen by.
+class PresenceThreshold:
+    """A threshold of the presence head, with its effect on the images it was chosen on.
 
-    level: the probability of a lesion at which images begin to be drawn on. keep: the share of the images
-    with a lesion that were to reach it. lesions, normals: how many there were. normals_above: the share of
-    the normals that reach the level too; None without any.
+    threshold: probability of a lesion from which an image is segmented. keep: fraction of the images with a
+    lesion that had to reach it. lesions, normals: how many images there were with and without one.
+    normals_above: fraction of the normals that reach it; None without normals.
     """
 
-    level: float
+    threshold: float
     keep: float
     lesions: int
     normals: int
     normals_above: float | None
 
     def as_dict(self) -> dict[str, Any]:
-        """For the card and for a program to read."""
+        """Return the values for the card and for JSON."""
         return {**vars(self), "steepness": STEEPNESS}
 
 
-def choose_level(logits: NDArray[np.float32], lesion: NDArray[np.bool_], keep: float) -> Decision:
-    """A level that `keep` of the images with a lesion reach, and as few more as can be.
+def choose_presence_threshold(
+    logits: NDArray[np.float32], lesion: NDArray[np.bool_], keep: float
+) -> PresenceThreshold:
+    """Return the highest threshold that the fraction `keep` of the images with a lesion reaches.
 
-    Halfway, in logits, between the last that has to and the next below it, so that no image stands at the
-    border, where an engine's last digits would decide; at the last one where there is none below.
+    It lies midway, in logits, between the last image that has to reach it and the next below, so that no
+    image lies on it, where an engine's rounding would decide; where none is below, on that last image.
     logits: (N,), the head's. lesion: bool (N,). keep: above 0, up to 1. Raises UsageError without a lesion.
     """
     own, normal = np.sort(logits[lesion])[::-1], logits[~lesion]
     if not own.size:
-        raise UsageError("no image has a lesion", remedy="Give a part of the set that has some")
+        raise UsageError("no image has a lesion", remedy="Choose another fold or set")
     last = max(1, int(np.ceil(keep * own.size - 1e-9)))
-    level = float((own[last - 1] + own[min(last, own.size - 1)]) / 2)
-    above = float((normal >= level).mean()) if normal.size else None
-    return Decision(float(1 / (1 + np.exp(-level))), keep, own.size, normal.size, above)
+    cut = float((own[last - 1] + own[min(last, own.size - 1)]) / 2)
+    above = float((normal >= cut).mean()) if normal.size else None
+    return PresenceThreshold(float(1 / (1 + np.exp(-cut))), keep, own.size, normal.size, above)
 
 
 def presence_logits(
     model: Model, prepared: PreparedSet, ids: list[str], track: Track | None = None
 ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-    """The presence head's logits (N,) of some images of a prepared set, and whether each has a lesion.
+    """Return the presence head's logits (N,) of images of a prepared set, and whether each has a lesion.
 
-    track: passes the batches through under a progress bar. Raises ModelError where the network has no
-    such head, DatasetError.
+    track: wraps the batches in a progress bar.
+    Raises ModelError for a network without the head, DatasetError.
     """
     network, recipe = _network(model)
     images = TrainingImages.of(prepared, ids, recipe.data, "validation")
-    heard: list[torch.Tensor] = []
-    there: list[torch.Tensor] = []
+    logits: list[torch.Tensor] = []
+    lesion: list[torch.Tensor] = []
     starts = range(0, len(images), 16)
     with torch.inference_mode():
         for first in track(starts, "presence", len(starts)) if track else starts:
             pairs = images.take(np.arange(first, min(first + 16, len(images))))
-            scaled = ((pairs[:, :1] - recipe.data.mean) / recipe.data.std).expand(
-                -1, recipe.network.channels, -1, -1
-            )
-            presence = network(scaled).presence
+            presence = network(network_input(pairs, recipe)).presence
             assert presence is not None
-            heard.append(presence)
-            there.append(pairs[:, 1].amax((1, 2)) > 0)
-    return torch.cat(heard).numpy(), torch.cat(there).numpy()
+            logits.append(presence)
+            lesion.append(pairs[:, 1].amax((1, 2)) > 0)
+    return torch.cat(logits).numpy(), torch.cat(lesion).numpy()
 
 
-def decide_presence(model: Model, decision: Decision, to: Path, *, overwrite: bool = False) -> Model:
-    """Write a new model folder in which the presence head decides at the level.
+def apply_presence_threshold(
+    model: Model, chosen: PresenceThreshold, to: Path, *, overwrite: bool = False
+) -> Model:
+    """Write a new model folder in which the presence head decides at the threshold.
 
-    Figures of before are left out, and the temperature is 1 again: calibrate and measure the new model.
+    The old results are left out and the temperature is reset to 1: calibrate and evaluate the new model.
     Raises ModelError, OutputError.
     """
     check_target(to, overwrite)
@@ -114,35 +112,30 @@ def decide_presence(model: Model, decision: Decision, to: Path, *, overwrite: bo
     assert network.presence is not None
     judge = network.presence.judge
     with torch.no_grad():
-        level = np.log(decision.level / (1 - decision.level))
-        judge.bias.sub_(float(level)).mul_(STEEPNESS)
+        judge.bias.sub_(float(np.log(chosen.threshold / (1 - chosen.threshold)))).mul_(STEEPNESS)
         judge.weight.mul_(STEEPNESS)
     card = model.card
-    return export_model(
+    return write_model(
         network,
         recipe.model_copy(update={"postprocessing": card.postprocessing, "name": card.name}),
         to,
         threshold=card.threshold,
         data=card.data,
-        training={**card.training, "presence": decision.as_dict()},
+        training={**card.training, "presence": chosen.as_dict()},
         results=[],
     )
 
 
 def _network(model: Model) -> tuple[AttentionUNet, Recipe]:
-    """The model's network in float32, and the recipe on its card."""
-    try:
-        network = build(NetworkOptions.model_validate(model.card.network))
-        network.load_state_dict(load_file(model.weights_path))
-        recipe = Recipe.model_validate(model.card.training["recipe"])
-    except Exception as error:  # pydantic's, safetensors' and torch's own
-        raise ModelError(
-            f"its weights or its recipe do not fit its network ({first_line(error)})",
-            where=model.folder,
-            remedy="Copy the folder again, or take the training run's own",
-        ) from error
-    if not isinstance(network, AttentionUNet) or not isinstance(network.presence, PresenceHead):
+    """Return the model's network, which must have a presence head, and the recipe on its card."""
+    network = load_network(model)
+    if not isinstance(network, AttentionUNet) or network.presence is None:
         raise ModelError(
             "the network has no presence head", where=model.folder, remedy="Train with network.presence=true"
         )
-    return network.eval(), recipe
+    try:
+        return network, Recipe.model_validate(model.card.training.get("recipe"))
+    except ValidationError as error:
+        raise ModelError(
+            "the recipe on the card is invalid", where=model.folder, remedy="Use the training run's own model"
+        ) from error

@@ -1,26 +1,29 @@
-"""Recipes: everything that decides a training run, as one checked file."""
+"""Recipes: all settings of a training run apart from its data, as one checked file."""
 
 from __future__ import annotations
 
+import difflib
 from importlib.resources import files
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from sonoseg._util.validation import StrictModel, describe, suggestion
 from sonoseg.errors import RecipeError
 from sonoseg.model.card import Postprocessing
 from sonoseg.networks.options import NetworkOptions
 from sonoseg.networks.presets import PRESETS
 
 Share = Annotated[float, Field(ge=0, le=1)]
-Store = Literal["float32", "float16"]
 
 
-class DataOptions(StrictModel):
-    """What the network sees."""
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class DataOptions(_Section):
+    """The network's input, and how often each image is shown."""
 
     size: Annotated[int, Field(ge=16)] = Field(256, description="side of the network's square input, pixels")
     fit: Literal["stretch", "letterbox"] = Field("stretch", description="how an image fills the square")
@@ -34,51 +37,52 @@ class DataOptions(StrictModel):
     )
 
 
-class OptimiserOptions(StrictModel):
-    """How the weights move."""
+class OptimiserOptions(_Section):
+    """The optimiser and its learning-rate schedule."""
 
     kind: Literal["adam", "adamw", "sgd"] = "adam"
     rate: Annotated[float, Field(gt=0)] = 1e-3
     encoder_rate: Annotated[float, Field(gt=0)] = Field(
-        1.0, description="the encoder's learning rate as a share of `rate`; less keeps what it started with"
+        1.0,
+        description="the encoder's learning rate as a fraction of `rate`",
     )
     weight_decay: Annotated[float, Field(ge=0)] = 0.0
     schedule: Literal["constant", "cosine"] = "constant"
     warmup_epochs: Annotated[float, Field(ge=0)] = 0.0
-    clip: Annotated[float, Field(ge=0)] = Field(0.0, description="largest norm of the gradient; 0 leaves it")
+    clip: Annotated[float, Field(ge=0)] = Field(
+        0.0, description="largest norm of the gradient; 0 does not clip"
+    )
     ema: Annotated[float, Field(ge=0, lt=1)] = Field(
-        0.0, description="decay of the averaged weights; 0: none"
+        0.0, description="decay of the averaged weights; 0 does not average"
     )
 
 
-class LossOptions(StrictModel):
-    """What is made small."""
+class LossOptions(_Section):
+    """The loss function and its weights."""
 
     kind: Literal["bce", "dice-bce", "focal-tversky"] = "bce"
     sides: Annotated[float, Field(ge=0)] = Field(
-        0.5, description="deep supervision: each coarser output weighs so much less than the one before"
+        0.5, description="deep supervision: weight of a coarser output relative to the one before"
     )
     normals: Annotated[float, Field(ge=0)] = Field(
-        1.0,
-        description="weight of the mask's loss on images without a lesion; 0 leaves those to the presence "
-        "head",
+        1.0, description="weight of the mask's loss on images without a lesion"
     )
     presence: Annotated[float, Field(ge=0)] = Field(
         0.25, description="weight of the presence head's own cross-entropy, where the network has one"
     )
 
 
-class AugmentationOptions(StrictModel):
-    """Ranges from which each image's own change is drawn; all zero is no augmentation.
+class AugmentationOptions(_Section):
+    """Ranges from which each image's augmentation is drawn; all zero is no augmentation.
 
-    Ultrasound has a direction, depth: no vertical flips, small rotations only.
+    Ultrasound images have a direction, depth: no vertical flips, small rotations only.
     """
 
     flip: Share = Field(0.0, description="chance of a left-right flip")
     rotate: Annotated[float, Field(ge=0, le=45)] = Field(0.0, description="degrees, either way")
     scale: Annotated[float, Field(ge=0, lt=1)] = Field(0.0, description="log-uniform in 1/(1+x)..1+x")
     stretch: Annotated[float, Field(ge=0, lt=1)] = Field(0.0, description="the same for the aspect")
-    shift: Share = Field(0.0, description="share of the side, either way")
+    shift: Share = Field(0.0, description="fraction of the side, either way")
     brightness: Share = Field(0.0, description="grey added, -x..x of full scale")
     contrast: Annotated[float, Field(ge=0, lt=1)] = Field(0.0, description="factor 1-x..1+x about the mean")
     gamma: Annotated[float, Field(ge=0, lt=1)] = Field(0.0, description="exponent 1/(1+x)..1+x")
@@ -105,50 +109,51 @@ class AugmentationOptions(StrictModel):
 
     @property
     def active(self) -> bool:
-        """Whether anything is drawn at all."""
+        """Whether any augmentation is switched on."""
         return any(self.model_dump().values())
 
 
-class Recipe(StrictModel):
+class Recipe(_Section):
     """One training run, apart from its data: network, loss, optimiser, augmentation, length, seed."""
 
     name: str
     network: NetworkOptions
     start: str = Field(
         "random",
-        description="where weights begin: random; imagenet, the encoder's; shipped, all of the model in the "
-        "package; or all of the model in a folder",
+        description="initial weights: random; imagenet (the encoder's); shipped (the model in the "
+        "package); or a "
+        "model's folder",
     )
     data: DataOptions = DataOptions()
-    batch: Annotated[int, Field(ge=1)] = Field(8, description="images a step, over all processes")
+    batch: Annotated[int, Field(ge=1)] = Field(8, description="images per step, over all processes")
     epochs: Annotated[int, Field(ge=1)] = 20
     loss: LossOptions = LossOptions()
     optimiser: OptimiserOptions = OptimiserOptions()
     augmentation: AugmentationOptions = AugmentationOptions()
     precision: Literal["auto", "fp32", "bf16"] = Field(
-        "auto", description="what is computed in; auto is bf16 where the device has it, else fp32"
+        "auto", description="of the computation; auto is bf16 where the device supports it, else fp32"
     )
     seed: Annotated[int, Field(ge=0)] = 0
     checkpoint_minutes: Annotated[float, Field(gt=0)] = Field(
-        5.0, description="also saved at each epoch's end"
+        5.0, description="minutes between checkpoints; one is also saved after each epoch"
     )
     postprocessing: Postprocessing = Postprocessing()
     threshold: Annotated[float, Field(gt=0, lt=1)] | None = Field(
-        None, description="none: the best for mean lesion Dice on validation"
+        None, description="by default the one of the best mean lesion Dice on validation images"
     )
-    store: Store = Field(
+    store: Literal["float32", "float16"] = Field(
         "float32",
-        description="float16 rounds the weights of convolutions and linear layers, before the threshold is "
-        "chosen and in every file of the model, and halves weights.safetensors",
+        description="precision of the stored weights; float16 rounds those of convolutions and linear layers "
+        "in every file of the model, before the threshold is chosen, and halves weights.safetensors",
     )
 
     def yaml(self) -> str:
-        """The resolved recipe as YAML; `load_recipe` reads it back equal."""
+        """Return the resolved recipe as YAML; `load_recipe` reads it back equal."""
         return yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
 
 
 def recipe_names() -> list[str]:
-    """The recipes that ship."""
+    """Return the names of the recipes in the package."""
     folder = files("sonoseg.training") / "recipes"
     return sorted(Path(item.name).stem for item in folder.iterdir() if item.name.endswith(".yaml"))
 
@@ -156,30 +161,30 @@ def recipe_names() -> list[str]:
 def load_recipe(recipe: str | Path, changes: list[str] | tuple[str, ...] = ()) -> Recipe:
     """Read a recipe by name, or a YAML file, and apply changes of the form "key.key=value".
 
-    `network.preset=NAME` takes a preset; further network keys change single values of it.
-    Raises RecipeError, with the path of the wrong key and the nearest right one.
+    `network.preset=NAME` selects a preset; further network keys change single values of it.
+    Raises RecipeError, with the path of the wrong key and the closest valid one.
     """
     text, where = _source(str(recipe))
     try:
         values = yaml.safe_load(text)
     except yaml.YAMLError as error:
-        raise RecipeError(f"no readable YAML ({' '.join(str(error).split())})", where=where) from error
+        raise RecipeError(f"not readable as YAML ({' '.join(str(error).split())})", where=where) from error
     if not isinstance(values, dict):
-        raise RecipeError("a recipe is a mapping of keys to values", where=where)
+        raise RecipeError("the recipe is not a mapping of keys to values", where=where)
     for change in changes:
         _apply(values, change)
     network = values.get("network")
     if not isinstance(network, dict):
-        raise RecipeError("'network' is a mapping of its options, such as {preset: seed}", where=where)
+        raise RecipeError("'network' is not a mapping of options, such as {preset: seed}", where=where)
     preset = network.pop("preset", None)
     if preset is not None and preset not in PRESETS:
-        raise _unknown("preset", str(preset), list(PRESETS), where)
+        raise _unknown("network.preset", str(preset), list(PRESETS), where, "preset")
     base = PRESETS[preset].model_dump() if preset else {}
     values["network"] = base | network
     try:
         return Recipe.model_validate(values)
     except ValidationError as error:
-        raise _worded(error, where) from error
+        raise _recipe_error(error, where) from error
 
 
 def _source(recipe: str) -> tuple[str, str]:
@@ -193,38 +198,50 @@ def _source(recipe: str) -> tuple[str, str]:
             return path.read_text("utf-8"), str(path)
         except (OSError, UnicodeDecodeError) as error:
             raise RecipeError(f"the recipe cannot be read ({error})", where=path) from error
-    raise _unknown("recipe", recipe, recipe_names(), None)
+    raise _unknown("--recipe", recipe, recipe_names(), None, "recipe")
 
 
 def _apply(values: dict[str, Any], change: str) -> None:
     key, equals, text = change.partition("=")
     if not equals or not key:
-        raise RecipeError(f"'{change}' is no change", where="--set", remedy="Write it as key.key=value")
+        raise RecipeError(f"'{change}' has no '='", where="--set", remedy="Write it as key.key=value")
     try:
         value = yaml.safe_load(text)
     except yaml.YAMLError as error:
-        raise RecipeError(f"'{text}' is no readable value", where=f"--set {key}") from error
+        raise RecipeError(f"'{text}' is not readable as YAML", where=f"--set {key}") from error
     *sections, last = key.strip().split(".")
-    place = values
+    target = values
     for section in sections:
-        place = place.setdefault(section, {})
-        if not isinstance(place, dict):
+        target = target.setdefault(section, {})
+        if not isinstance(target, dict):
             raise RecipeError(f"'{section}' has no keys of its own", where=f"--set {key}")
-    # A new preset starts afresh: values that the recipe set on the old one would surprise.
+    # A new preset replaces the recipe's changes to the old one.
     if sections == ["network"] and last == "preset":
-        place.clear()
-    if not sections and isinstance(value, dict) and isinstance(place.get(last), dict):
-        place[last] |= value
+        target.clear()
+    if not sections and isinstance(value, dict) and isinstance(target.get(last), dict):
+        target[last] |= value
     else:
-        place[last] = value
+        target[last] = value
 
 
-def _worded(error: ValidationError, where: str) -> RecipeError:
-    invalid = describe(error, Recipe)
+def _recipe_error(error: ValidationError, where: str) -> RecipeError:
+    first = error.errors()[0]
+    path = ".".join(str(part) for part in first["loc"])
+    if first["type"] == "extra_forbidden":
+        known: Any = Recipe
+        for part in first["loc"][:-1]:
+            known = known.model_fields[str(part)].annotation
+        return _unknown(path, str(first["loc"][-1]), list(known.model_fields), where, "key")
+    message = first["msg"].removeprefix("Value error, ")
+    found = f"'{path}': {message[:1].lower()}{message[1:]}"
+    if first["type"] not in {"missing", "value_error"}:
+        found += f", got {first['input']!r}"
+    return RecipeError(found, where=where, remedy="See docs/training.md for every key")
+
+
+def _unknown(path: str, name: str, known: list[str], where: str | None, kind: str) -> RecipeError:
+    near = difflib.get_close_matches(name, known, n=1, cutoff=0.4)
+    remedy = f"Did you mean '{near[0]}'?" if near else f"Choose from: {', '.join(known)}"
     return RecipeError(
-        invalid.problem, where=where, remedy=invalid.remedy or "See docs/training.md for every key"
+        f"unknown {kind} '{path if kind == 'key' else name}'", where=where, remedy=remedy.rstrip("?")
     )
-
-
-def _unknown(kind: str, name: str, known: list[str], where: str | None) -> RecipeError:
-    return RecipeError(f"unknown {kind} '{name}'", where=where, remedy=suggestion(name, known))

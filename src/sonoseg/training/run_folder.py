@@ -1,4 +1,4 @@
-"""The run folder: what a training run was given, what it logged, what it left."""
+"""The run folder: what a training run was started with, its log, checkpoints and Model."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ import platform
 import subprocess
 import sys
 from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 from sonoseg import __version__
 from sonoseg._util.files import atomic_write_text
-from sonoseg._util.packages import installed_versions
 from sonoseg.errors import OutputError, TrainingError
 from sonoseg.training import distributed as processes
 
@@ -21,37 +21,33 @@ PACKAGES = ("numpy", "torch", "accelerate", "onnx", "onnxruntime", "pillow", "pa
 
 @dataclass(frozen=True)
 class Run:
-    """The files of one training run.
-
-    run.json says what it was given; recipe.yaml is the resolved recipe; split.json a copy of the split;
-    log.jsonl has a line an epoch and part; checkpoints/ last.pt and best.pt; model/ the Model.
-    """
+    """The files of one training run."""
 
     folder: Path
 
     @property
     def description(self) -> Path:
-        """run.json."""
+        """run.json: what the run was started with, and its environment."""
         return self.folder / "run.json"
 
     @property
     def recipe(self) -> Path:
-        """recipe.yaml."""
+        """The resolved recipe."""
         return self.folder / "recipe.yaml"
 
     @property
     def split(self) -> Path:
-        """split.json."""
+        """A copy of the split."""
         return self.folder / "split.json"
 
     @property
     def log(self) -> Path:
-        """log.jsonl."""
+        """A line per epoch and part."""
         return self.folder / "log.jsonl"
 
     @property
     def last(self) -> Path:
-        """The checkpoint to go on from."""
+        """The checkpoint to resume from."""
         return self.folder / "checkpoints" / "last.pt"
 
     @property
@@ -65,41 +61,52 @@ class Run:
         return self.folder / "model"
 
     def begin(self, given: dict[str, Any], recipe: str) -> None:
-        """Write down what the run was given. Raises OutputError where the folder holds another run."""
+        """Record what the run is started with. Raises OutputError for a folder that is not empty."""
         if self.folder.exists() and any(self.folder.iterdir()):
             raise OutputError(
                 "the folder is not empty",
                 where=self.folder,
-                remedy="Go on with the run in it with --resume, or choose another --out",
+                remedy="Continue the run in it with --resume, or choose another --out",
             )
         atomic_write_text(self.recipe, recipe)
         atomic_write_text(self.description, json.dumps(given | environment(), indent=2) + "\n")
 
     def given(self) -> dict[str, Any]:
-        """What run.json says. Raises TrainingError where the folder holds no run."""
+        """Read run.json. Raises TrainingError where the folder holds no run."""
         try:
             read: dict[str, Any] = json.loads(self.description.read_text("utf-8"))
         except (OSError, ValueError) as error:
             raise TrainingError(
-                "no training run is here (run.json is missing or damaged)",
+                "not a training run: run.json is missing or damaged",
                 where=self.folder,
-                remedy="Start one without --resume",
+                remedy="Start a run without --resume",
             ) from error
         return read
 
     def write_log(self, history: list[dict[str, Any]]) -> None:
-        """Write the whole log: a resumed run repeats no line."""
+        """Write the whole log, so that a resumed run repeats no line."""
         atomic_write_text(self.log, "".join(json.dumps(entry) + "\n" for entry in history))
+
+    def draw_curves(self, history: list[dict[str, Any]], best_epoch: int) -> None:
+        """Draw loss, pixel accuracy, IoU and Dice of training and validation to curves.png."""
+        import pandas as pd
+
+        from sonoseg.plots.style import save
+        from sonoseg.plots.training_curves import curves
+
+        save(curves(pd.DataFrame(history), best_epoch), self.folder / "curves.png")
 
 
 def environment() -> dict[str, Any]:
-    """Versions, machine and git state: what a reader needs to repeat the run."""
+    """Return versions, machine, command and git state, to repeat the run."""
+    versions = {"sonoseg": __version__, "python": platform.python_version()}
+    for package in PACKAGES:
+        try:
+            versions[package] = version(package)
+        except PackageNotFoundError:
+            continue
     return {
-        "versions": {
-            "sonoseg": __version__,
-            "python": platform.python_version(),
-            **installed_versions(PACKAGES),
-        },
+        "versions": versions,
         "platform": platform.platform(),
         "command": ["sonoseg", *sys.argv[1:]],
         "processes": processes.count(),
@@ -108,7 +115,7 @@ def environment() -> dict[str, Any]:
 
 
 def git_state(folder: Path) -> dict[str, Any] | None:
-    """The commit of the source and whether it was changed since; None outside a checkout."""
+    """Return the commit of the source and whether it was changed since; None outside a checkout."""
 
     def git(*words: str) -> str:
         done = subprocess.run(["git", *words], cwd=folder, capture_output=True, text=True, timeout=10)

@@ -4,26 +4,24 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
-import torch
-
 from sonoseg._util.files import sha256_file
 from sonoseg.data.prepared_set import PreparedSet
-from sonoseg.data.splits import Parts, Split
+from sonoseg.data.splits import Split
 from sonoseg.errors import TrainingError, UsageError
-from sonoseg.metrics.overlap import THRESHOLDS, best_threshold
-from sonoseg.model.card import CardResult, TrainingSet
-from sonoseg.model.model import Model
+from sonoseg.model.card import CardResult
+from sonoseg.model.model import CARD, Model
+from sonoseg.model.network_weights import stored_weights
 from sonoseg.networks.attention_unet import AttentionUNet
 from sonoseg.networks.peer_networks import PeerNetwork
 from sonoseg.training import distributed as processes
 from sonoseg.training.batches import TrainingImages
+from sonoseg.training.device import uses_cpu
 from sonoseg.training.initial_weights import check_start
-from sonoseg.training.model_writing import export_model
+from sonoseg.training.model_writing import training_sets, write_model
 from sonoseg.training.recipe import Recipe, load_recipe
 from sonoseg.training.run_folder import Run
-from sonoseg.training.trainer import Progress, Report, Trainer, no_gpu
-from sonoseg.training.weight_precision import to_store
+from sonoseg.training.threshold_choice import choose_threshold
+from sonoseg.training.trainer import Report, Trainer
 
 
 def train(
@@ -37,23 +35,24 @@ def train(
     device: str = "auto",
     report: Report | None = None,
 ) -> Model:
-    """Train by `recipe` on one fold of `split`, and leave a Model in `out`/model.
+    """Train by `recipe` on one fold of `split`, and write a Model to `out`/model.
 
-    Checkpoint and threshold are chosen on the validation part; the test part is not touched. A finished run
-    is not repeated. Raises TrainingError, DatasetError, OutputError, UsageError.
+    Checkpoint and threshold are chosen on the validation part; the test part is not opened. With `resume` an
+    interrupted run continues from its last checkpoint, and a finished one returns its Model.
+    Raises TrainingError, DatasetError, OutputError, UsageError.
     """
     run = Run(out)
     split.check(prepared)
-    before = check_start(recipe)  # before anything is written: the same command works later
+    initial = check_start(recipe)  # before anything is written: the same command works later
     parts = split.part(fold)
     if recipe.batch < processes.count():
         raise UsageError(
             f"{processes.count()} processes cannot share a batch of {recipe.batch} images",
-            remedy="Start fewer, or take a larger batch: --set batch=N, with a rate that suits it",
+            remedy="Start fewer, or use a larger batch: --set batch=N, with a suitable rate",
         )
-    processes.join(cpu=device == "cpu" or no_gpu(device))
+    processes.join(cpu=uses_cpu(device))
     if resume:
-        _same_run(run, recipe, prepared, fold)
+        _check_same_run(run, recipe, prepared, fold)
     elif processes.is_main():
         given = {
             "recipe": recipe.name,
@@ -67,7 +66,7 @@ def train(
         split.save(run.split)
     processes.wait()
     processes.check_shared(run.split)
-    if resume and (run.model / "card.json").exists():
+    if resume and (run.model / CARD).exists():
         return Model.load(run.model)
     trainer = Trainer(
         recipe,
@@ -80,119 +79,51 @@ def train(
     if resume and run.last.exists():
         trainer.resume()
     progress = trainer.fit()
-    network = trainer.keep_best()
+    network = trainer.load_best()
     assert isinstance(network, AttentionUNet | PeerNetwork)
-    # What is measured from here on is what is stored.
-    network.load_state_dict(to_store(network, recipe.store))
-    threshold, dice = choose_threshold(trainer, recipe)
-    trainer.accelerator.wait_for_everyone()
-    if trainer.accelerator.is_main_process:
-        draw_curves(run, progress)
-        model = _finish(
-            run, recipe, prepared, parts, before, progress, network, threshold, dice, trainer.precision
+    # The threshold and all figures are of the weights as they are stored.
+    network.load_state_dict(stored_weights(network, recipe.store))
+    threshold, dice = choose_threshold(trainer)
+    processes.wait()
+    if processes.is_main():
+        run.draw_curves(progress.history, progress.best_epoch)
+        result = CardResult(
+            measure="mean lesion Dice on the network's grid, threshold chosen here",
+            value=round(dice, 4),
+            n=int((prepared.table.loc[parts.validation, "lesion_area_px"] > 0).sum()),
+            on="validation",
+            command="sonoseg train",
         )
-    trainer.accelerator.wait_for_everyone()
-    return model if trainer.accelerator.is_main_process else Model.load(run.model)
+        training = {
+            "recipe": recipe.model_dump(mode="json"),
+            "best_epoch": progress.best_epoch,
+            "hours": round(sum(entry["seconds"] for entry in progress.history) / 3600, 3),
+            "precision": trainer.precision,
+            "split_sha256": sha256_file(run.split),
+            "fingerprint": prepared.fingerprint,
+            **{key: run.given()[key] for key in ("fold", "parts", "versions", "git")},
+        }
+        data = training_sets(prepared, parts.train, recipe, initial)
+        write_model(
+            network, recipe, run.model, threshold=threshold, data=data, training=training, results=[result]
+        )
+    processes.wait()
+    return Model.load(run.model)
 
 
 def resume_run(out: Path) -> tuple[Recipe, PreparedSet, Split, int]:
-    """What the run in `out` was given, so that `--resume --out` is all a user has to say."""
+    """Return recipe, prepared set, split and fold of the run in `out`, for `train` with `resume`."""
     run = Run(out)
     given = run.given()
     try:
-        return (
-            load_recipe(run.recipe),
-            PreparedSet.open(given["prepared"]),
-            Split.load(run.split),
-            given["fold"],
-        )
+        prepared, fold = PreparedSet.open(given["prepared"]), given["fold"]
     except KeyError as error:
-        raise TrainingError(f"the description lacks the key {error}", where=run.description) from error
+        raise TrainingError(f"the key {error} is missing", where=run.description) from error
+    return load_recipe(run.recipe), prepared, Split.load(run.split), fold
 
 
-def choose_threshold(trainer: Trainer, recipe: Recipe) -> tuple[float, float]:
-    """The threshold of the best mean lesion Dice on validation, on the network's grid, and that Dice.
-
-    A number in the recipe is taken as it is. Of equal thresholds the one nearest to 0.5.
-    """
-    wanted = THRESHOLDS if recipe.threshold is None else np.array([recipe.threshold])
-    sums, lesions = torch.zeros(len(wanted), dtype=torch.float64), 0.0
-    cuts = torch.tensor(np.log(wanted / (1 - wanted)), dtype=torch.float32, device=trainer.device)
-    for logit, target in trainer.predict(trainer.validation_images):
-        true = target >= 0.5
-        has = true.any(dim=3).any(dim=2).any(dim=1)
-        lesions += float(has.sum())
-        for k, cut in enumerate(cuts):
-            found = logit[has] >= cut
-            both = (found & true[has]).sum((1, 2, 3)).double()
-            total = found.sum((1, 2, 3)).double() + true[has].sum((1, 2, 3)).double()
-            sums[k] += (2 * both / total).sum().cpu()
-    if trainer.accelerator.num_processes > 1:
-        packed = torch.cat([sums, torch.tensor([lesions], dtype=torch.float64)]).float().to(trainer.device)
-        packed = torch.as_tensor(trainer.accelerator.reduce(packed, reduction="sum")).double().cpu()
-        sums, lesions = packed[:-1], float(packed[-1])
-    dice = np.round(sums.numpy() / lesions, 6)
-    return best_threshold(wanted, dice), float(dice.max())
-
-
-def draw_curves(run: Run, progress: Progress) -> None:
-    """Draw loss, pixel accuracy, IoU and Dice of training and validation to curves.png."""
-    import pandas as pd
-
-    from sonoseg.plots.style import save
-    from sonoseg.plots.training_curves import curves
-
-    save(curves(pd.DataFrame(progress.history), progress.best_epoch), run.folder / "curves.png")
-
-
-def _finish(
-    run: Run,
-    recipe: Recipe,
-    prepared: PreparedSet,
-    parts: Parts,
-    before: list[TrainingSet],
-    progress: Progress,
-    network: AttentionUNet | PeerNetwork,
-    threshold: float,
-    dice: float,
-    precision: str,
-) -> Model:
-    lesions = int((prepared.table.loc[parts.validation, "lesion_area_px"] > 0).sum())
-    sets = prepared.table.loc[parts.train, "set"].value_counts()
-    data = [
-        TrainingSet(
-            name=source["name"],
-            title=source.get("title", ""),
-            licence=source.get("licence", ""),
-            citation=source.get("citation", ""),
-            images=0 if recipe.data.times.get(source["name"]) == 0 else int(sets.get(source["name"], 0)),
-        )
-        for source in prepared.sources
-    ]
-    data += [one for one in before if one.name not in {own.name for own in data}]
-    seconds = sum(entry["seconds"] for entry in progress.history)
-    training = {
-        "recipe": recipe.model_dump(mode="json"),
-        "best_epoch": progress.best_epoch,
-        "hours": round(seconds / 3600, 3),
-        "precision": precision,
-        "split_sha256": sha256_file(run.split),
-        "fingerprint": prepared.fingerprint,
-        **{key: run.given()[key] for key in ("fold", "parts", "versions", "git")},
-    }
-    result = CardResult(
-        measure="mean lesion Dice on the network's grid, threshold chosen here",
-        value=round(dice, 4),
-        n=lesions,
-        on="validation",
-        command="sonoseg train",
-    )
-    return export_model(
-        network, recipe, run.model, threshold=threshold, data=data, training=training, results=[result]
-    )
-
-
-def _same_run(run: Run, recipe: Recipe, prepared: PreparedSet, fold: int) -> None:
+def _check_same_run(run: Run, recipe: Recipe, prepared: PreparedSet, fold: int) -> None:
+    """Raise UsageError unless the run folder was begun with these."""
     given = run.given()
     stored = load_recipe(run.recipe)
     if stored != recipe:
@@ -201,11 +132,11 @@ def _same_run(run: Run, recipe: Recipe, prepared: PreparedSet, fold: int) -> Non
         raise UsageError(
             f"the run was started with another recipe ('{key}' differs)",
             where=run.recipe,
-            remedy="Leave --recipe and --set out when you resume, or start a new run in another folder",
+            remedy="Leave --recipe and --set out to resume, or start a new run in another folder",
         )
     if (given["fingerprint"], given["fold"]) != (prepared.fingerprint, fold):
         raise UsageError(
             "the run was started on another prepared set or fold",
             where=run.description,
-            remedy="Leave --data, --split and --fold out when you resume",
+            remedy="Leave --data, --split and --fold out to resume",
         )

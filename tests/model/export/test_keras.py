@@ -13,10 +13,10 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from sonoseg.model.export.keras_network import read_safetensors
+from sonoseg.model.export.keras import read_safetensors
+from sonoseg.model.network_weights import stored_weights
 from sonoseg.networks import PRESETS, NetworkOptions, build
 from sonoseg.networks.efficientnet_stages import channels
-from sonoseg.training.weight_precision import to_store
 
 ROOT = Path(__file__).resolve().parents[2]
 PYTHON = (
@@ -53,7 +53,7 @@ SCRIPT = """
 import sys
 from pathlib import Path
 import keras, numpy as np
-from sonoseg.model.export.keras_network import write_keras
+from sonoseg.model.export.keras import write_keras
 for name in sys.argv[1:]:
     folder = Path(name)
     write_keras(folder, folder / "network.keras")
@@ -100,7 +100,7 @@ def test_every_kind_of_network_is_the_same_in_keras(tmp_path: Path) -> None:
             "temperature": 1.0 + number / 10,
         }
         (folder / "card.json").write_text(json.dumps(card))
-        state = to_store(network, "float16" if number % 2 else "float32")
+        state = stored_weights(network, "float16" if number % 2 else "float32")
         network.load_state_dict(state)
         save_file(state, folder / "weights.safetensors")
         image = torch.randn(2, options.channels, 32, 32)

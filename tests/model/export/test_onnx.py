@@ -11,10 +11,10 @@ import pytest
 import torch
 
 from sonoseg.errors import ModelError
+from sonoseg.model.export import onnx as export
+from sonoseg.model.export.onnx import write_onnx
 from sonoseg.networks import PRESETS, AttentionUNet
 from sonoseg.networks.attention_gate import GATES
-from sonoseg.training import model_writing as export
-from sonoseg.training.model_writing import write_onnx
 
 
 def network(gate: str, **changes: Any) -> AttentionUNet:

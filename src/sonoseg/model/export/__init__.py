@@ -1,1 +1,1 @@
-"""A model in the formats of inference engines."""
+"""Export: the table of formats, a module for each engine's format, and int8 quantisation."""

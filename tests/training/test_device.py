@@ -12,9 +12,9 @@ import torch
 from sonoseg.data.prepared_set import PreparedSet
 from sonoseg.data.splits import Split
 from sonoseg.networks.bfloat16 import has_bf16
-from sonoseg.training import computing_precision as precision
+from sonoseg.training import device
 from sonoseg.training import distributed as processes
-from sonoseg.training.computing_precision import computed, imitated
+from sonoseg.training.device import emulation_warning, resolve_precision
 from sonoseg.training.recipe import load_recipe, recipe_names
 from sonoseg.training.train import train
 
@@ -34,7 +34,7 @@ def processor(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
 def test_a_processor_with_bfloat16(processor: Callable[..., None], name: str) -> None:
     processor(architecture="any", **{name: True})
     assert has_bf16(CPU)
-    assert computed("auto", CPU) == "bf16"
+    assert resolve_precision("auto", CPU) == "bf16"
 
 
 @pytest.mark.parametrize(
@@ -43,7 +43,7 @@ def test_a_processor_with_bfloat16(processor: Callable[..., None], name: str) ->
 def test_a_processor_without(processor: Callable[..., None], found: dict[str, bool]) -> None:
     processor(**found)
     assert not has_bf16(CPU)
-    assert computed("auto", CPU) == "fp32"
+    assert resolve_precision("auto", CPU) == "fp32"
 
 
 @pytest.mark.parametrize("has", [True, False])
@@ -69,9 +69,9 @@ def test_a_gpu_is_asked_for_its_own(monkeypatch: pytest.MonkeyPatch, own: bool) 
 
 def test_what_is_named_is_taken(processor: Callable[..., None]) -> None:
     processor()
-    assert computed("bf16", CPU) == "bf16"
+    assert resolve_precision("bf16", CPU) == "bf16"
     processor(avx512_bf16=True)
-    assert computed("fp32", CPU) == "fp32"
+    assert resolve_precision("fp32", CPU) == "fp32"
 
 
 def test_one_process_without_decides_for_all(
@@ -79,19 +79,19 @@ def test_one_process_without_decides_for_all(
 ) -> None:
     processor(avx512_bf16=True)
     monkeypatch.setattr(processes, "count", lambda: 2)
-    monkeypatch.setattr(precision, "gather", lambda own: torch.cat([own, torch.tensor([0])]))
-    assert computed("auto", CPU) == "fp32"
-    monkeypatch.setattr(precision, "gather", lambda own: torch.cat([own, own]))
-    assert computed("auto", CPU) == "bf16"
+    monkeypatch.setattr(device, "gather", lambda own: torch.cat([own, torch.tensor([0])]))
+    assert resolve_precision("auto", CPU) == "fp32"
+    monkeypatch.setattr(device, "gather", lambda own: torch.cat([own, own]))
+    assert resolve_precision("auto", CPU) == "bf16"
 
 
-def test_imitation_is_said(processor: Callable[..., None]) -> None:
+def test_emulation_is_reported(processor: Callable[..., None]) -> None:
     processor()
-    assert "imitates" in (imitated("bf16", "cpu") or "")
-    assert imitated("auto", "cpu") is None
-    assert imitated("fp32", "cpu") is None
+    assert "emulates" in (emulation_warning("bf16", "cpu") or "")
+    assert emulation_warning("auto", "cpu") is None
+    assert emulation_warning("fp32", "cpu") is None
     processor(amx_bf16=True)
-    assert imitated("bf16", "cpu") is None
+    assert emulation_warning("bf16", "cpu") is None
 
 
 def test_packaged_recipes_leave_it_to_the_device() -> None:

@@ -12,12 +12,12 @@ from safetensors.torch import load_file, save_file
 
 from sonoseg.errors import ModelError
 from sonoseg.inference.predictor import Predictor
-from sonoseg.model.export.keras_network import read_safetensors
+from sonoseg.model.export.keras import read_safetensors
 from sonoseg.model.model import Model
+from sonoseg.model.network_weights import StoredPrecision, stored_weights
 from sonoseg.networks import PRESETS, AttentionUNet, NetworkOptions, build
-from sonoseg.training.model_writing import export_model
-from sonoseg.training.recipe import Recipe, Store, load_recipe
-from sonoseg.training.weight_precision import to_store
+from sonoseg.training.model_writing import write_model
+from sonoseg.training.recipe import Recipe, load_recipe
 
 
 def trained(recipe: Recipe) -> AttentionUNet:
@@ -30,7 +30,7 @@ def trained(recipe: Recipe) -> AttentionUNet:
 
 
 def exported(recipe: Recipe, network: AttentionUNet, folder: Path) -> Model:
-    return export_model(network, recipe, folder, threshold=0.5, data=[], training={}, results=[])
+    return write_model(network, recipe, folder, threshold=0.5, data=[], training={}, results=[])
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +45,7 @@ def model(recipe: Recipe, tmp_path_factory: pytest.TempPathFactory) -> Model:
 
 def test_float32_changes_nothing(recipe: Recipe) -> None:
     network = trained(recipe)
-    state = to_store(network, "float32")
+    state = stored_weights(network, "float32")
     assert state.keys() == network.state_dict().keys()
     assert all(torch.equal(value, state[name]) for name, value in network.state_dict().items())
 
@@ -53,7 +53,7 @@ def test_float32_changes_nothing(recipe: Recipe) -> None:
 def test_float16_rounds_kernels_and_linear_weights_alone(recipe: Recipe) -> None:
     network = trained(recipe)
     before = {name: value.clone() for name, value in network.state_dict().items()}
-    state = to_store(network, "float16")
+    state = stored_weights(network, "float16")
     coarse = {name for name, value in state.items() if value.dtype == torch.float16}
     layers = (torch.nn.Conv2d, torch.nn.Linear)
     assert coarse == {f"{n}.weight" for n, part in network.named_modules() if isinstance(part, layers)}
@@ -64,7 +64,7 @@ def test_float16_rounds_kernels_and_linear_weights_alone(recipe: Recipe) -> None
     assert not torch.equal(state["head.weight"].float(), before["head.weight"])
     # Rounded once, rounded for good.
     network.load_state_dict(state)
-    again = to_store(network, "float16")
+    again = stored_weights(network, "float16")
     assert all(torch.equal(value, state[name]) for name, value in again.items())
     assert network.head.weight.dtype == torch.float32
 
@@ -73,9 +73,9 @@ def test_a_weight_that_float16_cannot_hold_is_an_error(recipe: Recipe) -> None:
     network = trained(recipe)
     with torch.no_grad():
         network.head.weight[0, 0] = 1e6
-    assert bool(torch.isfinite(to_store(network, "float32")["head.weight"]).all())
+    assert bool(torch.isfinite(stored_weights(network, "float32")["head.weight"]).all())
     with pytest.raises(ModelError, match=r"head\.weight are beyond the range of float16.*store: float32"):
-        to_store(network, "float16")
+        stored_weights(network, "float16")
 
 
 def test_every_file_and_engine_has_the_same_numbers(model: Model, recipe: Recipe) -> None:
@@ -104,12 +104,12 @@ def test_the_file_is_half_as_large(model: Model) -> None:
 
 
 @pytest.mark.parametrize("kind", ["float32", "float16"])
-def test_a_layer_of_two_names_is_kept_under_both(kind: Store, tmp_path: Path) -> None:
+def test_a_layer_of_two_names_is_kept_under_both(kind: StoredPrecision, tmp_path: Path) -> None:
     """MONAI's DynUNet lists its blocks a second time; the file's format refuses memory that is shared."""
     pytest.importorskip("monai")
     options = PRESETS["monai-dynunet"].model_copy(update={"widths": (4, 8, 8), "dropout": (0.0,) * 3})
     network = build(options)
-    state = to_store(network, kind)
+    state = stored_weights(network, kind)
     save_file(state, tmp_path / "weights.safetensors")
     again = build(options)
     again.load_state_dict(load_file(tmp_path / "weights.safetensors"))

@@ -1,10 +1,10 @@
-"""A model folder as a .keras file that TensorFlow opens.
+"""Keras: a model folder as a .keras file that TensorFlow opens.
 
-    python -m sonoseg.model.export.keras_network MODEL FILE.keras
+    python -m sonoseg.model.export.keras MODEL FILE.keras
 
-Runs wherever Keras 3 is installed: beside it nothing but NumPy is needed, for TensorFlow's environments are
-often kept apart. Each layer is named as its counterpart in torch (`encoder.0.block.conv1`), so that copying
-weights needs no table. Input "image": float32 (N, S, S, C), (grey / 255 - mean) / std as the card says;
+Runs wherever Keras 3 is installed and needs only NumPy beside it, since TensorFlow's environments are often
+kept apart. Each layer is named as its counterpart in torch (`encoder.0.block.conv1`), so copying weights
+needs no table. Input "image": float32 (N, S, S, C), (grey / 255 - mean) / std as the card says;
 output: probabilities (N, S, S, 1), the card's temperature applied.
 """
 
@@ -19,15 +19,41 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from sonoseg._util.files import atomic_path
+from sonoseg.errors import UsageError
 from sonoseg.networks.efficientnet_stages import STEM, Stage, stages
 
 if TYPE_CHECKING:
+    from sonoseg.model.model import Model
+
     State = Mapping[str, NDArray[Any]]
 
 _TYPES = {"F32": "<f4", "F16": "<f2", "F64": "<f8", "I64": "<i8", "I32": "<i4"}
 _EPSILON = 1e-5  # torch's batch and instance norm
 _SEED_GATE_EPSILON = 1e-3
 _ENCODER_EPSILON = 1e-3  # EfficientNet's
+
+
+def write(model: Model, precision: str, path: Path) -> None:
+    """Write the model as a Keras file. Raises UsageError for a network of MONAI."""
+    import keras  # noqa: F401 (first, so that a missing package is named)
+
+    architecture = model.card.network.get("architecture", "attention-unet")
+    if architecture != "attention-unet":
+        raise UsageError(
+            f"the network {architecture} cannot be written for Keras",
+            remedy="Choose one of: onnx, openvino, torch",
+        )
+    with atomic_path(path) as temporary:
+        write_keras(model.folder, temporary)
+
+
+def run(path: Path, batch: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Run an exported file on a preprocessed batch (N, C, S, S); returns probabilities (N, 1, S, S)."""
+    import keras
+
+    network: Any = keras.models.load_model(path)
+    return np.asarray(network.predict(batch.transpose(0, 2, 3, 1), verbose=0)).transpose(0, 3, 1, 2)
 
 
 def write_keras(folder: Path, path: Path) -> None:
@@ -44,7 +70,7 @@ def write_keras(folder: Path, path: Path) -> None:
 
 
 def keras_network(options: Mapping[str, Any], size: int, *, temperature: float = 1.0) -> Any:
-    """The network of a card's options (see NetworkOptions) as a keras.Model, its weights not yet ours.
+    """Build the network of a card's options (see NetworkOptions) as a keras.Model, with random weights.
 
     size: side of the square input, pixels. temperature: the logit is divided by it.
     """
@@ -147,9 +173,9 @@ def keras_network(options: Mapping[str, Any], size: int, *, temperature: float =
 
 
 def _efficientnet(image: Any, kind: Any) -> list[Any]:
-    """Each level's features of that EfficientNet-Lite, finest first (see sonoseg.networks.efficientnet).
+    """Return each level's features of an EfficientNet-Lite, finest first (see sonoseg.networks.efficientnet).
 
-    The weights come from TensorFlow, and so does the padding: it is Keras' own "same".
+    The weights were trained in TensorFlow, with Keras' own "same" padding.
     """
     from keras import layers
 
@@ -190,11 +216,11 @@ def _efficientnet(image: Any, kind: Any) -> list[Any]:
 
 
 def copy_weights(state: State, network: Any) -> None:
-    """Set the network's weights to those of the torch module's state_dict, as arrays.
+    """Copy the arrays of a torch state_dict into the Keras network.
 
-    Kernels go from (out, in, row, column) to (row, column, in, out), those of depthwise convolutions to
-    (row, column, channel, 1). The heads of deep supervision serve training alone and stay behind. Raises
-    ValueError where any other weight is left over or missing.
+    Kernels are transposed from (out, in, row, column) to (row, column, in, out), those of depthwise
+    convolutions to (row, column, channel, 1). Deep supervision's heads are not copied: they serve training.
+    Raises ValueError where any other weight is left over or missing.
     """
     used: set[str] = set()
 
@@ -202,7 +228,7 @@ def copy_weights(state: State, network: Any) -> None:
         if name not in state:
             raise ValueError(f"the weights lack {name}")
         used.add(name)
-        return state[name].astype(np.float32)  # they may be stored in float16
+        return state[name].astype(np.float32)  # stored in float32 or float16
 
     for layer in network.layers:
         kind = type(layer).__name__
@@ -227,10 +253,10 @@ def copy_weights(state: State, network: Any) -> None:
 
 
 def read_safetensors(path: Path) -> dict[str, NDArray[Any]]:
-    """The arrays of a safetensors file, by the format's own description, without its library.
+    """Read the arrays of a safetensors file without its library.
 
-    Eight bytes with the length of a JSON header, the header (type, shape and place of each array), the data.
-    Raises ValueError for a file that is none.
+    The file holds eight bytes with the length of a JSON header, the header (type, shape and offset of each
+    array), and the data. Raises ValueError for an invalid file.
     """
     data = path.read_bytes()
     length = int.from_bytes(data[:8], "little")
