@@ -58,7 +58,7 @@ def test_a_preset_by_set_replaces_the_network() -> None:
         (["threshold=2"], "'threshold'"),
         (["network.dropout=[0.1]"], "1 dropout rates for 5 widths"),
         (["epochs"], "'epochs' has no '='. Write it as key.key=value"),
-        (["epochs.more=1"], "'epochs' has unknown keys of its own"),
+        (["epochs.more=1"], "'epochs' has no keys of its own"),
         (["epochs=[1"], "not readable as YAML"),
         (["network=3"], "'network' is not a mapping"),
     ],

@@ -6,7 +6,6 @@ from typing import Annotated
 
 import typer
 
-from sonoseg._util.validation import describe
 from sonoseg.cli.common import out, print_json
 from sonoseg.cli.model_options import ModelFolder, NewFolder, Overwrite
 from sonoseg.errors import UsageError
@@ -51,6 +50,7 @@ def adjust(
     """
     from pydantic import ValidationError
 
+    from sonoseg._util.validation import describe
     from sonoseg.model.card import ModelCard
     from sonoseg.model.model import Model
 
@@ -77,7 +77,8 @@ def adjust(
     try:
         card = ModelCard.model_validate(values)
     except ValidationError as error:
-        raise UsageError(describe(error, ModelCard).problem, remedy="See docs/model-card.md") from error
+        invalid = describe(error, ModelCard)
+        raise UsageError(invalid.problem, remedy="See docs/model-card.md") from error
     made = found.copy(to, card, overwrite=overwrite)
     said = {"threshold": card.threshold, "postprocessing": card.postprocessing.model_dump()}
     if as_json:

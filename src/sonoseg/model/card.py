@@ -112,14 +112,14 @@ class ModelCard(StrictModel):
     threshold: Annotated[float, Field(gt=0, lt=1)] = 0.5
     temperature: Annotated[float, Field(gt=0)] = 1.0
     postprocessing: Postprocessing = Postprocessing()
-    network: dict[str, Any] = {}
-    attention: list[str] = []
-    data: list[TrainingSet] = []
-    training: dict[str, Any] = {}
-    results: list[CardResult] = []
-    precisions: list[LowerPrecision] = []
-    limits: list[str] = []
-    sha256: dict[str, str] = {}
+    network: dict[str, Any] = Field({})
+    attention: list[str] = Field([])
+    data: list[TrainingSet] = Field([])
+    training: dict[str, Any] = Field({})
+    results: list[CardResult] = Field([])
+    precisions: list[LowerPrecision] = Field([])
+    limits: list[str] = Field([])
+    sha256: dict[str, str] = Field({})
 
     def allows(self, runtime: str, precision: str) -> bool:
         """Whether this precision was measured with this runtime, and loses at most MAX_DICE_LOSS."""
@@ -145,7 +145,7 @@ class ModelCard(StrictModel):
             raise ModelError(f"the model card cannot be read ({error})", where=path) from error
         except ValidationError as error:
             raise ModelError(
-                describe(error, cls).problem,
+                f"the model card is invalid: {describe(error, cls).problem}",
                 where=path,
                 remedy="Restore the card, or export the model again from its training run",
             ) from error

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import difflib
 from importlib.resources import files
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field, ValidationError
 
+from sonoseg._util.validation import StrictModel, describe, suggestion
 from sonoseg.errors import RecipeError
 from sonoseg.model.card import Postprocessing
 from sonoseg.networks.options import NetworkOptions
@@ -18,11 +18,7 @@ from sonoseg.networks.presets import PRESETS
 Share = Annotated[float, Field(ge=0, le=1)]
 
 
-class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class DataOptions(_Section):
+class DataOptions(StrictModel):
     """The network's input, and how often each image is shown."""
 
     size: Annotated[int, Field(ge=16)] = Field(256, description="side of the network's square input, pixels")
@@ -37,7 +33,7 @@ class DataOptions(_Section):
     )
 
 
-class OptimiserOptions(_Section):
+class OptimiserOptions(StrictModel):
     """The optimiser and its learning-rate schedule."""
 
     kind: Literal["adam", "adamw", "sgd"] = "adam"
@@ -57,7 +53,7 @@ class OptimiserOptions(_Section):
     )
 
 
-class LossOptions(_Section):
+class LossOptions(StrictModel):
     """The loss function and its weights."""
 
     kind: Literal["bce", "dice-bce", "focal-tversky"] = "bce"
@@ -72,7 +68,7 @@ class LossOptions(_Section):
     )
 
 
-class AugmentationOptions(_Section):
+class AugmentationOptions(StrictModel):
     """Ranges from which each image's augmentation is drawn; all zero is no augmentation.
 
     Ultrasound images have a direction, depth: no vertical flips, small rotations only.
@@ -113,7 +109,7 @@ class AugmentationOptions(_Section):
         return any(self.model_dump().values())
 
 
-class Recipe(_Section):
+class Recipe(StrictModel):
     """One training run, apart from its data: network, loss, optimiser, augmentation, length, seed."""
 
     name: str
@@ -178,27 +174,30 @@ def load_recipe(recipe: str | Path, changes: list[str] | tuple[str, ...] = ()) -
         raise RecipeError("'network' is not a mapping of options, such as {preset: seed}", where=where)
     preset = network.pop("preset", None)
     if preset is not None and preset not in PRESETS:
-        raise _unknown("network.preset", str(preset), list(PRESETS), where, "preset")
+        raise RecipeError(
+            f"unknown preset '{preset}'", where=where, remedy=suggestion(str(preset), list(PRESETS))
+        )
     base = PRESETS[preset].model_dump() if preset else {}
     values["network"] = base | network
     try:
         return Recipe.model_validate(values)
     except ValidationError as error:
-        raise _recipe_error(error, where) from error
+        invalid = describe(error, Recipe)
+        remedy = invalid.remedy or "See docs/training.md for every key"
+        raise RecipeError(invalid.problem, where=where, remedy=remedy) from error
 
 
 def _source(recipe: str) -> tuple[str, str]:
     path = Path(recipe)
     if recipe in recipe_names():
-        return (files("sonoseg.training") / "recipes" / f"{recipe}.yaml").read_text(
-            "utf-8"
-        ), f"recipe {recipe}"
+        packaged = files("sonoseg.training") / "recipes" / f"{recipe}.yaml"
+        return packaged.read_text("utf-8"), f"recipe {recipe}"
     if path.suffix in {".yaml", ".yml"}:
         try:
             return path.read_text("utf-8"), str(path)
         except (OSError, UnicodeDecodeError) as error:
             raise RecipeError(f"the recipe cannot be read ({error})", where=path) from error
-    raise _unknown("--recipe", recipe, recipe_names(), None, "recipe")
+    raise RecipeError(f"unknown recipe '{recipe}'", remedy=suggestion(recipe, recipe_names()))
 
 
 def _apply(values: dict[str, Any], change: str) -> None:
@@ -222,26 +221,3 @@ def _apply(values: dict[str, Any], change: str) -> None:
         target[last] |= value
     else:
         target[last] = value
-
-
-def _recipe_error(error: ValidationError, where: str) -> RecipeError:
-    first = error.errors()[0]
-    path = ".".join(str(part) for part in first["loc"])
-    if first["type"] == "extra_forbidden":
-        known: Any = Recipe
-        for part in first["loc"][:-1]:
-            known = known.model_fields[str(part)].annotation
-        return _unknown(path, str(first["loc"][-1]), list(known.model_fields), where, "key")
-    message = first["msg"].removeprefix("Value error, ")
-    found = f"'{path}': {message[:1].lower()}{message[1:]}"
-    if first["type"] not in {"missing", "value_error"}:
-        found += f", got {first['input']!r}"
-    return RecipeError(found, where=where, remedy="See docs/training.md for every key")
-
-
-def _unknown(path: str, name: str, known: list[str], where: str | None, kind: str) -> RecipeError:
-    near = difflib.get_close_matches(name, known, n=1, cutoff=0.4)
-    remedy = f"Did you mean '{near[0]}'?" if near else f"Choose from: {', '.join(known)}"
-    return RecipeError(
-        f"unknown {kind} '{path if kind == 'key' else name}'", where=where, remedy=remedy.rstrip("?")
-    )

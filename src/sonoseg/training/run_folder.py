@@ -7,12 +7,12 @@ import platform
 import subprocess
 import sys
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 from sonoseg import __version__
 from sonoseg._util.files import atomic_write_text
+from sonoseg._util.packages import installed_versions
 from sonoseg.errors import OutputError, TrainingError
 from sonoseg.training import distributed as processes
 
@@ -100,13 +100,8 @@ class Run:
 def environment() -> dict[str, Any]:
     """Return versions, machine, command and git state, to repeat the run."""
     versions = {"sonoseg": __version__, "python": platform.python_version()}
-    for package in PACKAGES:
-        try:
-            versions[package] = version(package)
-        except PackageNotFoundError:
-            continue
     return {
-        "versions": versions,
+        "versions": versions | installed_versions(PACKAGES),
         "platform": platform.platform(),
         "command": ["sonoseg", *sys.argv[1:]],
         "processes": processes.count(),

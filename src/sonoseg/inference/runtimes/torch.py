@@ -30,32 +30,23 @@ class TorchRuntime:
         if precision == "int8":
             raise Unsupported("torch runs a network in fp32 or bf16")
         try:
+            import safetensors.torch  # noqa: F401
             import torch
-            from safetensors.torch import load_file
         except ImportError as error:
             raise missing_extra(error.name or "torch", "train") from error
-        from sonoseg.networks import NetworkOptions, build
+        from sonoseg.model.network_weights import load_network
         from sonoseg.networks.bfloat16 import has_bf16
 
         self._device = "cuda" if torch.cuda.is_available() else "cpu"
         if precision == "bf16" and not has_bf16(torch.device(self._device)):
             raise Unsupported(f"this {'GPU' if self._device == 'cuda' else 'processor'} has no bfloat16")
-        path = model.weights_path
-        try:
-            network = build(NetworkOptions.model_validate(model.card.network))
-            network.load_state_dict(load_file(path))
-        except Exception as error:  # pydantic's, safetensors' and torch's own
-            raise ModelError(
-                f"the weights do not fit the card's network ({first_line(error)})",
-                where=path,
-                remedy="Copy the folder again, or use the run's own model folder",
-            ) from error
+        network = load_network(model)
         if threads is not None:
             torch.set_num_threads(threads)
         self._torch: Any = torch
         self.precision: Precision = precision
         self._type = torch.bfloat16 if precision == "bf16" else torch.float32
-        placed: Any = network.eval().to(self._device, self._type)
+        placed: Any = network.to(self._device, self._type)
         self._network = placed.to(memory_format=torch.channels_last)
         self._attention = list(model.card.attention)
 
