@@ -90,7 +90,7 @@ def test_a_file_that_differs_is_refused(model: Path, tmp_path: Path, monkeypatch
         (("--format", "keras", "--precision", "int8", "--out", "n.keras"), "keras holds fp32, not int8"),
         (("--format", "onnx", "--precision", "bf16", "--out", "n.onnx"), "onnx holds fp32 or int8, not bf16"),
         (("--format", "torch", "--out", "n.onnx"), "ends in .pt2"),
-        ((), "no file to write to"),
+        ((), "no file to write"),
         (("--calibrate", "set", "--split", "s.json"), "--calibrate makes the ONNX file in int8"),
     ],
 )

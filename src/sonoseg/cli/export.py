@@ -8,7 +8,8 @@ from typing import Annotated
 
 import typer
 
-from sonoseg.cli.common import need, out
+from sonoseg._util.packages import require
+from sonoseg.cli.common import out
 from sonoseg.errors import UsageError
 
 
@@ -69,7 +70,7 @@ def export(
     path = to or loaded.folder / INT8
     check_export(name, wanted, path, overwrite)
     if calibrate is not None and split is not None:
-        need("train", "onnx", "pandas")
+        require("train", "onnx", "pandas")
         from sonoseg.data.prepared_set import PreparedSet
         from sonoseg.data.splits import Split
         from sonoseg.model.export.int8 import add_int8, calibration_images, write_int8

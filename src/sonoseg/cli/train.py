@@ -116,7 +116,7 @@ class _EpochProgress:
                 f"epoch {epoch + 1:3d}/{self.epochs}  loss {train['loss']:.4f}  validation loss "
                 f"{validation['loss']:.4f}  Dice {validation['dice']:.3f}  IoU {validation['iou']:.3f}"
             )
-            if validation["false_positives"] is not None:
-                line += f"  false positives {validation['false_positives']:.0%}"
+            if validation["false_positive_rate"] is not None:
+                line += f"  false positives {validation['false_positive_rate']:.0%}"
             speed = train["images_per_second"]
             err.print(line + (f"  {speed:.1f} images/s" if speed else ""))

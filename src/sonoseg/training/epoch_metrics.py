@@ -8,7 +8,7 @@ from torch import Tensor
 from sonoseg.metrics.constants import FALSE_POSITIVE_SHARE, MISSED_DICE
 
 FIELDS = (
-    "images", "loss", "pixel_accuracy", "lesions", "iou", "dice", "missed", "normals", "false_positives",
+    "images", "loss", "pixel_accuracy", "lesions", "iou", "dice", "missed", "normals", "false_positive_rate",
 )  # fmt: skip
 
 
@@ -49,6 +49,6 @@ class EpochMetrics:
         sums = dict(zip(FIELDS, self.sums.tolist(), strict=True))
         denominators = {
             "loss": "images", "pixel_accuracy": "images", "iou": "lesions", "dice": "lesions",
-            "missed": "lesions", "false_positives": "normals",
+            "missed": "lesions", "false_positive_rate": "normals",
         }  # fmt: skip
         return {name: sums[name] / sums[over] if sums[over] else None for name, over in denominators.items()}

@@ -21,7 +21,6 @@ import torch
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
-from sonoseg._util.text import first_line
 from sonoseg.data.prepared_set import PreparedSet
 from sonoseg.errors import ModelError, UsageError
 from sonoseg.model.model import Model, check_target
