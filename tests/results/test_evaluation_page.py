@@ -1,4 +1,4 @@
-"""The page of a study: whole, true to the summary, and safe with any name."""
+"""The page of an evaluation: complete, true to the summary, and safe with any name."""
 
 from __future__ import annotations
 
@@ -12,16 +12,17 @@ import pytest
 
 from sonoseg import RESEARCH_ONLY
 from sonoseg.evaluation.policy import POLICY
-from sonoseg.results.evaluation_figures import Shown
-from sonoseg.results.evaluation_page import render, write_page
+from sonoseg.results.evaluation_figures import PageFigure
+from sonoseg.results.evaluation_page import render_evaluation, write_evaluation_page
 from sonoseg.results.evaluation_tables import (
+    EvaluationTable,
     comparison_table,
-    doubt_table,
     interval,
     number,
     p_value,
     results_table,
     strata_table,
+    uncertainty_table,
 )
 
 NONE: dict[str, Any] = {"mean": None, "low": None, "high": None, "n": 0, "groups": 0}
@@ -31,17 +32,22 @@ def one(mean: float, low: float | None = None, high: float | None = None, n: int
     return {"mean": mean, "low": low, "high": high, "n": n, "groups": 30}
 
 
-def test_the_doubt_is_told_where_it_was_measured(summary: dict[str, Any]) -> None:
-    assert doubt_table(summary) == ""  # a study of an earlier version
+def cells(table: EvaluationTable | None) -> list[list[str]]:
+    """List the rows below the headings: name, cells and numbers."""
+    assert table is not None
+    return [[row.name, *row.cells, *row.numbers] for row in table.rows if not row.is_heading]
+
+
+def test_uncertainty_is_reported_where_measured(summary: dict[str, Any]) -> None:
+    assert uncertainty_table(summary) is None  # an evaluation of an earlier version
     names = ("spearman", "aurc", "aurc_oracle", "aurc_random", "gain")
-    doubt = {name: one(-0.61 if name == "spearman" else 0.1, -0.7, 0.2) for name in names}
-    doubt |= {"dice_left": {"0": one(0.7), "0.2": one(0.812, 0.8, 0.83, n=32)}, "false_alarm_auroc": NONE}
-    table = doubt_table(summary | {"doubt": doubt})
-    assert "-0.610 [-0.700, 0.200]" in table
-    assert "20% referred" in table.replace(" %", "%")
-    assert "0.812 [0.800, 0.830]" in table
-    assert "AUROC" not in table  # no normals
-    assert "How sure it is" in render(summary | {"doubt": doubt}, [])
+    found = {name: one(-0.61 if name == "spearman" else 0.1, -0.7, 0.2) for name in names}
+    found |= {"dice_left": {"0": one(0.7), "0.2": one(0.812, 0.8, 0.83, n=32)}, "false_alarm_auroc": NONE}
+    rows = cells(uncertainty_table(summary | {"doubt": found}))
+    assert rows[0][1] == "-0.610 [-0.700, 0.200]"
+    assert [row[1:] for row in rows if "20 %" in row[0]] == [["0.812 [0.800, 0.830]", "32", "30"]]
+    assert not any("AUROC" in row[0] for row in rows)  # no normal images
+    assert "-0.610 [-0.700, 0.200]" in render_evaluation(summary | {"doubt": found}, [])
 
 
 @pytest.fixture
@@ -141,7 +147,7 @@ def text_of(page: str) -> str:
 
 
 def test_it_says_what_was_measured_on_what(summary: dict[str, Any]) -> None:
-    page = render(summary, [])
+    page = render_evaluation(summary, [])
     text = text_of(page)
     assert "Evaluation of toy (0123)" in text
     assert text.count(RESEARCH_ONLY) == 2  # at the head and at the foot
@@ -151,7 +157,7 @@ def test_it_says_what_was_measured_on_what(summary: dict[str, Any]) -> None:
     assert "0.700 [0.600, 0.800] 40 30" in text
     assert "87.5 % [75.0 %, 100.0 %] 41" in text
     assert "edges 2 %, 5 %, 13 % of the image" in text
-    assert "A normal is a false alarm where more than 0.1 % of it is predicted" in text
+    assert "0.1 % of it is predicted" in text
     for proof in (
         "ab" * 32,
         "cd" * 32,
@@ -166,27 +172,27 @@ def test_it_says_what_was_measured_on_what(summary: dict[str, Any]) -> None:
 def test_it_is_whole_and_asks_for_nothing(summary: dict[str, Any], tmp_path: Path) -> None:
     image = tmp_path / "a.png"
     image.write_bytes(b"\x89PNG not really")
-    checker = check(render(summary, [Shown("froc", image, "A curve.", "Curve")]))
+    checker = check(render_evaluation(summary, [PageFigure("froc", image, "A curve.", "Curve")]))
     assert checker.outside == []
     assert "script" not in checker.tags
     assert checker.tags.count("img") == 1
-    page = render(summary, [])
+    page = render_evaluation(summary, [])
     assert "prefers-color-scheme: dark" in page
     assert "@media print" in page
 
 
 def test_what_was_not_measured_has_no_row(summary: dict[str, Any]) -> None:
-    assert "mm" not in text_of(results_table(summary))
+    assert not any("mm" in row[0] for row in cells(results_table(summary)))
     summary["per_image"]["hd95_mm"] = one(4.2, 3.0, 5.5, n=7)
-    assert "HD95, mm 4.2 [3.0, 5.5] 7" in text_of(results_table(summary))
+    assert ["HD95, mm", "4.2 [3.0, 5.5]", "7", "30"] in cells(results_table(summary))
 
 
 def test_cautions_and_unannotated_images_are_said(summary: dict[str, Any]) -> None:
     summary["cautions"] = ["Training images: it remembers."]
     summary["counts"]["unannotated"] = 2
-    page = render(summary, [])
+    page = render_evaluation(summary, [])
     assert '<p class="caution">Training images: it remembers.</p>' in page
-    assert "2 called a lesion have an empty mask" in page
+    assert "2 labelled as lesion have an empty mask" in page
 
 
 def test_names_cannot_write_html(summary: dict[str, Any]) -> None:
@@ -196,22 +202,22 @@ def test_names_cannot_write_html(summary: dict[str, Any]) -> None:
     summary["cautions"] = [nasty]
     summary["command"] = nasty
     summary["data"]["sources"][0]["citation"] = nasty
-    page = render(summary, [])
+    page = render_evaluation(summary, [])
     assert "<script" not in page
     check(page)
 
 
-def test_a_study_without_lesions_still_has_a_page(summary: dict[str, Any]) -> None:
+def test_an_evaluation_without_lesions_still_has_a_page(summary: dict[str, Any]) -> None:
     summary["per_image"] = dict.fromkeys(summary["per_image"], NONE)
     summary["pooled"] = dict.fromkeys(summary["pooled"], NONE)
     summary["lesions"]["sensitivity"] = NONE
     summary["lesions"]["sensitivity_at_fp_per_image"] = {"0.1": {**NONE, "threshold": None}}
     summary["strata"] = {"size": {}}
-    page = render(summary, [])
+    page = render_evaluation(summary, [])
     check(page)
-    assert "Normal images with a false alarm" in page
+    assert "False-positive rate, normal images" in page
     assert "Strata" not in page
-    assert strata_table(summary) == ""
+    assert not strata_table(summary).rows
 
 
 def compared(summary: dict[str, Any]) -> dict[str, Any]:
@@ -238,24 +244,24 @@ def compared(summary: dict[str, Any]) -> dict[str, Any]:
 
 
 def test_a_comparison_shows_difference_interval_and_p(summary: dict[str, Any]) -> None:
-    page = render(summary, [], compared(summary))
+    page = render_evaluation(summary, [], compared(summary))
     check(page)
     text = text_of(page)
-    assert "48 images measured under both models" in text
-    assert "2 images of the first study and 0 of the second are not in the other" in text
+    assert "48 images measured with both models" in text
+    assert "2 images of the first evaluation and 0 of the second are not in the other" in text
     assert "Dice 0.800 0.700 0.100 [0.020, 0.180] 0.012 ≤ 0.0001 40" in text
     assert "old &lt;model&gt;: It was trained on them." in text
     assert "Dice by lesion area" in text
-    assert "false alarm" not in text_of(comparison_table(compared(summary)))
+    assert [row[0] for row in cells(comparison_table(compared(summary)))] == ["Dice", "Q1 smallest"]
 
 
 def test_it_is_written_whole(summary: dict[str, Any], tmp_path: Path) -> None:
-    page = write_page(tmp_path / "new", summary, [])
-    assert page.read_text("utf-8") == render(summary, [])
+    page = write_evaluation_page(tmp_path / "new", summary, [])
+    assert page.read_text("utf-8") == render_evaluation(summary, [])
 
 
 @pytest.mark.parametrize(
-    ("told", "kind", "expected"),
+    ("figure", "kind", "expected"),
     [
         (one(0.74249, 0.7, 0.8), "score", "0.742 [0.700, 0.800]"),
         (one(0.451, 0.4, 0.5), "share", "45.1 % [40.0 %, 50.0 %]"),
@@ -265,10 +271,10 @@ def test_it_is_written_whole(summary: dict[str, Any], tmp_path: Path) -> None:
         (NONE, "score", "not measured"),
     ],
 )
-def test_how_a_figure_is_written(told: dict[str, Any], kind: Any, expected: str) -> None:
-    assert interval(told, kind) == expected
-    if told["mean"] is not None:
-        assert expected.startswith(number(told["mean"], kind))
+def test_how_a_figure_is_written(figure: dict[str, Any], kind: Any, expected: str) -> None:
+    assert interval(figure, kind) == expected
+    if figure["mean"] is not None:
+        assert expected.startswith(number(figure["mean"], kind))
 
 
 @pytest.mark.parametrize(
@@ -290,8 +296,8 @@ def test_every_figure_stands_in_its_section(
     summary: dict[str, Any], tmp_path: Path, make_png: Callable[[str], Path]
 ) -> None:
     sections = ("strata", "froc", "calibration", "threshold", "cases", "comparison")
-    figures = [Shown(name, make_png(name), f"Caption of {name}.", name) for name in sections]
-    page = render(summary, figures, compared(summary))
+    figures = [PageFigure(name, make_png(name), f"Caption of {name}.", name) for name in sections]
+    page = render_evaluation(summary, figures, compared(summary))
     assert all(f"Caption of {name}." in page for name in sections)
     assert page.count("data:image/png;base64,") == len(sections)
 

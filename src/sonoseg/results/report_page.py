@@ -66,7 +66,7 @@ _COLUMNS = (
     _Column(
         "Spacing, mm",
         "spacing",
-        "pixel spacing (row × column) with its origin; sizes are in pixels without it",
+        "pixel spacing (row × column) with its origin; sizes in pixels without it",
     ),
 )
 
