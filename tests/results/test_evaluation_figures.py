@@ -104,7 +104,7 @@ def test_normals_alone(tmp_path: Path) -> None:
     study = evaluate(toy, toy, ["n0", "n1", "n2"], about=about, policy=QUICK)
     page = write_evaluation(study, tmp_path, toy, toy).read_text("utf-8")
     assert {path.stem for path in (tmp_path / "figures").iterdir()} == {"images"}
-    assert "Normal images with a false alarm" in page
+    assert "False-positive rate" in page
     assert "Reliability" not in page
 
 

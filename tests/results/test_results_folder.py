@@ -164,10 +164,10 @@ def test_a_full_disk_is_said_and_leaves_no_half_file(
     results.check()
     found = predictor.predict(frames()[0])
 
-    def full(path: Path, data: bytes) -> int:
+    def full(path: Path, target: Path) -> Path:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(Path, "write_bytes", full)
+    monkeypatch.setattr(Path, "replace", full)
     with pytest.raises(OutputError, match=r"overlays/a\.png: cannot be written: No space left on device"):
         results.add(found)
     assert written(tmp_path) == {"journal.sqlite"}

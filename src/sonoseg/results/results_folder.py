@@ -239,7 +239,7 @@ class ResultsFolder:
             journal.remove(name)
         return done
 
-    def _doubtful(self, share: float) -> frozenset[str]:
+    def _most_uncertain(self, share: float) -> frozenset[str]:
         uncertainty = {entry.name: entry.uncertainty for entry in self.entries()}
         names = list(uncertainty)
         return frozenset(names[index] for index in choose(list(uncertainty.values()), share))
