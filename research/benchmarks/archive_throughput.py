@@ -215,15 +215,17 @@ def stages(folder: Path, engine: str, precision: str) -> dict[str, float]:
     import pyarrow as pa
 
     from sonoseg.batch.partitions import Partitions
-    from sonoseg.batch.row_gathering import Gather
-    from sonoseg.batch.row_reading import Numbered, Wish
+    from sonoseg.batch.row_gathering import RowGatherer
+    from sonoseg.batch.row_reading import ListedFile
     from sonoseg.batch.row_steps import finish, read_tables, segment
     from sonoseg.inference.predictor import Predictor
+    from sonoseg.inputs.reading_options import ReadingOptions
 
+    reading = ReadingOptions()
     names = [str(path) for path in sorted((folder / "all").iterdir())[:200]]
-    files = [Numbered(number, name) for number, name in enumerate(names)]
+    files = [ListedFile(number, name) for number, name in enumerate(names)]
     predictor = Predictor(None, runtime=engine, precision=precision, threads=1)
-    partitions = Partitions.begin(folder / "stages", names, {}, asked=[], partition=len(names))
+    partitions = Partitions.begin(folder / "stages", names, {}, paths=[], partition=len(names))
     spent = {}
 
     def timed(stage: str, work: Any) -> Any:
@@ -232,13 +234,15 @@ def stages(folder: Path, engine: str, precision: str) -> dict[str, float]:
         spent[stage] = 1000 * (time.process_time() - began) / len(names)
         return value
 
-    segment(predictor, next(read_tables(files[:1], Wish(), predictor.steps)), 1)  # the engine's own start
-    read = timed("read", lambda: list(read_tables(files, Wish(), predictor.steps)))
+    segment(
+        predictor, next(read_tables(files[:1], reading, folder, predictor.steps)), 1
+    )  # the engine's own start
+    read = timed("read", lambda: list(read_tables(files, reading, folder, predictor.steps)))
     seen = timed("network", lambda: [segment(predictor, rows, 8) for rows in read])
     done = timed("finish", lambda: [finish(rows, predictor.steps) for rows in seen])
 
     def write() -> None:
-        gather = Gather({0: partitions.span(0)}, len(names))
+        gather = RowGatherer({0: partitions.span(0)}, len(names))
         ((number, whole),) = gather.add(pa.concat_tables(done))[0]
         partitions.write(number, whole)
 

@@ -139,16 +139,15 @@ def stages(model: str | None, engine: str, precision: str, images: Path) -> dict
     """Milliseconds of processor time an image, stage by stage, in one thread and without overlap."""
     import time
 
-    from sonoseg.cli.segment_files import list_all
     from sonoseg.image.network_grid import Grid
     from sonoseg.inference.predictor import Predictor
-    from sonoseg.inputs.frame_list import read
+    from sonoseg.inputs.frame_list import list_frames, read
     from sonoseg.results.entries import RunInfo
     from sonoseg.results.result_names import result_names
     from sonoseg.results.results_folder import ResultsFolder
 
     files = sorted(images.iterdir())
-    wanted, _ = list_all(files, "all", keep_burned_in=False, quiet=True)
+    wanted = [frame for file in files for frame in list_frames(file)]
     predictor = Predictor(model, runtime=engine, precision=precision)
     card = predictor.model.card.preprocessing
     spent = dict.fromkeys(("read", "resize", "predict", "write", "tables"), 0.0)

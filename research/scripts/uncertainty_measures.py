@@ -31,7 +31,7 @@ from sonoseg.evaluation.risk_coverage import aurc, curve, spearman
 from sonoseg.image.network_grid import Grid
 from sonoseg.inference.postprocessing import postprocess
 from sonoseg.inference.predictor import Predictor
-from sonoseg.inference.test_time_augmentation import VIEWS, average, bring_back, show
+from sonoseg.inference.test_time_augmentation import VIEWS, apply_view, average, invert_view
 from sonoseg.inference.uncertainty import LOWER, NOTHING_FOUND, UPPER, image_uncertainty, uncertainty_band
 from sonoseg.metrics.probability_calibration import (
     ReliabilityBins,
@@ -70,7 +70,7 @@ def logits_of(predictor: Predictor, prepared: PreparedSet, ids: Sequence[str], k
     for index, name in enumerate(ids):
         frame = prepared.frame(name)
         grid = Grid(frame.shape, card.size, card.fit)
-        shown = np.stack([show(frame.pixels, grid, view) for view in views])
+        shown = np.stack([apply_view(frame.pixels, grid, view) for view in views])
         logits[index] = predictor.logit_grid(shown).clip(-60, 60)
     if kept is not None:
         np.save(kept, logits)
@@ -132,7 +132,7 @@ def measured(one: Image, predictor: Predictor) -> dict[str, Any]:
         found[f"dice {word}"] = dice(averaged, one.true)
         found[f"uncertainty {word}"] = image_uncertainty(mean, averaged, threshold)
         if len(own) > 1:
-            back = [bring_back(maps[n], one.grid, views[n])[0][box] for n in own]
+            back = [invert_view(maps[n], one.grid, views[n])[0][box] for n in own]
             each = [postprocess(b >= threshold, b, card.postprocessing) for b in back]
             found[f"disagreement {word}"] = 1 - float(np.mean([dice(k, averaged) for k in each]))
     uncertainties = {

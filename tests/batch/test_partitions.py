@@ -1,4 +1,4 @@
-"""A folder of results: what is done stays done, and nothing of another run is taken for it."""
+"""A folder of batch results: completed partitions are kept, and another run's are not accepted."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from sonoseg.batch.partitions import Listing, Manifest, Partitions, read_results
-from sonoseg.batch.row_gathering import Gather
-from sonoseg.batch.row_reading import Numbered
-from sonoseg.batch.rows import DONE, failed, table
+from sonoseg.batch.row_gathering import RowGatherer
+from sonoseg.batch.row_reading import ListedFile
+from sonoseg.batch.rows import FINISHED, error_row, table
 from sonoseg.errors import InputError, OutputError, UsageError
 
 NAMES = [f"scan-{number}.png" for number in range(10)]
@@ -24,22 +24,22 @@ def rows(numbers: range, places: int = 1) -> pa.Table:
     """Rows of files, the last first."""
     return table(
         [
-            failed({"number": number, "place": place, "places": places, "file": NAMES[number]}, "why")
+            error_row({"number": number, "position": place, "count": places, "file": NAMES[number]}, "why")
             for number in reversed(numbers)
             for place in reversed(range(places))
         ],
-        DONE,
+        FINISHED,
     )
 
 
 @pytest.fixture
 def begun(tmp_path: Path) -> Partitions:
     """Ten files in partitions of four."""
-    return Partitions.begin(tmp_path / "out", iter(NAMES), FINGERPRINT, asked=["scans"], partition=4)
+    return Partitions.begin(tmp_path / "out", iter(NAMES), FINGERPRINT, paths=["scans"], partition=4)
 
 
 def again(begun: Partitions, **changes: object) -> Partitions:
-    wanted = {"fingerprint": FINGERPRINT, "asked": ["scans"], "partition": None} | changes
+    wanted = {"fingerprint": FINGERPRINT, "paths": ["scans"], "partition": None} | changes
     return Partitions.resume(begun.folder, **wanted)  # type: ignore[arg-type]
 
 
@@ -47,8 +47,8 @@ def test_partitions_are_slices_of_the_listing(begun: Partitions) -> None:
     assert begun.manifest.partitions == 3
     assert [begun.span(number) for number in range(3)] == [range(4), range(4, 8), range(8, 10)]
     listing = Listing(begun.folder / "listing.parquet", 4)
-    assert listing.files(range(8, 10)) == [Numbered(8, NAMES[8]), Numbered(9, NAMES[9])]
-    assert listing.files(range(1, 3)) == [Numbered(1, NAMES[1]), Numbered(2, NAMES[2])]
+    assert listing.files(range(8, 10)) == [ListedFile(8, NAMES[8]), ListedFile(9, NAMES[9])]
+    assert listing.files(range(1, 3)) == [ListedFile(1, NAMES[1]), ListedFile(2, NAMES[2])]
 
 
 def test_a_partition_that_is_written_is_done(begun: Partitions) -> None:
@@ -64,7 +64,7 @@ def test_a_partition_that_is_written_is_done(begun: Partitions) -> None:
 
 def test_what_is_torn_or_of_another_run_is_not_done(begun: Partitions, tmp_path: Path) -> None:
     other = Partitions.begin(
-        tmp_path / "other", iter(NAMES), FINGERPRINT | {"threshold": 0.6}, asked=["scans"], partition=4
+        tmp_path / "other", iter(NAMES), FINGERPRINT | {"threshold": 0.6}, paths=["scans"], partition=4
     )
     begun.write(0, rows(range(4)))
     begun.write(1, rows(range(4, 8)))
@@ -82,7 +82,7 @@ def test_what_is_torn_or_of_another_run_is_not_done(begun: Partitions, tmp_path:
     ("changes", "why"),
     [
         ({"fingerprint": {"model_hash": "abd", "threshold": 0.5}}, "model_hash was 'abc' and is 'abd'"),
-        ({"asked": ["others"]}, "the paths were others"),
+        ({"paths": ["others"]}, "the paths differ"),
         ({"partition": 5}, "partition was 4 and is 5"),
     ],
 )
@@ -118,18 +118,18 @@ def test_a_manifest_changed_by_hand_is_told(begun: Partitions) -> None:
 
 
 def test_no_results_are_told(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="no results"):
+    with pytest.raises(InputError, match="no batch results"):
         read_results(tmp_path)
 
 
 def test_what_is_there_is_replaced_only_when_asked(begun: Partitions) -> None:
     begun.write(0, rows(range(4)))
     with pytest.raises(OutputError, match="already"):
-        Partitions.begin(begun.folder, iter(NAMES), FINGERPRINT, asked=["scans"], partition=4)
+        Partitions.begin(begun.folder, iter(NAMES), FINGERPRINT, paths=["scans"], partition=4)
     assert begun.todo() == [1, 2]
     (begun.folder / "partitions" / "mine.txt").write_text("kept")
     fresh = Partitions.begin(
-        begun.folder, iter(NAMES[:3]), FINGERPRINT, asked=["scans"], partition=4, overwrite=True
+        begun.folder, iter(NAMES[:3]), FINGERPRINT, paths=["scans"], partition=4, overwrite=True
     )
     assert fresh.todo() == [0]
     assert (begun.folder / "partitions" / "mine.txt").read_text() == "kept"
@@ -142,23 +142,23 @@ def test_a_listing_that_fails_leaves_what_is_there(begun: Partitions) -> None:
 
     begun.write(0, rows(range(4)))
     with pytest.raises(InputError):
-        Partitions.begin(begun.folder, names(), FINGERPRINT, asked=["x"], partition=4, overwrite=True)
+        Partitions.begin(begun.folder, names(), FINGERPRINT, paths=["x"], partition=4, overwrite=True)
     assert again(begun).todo() == [1, 2]
 
 
 def test_partitions_of_nothing_are_refused(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="0 files"):
-        Partitions.begin(tmp_path, iter(NAMES), FINGERPRINT, asked=[], partition=0)
+        Partitions.begin(tmp_path, iter(NAMES), FINGERPRINT, paths=[], partition=0)
 
 
 def test_names_that_are_no_text_are_kept(tmp_path: Path) -> None:
     odd = "b\udcff.png"
-    made = Partitions.begin(tmp_path, iter(["a.png", odd]), {}, asked=["x"], partition=1)
-    assert Listing(made.folder / "listing.parquet", 1).files(range(1, 2)) == [Numbered(1, odd)]
+    made = Partitions.begin(tmp_path, iter(["a.png", odd]), {}, paths=["x"], partition=1)
+    assert Listing(made.folder / "listing.parquet", 1).files(range(1, 2)) == [ListedFile(1, odd)]
 
 
 def test_rows_are_gathered_until_a_partition_has_all(begun: Partitions) -> None:
-    gather = Gather({0: range(4), 2: range(8, 10)}, 4)
+    gather = RowGatherer({0: range(4), 2: range(8, 10)}, 4)
     assert gather.add(rows(range(2))) == ([], 2)
     assert gather.missing() == {2: None, 3: None, 8: None, 9: None}
     first = rows(range(2, 3), places=3)

@@ -1,4 +1,4 @@
-"""The stream over a Ray of this machine: the rows of `sonoseg predict`, each once, whoever is killed."""
+"""Batch inference on a local Ray: the rows of `sonoseg predict`, each once, whichever process is killed."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from PIL import Image
 
 from sonoseg._util.locks import locked
 from sonoseg.batch.partitions import Partitions, read_results
-from sonoseg.batch.row_reading import Wish
 from sonoseg.cli.main import main
 from sonoseg.data.phantoms import write_phantoms
 from sonoseg.image.calibration import Origin, Spacing
 from sonoseg.image.run_length import decode
+from sonoseg.inputs.reading_options import ReadingOptions
 
 pytest.importorskip("ray")
 # Whatever it is asked to do, starting Ray's own processes takes more than ten seconds of a processor.
@@ -102,7 +102,7 @@ def test_a_second_command_is_kept_out_of_the_results(run: Run, scans: Path, tmp_
         for words in ((), ("--resume",), ("--overwrite",)):
             code, told, warned = run(scans, "--out", out, *ENGINE, *words)
             assert (code, told) == (1, "")
-            assert "another command writes these results" in warned
+            assert "another process writes these results" in warned
             assert [path.name for path in out.iterdir()] == [".lock"]
 
 
@@ -158,7 +158,7 @@ def test_rows_are_those_of_the_plain_engine(run: Run, scans: Path, tmp_path: Pat
     assert "threshold was 0.5 and is 0.4" in warned
     code, _, warned = run(folder, "--out", out, *ENGINE)
     assert code == 1
-    assert "there already" in warned
+    assert "has results already" in warned
 
 
 @pytest.mark.parametrize("option", ["--coco", "--dicom", "--json", "--probability", "--anonymise"])
@@ -199,13 +199,13 @@ def test_workers_killed_in_the_middle_cost_no_row(
     every_file_once(tmp_path / "out", scans)
 
 
-class Deadly(Wish):
+class Deadly(ReadingOptions):
     """Ends the process that reads one of the files, as a decoder with a fault would."""
 
-    def scale_of(self, name: str) -> tuple[Spacing | None, Origin]:
-        if name.endswith("013.png"):
+    def spacing_of(self, name: str | Path) -> tuple[Spacing | None, Origin]:
+        if str(name).endswith("013.png"):
             os._exit(1)
-        return super().scale_of(name)
+        return super().spacing_of(name)
 
 
 def test_a_file_that_ends_its_worker_costs_one_row(
@@ -218,13 +218,11 @@ def test_a_file_that_ends_its_worker_costs_one_row(
     ray.cloudpickle.register_pickle_by_value(sys.modules[__name__])
     monkeypatch.setattr(ray_engine, "RETRIES", 0)
     names = sorted(map(str, scans.iterdir()))[:20]
-    partitions = Partitions.begin(tmp_path, iter(names), {}, asked=[], partition=8)
-    plan = ray_engine.Plan(str(dark_model), runtime="onnx", precision="fp32", wish=Deadly())
-    cores = ray_engine.Cores(1, 1)
-    _, steps = ray_engine.describe(plan, cores)
-    done: list[int] = []
-    ray_engine.run(partitions, plan, cores, steps, advance=done.append)
-    assert sum(done) == 20
+    partitions = Partitions.begin(tmp_path, iter(names), {}, paths=[], partition=8)
+    plan = ray_engine.RayPlan(str(dark_model), runtime="onnx", precision="fp32", reading=Deadly())
+    resources = ray_engine.Resources(1, 1)
+    _, steps = ray_engine.describe(plan, resources)
+    assert len(list(ray_engine.run_partitions(partitions, plan, resources, steps))) == 20
     rows = read_results(tmp_path).to_pylist()
     assert [row["file"] for row in rows] == names
     assert [row["file"] for row in rows if row["error"] is not None] == [names[13]]

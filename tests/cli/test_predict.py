@@ -17,7 +17,7 @@ import pytest
 from PIL import Image
 
 from sonoseg import RESEARCH_ONLY
-from sonoseg.cli.predict import parse_spacing
+from sonoseg.cli.options import parse_spacing
 from sonoseg.errors import UsageError
 from sonoseg.image.frame import Spacing
 

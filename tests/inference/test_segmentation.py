@@ -1,4 +1,4 @@
-"""A Segmentation shows itself in a notebook."""
+"""The representation of a Segmentation in a notebook."""
 
 from __future__ import annotations
 

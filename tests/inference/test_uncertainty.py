@@ -1,4 +1,4 @@
-"""Doubt: its range, its order, its band, and who is referred."""
+"""Uncertainty: its range, its order, the band, and referral."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def slope(
 
 
 @given(PROBABILITIES, THRESHOLDS)
-def test_doubt_is_between_0_and_1(probability: np.ndarray, threshold: float) -> None:
+def test_uncertainty_is_between_0_and_1(probability: np.ndarray, threshold: float) -> None:
     mask = probability >= threshold
     for value in (
         image_uncertainty(probability, mask, threshold),
@@ -42,7 +42,7 @@ def test_doubt_is_between_0_and_1(probability: np.ndarray, threshold: float) -> 
         assert 0 <= value <= 1
 
 
-def test_doubt_is_one_minus_the_dice_of_the_quartile_masks() -> None:
+def test_uncertainty_is_one_minus_the_dice_of_the_quartile_masks() -> None:
     probability = slope(30, 40, 12, 3)
     inner, outer = probability >= 0.75, probability >= 0.25
     wanted = 1 - 2 * inner.sum() / (inner.sum() + outer.sum())
@@ -52,24 +52,24 @@ def test_doubt_is_one_minus_the_dice_of_the_quartile_masks() -> None:
     assert wide > wanted + 0.05
 
 
-def test_a_blurred_outline_is_in_more_doubt_than_a_sharp_one() -> None:
-    doubts = [
+def test_a_blurred_outline_is_more_uncertain_than_a_sharp_one() -> None:
+    values = [
         image_uncertainty(p, p >= 0.5, 0.5) for p in (slope(30, 40, 12, soft) for soft in (0.2, 1, 3, 6))
     ]
-    assert doubts == sorted(doubts)
-    assert doubts[0] < 0.05
-    assert doubts[-1] > 0.4
+    assert values == sorted(values)
+    assert values[0] < 0.05
+    assert values[-1] > 0.4
 
 
-def test_without_a_lesion_the_doubt_is_about_one_that_was_missed() -> None:
+def test_without_a_lesion_uncertainty_follows_the_highest_probability() -> None:
     nothing = np.zeros((40, 50), bool)
-    doubts = [
+    values = [
         image_uncertainty(np.full((40, 50), p, np.float32), nothing, 0.4) for p in (0.0, 0.1, 0.2, 0.4, 0.9)
     ]
-    assert doubts == pytest.approx([0.5, 0.625, 0.75, 1, 1])
+    assert values == pytest.approx([0.5, 0.625, 0.75, 1, 1])
 
 
-def test_a_lesion_answers_for_its_own_surroundings_only() -> None:
+def test_lesion_uncertainty_depends_on_its_surroundings_only() -> None:
     sharp, blurred = slope(30, 18, 9, 0.2), slope(30, 60, 9, 3)
     both = np.maximum(sharp, blurred)
     one, other = (p >= 0.5 for p in (sharp, blurred))
@@ -80,7 +80,7 @@ def test_a_lesion_answers_for_its_own_surroundings_only() -> None:
     assert lesion_uncertainty(both, one, 0.5) < image_uncertainty(both, one | other, 0.5)
 
 
-def test_a_lone_lesions_doubt_is_the_images() -> None:
+def test_the_uncertainty_of_a_single_lesion_is_the_images() -> None:
     probability = slope(30, 40, 10, 1)
     mask = probability >= 0.5
     assert lesion_uncertainty(probability, mask, 0.5) == pytest.approx(
@@ -90,7 +90,7 @@ def test_a_lone_lesions_doubt_is_the_images() -> None:
 
 
 @given(PROBABILITIES, THRESHOLDS, st.floats(0.05, 0.5), st.floats(0.5, 0.95))
-def test_the_band_lies_around_the_mask(
+def test_the_band_encloses_the_mask(
     probability: np.ndarray, threshold: float, low: float, high: float
 ) -> None:
     mask = probability >= threshold
@@ -112,11 +112,11 @@ def test_the_band_is_as_wide_as_the_slope() -> None:
     # logit(0.9) = 2.2 on either side, times 2 pixels of softness
     assert across == pytest.approx([2 * (15 - 4.4), 2 * (15 + 4.4)], abs=2)
     assert not outer[0, 0]
-    with pytest.raises(UsageError, match="a band from"):
+    with pytest.raises(UsageError, match="out of range"):
         uncertainty_band(probability, inner, 0.5, low=0.9, high=0.1)
 
 
-def test_a_segmentation_knows_its_doubt() -> None:
+def test_a_segmentation_has_its_uncertainty() -> None:
     probability = slope(30, 40, 12, 2)
     mask = probability >= 0.4
     found = Segmentation(Frame(np.zeros((60, 80), np.uint8)), probability, mask, mask, 0.4, None, "m", "r")
@@ -126,26 +126,26 @@ def test_a_segmentation_knows_its_doubt() -> None:
 
 
 @given(st.lists(st.floats(0, 1) | st.just(float("nan")), max_size=30), st.floats(0, 1))
-def test_the_most_doubtful_are_referred(doubts: list[float], share: float) -> None:
-    chosen = refer(doubts, share)
-    assert chosen == refer(doubts, share)
+def test_the_most_uncertain_are_referred(values: list[float], share: float) -> None:
+    chosen = refer(values, share)
+    assert chosen == refer(values, share)
     assert len(set(chosen)) == len(chosen)
-    assert share * len(doubts) - 1e-6 <= len(chosen) < share * len(doubts) + 1
-    known = [2.0 if value != value else value for value in doubts]  # NaN: nothing is known
-    rest = [known[place] for place in range(len(doubts)) if place not in chosen]
+    assert share * len(values) - 1e-6 <= len(chosen) < share * len(values) + 1
+    known = [2.0 if value != value else value for value in values]  # NaN: nothing is known
+    rest = [known[place] for place in range(len(values)) if place not in chosen]
     assert not chosen or not rest or min(known[place] for place in chosen) >= max(rest)
 
 
-def test_of_equal_doubts_the_first_is_referred() -> None:
+def test_of_equal_uncertainties_the_first_is_referred() -> None:
     assert refer([0.2, 0.7, 0.2, 0.7, 0.2], 0.2) == [1]
     assert refer([0.2, 0.7, 0.2, 0.7, 0.2], 0.6) == [1, 3, 0]
     assert refer([0.5] * 500, 0.2) == list(range(100))
     assert refer([], 0.5) == []
     assert refer([0.1], 0.0) == []
-    with pytest.raises(UsageError, match="a share of 20"):
+    with pytest.raises(UsageError, match="share 20"):
         refer([0.1], 20)
 
 
-def test_shapes_must_fit() -> None:
+def test_different_shapes_are_refused() -> None:
     with pytest.raises(ShapeError, match="one grid"):
         image_uncertainty(np.zeros((3, 4)), np.zeros((4, 3), bool), 0.5)

@@ -1,1 +1,1 @@
-"""Prediction over millions of images: a listing in partitions, a stream of workers, results in Parquet."""
+"""Batch inference over millions of images: a listing in partitions, Ray workers, results in Parquet."""

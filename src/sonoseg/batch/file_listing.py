@@ -1,4 +1,4 @@
-"""Which images are meant, in a fixed order, told one after the other: memory is that of one folder."""
+"""Lists the images that paths and URLs name, sorted, one at a time: memory is that of one folder."""
 
 from __future__ import annotations
 
@@ -19,28 +19,28 @@ Key = tuple[str, ...]
 
 
 class _Item(NamedTuple):
-    """A file, in the order of the listing: by the parts of its absolute path."""
+    """A file. key: the parts of its absolute path, by which the listing is sorted."""
 
     key: Key
     name: str
 
 
 def list_files(paths: Iterable[str | Path], *, skip: Sequence[str | Path] = ()) -> Iterator[str]:
-    """The images that `paths` mean, sorted by the parts of their paths, each once; URLs as URLs.
+    """Yield the images that `paths` name, sorted by the parts of their paths, each once; URLs as URLs.
 
-    The rules are those of imaging.find.find_images, for paths and for what fsspec lists alike: a file that
-    is named is taken whatever its ending; a folder is searched with all its sub-folders, a glob is expanded,
-    and both give files with an image's ending, and those without one that are DICOM by their content; hidden
-    ones and links to folders are passed over.
+    The rules are those of inputs.file_search.find_images, for local paths and for fsspec's stores: a named
+    file is taken whatever its extension; folders are searched recursively and globs expanded, for files with
+    an image's extension, and those without one that are DICOM by content; hidden ones and links to folders
+    are skipped.
 
-    skip: folders of this machine to leave out.
+    skip: local folders to leave out.
     Warns (SonosegWarning) of a sub-folder that cannot be listed.
-    Raises, when the first name is asked for, InputError where a path does not exist, cannot be listed, or
-    gives no image at all; MissingExtra and UsageError as places.filesystem does.
+    Raises, when the first name is requested, InputError where a path does not exist, cannot be listed, or
+    yields no image; MissingExtra and UsageError as filesystem().
     """
-    asked = [str(path) for path in paths]
+    names = [str(path) for path in paths]
     left_out = frozenset(_absolute(folder) for folder in skip)
-    streams = [_on_a_store(one) if is_url(one) else _here(one, left_out) for one in asked]
+    streams = [_remote(name) if is_url(name) else _local(name, left_out) for name in names]
     last: Key | None = None
     for item in heapq.merge(*streams, key=lambda item: item.key):
         if item.key != last:
@@ -49,31 +49,31 @@ def list_files(paths: Iterable[str | Path], *, skip: Sequence[str | Path] = ()) 
     if last is None:
         raise InputError(
             "no image found",
-            where=", ".join(asked) or None,
+            where=", ".join(names) or None,
             remedy=f"Give image files, or folders with some ({', '.join(sorted(SUFFIXES))})",
         )
 
 
-def _here(asked: str, skip: frozenset[Path]) -> Iterator[_Item]:
-    path = Path(asked)
+def _local(name: str, skip: frozenset[Path]) -> Iterator[_Item]:
+    path = Path(name)
     try:
         if path.is_dir():
-            yield from _walk_here(path, _absolute(path).parts, skip, first=True)
+            yield from _walk_local(path, _absolute(path).parts, skip, first=True)
         elif path.exists():
             yield _Item(_absolute(path).parts, str(path))
-        elif glob.has_magic(asked):
-            yield from _glob_here(path, skip)
+        elif glob.has_magic(name):
+            yield from _glob_local(path, skip)
         else:
             raise InputError("no such file or folder", where=path, remedy="Check the path")
     except (OSError, ValueError) as error:
         raise InputError(
-            f"cannot be looked at: {getattr(error, 'strerror', None) or error}",
-            where=asked[:200],
+            f"cannot be accessed: {getattr(error, 'strerror', None) or error}",
+            where=name[:200],
             remedy="Check the path, and that you may read its folder",
         ) from error
 
 
-def _walk_here(folder: Path, key: Key, skip: frozenset[Path], *, first: bool) -> Iterator[_Item]:
+def _walk_local(folder: Path, key: Key, skip: frozenset[Path], *, first: bool) -> Iterator[_Item]:
     try:
         with os.scandir(folder) as entries:
             # Links to folders are not followed, so a loop cannot catch us.
@@ -99,12 +99,12 @@ def _walk_here(folder: Path, key: Key, skip: frozenset[Path], *, first: bool) ->
         path, inner = folder / name, (*key, name)
         if leads_to_folder:
             if is_folder and Path(*inner) not in skip:
-                yield from _walk_here(path, inner, skip, first=False)
+                yield from _walk_local(path, inner, skip, first=False)
         elif _wanted(name, lambda path=path: path.is_file() and is_dicom(path)):  # type: ignore[misc]
             yield _Item(inner, str(path))
 
 
-def _glob_here(pattern: Path, skip: frozenset[Path]) -> Iterator[_Item]:
+def _glob_local(pattern: Path, skip: frozenset[Path]) -> Iterator[_Item]:
     found: dict[Key, str] = {}
     # glob, and not Path.glob: it passes over hidden folders, and takes absolute patterns
     for name in glob.iglob(str(pattern), recursive=True):  # noqa: PTH207
@@ -114,43 +114,43 @@ def _glob_here(pattern: Path, skip: frozenset[Path]) -> Iterator[_Item]:
             continue
         if match.is_dir():
             if "**" not in pattern.parts:  # with ** the files inside match by themselves
-                found |= dict(_walk_here(match, key, skip, first=True))
+                found |= dict(_walk_local(match, key, skip, first=True))
         elif _wanted(match.name, lambda match=match: match.is_file() and is_dicom(match)):  # type: ignore[misc]
             found[key] = name
     yield from map(_Item._make, sorted(found.items()))
 
 
-def _on_a_store(asked: str) -> Iterator[_Item]:
-    store, root = filesystem(asked)
-    with reaching(asked):
+def _remote(url: str) -> Iterator[_Item]:
+    store, root = filesystem(url)
+    with reaching(url):
         if glob.has_magic(root) and not store.exists(root):
             found = store.glob(root, detail=True)
             for item in sorted(
                 _item(store, path) for path, entry in found.items() if entry["type"] == "file"
             ):
-                if _wanted_there(item):
+                if _is_remote_image(item):
                     yield item
         elif store.info(root)["type"] == "directory":
-            yield from _walk_there(store, root)
+            yield from _walk_remote(store, root)
         else:
             yield _item(store, root)
 
 
-def _walk_there(store: Any, folder: str) -> Iterator[_Item]:
+def _walk_remote(store: Any, folder: str) -> Iterator[_Item]:
     listed = {
         PurePosixPath(entry["name"].rstrip("/")).name: entry["type"]
         for entry in store.ls(folder, detail=True)
         if entry["name"].rstrip("/") != folder.rstrip("/")  # some stores list the folder in itself
     }
-    # What was listed is kept by fsspec for the next time, which never comes.
+    # fsspec caches listings, which are not needed again.
     store.invalidate_cache(folder)
     for name in sorted(listed):
         path = f"{folder.rstrip('/')}/{name}"
         if name.startswith("."):
             continue
         if listed[name] == "directory":
-            yield from _walk_there(store, path)
-        elif _wanted_there(item := _item(store, path)):
+            yield from _walk_remote(store, path)
+        elif _is_remote_image(item := _item(store, path)):
             yield item
 
 
@@ -159,11 +159,11 @@ def _item(store: Any, path: str) -> _Item:
     return _Item(tuple(url.split("/")), url)
 
 
-def _wanted_there(item: _Item) -> bool:
-    return _wanted(item.key[-1], lambda: _dicom_there(item.name))
+def _is_remote_image(item: _Item) -> bool:
+    return _wanted(item.key[-1], lambda: _is_remote_dicom(item.name))
 
 
-def _dicom_there(url: str) -> bool:
+def _is_remote_dicom(url: str) -> bool:
     try:
         return looks_like_dicom(head(url))
     except SonosegError:
@@ -171,7 +171,7 @@ def _dicom_there(url: str) -> bool:
 
 
 def _wanted(name: str, dicom_inside: Callable[[], bool]) -> bool:
-    """As imaging.find has it. dicom_inside: looks into the file, where its name does not tell."""
+    """Return whether to list a file. dicom_inside: reads the file, where its name does not decide."""
     suffix = PurePosixPath(name).suffix
     if name.startswith("."):
         return False

@@ -1,4 +1,4 @@
-"""Files by name, wherever they lie: paths of this machine, and URLs that fsspec opens."""
+"""Files by name: local paths, and URLs that fsspec opens."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ from sonoseg.image.size_limits import check_file
 
 
 def is_url(name: str) -> bool:
-    """Whether a name is a URL for fsspec ("s3://bucket/scans"), and no path of this machine."""
+    """Return whether a name is a URL for fsspec ("s3://bucket/scans"), not a local path."""
     scheme, sign, _ = name.partition("://")
     return bool(sign) and scheme.isascii() and scheme.replace("+", "").replace("-", "").isalnum()
 
 
 def filesystem(url: str) -> tuple[Any, str]:
-    """fsspec's file system for a URL, and the path in it.
+    """Return fsspec's file system for a URL, and the path in it.
 
-    Raises MissingExtra without fsspec or the package that speaks the URL's protocol, UsageError for a
-    protocol that nobody speaks.
+    Raises MissingExtra without fsspec or the package for the URL's protocol, UsageError for an unknown
+    protocol.
     """
     try:
         from fsspec.core import url_to_fs
@@ -44,7 +44,7 @@ def filesystem(url: str) -> tuple[Any, str]:
         ) from error
     except ValueError as error:
         raise UsageError(
-            f"an address of no known kind ({first_line(error)})",
+            f"unknown protocol ({first_line(error)})",
             where=url[:200],
             remedy="Give a path, or an address such as s3://bucket/scans",
         ) from error
@@ -55,7 +55,7 @@ def filesystem(url: str) -> tuple[Any, str]:
 
 @contextmanager
 def reaching(url: str) -> Iterator[None]:
-    """Word what a store says within as an InputError about `url`."""
+    """Turn a store's exceptions in the block into InputErrors about `url`."""
     try:
         yield
     except SonosegError:
@@ -64,46 +64,46 @@ def reaching(url: str) -> Iterator[None]:
         raise InputError("no such file or folder", where=url, remedy="Check the address") from error
     except PermissionError as error:
         remedy = "Ask for permission to read it, or set the store's credentials"
-        raise InputError("you may not read this", where=url, remedy=remedy) from error
+        raise InputError("permission denied", where=url, remedy=remedy) from error
     except Exception as error:  # each store has errors of its own
         raise _unreachable(url, error) from error
 
 
-class Here(NamedTuple):
-    """A file that can be read by its path. sha256: of its bytes, 64 hexadecimal digits."""
+class LocalCopy(NamedTuple):
+    """A file on this machine. sha256: of its content, 64 hexadecimal digits."""
 
     path: Path
     sha256: str
 
 
-def fetch(name: str, base: Path, folder: Path) -> Here:
-    """Bring a file to this machine, and hash it.
+def fetch(name: str, base: Path, folder: Path) -> LocalCopy:
+    """Copy a file to this machine if necessary, and hash it.
 
-    name: a path, relative to `base` where it is not absolute, which is only hashed; or a URL, which is copied
-    to `folder` under a name of its own. Raises InputError.
+    name: a path, relative to `base` unless absolute, which is only hashed; or a URL, which is copied to
+    `folder` under a unique name. Raises InputError.
     """
     if not is_url(name):
         path = base / name
         check_file(path)
         with reaching(name):
-            return Here(path, sha256_file(path))
+            return LocalCopy(path, sha256_file(path))
     store, inside = filesystem(name)
     digest = hashlib.sha256()
     handle, copy = tempfile.mkstemp(suffix=PurePosixPath(inside).suffix[:20], dir=folder)
-    with reaching(name), os.fdopen(handle, "wb") as here, store.open(inside, "rb") as there:
-        shutil.copyfileobj(there, _Both(here, digest), 1 << 20)
-    return Here(Path(copy), digest.hexdigest())
+    with reaching(name), os.fdopen(handle, "wb") as target, store.open(inside, "rb") as source:
+        shutil.copyfileobj(source, _HashingFile(target, digest), 1 << 20)
+    return LocalCopy(Path(copy), digest.hexdigest())
 
 
 def head(name: str, length: int = 512) -> bytes:
-    """The first bytes of what a URL names. Raises InputError."""
+    """Return the first bytes of a remote file. Raises InputError."""
     store, inside = filesystem(name)
     with reaching(name):
         return bytes(store.read_block(inside, 0, length))
 
 
-class _Both:
-    """Writes to a file and into a hash."""
+class _HashingFile:
+    """Writes to a file and updates a hash."""
 
     def __init__(self, file: Any, digest: Any) -> None:
         self._file, self._digest = file, digest

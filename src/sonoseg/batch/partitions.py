@@ -1,10 +1,12 @@
-"""A folder of results: the manifest, the listing in partitions, and a Parquet file for each partition done.
+"""A folder of batch results: a manifest, a listing of the files, and one Parquet file per partition.
 
-    results/manifest.json           what the results are: model, options, how many files and partitions
-    results/listing.parquet         the files, sorted; one row group a partition
+    results/manifest.json           the model, the options, the numbers of files and partitions
+    results/listing.parquet         the files, sorted; one row group per partition
     results/partitions/000000.parquet
 
-A partition's file is written whole or not at all and carries the manifest's identity: what is there is done.
+A partition's file is written atomically and carries the manifest's identity, so it is its own record of being
+done: there is no second record to disagree with it, and none that needs the locks and shared memory of
+SQLite, which network file systems do not provide.
 """
 
 from __future__ import annotations
@@ -26,28 +28,28 @@ import pyarrow.parquet as pq
 from sonoseg import RESEARCH_ONLY, __version__
 from sonoseg._util.files import atomic_path, atomic_write_text, remove_leftovers, sha256_file
 from sonoseg._util.text import first_line
-from sonoseg.batch.row_reading import Numbered
-from sonoseg.batch.rows import PLACE, RESULT, counts, plain
+from sonoseg.batch.row_reading import ListedFile
+from sonoseg.batch.rows import KEY, RESULT, canonical_json, counts
 from sonoseg.errors import InputError, OutputError, UsageError
 
-FORMAT = "sonoseg-archive/1"
+FORMAT = "sonoseg-batch/2"
 MANIFEST, LISTING, PARTITIONS = "manifest.json", "listing.parquet", "partitions"
 
-_KEY = b"sonoseg"
+_METADATA = b"sonoseg"
 _NAMES = pa.schema([("file", pa.binary())])
 
 
 @dataclass(frozen=True)
 class Manifest:
-    """What a folder of results is.
+    """What a folder of results holds.
 
-    fingerprint: what must be equal for results to belong together, one value a name. asked: the paths as they
-    were given, absolute; base: what relative names of the listing start from. listing: the SHA-256 of the
-    listing's file. files: how many it has. partition: files a partition.
+    fingerprint: model and options that all rows share, by name. paths: as given, absolute. base: the folder
+    of relative names in the listing. listing: the SHA-256 of the listing's file. files: their number.
+    partition: files per partition.
     """
 
     fingerprint: dict[str, Any]
-    asked: list[str]
+    paths: list[str]
     base: str
     listing: str
     files: int
@@ -55,17 +57,19 @@ class Manifest:
 
     @property
     def partitions(self) -> int:
-        """How many there are."""
+        """The number of partitions."""
         return -(-self.files // self.partition)
 
     @property
     def identity(self) -> str:
-        """The SHA-256 of all that the rows of a partition depend on."""
-        text = plain({"fingerprint": self.fingerprint, "listing": self.listing, "partition": self.partition})
+        """The SHA-256 of all that a partition's rows depend on."""
+        text = canonical_json(
+            {"fingerprint": self.fingerprint, "listing": self.listing, "partition": self.partition}
+        )
         return hashlib.sha256(text.encode()).hexdigest()
 
     def to_json(self) -> str:
-        """The text of manifest.json."""
+        """Return the text of manifest.json."""
         value = {
             "format": FORMAT,
             "notice": RESEARCH_ONLY,
@@ -75,7 +79,7 @@ class Manifest:
             "partition": self.partition,
             "partitions": self.partitions,
             "listing": self.listing,
-            "asked": self.asked,
+            "paths": self.paths,
             "base": self.base,
             "fingerprint": self.fingerprint,
         }
@@ -83,32 +87,32 @@ class Manifest:
 
     @classmethod
     def read(cls, folder: Path) -> Manifest:
-        """The manifest of a folder of results. Raises InputError where there is none, or it is damaged."""
+        """Read a folder's manifest. Raises InputError where it is missing, damaged or of another format."""
         path = folder / MANIFEST
         try:
             value = json.loads(path.read_text("utf-8"))
             if value["format"] != FORMAT:
-                raise ValueError(value["format"])
+                raise ValueError(f"its format is {value['format']}, where {FORMAT} is needed")
             made = cls(**{name: value[name] for name in cls.__dataclass_fields__})
             if made.identity != value["identity"]:
-                raise ValueError("its identity is another")
+                raise ValueError("its identity does not match its content")
         except FileNotFoundError as error:
             raise InputError(
-                "no results of the engine ray", where=folder, remedy="Give the folder that --out named"
+                "no batch results here", where=folder, remedy="Give the folder named by --out"
             ) from error
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise InputError(
-                f"this manifest is damaged or of another kind ({first_line(error)})",
+                f"this manifest cannot be used ({first_line(error)})",
                 where=path,
-                remedy="Begin anew with --overwrite, or choose another folder",
+                remedy="Use --overwrite, or choose another folder",
             ) from error
         return made
 
 
 class Partitions:
-    """The partitions of one folder of results, to be written and read.
+    """The partitions of one folder of results.
 
-    Make it with `begin` or `resume`; then write each partition that `todo` names.
+    Create it with `begin` or `resume`; then write each partition of `todo`.
     """
 
     def __init__(self, folder: Path, manifest: Manifest) -> None:
@@ -122,26 +126,26 @@ class Partitions:
         names: Iterable[str],
         fingerprint: Mapping[str, Any],
         *,
-        asked: Sequence[str],
+        paths: Sequence[str],
         partition: int,
         overwrite: bool = False,
     ) -> Partitions:
-        """Write the listing and the manifest. `names` is read once, and never held as a whole.
+        """Write the listing and the manifest. `names` is consumed once, a partition at a time.
 
-        Raises OutputError where results are there already and `overwrite` is not given, or nothing can be
-        written; UsageError for a partition of no files; and whatever `names` raises, with nothing written.
+        Raises OutputError where results exist and `overwrite` is not set, or the folder cannot be written;
+        UsageError for a partition below 1; and whatever `names` raises, before anything is written.
         """
         if partition < 1:
             raise UsageError(f"partitions of {partition} files", remedy="Give --partition 1 or more")
         if not overwrite:
-            cls.free(folder)
+            cls.check_unused(folder)
         remaining = iter(names)
-        first = list(islice(remaining, partition))  # so that an empty listing leaves what is there
+        first = list(islice(remaining, partition))  # an empty listing must not delete former results
         cls._clear(folder)
         files = _write_listing(folder / LISTING, first, remaining, partition)
         manifest = Manifest(
-            fingerprint=json.loads(plain(fingerprint)),
-            asked=list(asked),
+            fingerprint=json.loads(canonical_json(fingerprint)),
+            paths=list(paths),
             base=str(Path.cwd()),
             listing=sha256_file(folder / LISTING),
             files=files,
@@ -151,42 +155,41 @@ class Partitions:
         return cls(folder, manifest)
 
     @staticmethod
-    def free(folder: Path) -> None:
-        """Raise OutputError where a folder has results already."""
-        there = [name for name in (MANIFEST, LISTING, PARTITIONS) if (folder / name).exists()]
-        if there:
+    def check_unused(folder: Path) -> None:
+        """Raise OutputError where a folder has results."""
+        existing = [name for name in (MANIFEST, LISTING, PARTITIONS) if (folder / name).exists()]
+        if existing:
             raise OutputError(
-                f"results are there already ({', '.join(there)})",
+                f"the folder has results already ({', '.join(existing)})",
                 where=folder,
-                remedy="Go on with --resume, replace them with --overwrite, or choose another --out",
+                remedy="Continue with --resume, replace them with --overwrite, or choose another --out",
             )
 
     @classmethod
     def resume(
-        cls, folder: Path, fingerprint: Mapping[str, Any], *, asked: Sequence[str], partition: int | None
+        cls, folder: Path, fingerprint: Mapping[str, Any], *, paths: Sequence[str], partition: int | None
     ) -> Partitions:
-        """Go on with what is there: the listing stays the one that the work began with.
+        """Continue an interrupted run with its own listing.
 
-        partition: as it was given, None where it was not. Raises OutputError where model, options or paths
-        were others, or the listing is not the manifest's; InputError as `Manifest.read`.
+        partition: None where not given. Raises OutputError where model, options, paths or the listing differ
+        from those that the run began with; InputError as `Manifest.read`.
         """
         manifest = Manifest.read(folder)
-        then, now = manifest.fingerprint, json.loads(plain(fingerprint))
+        then, now = manifest.fingerprint, json.loads(canonical_json(fingerprint))
         differing = [
             f"{name} was {then.get(name)!r} and is {now.get(name)!r}"
             for name in sorted(then.keys() | now.keys())
             if then.get(name) != now.get(name)
         ]
-        if manifest.asked != list(asked):
-            differing.append("the paths were others")
+        if manifest.paths != list(paths):
+            differing.append("the paths differ")
         if partition not in (None, manifest.partition):
             differing.append(f"partition was {manifest.partition} and is {partition}")
         if differing:
             raise OutputError(
-                f"these results were begun otherwise: {'; '.join(differing)}",
+                f"cannot resume: {'; '.join(differing)}",
                 where=folder,
-                remedy="Go on with the same model, paths and options, or begin anew with --overwrite or "
-                "another --out",
+                remedy="Use the same model, paths and options, or --overwrite, or another --out",
             )
         try:
             whole = sha256_file(folder / LISTING) == manifest.listing
@@ -194,31 +197,31 @@ class Partitions:
             whole = False
         if not whole:
             raise OutputError(
-                "the listing is not the one that the work began with",
+                "cannot resume: the listing was changed or removed",
                 where=folder / LISTING,
-                remedy="Begin anew with --overwrite, or choose another --out",
+                remedy="Use --overwrite, or another --out",
             )
         remove_leftovers(folder / PARTITIONS)
         return cls(folder, manifest)
 
     def path(self, number: int) -> Path:
-        """Where a partition's rows are, or will be."""
+        """Return the path of a partition's file."""
         return self.folder / PARTITIONS / f"{number:06}.parquet"
 
     def span(self, number: int) -> range:
-        """The numbers of a partition's files in the listing."""
+        """Return the numbers of a partition's files in the listing."""
         start = number * self.manifest.partition
         return range(start, min(start + self.manifest.partition, self.manifest.files))
 
     def todo(self) -> list[int]:
-        """The partitions that are not done, in order."""
+        """Return the partitions that are not done, in order."""
         return [number for number in range(self.manifest.partitions) if self.done(number) is None]
 
     def done(self, number: int) -> dict[str, int] | None:
-        """How many frames, errors and lesions a partition that is done has; None where it is not done."""
+        """Return the counts of frames, errors and lesions of a partition; None where it is not done."""
         try:
-            told = pq.read_metadata(self.path(number)).metadata or {}
-            value = json.loads(told[_KEY])
+            metadata = pq.read_metadata(self.path(number)).metadata or {}
+            value = json.loads(metadata[_METADATA])
         except (OSError, pa.ArrowException, KeyError, ValueError):
             return None
         if value.get("identity") != self.manifest.identity or value.get("partition") != number:
@@ -226,10 +229,10 @@ class Partitions:
         return {name: int(value[name]) for name in ("frames", "errors", "lesions")}
 
     def write(self, number: int, rows: pa.Table) -> dict[str, int]:
-        """Write a partition's rows, of rows.DONE in any order; gives what `done` does. Raises OutputError."""
-        ordered = rows.sort_by([("number", "ascending"), ("place", "ascending")]).drop_columns(PLACE.names)
+        """Write a partition's FINISHED rows, in any order; returns its counts. Raises OutputError."""
+        ordered = rows.sort_by([("number", "ascending"), ("position", "ascending")]).drop_columns(KEY.names)
         found = counts(ordered)
-        about = {
+        metadata = {
             "format": FORMAT,
             "notice": RESEARCH_ONLY,
             "identity": self.manifest.identity,
@@ -238,16 +241,18 @@ class Partitions:
         }
         with atomic_path(self.path(number)) as path:
             pq.write_table(
-                ordered.cast(RESULT).replace_schema_metadata({_KEY: plain(about)}), path, compression="zstd"
+                ordered.cast(RESULT).replace_schema_metadata({_METADATA: canonical_json(metadata)}),
+                path,
+                compression="zstd",
             )
         return found
 
     def errors(self, most: int) -> list[tuple[str, str]]:
-        """Files with the reason why they, or a frame of theirs, gave nothing; the first so many."""
+        """Return the first `most` files with an error in one of their rows, and the error."""
         found: list[tuple[str, str]] = []
         for number in range(self.manifest.partitions):
-            told = self.done(number)
-            if told is not None and told["errors"]:
+            done = self.done(number)
+            if done is not None and done["errors"]:
                 rows = pq.read_table(self.path(number), columns=["file", "error"])
                 found += [(row["file"], row["error"]) for row in rows.to_pylist() if row["error"] is not None]
             if len(found) >= most:
@@ -256,7 +261,7 @@ class Partitions:
 
     @staticmethod
     def _clear(folder: Path) -> None:
-        """Remove former results, the manifest first: without it nothing of them counts."""
+        """Remove former results, the manifest first: without it the rest is void."""
         for name in (MANIFEST, LISTING):
             with suppress(FileNotFoundError):
                 (folder / name).unlink()
@@ -269,30 +274,30 @@ class Partitions:
 
 
 class Listing:
-    """The names of a listing's file, by their numbers. Holds one partition at a time."""
+    """The names of a listing, by number. Holds one partition at a time."""
 
     def __init__(self, path: Path, partition: int) -> None:
         self._file = pq.ParquetFile(path)
         self._partition = partition
         self._held: tuple[int, list[str]] = (-1, [])
 
-    def files(self, span: range) -> list[Numbered]:
-        """The files with these numbers, which must be of one partition."""
+    def files(self, span: range) -> list[ListedFile]:
+        """Return the files with these numbers, which must be of one partition."""
         number = span.start // self._partition
         if self._held[0] != number:
             names = self._file.read_row_group(number).column("file").to_pylist()
             self._held = number, [os.fsdecode(name) for name in names]
         start = number * self._partition
-        return [Numbered(place, self._held[1][place - start]) for place in span]
+        return [ListedFile(number, self._held[1][number - start]) for number in span]
 
 
 def _write_listing(path: Path, first: list[str], remaining: Iterator[str], partition: int) -> int:
-    """Write names, a row group each `partition` of them; gives how many they were."""
+    """Write names, `partition` of them per row group; returns their number."""
     count = 0
     with atomic_path(path) as temporary, pq.ParquetWriter(temporary, _NAMES, compression="zstd") as writer:
         names = first
         while names:
-            # What is no UTF-8 in a file's name stays as it is.
+            # File names need not be valid UTF-8.
             writer.write_table(
                 pa.table(
                     {"file": pa.array([os.fsencode(name) for name in names], pa.binary())}, schema=_NAMES
@@ -305,9 +310,9 @@ def _write_listing(path: Path, first: list[str], remaining: Iterator[str], parti
 
 
 def read_results(folder: str | Path, columns: Sequence[str] | None = None) -> pa.Table:
-    """All rows that are done, in the order of the listing; `to_pandas()` makes a DataFrame of them.
+    """Read all rows that are done, in the order of the listing; `to_pandas()` makes a DataFrame of them.
 
-    folder: of the results. columns: only these. For more rows than memory holds, open its sub-folder
+    folder: of the results. columns: only these. For more rows than fit in memory, open its sub-folder
     "partitions" with pyarrow.dataset instead.
 
     Raises InputError where there are no results, or a partition's file is damaged.
@@ -326,7 +331,7 @@ def read_results(folder: str | Path, columns: Sequence[str] | None = None) -> pa
             raise InputError(
                 f"this partition is damaged ({first_line(error)})",
                 where=path,
-                remedy="Remove it, and go on with --resume",
+                remedy="Remove it, and continue with --resume",
             ) from error
         tables.append(rows.replace_schema_metadata(None))
     return pa.concat_tables(tables)

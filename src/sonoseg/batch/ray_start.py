@@ -1,4 +1,4 @@
-"""A Ray to work with: told to be quiet, private and modest before it is imported."""
+"""Connects to Ray, or starts it on this machine, configured before its import."""
 
 from __future__ import annotations
 
@@ -18,23 +18,24 @@ from sonoseg._util.text import first_line
 from sonoseg.errors import OutputError
 
 SETTINGS = {
-    "RAY_USAGE_STATS_ENABLED": "0",  # nothing is reported to anybody
-    "RAY_DATA_DISABLE_PROGRESS_BARS": "1",  # no bar but ours
-    "RAY_BACKEND_LOG_LEVEL": "fatal",  # what matters comes as an exception
-    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # or it warns of what will be so some day
+    "RAY_USAGE_STATS_ENABLED": "0",  # no usage statistics
+    "RAY_DATA_DISABLE_PROGRESS_BARS": "1",  # no progress bars but ours
+    "RAY_BACKEND_LOG_LEVEL": "fatal",  # errors arrive as exceptions
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # silences a deprecation warning
 }
 
 OBJECT_STORE = 256 << 20
-"""Bytes a core of memory that blocks between the workers may take, and at least twice that."""
+"""Bytes per core of the object store, which holds the blocks between workers; at least twice that."""
 
 
 @contextmanager
 def connected(address: str | None = None, *, object_store: int | None = None) -> Iterator[None]:
-    """The Ray at `address`, the one that this process has already, or one of this machine's own.
+    """Use the Ray at `address`, the one this process is connected to, or one started on this machine.
 
-    One of our own has no dashboard, reports nothing, leaves no files, and dies with this process. Its ports
-    are open to the network, so it takes orders only with a token that is made for this run; that needs that
-    Ray was not imported before. Killed, it leaves its folder of logs in the temporary folder.
+    One that is started here has no dashboard, sends no statistics, leaves no files, and ends with this
+    process; if this process is killed, its log folder remains in the temporary folder. Its ports are open to
+    the network, so it accepts only requests with a token made for this run, provided that Ray was not
+    imported before.
 
     object_store: bytes of its object store. Raises OutputError where Ray cannot be started or reached.
     """
@@ -56,10 +57,10 @@ def connected(address: str | None = None, *, object_store: int | None = None) ->
         try:
             if address is None:
                 folder = tempfile.mkdtemp(prefix="ray-", dir=_short_folder())
-                here = usable_cores()
+                cores = usable_cores()
                 quiet |= {
-                    "num_cpus": here,
-                    "object_store_memory": object_store or OBJECT_STORE * max(2, here),
+                    "num_cpus": cores,
+                    "object_store_memory": object_store or OBJECT_STORE * max(2, cores),
                     "include_dashboard": False,
                     "_node_ip_address": "127.0.0.1",
                     "_temp_dir": folder,
@@ -70,9 +71,9 @@ def connected(address: str | None = None, *, object_store: int | None = None) ->
             raise OutputError(
                 f"Ray cannot be started or reached ({first_line(error)})",
                 where=address,
-                remedy="See that this machine has memory and time for it, and try again"
+                remedy="Check that this machine has free memory, and try again"
                 if address is None
-                else "Check the address, or leave it out to start one here",
+                else "Check the address, or leave it out to start Ray here",
             ) from error
         yield
     finally:
@@ -83,7 +84,7 @@ def connected(address: str | None = None, *, object_store: int | None = None) ->
 
 @contextmanager
 def _silent() -> Iterator[None]:
-    """Nothing on stderr, not even from below Python: Ray's C++ says there how its own log is set."""
+    """Discard stderr at the level of the file descriptor: Ray's C++ code writes to it."""
     sys.stderr.flush()
     before = os.dup(2)
     try:
@@ -96,6 +97,6 @@ def _silent() -> Iterator[None]:
 
 
 def _short_folder() -> str | None:
-    """Where Ray's own files go: sockets' paths may have no more than 107 letters, so not below a long one."""
+    """Return a folder for Ray's files whose path is short: socket paths are limited to 107 characters."""
     short = Path("/", "tmp")
     return str(short) if len(tempfile.gettempdir()) > 30 and short.is_dir() else None

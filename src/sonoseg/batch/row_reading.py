@@ -1,4 +1,4 @@
-"""Files read into rows for the network: a row a frame, and a row with the reason for what cannot be read."""
+"""Reads files into rows for the network: one row per frame, and one with the error for an unreadable file."""
 
 from __future__ import annotations
 
@@ -7,116 +7,83 @@ import tempfile
 import warnings
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
-from sonoseg._util.text import first_line, printable
-from sonoseg.batch.filesystems import Here, fetch, is_url
-from sonoseg.errors import SonosegError, SonosegWarning
-from sonoseg.image.calibration import Origin, Spacing
-from sonoseg.image.frame import Frame
+from sonoseg._util.text import printable
+from sonoseg.batch.filesystems import LocalCopy, fetch, is_url
+from sonoseg.errors import SonosegWarning
 from sonoseg.inference.pipeline import ahead
 from sonoseg.inference.steps import PredictionSteps
-from sonoseg.inputs.frame_list import FrameRef, list_frames, read
-from sonoseg.inputs.spacing_table import Spacings
+from sonoseg.inputs.reading_options import ReadingOptions, as_input_error
 
 T = TypeVar("T")
 
-FROM_A_STORE, FROM_HERE = 16, 2
-"""Files asked for at a time: a store answers late, a disk at once."""
+FETCHES_REMOTE, FETCHES_LOCAL = 16, 2
+"""Concurrent fetches: object stores have a high latency, disks a low one."""
 
 
-class Numbered(NamedTuple):
-    """A file of the listing with its number there, from 0."""
+class ListedFile(NamedTuple):
+    """A file with its number in the listing, from 0."""
 
     number: int
     name: str
 
 
-@dataclass(frozen=True)
-class Wish:
-    """How files are to be read, as `sonoseg predict` has it. Pickles.
+def read_files(
+    files: Iterable[ListedFile], reading: ReadingOptions, base: Path, steps: PredictionSteps
+) -> Iterator[dict[str, Any]]:
+    """Yield an INPUTS row for each frame of each file, in order; files are fetched ahead.
 
-    base: what relative paths start from. spacing: (row, column) mm per pixel for all; spacings: of the table,
-    which goes before it. frames, keep_burned_in: see imaging.frames.
-    """
-
-    base: Path = field(default_factory=Path)
-    spacing: Spacing | None = None
-    spacings: Spacings | None = None
-    frames: str = "all"
-    keep_burned_in: bool = False
-
-    def scale_of(self, name: str) -> tuple[Spacing | None, Origin]:
-        """The spacing of a file, and who gave it."""
-        tabled = None if self.spacings is None else self.spacings.of(name)
-        return (self.spacing, "given") if tabled is None else (tabled, "table")
-
-
-def read_files(files: Iterable[Numbered], wish: Wish, steps: PredictionSteps) -> Iterator[dict[str, Any]]:
-    """A row for each frame of each file, in their order; files are fetched ahead.
-
-    The rows' fields are those of rows.READ. A file that gives no frame gives one row with the reason; so does
-    a frame that cannot be read. Raises nothing of a file's.
+    A file that gives no frame, and a frame that cannot be read, give one row with the error. base: the folder
+    of relative names.
     """
     files = list(files)
-    many = FROM_A_STORE if any(is_url(one.name) for one in files) else FROM_HERE
-    with tempfile.TemporaryDirectory(prefix="sonoseg-") as name, ThreadPoolExecutor(many) as hands:
+    fetches = FETCHES_REMOTE if any(is_url(file.name) for file in files) else FETCHES_LOCAL
+    with tempfile.TemporaryDirectory(prefix="sonoseg-") as name, ThreadPoolExecutor(fetches) as pool:
         folder = Path(name)
-        for one, future in ahead(hands, lambda one: fetch(one.name, wish.base, folder), files, many):
+        for file, future in ahead(pool, lambda file: fetch(file.name, base, folder), files, fetches):
             try:
-                yield from _read_file(one, future, wish, steps)
+                yield from _read_file(file, future, reading, steps)
             finally:
-                if is_url(one.name) and future.exception() is None:
+                if is_url(file.name) and future.exception() is None:
                     future.result().path.unlink(missing_ok=True)
 
 
 def _read_file(
-    one: Numbered, fetched: Future[Here], wish: Wish, steps: PredictionSteps
+    file: ListedFile, fetched: Future[LocalCopy], reading: ReadingOptions, steps: PredictionSteps
 ) -> Iterator[dict[str, Any]]:
-    row = {"number": one.number, "place": 0, "places": 1, "file": printable(one.name)}
+    row = {"number": file.number, "position": 0, "count": 1, "file": printable(file.name)}
     try:
-        here = fetched.result()
-        row["sha256"] = here.sha256
-        listed, said = _heard(lambda: list_frames(here.path, wish.frames, keep_burned_in=wish.keep_burned_in))
-    except Exception as error:  # what a reader did not think of must not end the batch
-        yield row | {"error": reason(error)}
+        copy = fetched.result()
+        row["sha256"] = copy.sha256
+        frames, messages = _with_warnings(lambda: reading.list_frames(copy.path))
+    except Exception as error:  # one odd file must not end the batch
+        yield row | {"error": as_input_error(error).reason}
         return
-    for place, frame in enumerate(listed):
-        row |= {"place": place, "places": len(listed), "frame": frame.index}
+    for position, ref in enumerate(frames):
+        row |= {"position": position, "count": len(frames), "frame": ref.index}
         try:
-            found, more = _heard(lambda frame=frame: _frame(frame, one.name, wish))  # type: ignore[misc]
-            ready = steps.ready(found)
+            frame, more = _with_warnings(lambda ref=ref: reading.read(ref, file.name))  # type: ignore[misc]
+            prepared = steps.prepare(frame)
         except Exception as error:
-            yield row | {"error": reason(error)}
+            yield row | {"error": as_input_error(error).reason}
             continue
-        height, width = found.shape
+        height, width = frame.shape
         yield row | {
             "height": height,
             "width": width,
-            "warnings": [text.replace(str(here.path), printable(one.name)) for text in said + more],
-            "pixels": ready.pixels.tobytes(),
-            # Copies of other machines and their paths are nothing to whoever finishes it.
-            "image": pickle.dumps(replace(found, source=None), protocol=5),
+            "warnings": [text.replace(str(copy.path), printable(file.name)) for text in messages + more],
+            "pixels": prepared.pixels.tobytes(),
+            # The path of this machine's copy means nothing where the frame is finished.
+            "image": pickle.dumps(replace(frame, source=None), protocol=5),
         }
-        said = []
+        messages = []
 
 
-def _frame(frame: FrameRef, name: str, wish: Wish) -> Frame:
-    spacing, origin = wish.scale_of(name)
-    return read(frame, spacing=spacing, origin=origin, keep_burned_in=wish.keep_burned_in)
-
-
-def reason(error: BaseException) -> str:
-    """Why a file gives nothing, without its name."""
-    if isinstance(error, SonosegError):
-        return ". ".join(part for part in (error.found, error.remedy) if part) + "."
-    return f"cannot be read ({first_line(error)}). Export or copy it again."
-
-
-def _heard(work: Callable[[], T]) -> tuple[T, list[str]]:
-    """What some work gives, and what it warned of."""
+def _with_warnings(work: Callable[[], T]) -> tuple[T, list[str]]:
+    """Return the result of `work` and the texts of its SonosegWarnings."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         value = work()

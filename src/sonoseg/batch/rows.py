@@ -1,4 +1,4 @@
-"""The rows: as they come from reading, as they leave the network, and as the results keep them."""
+"""The schemas of rows: after reading, after the network, and as the results keep them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from sonoseg.lesions.measurement import measure
 from sonoseg.results.entries import ImageEntry
 from sonoseg.results.tables import ECHOES, PROBABILITIES, SHAPES, SIZES, image_object
 
-_WORDS = ("orientation", "echo_level", "posterior")
+_TEXTS = ("orientation", "echo_level", "posterior")
 _SPACING = [
     pa.field("spacing", pa.list_(pa.float64())),
     pa.field("spacing_origin", pa.string()),
@@ -28,7 +28,7 @@ LESION = pa.struct(
         pa.field("unit", pa.string()),
         *_SPACING,
         *(
-            pa.field(name, pa.string() if name in _WORDS else pa.float64())
+            pa.field(name, pa.string() if name in _TEXTS else pa.float64())
             for name in (*SIZES, *SHAPES, *ECHOES, *PROBABILITIES)
         ),
         pa.field("longest_axis_ends", pa.list_(pa.list_(pa.float64()))),
@@ -38,7 +38,7 @@ LESION = pa.struct(
         pa.field("pixels", pa.int64()),
     ]
 )
-"""A lesion, as results.json has it."""
+"""A lesion, with the fields of results.json."""
 
 _FILE = [
     pa.field("file", pa.string()),
@@ -47,7 +47,7 @@ _FILE = [
     pa.field("height", pa.int32()),
     pa.field("width", pa.int32()),
 ]
-_SAID = [pa.field("warnings", pa.list_(pa.string())), pa.field("error", pa.string())]
+_MESSAGES = [pa.field("warnings", pa.list_(pa.string())), pa.field("error", pa.string())]
 
 RESULT = pa.schema(
     [
@@ -58,32 +58,32 @@ RESULT = pa.schema(
         pa.field("uncertainty", pa.float64()),
         pa.field("lesions", pa.list_(LESION)),
         pa.field("mask", pa.struct([("size", pa.list_(pa.int32())), ("counts", pa.string())])),
-        *_SAID,
+        *_MESSAGES,
     ]
 )
-"""What the results keep of a frame. docs/archive.md says what each column holds."""
+"""What the results keep of a frame; docs/batch-inference.md describes the columns."""
 
-PLACE = pa.schema([("number", pa.int64()), ("place", pa.int32()), ("places", pa.int32())])
-"""Whose row it is: the file's number in the listing, the frame's place among the file's rows, how many these
-are. With them the driver knows when it has every row, and drops one that comes twice."""
+KEY = pa.schema([("number", pa.int64()), ("position", pa.int32()), ("count", pa.int32())])
+"""Identifies a row: the file's number in the listing, the row's position among the file's rows, and how many
+these are. The driver knows by them when it has every row, and drops duplicates."""
 
-READ = pa.schema([*PLACE, *_FILE, *_SAID, ("pixels", pa.binary()), ("image", pa.binary())])
-"""After reading: the pixels on the network's grid, and the pickled Frame for whoever finishes it."""
+INPUTS = pa.schema([*KEY, *_FILE, *_MESSAGES, ("pixels", pa.binary()), ("image", pa.binary())])
+"""After reading: the pixels on the network's grid, and the pickled Frame."""
 
-SEEN = pa.schema([*PLACE, *_FILE, *_SAID, ("image", pa.binary()), ("probability", pa.binary())])
+OUTPUTS = pa.schema([*KEY, *_FILE, *_MESSAGES, ("image", pa.binary()), ("probability", pa.binary())])
 """After the network: its probabilities in place of the pixels."""
 
-DONE = pa.schema([*PLACE, *RESULT])
-"""After finishing: the result, still with its place."""
+FINISHED = pa.schema([*KEY, *RESULT])
+"""After finishing: the result, still with its key."""
 
 
 def table(rows: Iterable[Mapping[str, Any]], schema: pa.Schema) -> pa.Table:
-    """Rows as a table; a field that a row lacks is null."""
+    """Make a table of rows; a missing field is null."""
     return pa.Table.from_pylist([dict(row) for row in rows], schema=schema)
 
 
-def result(row: Mapping[str, Any], segmentation: Segmentation) -> dict[str, Any]:
-    """The row of a frame that was segmented: measured as everywhere, its figures those of results.json."""
+def result_row(row: Mapping[str, Any], segmentation: Segmentation) -> dict[str, Any]:
+    """Return the row of a segmented frame, measured as for results.json."""
     frame = segmentation.frame
     scale = frame.calibration
     entry = ImageEntry(
@@ -95,28 +95,31 @@ def result(row: Mapping[str, Any], segmentation: Segmentation) -> dict[str, Any]
         uncertainty=segmentation.uncertainty,
         frame=frame.index,
     )
-    told = image_object(entry)
-    kept = {
-        name: told[name] for name in (*(field.name for field in _SPACING), "unit", "lesion_share", "lesions")
-    }
+    image = image_object(entry)
+    kept = (
+        "height",
+        "width",
+        *(field.name for field in _SPACING),
+        "unit",
+        "lesion_share",
+        "uncertainty",
+        "lesions",
+    )
     return {
-        **{name: row[name] for name in (*PLACE.names, "file", "frame", "sha256", "warnings")},
-        "height": told["height"],
-        "width": told["width"],
-        **kept,
-        "uncertainty": told["uncertainty"],
+        **{name: row[name] for name in (*KEY.names, "file", "frame", "sha256", "warnings")},
+        **{name: image[name] for name in kept},
         "mask": encode(segmentation.mask),
     }
 
 
-def failed(row: Mapping[str, Any], why: str) -> dict[str, Any]:
-    """The row of a frame, or of a file, that gave nothing."""
-    kept = {name: row.get(name) for name in (*PLACE.names, *(field.name for field in _FILE), "warnings")}
-    return kept | {"error": why}
+def error_row(row: Mapping[str, Any], error: str) -> dict[str, Any]:
+    """Return the row of a frame, or of a file, without a result."""
+    kept = (*KEY.names, *(field.name for field in _FILE), "warnings")
+    return {name: row.get(name) for name in kept} | {"error": error}
 
 
 def counts(rows: pa.Table) -> dict[str, int]:
-    """How many rows of a table of results are frames, have an error, and how many lesions they have."""
+    """Count the frames, errors and lesions of a table of results."""
     import pyarrow.compute as pc
 
     errors = len(rows) - rows.column("error").null_count
@@ -124,6 +127,6 @@ def counts(rows: pa.Table) -> dict[str, int]:
     return {"frames": len(rows) - errors, "errors": errors, "lesions": int(lesions)}
 
 
-def plain(value: Mapping[str, Any]) -> str:
-    """An object as one line of JSON, the same for equal objects."""
+def canonical_json(value: Mapping[str, Any]) -> str:
+    """Return an object as one line of JSON, the same for equal objects."""
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"), sort_keys=True)

@@ -1,4 +1,4 @@
-"""What several verbs let a user choose from, as typer shows it."""
+"""Choices of options that several verbs share."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from enum import StrEnum
 
 
 class RuntimeChoice(StrEnum):
-    """The engine that runs the network: see sonoseg.inference.runtimes."""
+    """The inference engine: see sonoseg.inference.runtimes."""
 
     auto = "auto"
     onnx = "onnx"
@@ -15,7 +15,7 @@ class RuntimeChoice(StrEnum):
 
 
 class PrecisionChoice(StrEnum):
-    """What the engine computes in."""
+    """The engine's precision."""
 
     auto = "auto"
     fp32 = "fp32"
@@ -33,7 +33,7 @@ class TtaChoice(StrEnum):
 
 
 class EngineChoice(StrEnum):
-    """What goes through the files: this process, or workers of Ray (see sonoseg.batch)."""
+    """What drives the work: this process, or Ray workers (see sonoseg.batch)."""
 
     plain = "plain"
     ray = "ray"

@@ -1,4 +1,4 @@
-"""`sonoseg demo`: the sample scans in the package, segmented with the model in the package."""
+"""`sonoseg demo`: segments the sample images in the package with the shipped model."""
 
 from __future__ import annotations
 
@@ -12,36 +12,35 @@ from sonoseg.cli.common import out
 COMMAND = "sonoseg demo"
 
 PAGE = "index.html"
-"""What the demo calls its page: the same one as report.html of `sonoseg predict`."""
+"""The demo's name for the page that `sonoseg predict` calls report.html."""
 
 
 def demo(
     to: Annotated[Path, typer.Option("--out", "-o", help="The folder to write results to.")] = Path("demo"),
 ) -> None:
-    """Segment the sample scans that come with sonoseg: synthetic ones, of no patient.
+    """Segment the sample images that come with sonoseg: synthetic ones, of no patient.
 
-    Writes masks, overlays, results.csv, results.json, index.html and report.json. Run again it makes its own
-    files anew.
+    Writes masks, overlays, results.csv, results.json, index.html and report.json. Another run replaces its
+    own files.
     """
     from sonoseg import samples
-    from sonoseg.cli.segment_files import segment_all
-    from sonoseg.cli.summary import report
-    from sonoseg.cli.warnings_display import plain_warnings
+    from sonoseg.cli.summary import print_results
+    from sonoseg.cli.warnings_display import late_progress, plain_warnings
     from sonoseg.inference.predictor import Predictor
     from sonoseg.results.entries import RunInfo
     from sonoseg.results.journal import JOURNAL, recorded_fingerprint
+    from sonoseg.results.prediction_run import predict_into
     from sonoseg.results.results_folder import ResultsFolder
 
     with plain_warnings():
         frames = samples.frames()
         predictor = Predictor(images=len(frames))
         names = {frame.source: frame.name for frame in frames if frame.source}
-        results = ResultsFolder(to, names, RunInfo.of(predictor, COMMAND), page=PAGE)
-        # Its own results, whole or broken off, it makes anew.
-        results.check(overwrite=recorded_fingerprint(to / JOURNAL).get("command") == COMMAND)
-        with results:
-            results.begin()
-            segment_all(predictor, results, frames)
-            found = results.finish()
-    out.print("Synthetic scans made by sonoseg, of no patient:")
-    report(results, found)
+        folder = ResultsFolder(to, names, RunInfo.of(predictor, COMMAND), page=PAGE)
+        folder.check(overwrite=recorded_fingerprint(to / JOURNAL).get("command") == COMMAND)
+        with folder:
+            folder.begin()
+            predict_into(folder, predictor, frames, track=late_progress(quiet=False))
+            results = folder.finish()
+    out.print("Synthetic images made by sonoseg, of no patient:")
+    print_results(results, folder.page)

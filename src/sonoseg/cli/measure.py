@@ -44,7 +44,7 @@ def measure(
 
     No network is used. Masks that cannot be used are skipped and listed at the end; the exit code is then 3.
     """
-    from sonoseg.cli.predict import parse_spacing
+    from sonoseg.cli.options import parse_spacing
     from sonoseg.cli.warnings_display import plain_warnings
     from sonoseg.results.mask_measurements import find_masks, measure_masks, overlay_names, require_free
 

@@ -75,7 +75,7 @@ def serve(
     require("server", "fastapi", "uvicorn", "python_multipart", "prometheus_client")
     import secrets
 
-    from sonoseg.cli.predict import parse_spacing
+    from sonoseg.cli.options import parse_spacing
     from sonoseg.cli.warnings_display import plain_warnings
     from sonoseg.model.model import Model
     from sonoseg.review import server_process as process

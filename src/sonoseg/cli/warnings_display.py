@@ -5,15 +5,17 @@ from __future__ import annotations
 import sys
 import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from types import TracebackType
-from typing import Any, TextIO
+from typing import Any, TextIO, TypeVar
 
 from rich.markup import escape
 
 from sonoseg.cli.common import err
 from sonoseg.errors import SonosegWarning
+
+T = TypeVar("T")
 
 PATIENCE = 2.0
 """Seconds of work without a bar: what is over sooner needs none."""
@@ -21,9 +23,9 @@ PATIENCE = 2.0
 
 @contextmanager
 def plain_warnings() -> Iterator[list[str]]:
-    """Show our own warnings as one line each on stderr, and leave out other libraries' remarks on odd files.
+    """Show our own warnings as one line each on stderr, and hide other libraries' about odd files.
 
-    Gives the list of what was shown, which grows.
+    Yields the list of those shown so far.
     """
     shown: list[str] = []
 
@@ -96,3 +98,15 @@ class LateBar:
             self._bar.start()
             self._task = self._bar.add_task(self._description, total=self._total)
         self._bar.update(self._task, completed=self._done)
+
+
+def late_progress(quiet: bool) -> Callable[[Iterable[T], str, int], Iterator[T]]:
+    """Return a function that passes items through under a LateBar, or without one if `quiet`."""
+
+    def track(items: Iterable[T], description: str, total: int) -> Iterator[T]:
+        with LateBar(description, total, shown=not quiet) as bar:
+            for item in items:
+                yield item
+                bar.advance()
+
+    return track

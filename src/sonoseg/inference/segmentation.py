@@ -1,4 +1,4 @@
-"""A Segmentation: what the model found in one Frame, on the Frame's own grid."""
+"""A Segmentation: the result for one Frame, on the Frame's own grid."""
 
 from __future__ import annotations
 
@@ -19,15 +19,14 @@ from sonoseg.inference.uncertainty import HIGH, LOW, image_uncertainty, uncertai
 class Segmentation:
     """The lesions of one Frame.
 
-    frame: what was segmented.
+    frame: the segmented frame.
     probability: float32 (H, W), of lesion, 0..1.
     raw_mask: bool (H, W), probability >= threshold.
-    mask: bool (H, W), the raw mask after post-processing: what results are made from.
-    threshold: the one applied.
-    attention: each gate's coefficients, float32 (H, W) in 0..1, "attention_1" the gate nearest the
-        bottleneck; None where they were not asked for.
-    model: the model's name and hash.
-    runtime: the engine and its version.
+    mask: bool (H, W), the raw mask after post-processing, from which all results are made.
+    threshold: the probability threshold.
+    attention: each gate's coefficients, float32 (H, W) in 0..1, where "attention_1" is the gate nearest the
+        bottleneck; None unless requested.
+    model: the model's name and hash. runtime: the engine with its version, device and precision.
     """
 
     frame: Frame
@@ -41,21 +40,21 @@ class Segmentation:
 
     @cached_property
     def uncertainty(self) -> float:
-        """How much the result is to be doubted: 0 sure, 1 in doubt. See `image_uncertainty`."""
+        """Uncertainty of the result, 0 certain to 1 uncertain. See `image_uncertainty`."""
         return image_uncertainty(self.probability, self.mask, self.threshold)
 
     def uncertainty_band(
         self, *, low: float = LOW, high: float = HIGH
     ) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-        """Two masks (inner, outer), bool (H, W), between which the contours may lie. See `uncertainty_band`."""
+        """Return two masks (inner, outer), bool (H, W), around the contours. See `uncertainty_band`."""
         return uncertainty_band(self.probability, self.mask, self.threshold, low=low, high=high)
 
     def overlay(self) -> NDArray[np.uint8]:
-        """The image with the mask laid over it, uint8 (H, W, 3)."""
+        """Return the image with the mask overlaid, uint8 (H, W, 3)."""
         return overlay(self.frame.pixels, self.mask)
 
     def _repr_png_(self) -> bytes:
-        """What a notebook shows: the overlay."""
+        """Return the overlay as PNG, for notebooks."""
         buffer = io.BytesIO()
         Image.fromarray(self.overlay()).save(buffer, format="PNG")
         return buffer.getvalue()

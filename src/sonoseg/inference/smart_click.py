@@ -1,9 +1,9 @@
-"""Smart click: the contour follows clicks inside and outside the lesion.
+"""Smart click: edits a mask by clicks inside and outside of lesions.
 
-A click far from every lesion of the mask makes a new one: see grow.py. A click near one moves its contour.
-The click is taken for the middle of what is wrong, so the contour passes it by as much again, and by less and
-less to both sides. That is worked out on a small grid around the lesion, as a distance from the contour,
-and brought back to the image's grid, where only what has moved is drawn anew.
+A click far from every lesion adds a new one: see region_growing. A click near one moves its contour. The
+click is assumed to be in the middle of the wrong region, so the contour moves past it by about the same
+distance, and less and less to both sides. This is computed as a signed distance from the contour on a coarse
+grid around the lesion, and resampled to the image's grid, where only the changed pixels are redrawn.
 """
 
 from __future__ import annotations
@@ -20,19 +20,19 @@ from sonoseg.errors import ShapeError, UsageError
 from sonoseg.image.components import grow_box, label
 from sonoseg.inference.region_growing import grow
 
-_SIDE = 192  # the small grid's longer side is at most this
+_SIDE = 192  # the coarse grid's longer side, at most
 _NEAR = 0.5  # a click this near, in radii of the lesion, moves its contour
-_SAME = 2.0  # a click this near may make a region that grows together with it
-_GAP = 0.015  # between a new region and other lesions, of the image's longer side
-_CORE = 0.75  # a click outside, this deep in a lesion (of the deepest), removes the whole
-_SPREAD = 1.0  # how far along the contour a click works, in depths of the click
-_SPREAD_RADIUS = 0.45  # and at least, in radii of the lesion
-_APART = 0.5  # but no further than this share of the way to another click
-_PAST = 1.2  # how far the contour passes a click, in depths of the click
+_SAME = 2.0  # a new region this near, in radii, may merge with the lesion
+_GAP = 0.015  # between a new region and other lesions, as a fraction of the image's longer side
+_CORE = 0.75  # a click outside at this fraction of a lesion's greatest depth removes the lesion
+_SPREAD = 1.0  # extent of a click's effect along the contour, in depths of the click
+_SPREAD_RADIUS = 0.45  # its minimum, in radii of the lesion
+_APART = 0.5  # its maximum, as a fraction of the distance to another click
+_PAST = 1.2  # distance by which the contour passes a click, in depths of the click
 
 
 class Point(NamedTuple):
-    """A click. row, column: the pixel it is on. inside: whether that is lesion."""
+    """A click. row, column: its pixel. inside: whether that pixel is lesion."""
 
     row: int
     column: int
@@ -45,16 +45,16 @@ def smart_click(
     mask: NDArray[np.bool_],
     points: Sequence[Point],
 ) -> NDArray[np.bool_]:
-    """The mask after some clicks, in their order.
+    """Apply clicks to a mask, in their order.
 
     pixels: uint8 (H, W). probability: float32 (H, W), 0..1, of lesion; None without a prediction.
-    mask: bool (H, W), before the clicks; it is not changed. points: a click where the mask is right already
-        changes nothing, but later ones heed it.
+    mask: bool (H, W), before the clicks; not modified. points: a click where the mask is right already
+        changes nothing, but constrains later ones.
 
-    Returns a new bool (H, W), the same for the same input. Each clicked pixel is as it was said to be; of
-    clicks on one pixel the last counts. A click outside, deep in a lesion, removes the lesion, unless another
-    click said that a part of it is inside. Lesions that are not near a click stay as they are.
-    Raises ShapeError, and UsageError for a click beside the image.
+    Returns a new bool (H, W), deterministic. Each clicked pixel has the value of its click; of several on one
+    pixel the last counts. A click outside, deep in a lesion, removes the lesion, unless an earlier click
+    inside is in it. Lesions without a click nearby do not change.
+    Raises ShapeError, and UsageError for a click outside of the image.
     """
     _check(pixels, probability, mask, points)
     result = mask.astype(bool)
@@ -75,7 +75,7 @@ def _include(
     point: Point,
     earlier: Sequence[Point],
 ) -> NDArray[np.bool_]:
-    """The mask with the place of a click."""
+    """Add the region of a click inside to the mask."""
     numbers, count = label(mask)
     barred = mask
     if count:
@@ -88,7 +88,7 @@ def _include(
             barred = mask & ~lesion
     outside = np.array([(q.row, q.column) for q in earlier if not q.inside], dtype=np.intp).reshape(-1, 2)
     grown = grow(pixels, probability, (point.row, point.column), barred, outside)
-    if barred.any():  # lesions that are not meant do not grow together with it
+    if barred.any():  # the new region must not merge with other lesions
         gap = max(2, round(_GAP * max(mask.shape)))
         numbers, _ = label(grown & ~grow_box(barred, gap, gap))
         grown = (numbers == numbers[point.row, point.column]) & (numbers > 0)
@@ -96,7 +96,7 @@ def _include(
 
 
 def _exclude(mask: NDArray[np.bool_], point: Point, earlier: Sequence[Point]) -> NDArray[np.bool_]:
-    """The mask without the place of a click: without the whole lesion, or its contour drawn in."""
+    """Remove the lesion of a click outside from the mask, or move its contour inwards."""
     numbers, _ = label(mask)
     lesion = numbers == numbers[point.row, point.column]
     inside = [q for q in earlier if q.inside and lesion[q.row, q.column]]
@@ -105,7 +105,7 @@ def _exclude(mask: NDArray[np.bool_], point: Point, earlier: Sequence[Point]) ->
         return np.asarray(mask & ~lesion)
     moved = _moved(lesion, point, earlier)
     parts, count = label(moved)
-    if count > 1:  # what is cut off goes too, unless it is about as large, or was clicked
+    if count > 1:  # severed parts are removed, unless about as large or clicked
         areas = np.bincount(parts.ravel())
         areas[0] = 0
         kept = areas >= areas.max() / 2
@@ -116,11 +116,11 @@ def _exclude(mask: NDArray[np.bool_], point: Point, earlier: Sequence[Point]) ->
 
 
 class _Near(NamedTuple):
-    """The surroundings of one lesion and a click, on a small grid.
+    """The surroundings of one lesion and a click, on a coarse grid.
 
-    box: their part of the image. step: pixels of the image a pixel of the grid.
-    distance: float32 (h, w), from the contour, in pixels of the image; above 0 in the lesion.
-    depth: the distance at the click, above 0 whichever side it is on.
+    box: their part of the image. step: image pixels per pixel of the grid.
+    distance: float32 (h, w), signed, from the contour, in image pixels; positive in the lesion.
+    depth: the absolute distance at the click.
     """
 
     box: tuple[slice, slice]
@@ -130,11 +130,11 @@ class _Near(NamedTuple):
 
     @classmethod
     def of(cls, lesion: NDArray[np.bool_], point: Point) -> _Near:
-        """lesion: bool (H, W), not empty."""
+        """Compute it for a lesion, bool (H, W), not empty."""
         spans = []
-        for axis, place in ((1, point.row), (0, point.column)):
+        for axis, position in ((1, point.row), (0, point.column)):
             filled = np.flatnonzero(lesion.any(axis=axis))
-            spans.append((min(int(filled[0]), place), max(int(filled[-1]), place) + 1))
+            spans.append((min(int(filled[0]), position), max(int(filled[-1]), position) + 1))
         margin = max(end - start for start, end in spans) // 2 + 8
         rows, columns = (slice(max(start - margin, 0), end + margin) for start, end in spans)
         part = lesion[rows, columns]
@@ -142,17 +142,17 @@ class _Near(NamedTuple):
         inside = _shares(part, step) >= 0.5
         if not inside.any():  # thinner than the grid
             inside = _shares(part, step) > 0
-        if inside.all():  # the lesion fills the image: its edge is the contour
+        if inside.all():  # the lesion fills the image, whose edge is then the contour
             distance = distance_transform_edt(np.pad(inside, 1))[1:-1, 1:-1]
         else:
             distance = distance_transform_edt(inside) - distance_transform_edt(~inside)
-        # From the pixel's border, not from its neighbour's middle.
+        # Measured from the pixel's border, not from the neighbour's centre.
         distance = (distance - 0.5 * np.sign(distance)).astype(np.float32) * step
         depth = distance[(point.row - rows.start) // step, (point.column - columns.start) // step]
         return cls((rows, columns), step, distance, max(abs(float(depth)), 0.75))
 
-    def back(self, values: NDArray[np.float32], shape: tuple[int, int]) -> NDArray[np.float32]:
-        """Values of the grid on the image's pixels in the box; shape: theirs."""
+    def resample(self, values: NDArray[np.float32], shape: tuple[int, int]) -> NDArray[np.float32]:
+        """Resample values of the grid to the image's pixels in the box, of this shape."""
         if self.step > 1:
             height, width = (side * self.step for side in values.shape)
             large = Image.fromarray(values).resize((width, height), Image.Resampling.BILINEAR)
@@ -161,7 +161,7 @@ class _Near(NamedTuple):
 
 
 def _moved(lesion: NDArray[np.bool_], point: Point, earlier: Sequence[Point]) -> NDArray[np.bool_]:
-    """One lesion, bool (H, W), with its contour moved past a click."""
+    """Move the contour of one lesion, bool (H, W), past a click."""
     near = _Near.of(lesion, point)
     radius = float(np.sqrt(lesion.sum() / np.pi))
     spread = _SPREAD_RADIUS * radius
@@ -170,28 +170,28 @@ def _moved(lesion: NDArray[np.bool_], point: Point, earlier: Sequence[Point]) ->
         spread = min(spread, _APART * float(apart))
     spread = max(spread, _SPREAD * near.depth)
     rows, columns = (
-        (np.arange(side, dtype=np.float32) + 0.5) * near.step - 0.5 + span.start - place
-        for side, span, place in zip(near.distance.shape, near.box, point[:2], strict=True)
+        (np.arange(side, dtype=np.float32) + 0.5) * near.step - 0.5 + span.start - position
+        for side, span, position in zip(near.distance.shape, near.box, point[:2], strict=True)
     )
     squares = rows[:, None] ** 2 + columns[None] ** 2
     way = (1 + _PAST) * near.depth * (1 if point.inside else -1)
     change = way * np.exp(squares / np.float32(-2 * spread**2), dtype=np.float32)
     part = lesion[near.box]
-    distance, change = (near.back(values, part.shape) for values in (near.distance + change, change))
+    distance, change = (near.resample(values, part.shape) for values in (near.distance + change, change))
     moved = lesion.copy()
     moved[near.box] = np.where(np.abs(change) > 0.5, distance > 0, part)
     return moved
 
 
 def _shares(part: NDArray[np.bool_], step: int) -> NDArray[np.float32]:
-    """The share of lesion, 0..1, in blocks of `step` by `step` pixels; the part's edge goes on beyond it."""
+    """Return the fraction of lesion, 0..1, in blocks of `step` by `step` pixels, with edge padding."""
     padded = np.pad(part, [(0, -side % step) for side in part.shape], mode="edge")
     height, width = (side // step for side in padded.shape)
     return np.asarray(padded.reshape(height, step, width, step).mean(axis=(1, 3), dtype=np.float32))
 
 
 def _nearest(numbers: NDArray[np.int32], point: Point) -> tuple[int, float]:
-    """The number of the lesion nearest to a click, and how far it is, in pixels."""
+    """Return the label of the lesion nearest to a click, and its distance in pixels."""
     rows, columns = np.nonzero(numbers)
     squares = (rows - point.row) ** 2 + (columns - point.column) ** 2
     first = int(np.argmin(squares))
@@ -199,7 +199,7 @@ def _nearest(numbers: NDArray[np.int32], point: Point) -> tuple[int, float]:
 
 
 def _as_clicked(mask: NDArray[np.bool_], points: Sequence[Point]) -> NDArray[np.bool_]:
-    """The mask with each click's own surroundings, a pixel to all sides, as was said, the last click last."""
+    """Set each click's 3 by 3 pixels to the click's value, in the clicks' order."""
     result = mask
     for point in points:
         if result[point.row, point.column] != point.inside:
@@ -219,15 +219,19 @@ def _check(
 ) -> None:
     remedy = "Give all on one grid, (H, W)"
     if pixels.ndim != 2 or pixels.dtype != np.uint8 or 0 in pixels.shape:
-        raise ShapeError(f"an image of {pixels.dtype} {pixels.shape}, not of uint8 (H, W)", remedy=remedy)
+        raise ShapeError(
+            f"image {pixels.dtype} {pixels.shape} is unsupported: uint8 (H, W) is needed", remedy=remedy
+        )
     if mask.shape != pixels.shape:
-        raise ShapeError(f"a mask {mask.shape} of an image {pixels.shape}", remedy=remedy)
+        raise ShapeError(f"mask {mask.shape} and image {pixels.shape} differ in shape", remedy=remedy)
     if probability is not None and probability.shape != pixels.shape:
-        raise ShapeError(f"a probability {probability.shape} of an image {pixels.shape}", remedy=remedy)
+        raise ShapeError(
+            f"probability {probability.shape} and image {pixels.shape} differ in shape", remedy=remedy
+        )
     height, width = pixels.shape
     for point in points:
         if not (0 <= point.row < height and 0 <= point.column < width):
             raise UsageError(
-                f"a click at row {point.row}, column {point.column} of an image of {height} x {width}",
+                f"click ({point.row}, {point.column}) is outside of the image of {height} x {width}",
                 remedy="Click inside the image",
             )

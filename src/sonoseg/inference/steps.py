@@ -1,4 +1,4 @@
-"""The steps before and after the network, without it: for processes that work beside another's network."""
+"""The steps before and after the network, without the network: what worker processes and Ray tasks run."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from sonoseg.image.frame import Frame
 from sonoseg.image.network_grid import Grid
 from sonoseg.inference.postprocessing import postprocess
 from sonoseg.inference.segmentation import Segmentation
-from sonoseg.inference.test_time_augmentation import show, views_of
+from sonoseg.inference.test_time_augmentation import apply_view, views_of
 from sonoseg.model.card import Postprocessing, Preprocessing
 
 
 @dataclass(frozen=True)
 class NetworkInput:
-    """A frame with its place on the network's grid and its pixels there, uint8 (V, S, S), one a view."""
+    """A frame, its placement on the network's grid, and its pixels there, uint8 (V, S, S) for V views."""
 
     frame: Frame
     grid: Grid
@@ -27,19 +27,23 @@ class NetworkInput:
 
 @dataclass(frozen=True)
 class NetworkOutput:
-    """What the network gave for one frame, on its own grid: probability (S, S), attention (h, w) a gate."""
+    """What the network computed for one frame, on the network's grid.
 
-    ready: NetworkInput
+    probability: float32 (S, S). attention: each gate's coefficients, float32 (h, w), or None.
+    """
+
+    frame: Frame
+    grid: Grid
     probability: NDArray[np.float32]
-    attention: dict[str, NDArray[np.float32]] | None
+    attention: dict[str, NDArray[np.float32]] | None = None
 
 
 @dataclass(frozen=True)
 class PredictionSteps:
-    """What a Predictor does before and after its network. Pickles.
+    """What a Predictor does before and after its network. Can be pickled.
 
-    preprocessing, postprocessing, threshold, tta: as the Predictor has them. model: its name and hash.
-    runtime: its engine, in words.
+    preprocessing, postprocessing, threshold, tta: as in Predictor.
+    model: the model's name and hash. runtime: the engine's full name.
     """
 
     preprocessing: Preprocessing
@@ -50,26 +54,25 @@ class PredictionSteps:
     runtime: str
 
     def grid(self, shape: tuple[int, int]) -> Grid:
-        """The place of an image of (H, W) pixels on the network's grid."""
+        """Return the placement of an image of (H, W) pixels on the network's grid."""
         return Grid(shape, self.preprocessing.size, self.preprocessing.fit)
 
-    def ready(self, frame: Frame) -> NetworkInput:
-        """The first step: a frame resized for the network, once a view."""
+    def prepare(self, frame: Frame) -> NetworkInput:
+        """Resize a frame for the network, once for each view of the test-time augmentation."""
         grid = self.grid(frame.shape)
-        return NetworkInput(
-            frame, grid, np.stack([show(frame.pixels, grid, view) for view in views_of(self.tta)])
-        )
+        views = [apply_view(frame.pixels, grid, view) for view in views_of(self.tta)]
+        return NetworkInput(frame, grid, np.stack(views))
 
-    def finish(self, found: NetworkOutput) -> Segmentation:
-        """The third step: back to the image's grid, threshold, post-processing."""
-        grid = found.ready.grid
-        probability = grid.from_network(found.probability)
+    def finish(self, output: NetworkOutput) -> Segmentation:
+        """Resample the probabilities to the frame's grid, threshold and post-process them."""
+        grid = output.grid
+        probability = grid.from_network(output.probability)
         raw = probability >= self.threshold
         attention = None
-        if found.attention is not None:
-            attention = {name: _to_frame(grid, values) for name, values in found.attention.items()}
+        if output.attention is not None:
+            attention = {name: _to_frame(grid, values) for name, values in output.attention.items()}
         return Segmentation(
-            frame=found.ready.frame,
+            frame=output.frame,
             probability=probability,
             raw_mask=raw,
             mask=postprocess(raw, probability, self.postprocessing),
@@ -81,7 +84,7 @@ class PredictionSteps:
 
 
 def _to_frame(grid: Grid, values: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Bring a gate's coefficients (h, w) to the frame's grid, by way of the network's."""
+    """Resample a gate's coefficients (h, w) to the frame's grid (H, W), by way of the network's grid."""
     whole = Image.fromarray(np.ascontiguousarray(values, dtype=np.float32))
     square = whole.resize((grid.size, grid.size), Image.Resampling.BILINEAR)
     return grid.from_network(np.asarray(square, dtype=np.float32))

@@ -1,8 +1,8 @@
-"""Test-time augmentation: one image shown to the network several times, its answers averaged.
+"""Test-time augmentation: the network runs on several views of one image, and its outputs are averaged.
 
-A view is the image mirrored, or nearer, or farther, on the network's own fixed square. Each answer is
-brought back to where it belongs before the probabilities are averaged, as in Wang et al., "Aleatoric
-uncertainty estimation with test-time augmentation for medical image segmentation" (Neurocomputing 338, 2019).
+A view is the image mirrored or zoomed on the network's grid. Each output is transformed back to the plain
+image's grid before averaging, as in Wang et al., "Aleatoric uncertainty estimation with test-time
+augmentation for medical image segmentation" (Neurocomputing 338, 2019).
 """
 
 from __future__ import annotations
@@ -23,43 +23,42 @@ Floats = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class View:
-    """One way to show an image.
+    """One transform of an image.
 
-    flip: mirrored left to right. Never upside down: sound comes from above, and a shadow falls below.
-    zoom: how much larger than the grid would have it; above 1 the image's edges are cut away, below 1 there
-        is black around it.
+    flip: mirrored left to right. Never upside down: sound comes from above, and shadows fall below.
+    zoom: scale factor; above 1 the image's edges are cropped, below 1 there is black around it.
     """
 
     flip: bool = False
     zoom: float = 1.0
 
 
-AS_IT_IS: Final = View()
+IDENTITY: Final = View()
 VIEWS: Final[dict[str, tuple[View, ...]]] = {
-    "none": (AS_IT_IS,),
-    "flip": (AS_IT_IS, View(flip=True)),
-    "scales": (AS_IT_IS, View(zoom=0.8), View(zoom=1.25)),
+    "none": (IDENTITY,),
+    "flip": (IDENTITY, View(flip=True)),
+    "scales": (IDENTITY, View(zoom=0.8), View(zoom=1.25)),
     "full": tuple(View(flip, zoom) for zoom in (1.0, 0.8, 1.25) for flip in (False, True)),
 }
-"""What each word of `tta=` means; the image as it is always comes first."""
+"""The views of each value of `tta=`; the identity always comes first."""
 
 _RAMP: Final = 1 / 16
-"""Towards an edge where the image goes on unseen, an answer's weight falls to 0 over this share of the
-square: the network sees little there, and the average keeps no seam."""
+"""Towards a cropped edge an output's weight falls to 0 over this fraction of the grid: the network has little
+context there, and the average shows no seam."""
 
 
 def views_of(tta: str) -> tuple[View, ...]:
-    """The views that a word means. Raises UsageError for an unknown word."""
+    """Return the views of a value of `tta=`. Raises UsageError for an unknown one."""
     try:
         return VIEWS[tta]
     except KeyError:
         raise UsageError(
-            f"no test-time augmentation '{tta}'", remedy=f"Choose from: {', '.join(VIEWS)}"
+            f"unknown test-time augmentation '{tta}'", remedy=f"Choose from: {', '.join(VIEWS)}"
         ) from None
 
 
-def show(pixels: NDArray[np.uint8], grid: Grid, view: View) -> NDArray[np.uint8]:
-    """An image as the network sees it in a view: uint8 (H, W) to uint8 (S, S)."""
+def apply_view(pixels: NDArray[np.uint8], grid: Grid, view: View) -> NDArray[np.uint8]:
+    """Transform an image, uint8 (H, W), into a view on the network's grid, uint8 (S, S)."""
     if view.flip:
         pixels = np.ascontiguousarray(pixels[:, ::-1])
     if view.zoom == 1:
@@ -78,22 +77,22 @@ def show(pixels: NDArray[np.uint8], grid: Grid, view: View) -> NDArray[np.uint8]
     return square
 
 
-def bring_back(answer: Floats, grid: Grid, view: View) -> tuple[Floats, Floats]:
-    """A view's answer where it belongs on the grid of the plain image.
+def invert_view(output: Floats, grid: Grid, view: View) -> tuple[Floats, Floats]:
+    """Transform a view's output back to the plain image's grid.
 
-    answer: float32 (S, S). Returns values and weights, float32 (S, S) each; a weight of 0 is a place that the
-    view did not show.
+    output: float32 (S, S). Returns values and weights, float32 (S, S) each; the weight is 0 for pixels
+    outside the view.
     """
-    if view == AS_IT_IS:
-        return answer, np.ones_like(answer)
-    values, weights = answer, np.ones_like(answer)
+    if view == IDENTITY:
+        return output, np.ones_like(output)
+    values, weights = output, np.ones_like(output)
     if view.zoom != 1:
         rows, columns = _axes(grid, view.zoom)
-        values, weights = np.zeros_like(answer), np.zeros_like(answer)
+        values, weights = np.zeros_like(output), np.zeros_like(output)
         (top, bottom), (left, right) = rows.covered, columns.covered
         first_row, last_row = rows.of_view(top), rows.of_view(bottom)
         first_column, last_column = columns.of_view(left), columns.of_view(right)
-        inside = np.ascontiguousarray(answer[rows.begin : rows.end, columns.begin : columns.end])
+        inside = np.ascontiguousarray(output[rows.begin : rows.end, columns.begin : columns.end])
         back = Image.fromarray(inside).resize(
             (right - left, bottom - top),
             Image.Resampling.BILINEAR,
@@ -108,25 +107,25 @@ def bring_back(answer: Floats, grid: Grid, view: View) -> tuple[Floats, Floats]:
     return values, weights
 
 
-def average(answers: Sequence[Floats], grid: Grid, views: Sequence[View]) -> Floats:
-    """The weighted mean of the views' answers on the plain image's grid.
+def average(outputs: Sequence[Floats], grid: Grid, views: Sequence[View]) -> Floats:
+    """Return the weighted mean of the views' outputs on the plain image's grid.
 
-    answers: a float32 (S, S) a view, in the views' order. Returns float32 (S, S).
+    outputs: one float32 (S, S) per view, in the views' order. Returns float32 (S, S).
     """
-    if tuple(views) == (AS_IT_IS,):
-        return answers[0]
+    if tuple(views) == (IDENTITY,):
+        return outputs[0]
     total = np.zeros((grid.size, grid.size), dtype=np.float64)
     weight = np.zeros_like(total)
-    for answer, view in zip(answers, views, strict=True):
-        values, weights = bring_back(answer, grid, view)
+    for output, view in zip(outputs, views, strict=True):
+        values, weights = invert_view(output, grid, view)
         total += weights * values
         weight += weights
-    # The plain view weighs 1 everywhere, so there is no place without an answer.
+    # The plain view weighs 1 everywhere, so no weight is 0.
     return (total / weight).astype(np.float32)
 
 
 def _mirrored(values: Floats, grid: Grid) -> Floats:
-    """Mirror what lies in the image's box; the box itself may lie half a pixel off the middle."""
+    """Mirror the values within the image's box, which may be half a pixel off the centre."""
     top, left, height, width = grid.box
     mirrored = values.copy()
     box = np.s_[top : top + height, left : left + width]
@@ -138,8 +137,8 @@ def _mirrored(values: Floats, grid: Grid) -> Floats:
 class _Axis:
     """One axis of a zoomed view.
 
-    start, length: of the image in the plain square. first, grown: of the whole image in the view's
-    square, beyond it on both sides where it is zoomed in. begin, end: of what the view shows of it.
+    start, length: of the image on the plain grid. first, grown: start and length of the whole image on the
+    view's grid, beyond it on both sides when zoomed in. begin, end: of its visible part.
     """
 
     start: int
@@ -150,31 +149,31 @@ class _Axis:
     end: int
 
     def source(self, side: int) -> tuple[float, float]:
-        """What is shown, as places on the image's own side of so many pixels."""
+        """Return the visible interval in pixels of the image, whose side has `side` of them."""
         low = (self.begin - self.first) * side / self.grown
         return max(low, 0.0), min((self.end - self.first) * side / self.grown, float(side))
 
     @property
     def covered(self) -> tuple[int, int]:
-        """The whole pixels of the plain square that the view shows."""
+        """The whole pixels of the plain grid that the view covers."""
         low = self.start + (self.begin - self.first) * self.length / self.grown
         high = self.start + (self.end - self.first) * self.length / self.grown
         return int(np.ceil(low - 1e-9)), int(np.floor(high + 1e-9))
 
-    def of_view(self, place: int) -> float:
-        """A place of the plain square, counted from `begin` in the view."""
-        there = (place - self.start) * self.grown / self.length + self.first - self.begin
+    def of_view(self, position: int) -> float:
+        """Convert a position on the plain grid into one on the view's, counted from `begin`."""
+        there = (position - self.start) * self.grown / self.length + self.first - self.begin
         return min(max(there, 0.0), float(self.end - self.begin))
 
     def weights(self, size: int) -> Floats:
-        """A weight for each covered pixel, falling towards an end behind which the image goes on."""
+        """Return a weight for each covered pixel, falling towards an end where the image is cropped."""
         low, high = self.covered
-        places = np.arange(low, high) + 0.5
-        ramp = np.full(places.shape, np.inf)
+        centres = np.arange(low, high) + 0.5
+        ramp = np.full(centres.shape, np.inf)
         if self.first < self.begin:
-            ramp = np.minimum(ramp, places - low)
+            ramp = np.minimum(ramp, centres - low)
         if self.first + self.grown > self.end:
-            ramp = np.minimum(ramp, high - places)
+            ramp = np.minimum(ramp, high - centres)
         return np.minimum(ramp / (size * _RAMP), 1.0).astype(np.float32)
 
 

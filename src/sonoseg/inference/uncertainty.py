@@ -1,6 +1,6 @@
-"""How much a result is to be doubted, from the probabilities alone; which images a person should see.
+"""Uncertainty of a result, from the probabilities alone, and the choice of images for review by a person.
 
-The measure was chosen on validation images among several: docs/uncertainty.md has the table and the command.
+The measure was chosen among several on validation images: see docs/uncertainty.md.
 """
 
 from __future__ import annotations
@@ -16,26 +16,24 @@ from sonoseg.errors import ShapeError, UsageError
 from sonoseg.image.components import label
 
 LOW, HIGH = 0.1, 0.9
-"""The levels of the band that is drawn: see `uncertainty_band`."""
+"""Probability levels of the band that is drawn: see `uncertainty_band`."""
 
 LOWER, UPPER = 0.25, 0.75
-"""The levels of the measure: the quartiles of where the contour may lie."""
+"""Probability levels of the measure: the quartiles of the contour's position."""
 
 NOTHING_FOUND: Final = 0.5
-"""The least doubt of an image without a finding. On validation images the lesions that were missed
-altogether showed no more of themselves than normals did (docs/uncertainty.md): no probability can vouch for
-"nothing"."""
+"""Least uncertainty of an image without a finding. On validation images the probabilities of entirely missed
+lesions were those of normal images (docs/uncertainty.md), so a negative result is never certain."""
 
 
 def image_uncertainty(probability: NDArray[Any], mask: NDArray[np.bool_], threshold: float) -> float:
-    """How much the result for a whole image is to be doubted: 0 sure, 1 in doubt.
+    """Return the uncertainty of the result for a whole image, 0 certain to 1 uncertain.
 
-    With lesions found: 1 - Dice of the two quartile masks, which are the band of `uncertainty_band` at 0.25 and
-    0.75: what the probabilities hold for sure against all that they hold for possible. On validation images
-    one minus it lies near the true Dice. Without a lesion the doubt is about one that was missed: from 0.5,
-    where nothing in the image looks like one, to 1, where the highest probability reaches the threshold.
+    With lesions: 1 - Dice of the two quartile masks, the band of `uncertainty_band` at 0.25 and 0.75. On
+    validation images one minus this lies near the true Dice. Without a lesion: the uncertainty about a missed
+    one, from 0.5, where no pixel has any probability, to 1, where the maximum reaches the threshold.
 
-    probability: float (H, W), 0..1, calibrated. mask: bool (H, W), what was found. threshold: 0..1.
+    probability: float (H, W), 0..1, calibrated. mask: bool (H, W), the lesions. threshold: 0..1.
     Raises ShapeError.
     """
     _same_shape(probability, mask)
@@ -45,13 +43,13 @@ def image_uncertainty(probability: NDArray[Any], mask: NDArray[np.bool_], thresh
 
 
 def lesion_uncertainty(probability: NDArray[Any], lesion_mask: NDArray[np.bool_], threshold: float) -> float:
-    """How much the outline of one lesion is to be doubted: 0 sure, 1 in doubt.
+    """Return the uncertainty of one lesion's outline, 0 certain to 1 uncertain.
 
-    As `image_uncertainty`, within the lesion's surroundings: the box around it, wider on all sides by its
-    longer side. What lies nearer to another place that reaches the threshold belongs to that place.
+    As `image_uncertainty`, within the lesion's bounding box, enlarged on all sides by its longer side. Pixels
+    nearer to another region above the threshold are left out.
 
     probability: float (H, W), 0..1, calibrated, of the whole image. lesion_mask: bool (H, W), one lesion.
-    threshold: 0..1. An empty mask is in full doubt: 1. Raises ShapeError.
+    threshold: 0..1. The uncertainty of an empty mask is 1. Raises ShapeError.
     """
     _same_shape(probability, lesion_mask)
     rows, columns = np.flatnonzero(lesion_mask.any(axis=1)), np.flatnonzero(lesion_mask.any(axis=0))
@@ -78,20 +76,20 @@ def uncertainty_band(
     low: float = LOW,
     high: float = HIGH,
 ) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    """Two masks between which the contours may lie: (inner, outer), bool (H, W) each.
+    """Return two masks (inner, outer), bool (H, W), between which the contours may lie.
 
-    inner: the mask where its probability is at least `high`. outer: the mask, and what is joined to it
-    (8-connected) by probability of at least `low`; inner lies within the mask, and the mask within outer.
+    inner: the mask where its probability is at least `high`. outer: the mask, and the pixels of probability
+    at least `low` that are 8-connected to it; inner lies within the mask, and the mask within outer.
     These are quantiles of a random set (Vorob'ev's; Molchanov, Theory of Random Sets, Springer 2005): with
     calibrated probabilities nine in ten pixels at the inner contour are lesion, and one in ten at the outer.
-    They speak of pixels one by one and promise no coverage of the whole outline. A threshold outside
-    low..high takes that level's place. An empty mask gives two empty ones.
+    They hold for single pixels, and promise no coverage of a whole outline. A threshold outside low..high
+    replaces that level. An empty mask gives two empty ones.
 
     Raises ShapeError; UsageError unless 0 < low <= high < 1.
     """
     _same_shape(probability, mask)
     if not 0 < low <= high < 1:
-        raise UsageError(f"a band from {low} to {high}", remedy="Give 0 < low <= high < 1")
+        raise UsageError(f"band levels {low} and {high} are out of range", remedy="Give 0 < low <= high < 1")
     inner = mask & (probability >= max(high, threshold))
     if not mask.any():
         return inner, inner.copy()
@@ -103,28 +101,30 @@ def uncertainty_band(
 
 
 def refer(uncertainties: Sequence[float] | NDArray[Any], share: float) -> list[int]:
-    """Which images a person should see: the places of the most doubtful share, the most doubtful first.
+    """Return the indices of the most uncertain fraction of images, the most uncertain first.
 
-    uncertainties: one an image; NaN (nothing is known) is the greatest doubt. share: 0..1; the number is
-    rounded up, so that a share above 0 refers someone. Of equal doubts the first in the list comes first: the
-    same list gives the same answer everywhere. Raises UsageError for a share out of range.
+    uncertainties: one per image; NaN (unknown) counts as the greatest. share: 0..1; the number of images is
+    rounded up. Of equal uncertainties the first in the list comes first. Raises UsageError for a share out of
+    range.
     """
     if not 0 <= share <= 1:
-        raise UsageError(f"a share of {share}", remedy="Give a share between 0 and 1, as 0.2 for a fifth")
-    doubts = np.asarray(uncertainties, dtype=np.float64)
-    count = math.ceil(share * doubts.size - 1e-9)
-    order = np.argsort(-np.where(np.isnan(doubts), np.inf, doubts), kind="stable")
-    return [int(place) for place in order[:count]]
+        raise UsageError(
+            f"share {share} is out of range", remedy="Give a fraction between 0 and 1, such as 0.2"
+        )
+    values = np.asarray(uncertainties, dtype=np.float64)
+    count = math.ceil(share * values.size - 1e-9)
+    order = np.argsort(-np.where(np.isnan(values), np.inf, values), kind="stable")
+    return [int(index) for index in order[:count]]
 
 
 def _disagreement(inner: NDArray[np.bool_], outer: NDArray[np.bool_]) -> float:
-    """1 - Dice of a mask and one around it: 0 where they are the same, 1 where the inner one is empty."""
+    """Return 1 - Dice of two nested masks."""
     return 1.0 - 2.0 * int(inner.sum()) / (int(inner.sum()) + int(outer.sum()))
 
 
 def _same_shape(probability: NDArray[Any], mask: NDArray[np.bool_]) -> None:
     if probability.ndim != 2 or probability.shape != mask.shape:
         raise ShapeError(
-            f"probability {probability.shape} and mask {mask.shape}",
+            f"probability {probability.shape} and mask {mask.shape} differ in shape",
             remedy="Give both on one grid, (H, W)",
         )

@@ -1,4 +1,4 @@
-"""The engines that run a network, behind one small interface. A new one is a file here and a line below."""
+"""The engines that run a network, behind one interface; each has a module here."""
 
 from __future__ import annotations
 
@@ -23,24 +23,25 @@ def load_runtime(
     precision: str = "auto",
     images: int | None = None,
 ) -> Runtime:
-    """Start an engine.
+    """Load a network into an engine.
 
-    name: "onnx", "openvino" or "torch"; "auto" is the fastest that is installed (see choice.BY_SPEED).
-    threads: CPU threads for one run; None leaves it to the engine.
-    precision: "fp32", "bf16" or "int8"; "auto" is the fastest that the model's card lists as measured with a
-        loss within its bar, so float32 for a model nobody has measured.
-    images: about how many will be run, None where unknown. "auto" weighs how long an engine takes to start;
-        and of more than choice.FEW, OpenVINO runs some side by side.
+    name: "onnx", "openvino" or "torch"; "auto" is the fastest installed (see choice.BY_SPEED).
+    threads: CPU threads per run; None leaves the number to the engine.
+    precision: "fp32", "bf16" or "int8"; "auto" is the fastest whose measured loss on the model card is within
+        its limit, so float32 for a model without measurements.
+    images: about how many will be run, None where unknown. "auto" weighs an engine's start-up time; for more
+        than choice.FEW, OpenVINO runs several in parallel.
 
-    Raises UsageError for another name, or a precision that neither engine nor machine has; MissingExtra where
-    the engine is not installed; ModelError where the model does not load or has no file of that precision.
+    Raises UsageError for an unknown name, or a precision that the engine or the machine does not support;
+    MissingExtra where the engine is not installed; ModelError where the model cannot be loaded or has no file
+    of that precision.
     """
     if name not in RUNTIMES:
-        raise UsageError(f"no runtime named '{name}'", remedy=f"Choose one of: {', '.join(RUNTIMES)}")
+        raise UsageError(f"unknown runtime '{name}'", remedy=f"Choose one of: {', '.join(RUNTIMES)}")
     if precision not in PRECISION_NAMES:
         remedy = f"Choose one of: {', '.join(PRECISION_NAMES)}"
-        raise UsageError(f"no precision named '{precision}'", remedy=remedy)
-    why = "this engine does not compute in it"
+        raise UsageError(f"unknown precision '{precision}'", remedy=remedy)
+    why = "this engine does not support it"
     for engine, kind in choices(name, precision, model, images):
         try:
             return _start(engine, model, kind, threads, images)
@@ -51,7 +52,7 @@ def load_runtime(
                 raise
             why = str(error)
     raise UsageError(
-        f"{precision} with the runtime '{name}' is not possible here: {why}",
+        f"precision {precision} is not supported by the runtime '{name}' here: {why}",
         remedy="Choose another --precision, or leave it out",
     )
 

@@ -1,11 +1,15 @@
-"""What the Predictor asks of an engine."""
+"""The interface of an engine."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+
+from sonoseg._util.text import first_line
+from sonoseg.errors import ModelError
 
 Engine = Literal["onnx", "openvino", "torch"]
 Precision = Literal["fp32", "bf16", "int8"]
@@ -18,25 +22,25 @@ IMAGE, LOGIT = "image", "logit"
 
 
 class Unsupported(Exception):
-    """This engine or this machine does not compute in the precision asked for; str() says why."""
+    """The engine or the machine does not support the requested precision; str() says why."""
 
 
 class Runtime(Protocol):
-    """A loaded network. Runs are made one at a time, from any one thread."""
+    """A network loaded into an engine. Only one thread at a time may run it."""
 
     @property
     def name(self) -> str:
-        """How results name it, with version, device and precision: "onnxruntime 1.18.0 (CPU, fp32)"."""
+        """The full name with version, device and precision: "onnxruntime 1.18.0 (CPU, fp32)"."""
         ...
 
     @property
     def engine(self) -> Engine:
-        """What `load_runtime` calls it."""
+        """The short name, as `load_runtime` takes it."""
         ...
 
     @property
     def precision(self) -> Precision:
-        """What it computes in."""
+        """The precision of its arithmetic."""
         ...
 
     def run(
@@ -46,8 +50,25 @@ class Runtime(Protocol):
 
         batch: float32 (N, C, S, S), preprocessed as the card says.
 
-        Returns logits float32 (N, 1, S, S) and, where `attention` is asked for and the network has gates,
-        each gate's coefficients float32 (N, 1, h, w) in 0..1 under its name ("attention_1" is the gate
-        nearest the bottleneck). Raises ModelError where the run fails.
+        Returns logits float32 (N, 1, S, S) and, if `attention` is set and the network has gates, each gate's
+        coefficients float32 (N, 1, h, w) in 0..1 by name ("attention_1" is the gate nearest the bottleneck).
+        Raises ModelError where the run fails.
         """
         ...
+
+
+def load_error(engine: str, path: Path, error: Exception) -> ModelError:
+    """Return the error for a network that an engine cannot load."""
+    return ModelError(
+        f"{engine} cannot load this network ({first_line(error)})",
+        where=path,
+        remedy="Copy the folder again, or export the model again from its training run",
+    )
+
+
+def run_error(batch: NDArray[np.float32], error: Exception) -> ModelError:
+    """Return the error for a failed run on a batch."""
+    return ModelError(
+        f"the network failed on a batch of shape {batch.shape} ({first_line(error)})",
+        remedy="Try a smaller batch, or another runtime",
+    )

@@ -1,4 +1,4 @@
-"""Which engine and which precision: what "auto" stands for, decided without importing an engine."""
+"""Chooses the engine and precision for "auto", without importing an engine."""
 
 from __future__ import annotations
 
@@ -10,22 +10,22 @@ from sonoseg.inference.runtimes.base import Engine, Precision
 from sonoseg.model.model import Model
 
 FEW = 300
-"""Up to so many images the engine that starts quickest is through first.
+"""Up to this many images the engine with the shortest start-up time finishes first.
 
-OpenVINO in int8 saves some three milliseconds an image and takes a second longer to start; docs/runtimes.md
-has the measurements.
+OpenVINO in int8 saves some three milliseconds per image and takes a second longer to start
+(docs/runtimes.md).
 """
 
 
 class Choice(NamedTuple):
-    """An engine and what it computes in."""
+    """An engine and its precision."""
 
     engine: Engine
     precision: Precision
 
 
-# Fastest first, by docs/runtimes.md. torch stands last: its import alone takes seconds, so it serves where it
-# is asked for, or where nothing else is installed.
+# Fastest first, by docs/runtimes.md. torch is last: its import alone takes seconds, so it is used only on
+# request, or where nothing else is installed.
 BY_SPEED: tuple[Choice, ...] = (
     Choice("openvino", "int8"),
     Choice("onnx", "int8"),
@@ -48,23 +48,23 @@ PACKAGES: dict[Engine, str] = {"onnx": "onnxruntime", "openvino": "openvino", "t
 
 
 def installed(engine: Engine) -> bool:
-    """Whether the engine's package is there. It is looked for, not imported."""
+    """Return whether the engine's package is installed, without importing it."""
     return is_installed(PACKAGES[engine])
 
 
 def side_by_side(threads: int | None) -> int:
-    """How many images of many to run at once, a thread each: one a core, and no more than a batch has."""
+    """Return how many images to run in parallel, a thread each: one per core, at most a batch of 8."""
     return max(1, min(8, threads or usable_cores()))
 
 
 def choices(name: str, precision: str, model: Model, images: int | None = None) -> list[Choice]:
-    """What to try for a wish, best first.
+    """List the choices for a request, best first.
 
-    name: an engine, or "auto". precision: one, or "auto", which allows float32 and what the card says was
-        measured and lost no more than its bar.
+    name: an engine, or "auto". precision: one, or "auto", which allows float32 and the precisions whose
+        measured loss on the model card is within its limit.
     images: about how many will be predicted; None where unknown, which counts as many.
 
-    With both named there is one choice, installed or not: the engine itself says what is missing.
+    With both given there is one choice, installed or not: the engine itself reports what is missing.
     """
     order = BY_START if images is not None and images <= FEW else BY_SPEED
     wanted = [choice for choice in order if name in ("auto", choice.engine)]

@@ -1,4 +1,4 @@
-"""ONNX Runtime on the CPU: small, quick to start, in the core install. float32 and int8."""
+"""ONNX Runtime on the CPU: part of the core install, short start-up time. float32 and int8."""
 
 from __future__ import annotations
 
@@ -7,14 +7,21 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sonoseg._util.text import first_line
 from sonoseg.errors import ModelError
-from sonoseg.inference.runtimes.base import IMAGE, LOGIT, Engine, Precision, Unsupported
+from sonoseg.inference.runtimes.base import (
+    IMAGE,
+    LOGIT,
+    Engine,
+    Precision,
+    Unsupported,
+    load_error,
+    run_error,
+)
 from sonoseg.model.model import Model
 
 
 class OnnxRuntime:
-    """A session on the model's model.onnx, or for int8 on its model.int8.onnx.
+    """An inference session on the model's model.onnx, or for int8 on its model.int8.onnx.
 
     Raises ModelError where the file is missing or damaged, or its inputs and outputs are not those of the
     card; Unsupported for bf16.
@@ -28,8 +35,8 @@ class OnnxRuntime:
         import onnxruntime as ort
 
         options = ort.SessionOptions()
-        options.log_severity_level = 3  # its warnings are about our graph's taste, not the user's image
-        # Idle threads sleep instead of spinning: reading and writing share these cores with the network.
+        options.log_severity_level = 3  # warnings about the graph do not concern users
+        # Idle threads sleep instead of spinning: reading and writing share these cores.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         if threads is not None:
             options.intra_op_num_threads = threads
@@ -39,11 +46,7 @@ class OnnxRuntime:
                 str(path), sess_options=options, providers=["CPUExecutionProvider"]
             )
         except Exception as error:  # its exceptions share no base class
-            raise ModelError(
-                f"ONNX Runtime cannot load this network ({first_line(error)})",
-                where=path,
-                remedy="Copy the folder again, or export the model again from its training run",
-            ) from error
+            raise load_error("ONNX Runtime", path, error) from error
         self.precision: Precision = precision
         self._attention = list(model.card.attention)
         inputs = {item.name: list(item.shape) for item in self._session.get_inputs()}
@@ -56,7 +59,7 @@ class OnnxRuntime:
         )
         if not fits or not {LOGIT, *self._attention} <= outputs:
             raise ModelError(
-                f"the network has inputs {inputs} and outputs {sorted(outputs)}, where the card means "
+                f"the network has inputs {inputs} and outputs {sorted(outputs)}, where the card requires "
                 f"{IMAGE} (N, {', '.join(map(str, wanted))}) and {[LOGIT, *self._attention]}",
                 where=path,
                 remedy="Export the model again from its training run",
@@ -65,7 +68,7 @@ class OnnxRuntime:
 
     @property
     def name(self) -> str:
-        """The engine, its version and its precision."""
+        """See base.Runtime."""
         return self._name
 
     def run(
@@ -76,8 +79,5 @@ class OnnxRuntime:
         try:
             logit, *maps = self._session.run([LOGIT, *names], {IMAGE: batch})
         except Exception as error:  # its exceptions share no base class
-            raise ModelError(
-                f"the network failed on a batch of shape {batch.shape} ({first_line(error)})",
-                remedy="Try a smaller batch, or another runtime",
-            ) from error
+            raise run_error(batch, error) from error
         return logit, dict(zip(names, maps, strict=True))

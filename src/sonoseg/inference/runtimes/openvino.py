@@ -1,4 +1,4 @@
-"""OpenVINO on the CPU: the fastest here, behind the extra `openvino`. float32, bfloat16 and int8."""
+"""OpenVINO on the CPU: the fastest engine, in the extra `openvino`. float32, bfloat16 and int8."""
 
 from __future__ import annotations
 
@@ -12,19 +12,27 @@ from numpy.typing import NDArray
 from sonoseg._util.packages import missing_extra
 from sonoseg._util.text import first_line
 from sonoseg.errors import ModelError
-from sonoseg.inference.runtimes.base import IMAGE, LOGIT, Engine, Precision, Unsupported
+from sonoseg.inference.runtimes.base import (
+    IMAGE,
+    LOGIT,
+    Engine,
+    Precision,
+    Unsupported,
+    load_error,
+    run_error,
+)
 from sonoseg.model.model import Model
 
 _HINTS: dict[Precision, str] = {"fp32": "f32", "bf16": "bf16", "int8": "f32"}
 
 
 class OpenVinoRuntime:
-    """The model's ONNX file compiled by OpenVINO for one image a run.
+    """The model's ONNX file, compiled by OpenVINO for one image per run.
 
-    A batch is run an image at a time: on two cores that is as fast as any batch, it needs the memory of one
-    image, and the compiler knows every shape. With several streams so many images run side by side, the
-    threads shared out among them: slower for one image, but no thread waits for another that reading or
-    writing keeps from its core.
+    A batch is run image by image: on two cores that is as fast as any batch, needs the memory of one image,
+    and gives the compiler fixed shapes. With several streams, that many images run in parallel and share the
+    threads: slower for one image, but no thread waits for another that reading or writing keeps from its
+    core.
 
     Raises MissingExtra without openvino, ModelError where the file is missing or damaged or is not the card's
     network, Unsupported for bf16 on a processor without it.
@@ -35,7 +43,7 @@ class OpenVinoRuntime:
     def __init__(
         self, model: Model, *, threads: int | None = None, precision: Precision = "fp32", streams: int = 1
     ) -> None:
-        # Its telemetry is for its converters, but is told no before the first import all the same.
+        # Disables telemetry; must be set before the first import.
         os.environ.setdefault("OPENVINO_TELEMETRY_DISABLE", "1")
         try:
             import openvino
@@ -56,27 +64,23 @@ class OpenVinoRuntime:
         try:
             network: Any = core.read_model(str(path))
         except Exception as error:
-            raise ModelError(
-                f"OpenVINO cannot load this network ({first_line(error)})",
-                where=path,
-                remedy="Copy the folder again, or export the model again from its training run",
-            ) from error
+            raise load_error("OpenVINO", path, error) from error
         try:
-            told = network.input(IMAGE).get_partial_shape()
-            if not told.compatible(openvino.PartialShape(list(self._shape))):
-                raise ValueError(f"the file takes {told}")  # reshaping would bend it to anything
+            shape = network.input(IMAGE).get_partial_shape()
+            if not shape.compatible(openvino.PartialShape(list(self._shape))):
+                raise ValueError(f"the file takes {shape}")  # reshape() accepts any shape
             network.reshape({IMAGE: list(self._shape)})
             outputs = {name for output in network.outputs for name in output.get_names()}
             missing = {LOGIT, *self._attention} - outputs
             if missing:
                 raise ValueError(f"no output {', '.join(sorted(missing))}")
             compiled = core.compile_model(network, "CPU", hints)
-            # Of many, more are asked for than run: a stream that is done finds the next without this thread.
-            waiting = 1 if streams == 1 else 2 * streams
-            self._requests: list[Any] = [compiled.create_infer_request() for _ in range(waiting)]
+            # Twice the streams: a stream that is done finds its next request without waiting for this thread.
+            requests = 1 if streams == 1 else 2 * streams
+            self._requests: list[Any] = [compiled.create_infer_request() for _ in range(requests)]
         except Exception as error:
             raise ModelError(
-                f"the network is not what the card means: {IMAGE} {self._shape} to "
+                f"the network does not match the card: {IMAGE} {self._shape} to "
                 f"{[LOGIT, *self._attention]} ({first_line(error)})",
                 where=path,
                 remedy="Export the model again from its training run",
@@ -86,7 +90,7 @@ class OpenVinoRuntime:
 
     @property
     def name(self) -> str:
-        """The engine, its version and its precision."""
+        """See base.Runtime."""
         return self._name
 
     def run(
@@ -101,7 +105,7 @@ class OpenVinoRuntime:
             request = begun.popleft()
             request.wait()
             for name in names:
-                # A copy: the next run writes over the same memory.
+                # A copy: the next run reuses the memory.
                 found[name].append(np.array(request.get_tensor(name).data, dtype=np.float32))
 
         try:
@@ -114,9 +118,6 @@ class OpenVinoRuntime:
             while begun:
                 take()
         except Exception as error:
-            raise ModelError(
-                f"the network failed on a batch of shape {batch.shape} ({first_line(error)})",
-                remedy="Try another runtime",
-            ) from error
+            raise run_error(batch, error) from error
         logit, *maps = (np.concatenate(found[name]) for name in names)
         return logit, dict(zip(names[1:], maps, strict=True))

@@ -1,7 +1,4 @@
-"""PyTorch, on the weights that training wrote: the reference that other runtimes are held against.
-
-float32 and bfloat16, on a GPU where one is.
-"""
+"""PyTorch on the trained weights: the reference for other runtimes. float32 and bfloat16, CPU or GPU."""
 
 from __future__ import annotations
 
@@ -13,15 +10,15 @@ from numpy.typing import NDArray
 from sonoseg._util.packages import missing_extra
 from sonoseg._util.text import first_line
 from sonoseg.errors import ModelError
-from sonoseg.inference.runtimes.base import Engine, Precision, Unsupported
+from sonoseg.inference.runtimes.base import Engine, Precision, Unsupported, run_error
 from sonoseg.model.model import Model
 
 
 class TorchRuntime:
-    """The network built from the card's options, with the model's weights.safetensors, on a GPU where one is.
+    """The network built from the card's options with the model's weights.safetensors, on a GPU if available.
 
     Raises MissingExtra without torch, ModelError where options or weights do not fit, Unsupported for int8,
-    and for bf16 where the device has none.
+    and for bf16 where the device lacks it.
     """
 
     engine: Engine = "torch"
@@ -52,7 +49,7 @@ class TorchRuntime:
 
     @property
     def name(self) -> str:
-        """The engine, its version, its device and its precision."""
+        """See base.Runtime."""
         return f"torch {self._torch.__version__} ({self._device.upper()}, {self.precision})"
 
     def run(
@@ -60,7 +57,7 @@ class TorchRuntime:
     ) -> tuple[NDArray[np.float32], dict[str, NDArray[np.float32]]]:
         """See base.Runtime."""
         torch = self._torch
-        # Full float32 on a GPU too: TF32 would leave the 1e-4 that runtimes agree within.
+        # Full float32 on a GPU too: with TF32 the runtimes would differ by more than 1e-4.
         exact = torch.backends.cudnn.flags(enabled=True, allow_tf32=False)
         try:
             with torch.inference_mode(), exact:
@@ -69,8 +66,5 @@ class TorchRuntime:
                 maps = outputs.attention if attention else []
                 logit, *found = [value.float().cpu().numpy() for value in (outputs.logit, *maps)]
         except RuntimeError as error:
-            raise ModelError(
-                f"the network failed on a batch of shape {batch.shape} ({first_line(error)})",
-                remedy="Try a smaller batch, or another runtime",
-            ) from error
+            raise run_error(batch, error) from error
         return logit, dict(zip(self._attention if attention else [], found, strict=True))

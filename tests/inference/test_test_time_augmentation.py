@@ -14,12 +14,12 @@ from sonoseg.errors import UsageError
 from sonoseg.image.network_grid import Fit, Grid
 from sonoseg.inference.predictor import Predictor
 from sonoseg.inference.test_time_augmentation import (
-    AS_IT_IS,
+    IDENTITY,
     VIEWS,
     View,
+    apply_view,
     average,
-    bring_back,
-    show,
+    invert_view,
     views_of,
 )
 
@@ -40,7 +40,7 @@ def inside(grid: Grid) -> tuple[slice, slice]:
     return slice(top, top + height), slice(left, left + width)
 
 
-def test_the_words_and_their_passes() -> None:
+def test_the_number_of_views() -> None:
     assert {word: len(views) for word, views in VIEWS.items()} == {
         "none": 1,
         "flip": 2,
@@ -48,20 +48,20 @@ def test_the_words_and_their_passes() -> None:
         "full": 6,
     }
     for views in VIEWS.values():
-        assert views[0] == AS_IT_IS
+        assert views[0] == IDENTITY
         assert len(set(views)) == len(views)
-    with pytest.raises(UsageError, match="no test-time augmentation 'rotate'"):
+    with pytest.raises(UsageError, match="unknown test-time augmentation 'rotate'"):
         views_of("rotate")
 
 
 @settings(max_examples=40, deadline=None)
 @given(SIDES, SIDES, FITS, st.booleans(), st.sampled_from([0.6, 0.8, 1.0, 1.1, 1.25, 1.5]))
-def test_what_a_view_shows_comes_back_to_its_place(
+def test_inverting_a_view_restores_the_positions(
     height: int, width: int, fit: Fit, flip: bool, zoom: float
 ) -> None:
     """A network that answers with its input gives the plain image again, whatever the view."""
     grid, view, pixels = Grid((height, width), 64, fit), View(flip, zoom), smooth(height, width)
-    values, weights = bring_back(show(pixels, grid, view).astype(np.float32), grid, view)
+    values, weights = invert_view(apply_view(pixels, grid, view).astype(np.float32), grid, view)
     plain = grid.to_network(pixels).astype(np.float32)
     known = weights > 0
     assert known[inside(grid)].mean() > 0.9 / max(zoom, 1) ** 2 - 0.1
@@ -74,27 +74,27 @@ def _in_box(grid: Grid) -> np.ndarray:
     return box
 
 
-def test_zooming_out_puts_black_around_and_in_cuts_away() -> None:
+def test_zooming_out_pads_with_black_and_zooming_in_crops() -> None:
     grid, white = Grid((50, 80), 64, "letterbox"), np.full((50, 80), 255, np.uint8)
-    far, near = show(white, grid, View(zoom=0.5)), show(white, grid, View(zoom=2.0))
+    far, near = apply_view(white, grid, View(zoom=0.5)), apply_view(white, grid, View(zoom=2.0))
     assert far.sum() / 255 == 32 * 20
     assert far[22:42, 16:48].all()
     assert near.all()
-    assert (bring_back(near.astype(np.float32), grid, View(zoom=2.0))[1] > 0).sum() == 32 * 32
+    assert (invert_view(near.astype(np.float32), grid, View(zoom=2.0))[1] > 0).sum() == 32 * 32
 
 
-def test_weights_fall_where_the_image_goes_on_unseen() -> None:
+def test_weights_fall_towards_cropped_edges() -> None:
     grid = Grid((64, 64), 64)
-    _, weights = bring_back(np.ones((64, 64), np.float32), grid, View(zoom=1.25))
+    _, weights = invert_view(np.ones((64, 64), np.float32), grid, View(zoom=1.25))
     assert weights.max() == 1
     assert 0 < weights[32, np.flatnonzero(weights[32])[0]] < 0.2
-    _, whole = bring_back(np.ones((64, 64), np.float32), grid, View(zoom=0.8))
+    _, whole = invert_view(np.ones((64, 64), np.float32), grid, View(zoom=0.8))
     assert (whole == 1).all()
 
 
 @settings(max_examples=20, deadline=None)
 @given(SIDES, SIDES, FITS, st.sampled_from(sorted(VIEWS)))
-def test_the_average_of_one_answer_is_that_answer(height: int, width: int, fit: Fit, word: str) -> None:
+def test_the_average_of_equal_outputs_is_that_output(height: int, width: int, fit: Fit, word: str) -> None:
     grid = Grid((height, width), 64, fit)
     answers = [np.full((64, 64), 0.3, np.float32) for _ in VIEWS[word]]
     assert np.allclose(average(answers, grid, VIEWS[word])[inside(grid)], 0.3, atol=1e-6)
@@ -121,7 +121,7 @@ def test_the_mirrored_image_gives_the_mirrored_probability(
 
 
 @pytest.mark.parametrize("word", ["flip", "scales", "full"])
-def test_a_network_that_follows_the_image_answers_as_without(
+def test_a_pointwise_network_gives_the_same_with_augmentation(
     make_dark_model: Callable[..., Path], word: str
 ) -> None:
     folder = make_dark_model(fit="stretch", level=0.5, steepness=4.0)
@@ -131,7 +131,7 @@ def test_a_network_that_follows_the_image_answers_as_without(
     assert np.abs(averaged - plain)[8:-8, 8:-8].max() < (0.005 if word == "flip" else 0.03)
 
 
-def test_many_images_and_attention_are_as_one_by_one(make_dark_model: Callable[..., Path]) -> None:
+def test_batches_and_attention_equal_single_images(make_dark_model: Callable[..., Path]) -> None:
     predictor = Predictor(make_dark_model(fit="letterbox"), tta="full")
     images = [smooth(60 + 5 * n, 70, seed=n) for n in range(5)]
     many = list(predictor.predict_many(images, batch=3, attention=True))
@@ -143,10 +143,10 @@ def test_many_images_and_attention_are_as_one_by_one(make_dark_model: Callable[.
         assert np.allclose(found.attention["attention_4"], alone.attention["attention_4"], atol=1e-6)
 
 
-def test_no_augmentation_changes_no_bit(dark_model: Path) -> None:
+def test_without_augmentation_every_bit_is_the_same(dark_model: Path) -> None:
     pixels = smooth(90, 70)
     plain, named = Predictor(dark_model), Predictor(dark_model, tta="none")
     assert plain.tta == named.tta == "none"
     assert np.array_equal(plain.predict(pixels).probability, named.predict(pixels).probability)
-    with pytest.raises(UsageError, match="no test-time augmentation"):
+    with pytest.raises(UsageError, match="unknown test-time"):
         Predictor(dark_model, tta="often")

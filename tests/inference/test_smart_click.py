@@ -1,4 +1,4 @@
-"""Smart click: what was clicked inside is in, what was clicked outside is out, and nothing far away moves."""
+"""Smart click: clicked pixels get their value, and lesions without a click nearby do not change."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def dice(one: Mask, other: Mask) -> float:
 
 
 def middle(wrong: Mask) -> tuple[int, int]:
-    """The pixel deepest inside."""
+    """Return the pixel farthest from the border."""
     depth = distance_transform_edt(np.pad(wrong, 1))
     row, column = np.unravel_index(np.argmax(depth), depth.shape)
     return int(row) - 1, int(column) - 1
@@ -45,19 +45,19 @@ EMPTY = np.zeros(SHAPE, dtype=bool)
 
 @pytest.mark.parametrize("known", [False, True])
 @pytest.mark.parametrize("at", [(140, 200), (130, 225), (155, 170)])
-def test_one_click_in_a_plain_lesion_finds_it(known: bool, at: tuple[int, int]) -> None:
+def test_one_click_segments_a_simple_lesion(known: bool, at: tuple[int, int]) -> None:
     probability = gaussian_filter(LESION.astype(np.float32), 6) if known else None
     found = smart_click(PIXELS, probability, EMPTY, [Point(*at, True)])
     assert dice(found, LESION) > 0.9
 
 
-def test_the_probability_leads_where_the_image_says_nothing() -> None:
+def test_the_probability_decides_where_the_image_is_uniform() -> None:
     grey = np.full(SHAPE, 90, dtype=np.uint8)
     probability = gaussian_filter(LESION.astype(np.float32), 6)
     assert dice(smart_click(grey, probability, EMPTY, [Point(140, 200, True)]), LESION) > 0.85
 
 
-def test_a_click_moves_the_contour_past_it_by_as_much_again() -> None:
+def test_a_click_moves_the_contour_past_it() -> None:
     small = disc(SHAPE, 140, 200, 45, 50)  # the lesion is 20 wider on both sides
     moved = smart_click(PIXELS, None, small, [Point(140, 260, True)])
     right = np.flatnonzero(moved[140]).max()
@@ -67,7 +67,7 @@ def test_a_click_moves_the_contour_past_it_by_as_much_again() -> None:
     assert abs(np.flatnonzero(drawn_in[140]).max() - 250) <= 3
 
 
-def test_clicks_in_the_middle_of_what_is_wrong_lead_to_the_lesion() -> None:
+def test_clicks_in_the_middle_of_errors_converge_to_the_lesion() -> None:
     truth = disc(SHAPE, 140, 200, 40, 60) | disc(SHAPE, 170, 240, 25, 45)
     points: list[Point] = []
     mask, reached = EMPTY, [0.0]
@@ -81,7 +81,7 @@ def test_clicks_in_the_middle_of_what_is_wrong_lead_to_the_lesion() -> None:
     assert len(points) <= 8
 
 
-def test_a_click_outside_in_the_middle_removes_the_lesion_and_leaves_the_others() -> None:
+def test_a_click_outside_in_the_middle_removes_only_that_lesion() -> None:
     other = disc(SHAPE, 60, 60, 20)
     cleared = smart_click(PIXELS, None, LESION | other, [Point(140, 200, False)])
     assert np.array_equal(cleared, other)
@@ -91,7 +91,7 @@ def test_a_click_outside_in_the_middle_removes_the_lesion_and_leaves_the_others(
     assert not cut[140, 190]
 
 
-def test_a_click_outside_at_the_end_of_a_leak_takes_the_leak_away() -> None:
+def test_a_click_outside_at_the_end_of_a_leak_removes_the_leak() -> None:
     leak = np.zeros(SHAPE, dtype=bool)
     leak[130:150, 260:330] = True
     mask = smart_click(PIXELS, None, LESION | leak, [Point(140, 300, False)])
@@ -99,14 +99,14 @@ def test_a_click_outside_at_the_end_of_a_leak_takes_the_leak_away() -> None:
     assert dice(mask, LESION) > 0.93
 
 
-def test_a_second_lesion_far_away_is_a_region_of_its_own() -> None:
+def test_a_click_far_away_adds_a_separate_lesion() -> None:
     two = LESION | disc(SHAPE, 240, 70, 25)
     mask = smart_click(speckled(two), None, LESION, [Point(240, 70, True)])
     assert np.array_equal(mask & (np.indices(SHAPE)[1] > 115), LESION)
     assert dice(mask, two) > 0.93
 
 
-def test_a_point_that_is_right_already_changes_nothing() -> None:
+def test_a_click_where_the_mask_is_right_changes_nothing() -> None:
     points = [Point(140, 200, True), Point(20, 20, False)]
     assert np.array_equal(smart_click(PIXELS, None, LESION, points), LESION)
     assert np.array_equal(smart_click(PIXELS, None, LESION, []), LESION)
@@ -145,7 +145,7 @@ def scenes(draw: st.DrawFn) -> tuple[NDArray[np.uint8], NDArray[np.float32] | No
 
 @settings(max_examples=150)
 @given(scenes())
-def test_every_click_is_heeded_and_the_same_twice(
+def test_every_click_is_applied_deterministically(
     scene: tuple[NDArray[np.uint8], NDArray[np.float32] | None, Mask, list[Point]],
 ) -> None:
     pixels, probability, mask, points = scene
@@ -157,12 +157,12 @@ def test_every_click_is_heeded_and_the_same_twice(
         assert found[point.row, point.column] == point.inside
     assert np.array_equal(mask, before)
     assert np.array_equal(found, smart_click(pixels, probability, mask, points))
-    # What the page does: a click at a time, on what the one before gave.
+    # The page applies one click at a time, on the mask after the one before.
     assert np.array_equal(found, smart_click(pixels, probability, found, points))
 
 
 @settings(max_examples=40)
-@example(60, 130, True)  # nothing is there, and the region reaches far
+@example(60, 130, True)  # a uniform area, where the region grows large
 @given(st.integers(60, 220), st.integers(130, 270), st.booleans())
 def test_a_far_lesion_is_untouched(row: int, column: int, inside: bool) -> None:
     far = disc(SHAPE, 30, 30, 18) | disc(SHAPE, 275, 375, 15)
@@ -179,15 +179,15 @@ def test_of_clicks_on_one_pixel_the_last_counts() -> None:
 
 
 @pytest.mark.parametrize("at", [(-1, 5), (5, -1), (300, 5), (5, 400)])
-def test_a_click_beside_the_image_is_refused(at: tuple[int, int]) -> None:
-    with pytest.raises(UsageError, match="of an image of 300 x 400"):
+def test_a_click_outside_of_the_image_is_refused(at: tuple[int, int]) -> None:
+    with pytest.raises(UsageError, match="300 x 400"):
         smart_click(PIXELS, None, EMPTY, [Point(*at, True)])
 
 
-def test_shapes_that_do_not_fit_are_refused() -> None:
-    with pytest.raises(ShapeError, match="a mask"):
+def test_different_shapes_are_refused() -> None:
+    with pytest.raises(ShapeError, match="mask"):
         smart_click(PIXELS, None, EMPTY[1:], [])
-    with pytest.raises(ShapeError, match="a probability"):
+    with pytest.raises(ShapeError, match="probability"):
         smart_click(PIXELS, np.zeros((3, 3), np.float32), EMPTY, [])
     with pytest.raises(ShapeError, match="uint8"):
         smart_click(PIXELS.astype(np.float32), None, EMPTY, [])  # type: ignore[arg-type]

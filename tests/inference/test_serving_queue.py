@@ -1,8 +1,8 @@
-"""The queue in front of the model: its order, its bounds, its batches, its end."""
+"""The serving queue: its order, bounds, batches, and closing."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import CancelledError, Future, wait
 from itertools import chain
 from pathlib import Path
@@ -13,11 +13,12 @@ import pytest
 
 from sonoseg.errors import InputError, ModelError, SonosegError, UsageError
 from sonoseg.image.frame import Frame
-from sonoseg.inference.predictor import NetworkInput, NetworkOutput, Predictor
+from sonoseg.inference.predictor import Predictor
 from sonoseg.inference.segmentation import Segmentation
 from sonoseg.inference.serving_queue import PredictionQueue, QueueClosed, QueueFull
+from sonoseg.inference.steps import NetworkInput, NetworkOutput
 
-SOON = 30  # seconds after which a test gives up; nothing here takes one
+SOON = 30  # seconds after which a test fails; nothing here takes one
 
 
 def frame(name: str = "one", grey: int = 150) -> Frame:
@@ -27,10 +28,11 @@ def frame(name: str = "one", grey: int = 150) -> Frame:
 
 
 class Gate:
-    """A Predictor whose network waits until it is let through, and tells what it was given."""
+    """A Predictor whose network waits until it is let through, and records its batches."""
 
     def __init__(self, predictor: Predictor) -> None:
         self._predictor = predictor
+        self.steps = predictor.steps
         self.open = Event()
         self.entered = Event()
         self.runs: list[list[str]] = []
@@ -39,16 +41,16 @@ class Gate:
     def read(self, image: Callable[[], Frame], /) -> NetworkInput:
         return self._predictor.read(image)
 
-    def run(self, ready: list[NetworkInput], attention: bool = False, /) -> list[NetworkOutput]:
-        self.runs.append([one.frame.name for one in ready])
+    def run(self, inputs: Sequence[NetworkInput], attention: bool = False, /) -> list[NetworkOutput]:
+        self.runs.append([one.frame.name for one in inputs])
         self.entered.set()
         assert self.open.wait(SOON)
         if self.bad & set(self.runs[-1]):
             raise RuntimeError("out of memory")
-        return self._predictor.run(ready, attention)
+        return self._predictor.run(inputs, attention)
 
-    def finish(self, found: NetworkOutput, /) -> Segmentation:
-        return self._predictor.finish(found)
+    def finish(self, output: NetworkOutput, /) -> Segmentation:
+        return self._predictor.finish(output)
 
 
 @pytest.fixture(scope="module")
@@ -60,17 +62,17 @@ def predictor(dark_model: Path) -> Predictor:
 def gate(predictor: Predictor) -> Iterator[Gate]:
     gate = Gate(predictor)
     yield gate
-    gate.open.set()  # nobody waits for ever where a test failed
+    gate.open.set()  # no thread waits forever where a test failed
 
 
-def closed(gate: Gate, queue: PredictionQueue, wanted: int) -> list[Future[Segmentation]]:
-    """Ask for one image, and for `wanted` more while the network has that one."""
+def submit_behind_gate(gate: Gate, queue: PredictionQueue, wanted: int) -> list[Future[Segmentation]]:
+    """Submit one image, and `wanted` more while the network is busy with it."""
     first = queue.submit(lambda: frame("first"))
     assert gate.entered.wait(SOON)
     return [first, *(queue.submit(lambda n=n: frame(str(n))) for n in range(wanted))]  # type: ignore[misc]
 
 
-def test_the_answer_is_predicts(predictor: Predictor) -> None:
+def test_results_are_those_of_predict(predictor: Predictor) -> None:
     images = [frame(str(grey), grey) for grey in range(100, 200, 10)]
     with PredictionQueue(predictor, 20, 4) as queue:
         futures = [queue.submit(lambda one=one: one) for one in images]  # type: ignore[misc]
@@ -87,20 +89,20 @@ def test_the_answer_is_predicts(predictor: Predictor) -> None:
 
 def test_batches_form_while_the_network_works(gate: Gate) -> None:
     with PredictionQueue(gate, 20, 4) as queue:
-        futures = closed(gate, queue, 9)
+        futures = submit_behind_gate(gate, queue, 9)
         gate.open.set()
         wait(futures, SOON)
-    assert gate.runs[0] == ["first"]  # nobody waits for a batch to fill
+    assert gate.runs[0] == ["first"]  # no image waits for a batch to fill
     assert sorted(chain(*gate.runs)) == sorted(["first", *map(str, range(9))])
     assert max(map(len, gate.runs)) <= 4
     assert queue.runs == len(gate.runs) < 10
 
 
-def test_full_is_said_at_once_and_a_place_is_free_after_an_answer(gate: Gate) -> None:
+def test_a_full_queue_refuses_at_once_until_a_result_frees_a_place(gate: Gate) -> None:
     with PredictionQueue(gate, 3, 1) as queue:
-        futures = closed(gate, queue, 2)
+        futures = submit_behind_gate(gate, queue, 2)
         assert queue.depth == 3
-        with pytest.raises(QueueFull, match="3 images wait") as full:
+        with pytest.raises(QueueFull, match="3 images are waiting") as full:
             queue.submit(frame)
         assert full.value.retry_after >= 1
         gate.open.set()
@@ -108,9 +110,9 @@ def test_full_is_said_at_once_and_a_place_is_free_after_an_answer(gate: Gate) ->
         assert queue.submit(frame).result(SOON).mask.any()
 
 
-def test_the_last_places_are_kept_for_what_is_urgent(gate: Gate) -> None:
+def test_the_last_places_are_reserved_for_urgent_requests(gate: Gate) -> None:
     with PredictionQueue(gate, 8, 1) as queue:
-        closed(gate, queue, 6)
+        submit_behind_gate(gate, queue, 6)
         with pytest.raises(QueueFull):
             queue.submit(frame)
         queue.submit(frame, urgent=True)
@@ -120,9 +122,9 @@ def test_the_last_places_are_kept_for_what_is_urgent(gate: Gate) -> None:
 
 
 @pytest.mark.parametrize("late", [False, True])
-def test_what_is_urgent_goes_first(gate: Gate, late: bool) -> None:
+def test_urgent_requests_go_first(gate: Gate, late: bool) -> None:
     with PredictionQueue(gate, 20, 1) as queue:
-        futures = closed(gate, queue, 6)
+        futures = submit_behind_gate(gate, queue, 6)
         read = Event()
 
         def urgent() -> Frame:
@@ -133,7 +135,7 @@ def test_what_is_urgent_goes_first(gate: Gate, late: bool) -> None:
         if late:
             queue.hurry(futures[-1])
         assert read.wait(SOON)  # at once, however many wait
-        while not any(job.urgent for job in queue._read):
+        while not any(request.urgent for request in queue._read):
             pass
         gate.open.set()
         wait(futures, SOON)
@@ -141,28 +143,28 @@ def test_what_is_urgent_goes_first(gate: Gate, late: bool) -> None:
     assert gate.runs[2:] == [[str(n)] for n in range(6)]  # the others in their order
 
 
-def test_a_image_that_cannot_be_read_is_its_own_failure(predictor: Predictor) -> None:
+def test_an_image_that_cannot_be_read_affects_no_other(predictor: Predictor) -> None:
     def absent() -> Frame:
         raise InputError("no such file", where="a.png")
 
     def odd() -> Frame:
-        raise ZeroDivisionError("no thought was given to this")
+        raise ZeroDivisionError("unforeseen")
 
     with PredictionQueue(predictor, 20, 8) as queue:
         good, bad, worse, last = [queue.submit(one) for one in (frame, absent, odd, frame)]
         with pytest.raises(InputError, match=r"a\.png: no such file"):
             bad.result(SOON)
-        with pytest.raises(InputError, match=r"cannot be read \(no thought was given to this\)"):
+        with pytest.raises(InputError, match=r"cannot be read \(unforeseen\)"):
             worse.result(SOON)
         assert good.result(SOON).mask.any()
         assert last.result(SOON).mask.any()
         assert (queue.answered, queue.failed) == (4, 2)
 
 
-def test_a_batch_that_fails_is_tried_one_by_one(gate: Gate) -> None:
+def test_a_batch_that_fails_is_run_one_by_one(gate: Gate) -> None:
     gate.bad = {"2"}
     with PredictionQueue(gate, 20, 8) as queue:
-        first, *futures = closed(gate, queue, 5)
+        first, *futures = submit_behind_gate(gate, queue, 5)
         gate.open.set()
         wait([first, *futures], SOON)
         errors = [future.exception(SOON) for future in futures]
@@ -170,9 +172,9 @@ def test_a_batch_that_fails_is_tried_one_by_one(gate: Gate) -> None:
     assert "out of memory" in str(errors[2])
 
 
-def test_gates_only_for_those_who_ask(gate: Gate) -> None:
+def test_attention_maps_only_where_requested(gate: Gate) -> None:
     with PredictionQueue(gate, 20, 8) as queue:
-        first, without = closed(gate, queue, 1)
+        first, without = submit_behind_gate(gate, queue, 1)
         wanted = queue.submit(frame, attention=True)
         gate.open.set()
         assert first.result(SOON).attention is without.result(SOON).attention is None
@@ -181,9 +183,9 @@ def test_gates_only_for_those_who_ask(gate: Gate) -> None:
     assert attention["attention_1"].shape == (70, 90)
 
 
-def test_closing_answers_everybody(gate: Gate) -> None:
+def test_closing_answers_every_request(gate: Gate) -> None:
     queue = PredictionQueue(gate, 20, 2)
-    first, *others = closed(gate, queue, 9)
+    first, *others = submit_behind_gate(gate, queue, 9)
     closing = Thread(target=queue.close)
     closing.start()
     for future in others:
@@ -193,14 +195,14 @@ def test_closing_answers_everybody(gate: Gate) -> None:
     closing.join(SOON)
     assert not closing.is_alive()
     assert queue.depth == 0
-    with pytest.raises(QueueClosed, match="the server is stopping"):
+    with pytest.raises(QueueClosed, match="stopping"):
         queue.submit(frame)
     queue.close()
 
 
-def test_a_cancelled_future_gives_its_place_up(gate: Gate) -> None:
+def test_a_cancelled_future_frees_its_place(gate: Gate) -> None:
     with PredictionQueue(gate, 5, 1) as queue:
-        futures = closed(gate, queue, 4)
+        futures = submit_behind_gate(gate, queue, 4)
         assert futures[-1].cancel()
         again = queue.submit(lambda: frame("again"))
         assert futures[-2].cancel()
@@ -214,7 +216,7 @@ def test_a_cancelled_future_gives_its_place_up(gate: Gate) -> None:
     assert queue.failed == 0
 
 
-def test_retry_after_comes_from_the_measured_speed(gate: Gate) -> None:
+def test_retry_after_follows_the_measured_pace(gate: Gate) -> None:
     now = [100.0]
     with PredictionQueue(gate, 100, 1, clock=lambda: now[0]) as queue:
         assert queue.seconds_per_image is None
@@ -229,13 +231,13 @@ def test_retry_after_comes_from_the_measured_speed(gate: Gate) -> None:
         assert queue.retry_after == 1  # nobody waits
         gate.open.clear()
         gate.entered.clear()
-        futures = closed(gate, queue, 9)
+        futures = submit_behind_gate(gate, queue, 9)
         assert queue.retry_after == 10 / 2 * 8
         gate.open.set()
         wait(futures, SOON)
 
 
-def test_many_threads_at_once_lose_nothing(predictor: Predictor) -> None:
+def test_many_concurrent_threads_lose_no_request(predictor: Predictor) -> None:
     answers: list[str] = []
     refused = [0]
     lock, start = Lock(), Barrier(8)
@@ -269,12 +271,12 @@ def test_many_threads_at_once_lose_nothing(predictor: Predictor) -> None:
 
 
 @pytest.mark.parametrize(("length", "batch"), [(0, 1), (1, 0)])
-def test_a_queue_needs_places_and_a_batch(predictor: Predictor, length: int, batch: int) -> None:
+def test_a_length_or_batch_below_one_is_refused(predictor: Predictor, length: int, batch: int) -> None:
     with pytest.raises(UsageError, match="Give 1 or more"):
         PredictionQueue(predictor, length, batch)
 
 
-def test_its_errors_are_ours() -> None:
+def test_errors_are_sonoseg_errors() -> None:
     assert issubclass(QueueFull, SonosegError)
     assert issubclass(QueueClosed, SonosegError)
-    assert "Ask again in 3 s" in str(QueueFull(7, 3.2))
+    assert "Retry in 3 s" in str(QueueFull(7, 3.2))

@@ -1,4 +1,4 @@
-"""Smart click on real images, by the scripted clicker of research/benchmarks/smart_click.py."""
+"""Smart click on real images, with the scripted clicks of the benchmark smart_click.py."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def clicker(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     return smart_click
 
 
-def test_the_clicker_clicks_the_middle_of_what_is_most_wrong(clicker: ModuleType) -> None:
+def test_scripted_clicks_are_in_the_middle_of_the_largest_error(clicker: ModuleType) -> None:
     truth = np.zeros((60, 80), dtype=bool)
     truth[10:31, 10:31] = True
     mask = np.zeros_like(truth)
@@ -37,9 +37,9 @@ def test_the_clicker_clicks_the_middle_of_what_is_most_wrong(clicker: ModuleType
     assert clicker.overlap(truth, truth) == 1
 
 
-def test_a_few_clicks_without_a_prediction_outline_real_lesions(clicker: ModuleType, real_busi: Path) -> None:
+def test_a_few_clicks_without_a_prediction_segment_real_lesions(clicker: ModuleType, real_busi: Path) -> None:
     (source,) = read_sources([f"busi={real_busi}"], None)
-    # Not those of the 60 that the constants were chosen and judged on alone: any images of the set.
+    # Any images of the set, not only the 60 on which the constants were chosen and evaluated.
     records = list(clicker.chosen(source.records, None, 0, 11))[:8]
     needed = []
     for record in records:

@@ -12,7 +12,7 @@ import pytest
 
 from sonoseg._util.files import sha256_file
 from sonoseg.batch.file_listing import list_files
-from sonoseg.batch.filesystems import Here, fetch, is_url
+from sonoseg.batch.filesystems import LocalCopy, fetch, is_url
 from sonoseg.errors import InputError, MissingExtra, SonosegWarning, UsageError
 from sonoseg.inputs.file_search import find_images
 from sonoseg.samples import paths as samples
@@ -104,7 +104,7 @@ def test_paths_and_a_store_together(tree: Path, store: str) -> None:
         ("memory://absent", InputError, "no such file"),
         ("memory://absent/*.png", InputError, "no image"),
         ("*.nothing", InputError, "no image"),
-        ("noway://x", UsageError, "no known kind"),
+        ("noway://x", UsageError, "unknown protocol"),
         ("\0", InputError, "no such|cannot"),
     ],
 )
@@ -153,6 +153,6 @@ def test_a_file_is_fetched_with_its_hash(kind: str, tmp_path: Path) -> None:
     assert there.path.parent == tmp_path
     assert there.path.suffix == ".png"
     assert there.sha256 == sha256_file(sample)
-    assert fetch(sample.name, sample.parent, tmp_path) == Here(sample, there.sha256)
+    assert fetch(sample.name, sample.parent, tmp_path) == LocalCopy(sample, there.sha256)
     with pytest.raises(InputError, match="no such file"):
         fetch(f"{kind}://{root}/absent.png", tmp_path, tmp_path)

@@ -1,4 +1,4 @@
-"""What workers do, without any engine of workers: rows as those of `sonoseg predict`, errors in rows."""
+"""The steps of batch workers without Ray: the rows agree with `sonoseg predict`, errors are rows."""
 
 from __future__ import annotations
 
@@ -11,14 +11,15 @@ import numpy as np
 import pytest
 
 from sonoseg._util.files import sha256_file
-from sonoseg.batch.row_reading import Numbered, Wish
+from sonoseg.batch.row_reading import ListedFile
 from sonoseg.batch.row_steps import finish, read_tables, segment
-from sonoseg.batch.rows import DONE, LESION, counts
+from sonoseg.batch.rows import FINISHED, LESION, counts
 from sonoseg.errors import ModelError
 from sonoseg.image.calibration import Spacing
 from sonoseg.image.run_length import decode
 from sonoseg.inference.predictor import Predictor
 from sonoseg.inputs.reading import read_frame
+from sonoseg.inputs.reading_options import ReadingOptions
 from sonoseg.inputs.spacing_table import Spacings
 from sonoseg.lesions.measurement import measure
 from sonoseg.results.tables import lesion_object
@@ -31,23 +32,27 @@ def predictor(dark_model: Path) -> Predictor:
     return Predictor(dark_model, runtime="onnx", precision="fp32", threads=1)
 
 
-def through(
-    predictor: Predictor, names: list[str], wish: Wish | None = None, batch: int = 3
+def run_steps(
+    predictor: Predictor,
+    names: list[str],
+    reading: ReadingOptions | None = None,
+    base: Path = Path(),
+    batch: int = 3,
 ) -> list[dict[str, Any]]:
-    """All steps, one after the other."""
-    files = [Numbered(number, name) for number, name in enumerate(names)]
+    """Run all steps, one after the other."""
+    files = [ListedFile(number, name) for number, name in enumerate(names)]
     found = []
-    for rows in read_tables(files, wish or Wish(), predictor.steps):
+    for rows in read_tables(files, reading or ReadingOptions(), base, predictor.steps):
         done = finish(segment(predictor, rows, batch), predictor.steps)
-        assert done.schema == DONE
+        assert done.schema == FINISHED
         found += done.to_pylist()
     return found
 
 
-def test_rows_say_what_predict_says(predictor: Predictor) -> None:
+def test_rows_agree_with_predict(predictor: Predictor) -> None:
     names = [str(path) for path in samples()[:4]]
     spacing = Spacing(0.1, 0.2)
-    rows = through(predictor, names, Wish(spacing=spacing))
+    rows = run_steps(predictor, names, ReadingOptions(spacing=spacing))
     assert [row["file"] for row in rows] == names
     for row, name in zip(rows, names, strict=True):
         plain = predictor.predict(read_frame(name, spacing=spacing))
@@ -58,15 +63,15 @@ def test_rows_say_what_predict_says(predictor: Predictor) -> None:
         assert row["lesions"] == [lesion_object(lesion) for lesion in measure(plain).lesions]
         assert (row["spacing"], row["spacing_origin"], row["unit"]) == ([0.1, 0.2], "given", "mm")
         assert row["error"] is None
-        assert (row["place"], row["places"], row["frame"]) == (0, 1, None)
+        assert (row["position"], row["count"], row["frame"]) == (0, 1, None)
     assert sum(len(row["lesions"]) for row in rows)
 
 
 def test_a_lesion_has_the_columns_of_results_json(predictor: Predictor) -> None:
     (lesion, *_) = measure(predictor.predict(samples()[0])).lesions
-    told = lesion_object(lesion)
-    assert {field.name for field in LESION} == set(told)
-    assert {field.name for field in LESION.field("box").type} == set(told["box"])
+    fields = lesion_object(lesion)
+    assert {field.name for field in LESION} == set(fields)
+    assert {field.name for field in LESION.field("box").type} == set(fields["box"])
 
 
 def test_a_bad_file_costs_one_row(predictor: Predictor, tmp_path: Path) -> None:
@@ -76,7 +81,7 @@ def test_a_bad_file_costs_one_row(predictor: Predictor, tmp_path: Path) -> None:
     (tmp_path / "folder.png").mkdir()
     shutil.copy(samples()[1], tmp_path / "good.png")
     names = ["text.png", "empty.png", "good.png", "cut.png", "absent.png", "folder.png"]
-    rows = through(predictor, names, Wish(base=tmp_path))
+    rows = run_steps(predictor, names, base=tmp_path)
     assert [row["file"] for row in rows] == names
     assert [row["error"] is None for row in rows] == [name == "good.png" for name in names]
     for name, row in zip(names, rows, strict=True):
@@ -88,7 +93,9 @@ def test_a_bad_file_costs_one_row(predictor: Predictor, tmp_path: Path) -> None:
     assert rows[1]["sha256"] is None
     done = finish(
         segment(
-            predictor, next(read_tables([Numbered(0, "text.png")], Wish(base=tmp_path), predictor.steps)), 2
+            predictor,
+            next(read_tables([ListedFile(0, "text.png")], ReadingOptions(), tmp_path, predictor.steps)),
+            2,
         ),
         predictor.steps,
     )
@@ -101,29 +108,29 @@ def test_files_of_a_store_and_a_table_of_spacings(predictor: Predictor) -> None:
     system.pipe("/clinic/b.png", b"nothing")
     table = Spacings(Path("t.csv"), {"clinic/a.png": Spacing(0.3, 0.3)})
     names = [f"memory:///clinic/{name}.png" for name in "abc"]
-    good, bad, absent = through(predictor, names, Wish(spacing=Spacing(1, 1), spacings=table))
+    good, bad, absent = run_steps(predictor, names, ReadingOptions(spacing=Spacing(1, 1), spacings=table))
     assert (good["spacing_origin"], good["spacing"], good["file"]) == ("table", [0.3, 0.3], names[0])
     assert np.array_equal(decode(good["mask"]), predictor.predict(samples()[0]).mask)
     assert "not an image" in bad["error"]
     assert "no such file" in absent["error"]
 
 
-def test_one_frame_that_the_network_fails_on_costs_no_other(
+def test_a_frame_that_the_network_fails_on_does_not_affect_others(
     predictor: Predictor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     names = [str(path) for path in samples()[:5]]
-    plain = through(predictor, names)
+    plain = run_steps(predictor, names)
     steps = predictor.steps
-    bad = steps.ready(read_frame(names[1])).pixels
-    answer = predictor.answer
+    bad = steps.prepare(read_frame(names[1])).pixels
+    run_pixels = predictor.run_pixels
 
     def fails(pixels: Any, grids: Any, attention: bool = False) -> Any:
         if any(np.array_equal(one, bad) for one in pixels):
             raise ModelError("the network gave numbers that are not finite")
-        return answer(pixels, grids, attention)
+        return run_pixels(pixels, grids, attention)
 
-    monkeypatch.setattr(predictor, "answer", fails)
-    rows = through(predictor, names)
+    monkeypatch.setattr(predictor, "run_pixels", fails)
+    rows = run_steps(predictor, names)
     assert [row["error"] for row in rows] == [
         None,
         "the network gave numbers that are not finite.",
@@ -137,7 +144,7 @@ def test_one_frame_that_the_network_fails_on_costs_no_other(
 
 
 def write_clip(path: Path, frames: int) -> Path:
-    """Ultrasound with a dark square that wanders, without regions."""
+    """Write an ultrasound clip with a moving dark square, without regions."""
     pydicom = pytest.importorskip("pydicom")
     image = pydicom.dataset.Dataset()
     image.SOPClassUID, image.SOPInstanceUID = "1.2.840.10008.5.1.4.1.1.3.1", "1.2.3"
@@ -160,10 +167,10 @@ def write_clip(path: Path, frames: int) -> Path:
 def test_the_frames_of_a_clip_are_rows(predictor: Predictor, tmp_path: Path) -> None:
     clip = write_clip(tmp_path / "clip.dcm", 7)
     fsspec.filesystem("memory").pipe("/clips/clip", clip.read_bytes())
-    wish = Wish(frames="1:6:2", keep_burned_in=True)
+    reading = ReadingOptions(frames="1:6:2", keep_burned_in=True)
     for name in (str(clip), "memory:///clips/clip"):
-        rows = through(predictor, [name], wish)
-        assert [(row["frame"], row["place"], row["places"]) for row in rows] == [
+        rows = run_steps(predictor, [name], reading)
+        assert [(row["frame"], row["position"], row["count"]) for row in rows] == [
             (1, 0, 3),
             (3, 1, 3),
             (5, 2, 3),
@@ -171,7 +178,7 @@ def test_the_frames_of_a_clip_are_rows(predictor: Predictor, tmp_path: Path) -> 
         left = [int(np.flatnonzero(decode(row["mask"]).any(axis=0))[0]) for row in rows]
         assert np.diff(left).min() > 0  # each is of its own frame
         assert {row["sha256"] for row in rows} == {sha256_file(clip)}
-    (refused,) = through(predictor, [str(clip)], Wish(frames="99", keep_burned_in=True))
+    (refused,) = run_steps(predictor, [str(clip)], ReadingOptions(frames="99", keep_burned_in=True))
     assert "none of its 7 frames" in refused["error"]
-    (refused,) = through(predictor, [str(clip)])
+    (refused,) = run_steps(predictor, [str(clip)])
     assert "--keep-burned-in" in refused["error"]

@@ -63,7 +63,7 @@ def test_corners_join_a_lesion_but_let_no_background_out() -> None:
     assert np.array_equal(filled, drawn(".#.", "###", ".#."))
 
 
-def test_a_bay_at_the_border_is_no_hole() -> None:
+def test_a_bay_at_the_border_is_not_a_hole() -> None:
     bay = drawn("#.#", "#.#", "###")
     assert np.array_equal(cleaned_of(bay, Postprocessing(min_area=0)), bay)
 
@@ -94,7 +94,7 @@ def test_properties(mask: np.ndarray, options: Postprocessing) -> None:
         assert not (mask & ~cleaned).any()  # nothing is lost
 
 
-def test_beside_a_surer_lesion_an_unsure_one_goes() -> None:
+def test_a_lesion_of_low_relative_probability_is_removed() -> None:
     mask = drawn("##..##", "##..##", "......", "#.....")
     probability = np.where(mask, 0.9, 0.1).astype(np.float32)
     probability[:2, 4:], probability[3, 0] = 0.8, 0.89
@@ -109,7 +109,7 @@ def test_beside_a_surer_lesion_an_unsure_one_goes() -> None:
     assert postprocess(alone, probability, Postprocessing(min_area=0, min_relative_probability=1)).sum() == 1
 
 
-def test_an_unsure_lesion_goes_even_alone() -> None:
+def test_a_lesion_of_low_mean_probability_is_removed_even_alone() -> None:
     mask = drawn("##..##", "##..##")
     probability = np.where(mask, 0.9, 0.1).astype(np.float32)
     probability[:, 4:] = 0.7
@@ -118,7 +118,7 @@ def test_an_unsure_lesion_goes_even_alone() -> None:
         assert postprocess(mask, probability, options).sum() == left
 
 
-def test_a_speck_is_no_surest_lesion() -> None:
+def test_a_removed_speck_is_no_reference() -> None:
     mask = drawn("##..#", "##...")
     probability = np.where(mask, 0.6, 0.1).astype(np.float32)
     probability[0, 4] = 1
@@ -127,18 +127,18 @@ def test_a_speck_is_no_surest_lesion() -> None:
 
 
 def test_probabilities_of_another_size_are_refused() -> None:
-    with pytest.raises(ShapeError, match="a mask of"):
+    with pytest.raises(ShapeError, match="differ in shape"):
         postprocess(RING, np.zeros((2, 2), dtype=np.float32), Postprocessing())
 
 
 @given(MASKS, st.sampled_from([0.5, 0.9, 1.0]))
-def test_equally_sure_lesions_stay_together(mask: np.ndarray, share: float) -> None:
+def test_equally_probable_lesions_stay_together(mask: np.ndarray, share: float) -> None:
     options = Postprocessing(min_area=0, fill_holes=False, min_relative_probability=share)
     assert np.array_equal(postprocess(mask, np.full(mask.shape, 0.7, dtype=np.float32), options), mask)
 
 
 @given(MASKS, OPTIONS)
-def test_turning_the_image_turns_the_answer(mask: np.ndarray, options: Postprocessing) -> None:
+def test_rotating_the_image_rotates_the_result(mask: np.ndarray, options: Postprocessing) -> None:
     several = options.model_copy(update={"keep_largest": False})  # of equals, which is kept depends on order
     ramp = np.linspace(0.5, 1, mask.size, dtype=np.float32).reshape(mask.shape)
     turned = postprocess(np.rot90(mask), np.rot90(ramp), several)
