@@ -31,9 +31,13 @@ class SonosegError(Exception):
         self.remedy = remedy
         super().__init__(str(self))
 
+    @property
+    def reason(self) -> str:
+        """The message without `where`, for a list that names the file itself."""
+        return f"{self.found}. {self.remedy}." if self.remedy else f"{self.found}."
+
     def __str__(self) -> str:
-        text = f"{self.where}: {self.found}" if self.where else self.found
-        return f"{text}. {self.remedy}." if self.remedy else f"{text}."
+        return f"{self.where}: {self.reason}" if self.where else self.reason
 
     def __reduce__(self) -> tuple[object, ...]:
         # Exceptions with keyword-only arguments do not survive a process pool without this.
