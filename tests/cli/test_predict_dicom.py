@@ -265,7 +265,7 @@ def test_damaged_files_end_neither_the_batch_nor_in_a_traceback(run: Run, tmp_pa
 def test_what_a_reader_did_not_think_of_is_one_files_fault(
     run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from sonoseg.inputs import frame_list as frames
+    from sonoseg.inputs import reading_options as frames
 
     real = frames.read
 

@@ -186,7 +186,7 @@ def test_spacing_goes_with_what_carries_none(predictor: Predictor, tmp_path: Pat
 def test_a_bad_image_is_refused(predictor: Predictor, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no such file"):
         predictor.predict(tmp_path / "gone.png")
-    with pytest.raises(ShapeError, match="image|shape|array"):
+    with pytest.raises(ShapeError):
         predictor.predict(np.zeros(5))
 
 

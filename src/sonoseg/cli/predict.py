@@ -65,7 +65,7 @@ def predict(
         "anonymise": anonymise,
     }
     on_ray = engine is EngineChoice.ray
-    refused = {"workers": workers, "partition": partition, "ray": ray}
+    refused: dict[str, Any] = {"workers": workers, "partition": partition, "ray": ray}
     if on_ray:
         refused = {**kinds, "dicom": dicom, "refer": refer, "json": as_json}
     wrong = [f"--{name}" for name, value in refused.items() if value is not None and value is not False]

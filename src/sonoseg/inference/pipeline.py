@@ -27,6 +27,7 @@ from sonoseg.inference.steps import NetworkInput, NetworkOutput, PredictionSteps
 
 T = TypeVar("T")
 R = TypeVar("R")
+R_co = TypeVar("R_co", covariant=True)
 
 _Read = NetworkInput | SonosegError
 
@@ -72,10 +73,10 @@ def ahead(
         yield pending.popleft()
 
 
-def run_isolated(run: Callable[[Sequence[T]], list[R]], items: Sequence[T]) -> list[R | Exception]:
+def run_isolated(run: Callable[[Sequence[T]], Sequence[R]], items: Sequence[T]) -> Sequence[R | Exception]:
     """Run a batch; where it fails, run its items one by one: each gets its own result or exception."""
     try:
-        return list(run(items)) if items else []
+        return run(items) if items else []
     except Exception as error:
         if len(items) == 1:
             return [error]
@@ -143,8 +144,8 @@ class OfflineExecutor(Generic[T, R]):
         try:
             for _, batch in ahead(network, self._run, self._batches(readers, items), 2):
                 for item, output in batch.result():
-                    done = isinstance(output, SonosegError)
-                    pending.append((item, output if done else finishers.submit(output)))
+                    done = output if isinstance(output, SonosegError) else finishers.submit(output)
+                    pending.append((item, done))
                     if len(pending) >= 2 * self._workers:
                         yield next_result()
             while pending:
@@ -171,21 +172,22 @@ class OfflineExecutor(Generic[T, R]):
 
     def _run(self, batch: list[tuple[T, _Read]]) -> list[tuple[T, NetworkOutput | SonosegError]]:
         inputs = [read for _, read in batch if not isinstance(read, SonosegError)]
-        outputs = run_isolated(lambda some: self._pipeline.run(some, self._attention), inputs)
-        for output in outputs:
+        outputs: list[NetworkOutput] = []
+        for output in run_isolated(lambda some: self._pipeline.run(some, self._attention), inputs):
             if isinstance(output, Exception):  # on one image alone: the fault is the network's
                 raise output
+            outputs.append(output)
         remaining = iter(outputs)
         return [(item, read if isinstance(read, SonosegError) else next(remaining)) for item, read in batch]
 
 
-class _Finishers(Protocol[R]):
+class _Finishers(Protocol[R_co]):
     """What finishes the network's outputs: threads or processes."""
 
     pool: Executor
 
     def submit(self, output: NetworkOutput) -> Future[Any]: ...
-    def result(self, future: Future[Any]) -> R: ...
+    def result(self, future: Future[Any]) -> R_co: ...
 
 
 class _ThreadFinishers(Generic[R]):
@@ -238,10 +240,11 @@ class _ProcessFinishers(Generic[R]):
     def _worker_ended(self) -> OutputError:
         """Return the error for a worker that ended by itself; the pool terminates the others by SIGTERM."""
         self.pool.shutdown(wait=True, cancel_futures=True)  # collects the exit codes
-        codes = {worker.exitcode for worker in self._workers} - {None, 0, -signal.SIGTERM}
+        codes = [worker.exitcode for worker in self._workers if worker.exitcode]
         reasons = [
             f"killed by {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
             for code in sorted(codes)
+            if code != -signal.SIGTERM
         ]
         return OutputError(
             f"a worker process ended unexpectedly ({reasons[0] if reasons else 'reason unknown'})",

@@ -18,8 +18,8 @@ def postprocess(
     1. fill_holes: background not 4-connected to the border becomes lesion.
     2. min_area: removes lesions (8-connected) smaller than this fraction of the whole image.
     3. min_mean_probability: removes lesions of a mean probability below this.
-    4. min_relative_probability: of several lesions, removes those whose mean probability is below this fraction of the
-       highest one.
+    4. min_relative_probability: of several lesions, removes those whose mean probability is below this
+       fraction of the highest one.
     5. keep_largest: of several lesions, keeps the largest; of equal ones, the first from the top.
 
     mask: bool (H, W). probability: float (H, W), 0..1, from which it was made. Returns a new bool (H, W).
