@@ -81,8 +81,8 @@ def test_what_is_torn_or_of_another_run_is_not_done(begun: Partitions, tmp_path:
 @pytest.mark.parametrize(
     ("changes", "why"),
     [
-        ({"fingerprint": {"model_hash": "abd", "threshold": 0.5}}, "model_hash was 'abc' and is 'abd'"),
-        ({"paths": ["others"]}, "the paths differ"),
+        ({"fingerprint": {"model_hash": "abd", "threshold": 0.5}}, "the model differs"),
+        ({"paths": ["others"]}, r"paths was \['scans'\] and is \['others'\]"),
         ({"partition": 5}, "partition was 4 and is 5"),
     ],
 )

@@ -1,4 +1,4 @@
-"""`sonoseg demo`: its own files anew, nobody else's."""
+"""`sonoseg demo`: replaces its own files, and no others."""
 
 from __future__ import annotations
 
@@ -39,13 +39,13 @@ def test_every_sample_is_segmented_in_millimetres(run: Run, tmp_path: Path) -> N
     assert RESEARCH_ONLY in told
 
 
-def test_the_folder_is_demo_unless_told(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_default_folder_is_demo(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     assert run()[0] == 0
     assert (tmp_path / "demo" / "index.html").is_file()
 
 
-def test_run_again_it_makes_its_own_files_anew(run: Run, tmp_path: Path) -> None:
+def test_another_run_replaces_its_own_files(run: Run, tmp_path: Path) -> None:
     out = tmp_path / "demo"
     run("--out", out)
     before = (out / "results.csv").read_bytes()
@@ -58,7 +58,9 @@ def test_run_again_it_makes_its_own_files_anew(run: Run, tmp_path: Path) -> None
     assert (out / "mine.txt").read_text() == "mine"
 
 
-def test_broken_off_it_can_be_run_again(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_interrupted_demo_can_be_run_again(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def stop(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
@@ -71,7 +73,7 @@ def test_broken_off_it_can_be_run_again(run: Run, tmp_path: Path, monkeypatch: p
 
 
 @pytest.mark.parametrize("content", ['{"made_by": "sonoseg predict"}', "[]", "not json", None])
-def test_anybody_elses_results_are_left_alone(run: Run, tmp_path: Path, content: str | None) -> None:
+def test_other_results_are_not_overwritten(run: Run, tmp_path: Path, content: str | None) -> None:
     out = tmp_path / "demo"
     out.mkdir()
     (out / "results.csv").write_text("mine")

@@ -151,7 +151,7 @@ def test_a_image_of_another_size_is_refused(run: Run, tmp_path: Path) -> None:
     [
         ((), "no mask is given"),
         (("nowhere.png",), "no such file or folder"),
-        (("a.png", "--spacing", "much"), "'much' is no spacing"),
+        (("a.png", "--spacing", "much"), "'much' is not a pixel spacing"),
         (("a.png", "b.png", "--image", "a.png"), "one image for 2 masks"),
         (("--pair", "a.png", "gone.png"), "gone.png: no such file"),
     ],

@@ -1,4 +1,4 @@
-"""`sonoseg predict --resume`: killed at any moment, it goes on and ends as if nothing had happened."""
+"""`sonoseg predict --resume`: a run killed at any moment ends with the results of an uninterrupted one."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from sonoseg._util.files import atomic_write_bytes, cannot_write
 from sonoseg.errors import OutputError
 from sonoseg.results.journal import SCHEMA
 from sonoseg.results.ledger import Ledger
@@ -23,12 +24,12 @@ from sonoseg.results.ledger import Ledger
 Run = Callable[..., tuple[int, str, str]]
 
 TIMED = {"journal.sqlite", "report.json"}
-"""What holds times, and so differs from run to run."""
+"""Files that hold times, and so differ from run to run."""
 
 
 @pytest.fixture
 def scans(tmp_path: Path) -> Path:
-    """Sixty images with a dark square each, no two alike, and one that is none."""
+    """Sixty files: images with a dark square each, all different, and one text file."""
     folder = tmp_path / "scans"
     folder.mkdir()
     draw = np.random.default_rng(3)
@@ -60,11 +61,11 @@ def recorded(out: Path) -> int:
 
 
 def killed(words: list[str], out: Path, after: int) -> int:
-    """Run the command, kill it once so many images are done, and return how many were."""
-    # One image a batch and a slow pen, so that there is a moment to kill it in.
+    """Run the command, kill it after this many images, and return how many were done."""
+    # One image per batch and slow writing, so that there is time to kill it.
     program = (
         "import time\n"
-        "from sonoseg.results.results_folder import ResultsFolder as R\n"
+        "from sonoseg.results.result_files import ImageFiles as R\n"
         "write = R.write\n"
         "R.write = lambda self, found: (time.sleep(0.1), write(self, found))[1]\n"
         "from sonoseg.cli.main import main\n"
@@ -86,7 +87,7 @@ def killed(words: list[str], out: Path, after: int) -> int:
 
 
 @pytest.mark.skipif(os.name != "posix", reason="SIGKILL")
-def test_killed_twice_it_ends_as_an_unbroken_run(
+def test_a_run_killed_twice_ends_as_an_uninterrupted_one(
     run: Run, dark_model: Path, scans: Path, tmp_path: Path
 ) -> None:
     whole, broken = tmp_path / "whole", tmp_path / "broken"
@@ -97,7 +98,7 @@ def test_killed_twice_it_ends_as_an_unbroken_run(
     assert not (broken / "results.csv").exists()
     second = killed([*words, "--resume"], broken, first + 9)
     assert first < second < 59
-    # What the kill left half written goes away when the run goes on.
+    # Half-written files are removed when the run is resumed.
     whole_ones = [path for path in (broken / "masks").iterdir() if not path.name.startswith(".")]
     times = {path: path.stat().st_mtime_ns for path in whole_ones}
     code, _, warned = run(scans, "--out", broken, "--batch", 1, "--resume")
@@ -132,7 +133,7 @@ def test_a_finished_run_has_nothing_left_to_do(
     assert "in 6 images" in told
 
 
-def test_other_options_or_images_are_told(run: Run, scans: Path, tmp_path: Path) -> None:
+def test_other_options_are_refused_and_changed_images_redone(run: Run, scans: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     image = scans / "00.png"
     assert run(image, "--out", out, "-q")[0] == 0
@@ -149,26 +150,25 @@ def test_other_options_or_images_are_told(run: Run, scans: Path, tmp_path: Path)
     assert "both --resume and --overwrite" in warned
 
 
-def test_a_full_disk_and_an_interrupt_leave_what_can_be_gone_on_with(
+def test_a_full_disk_and_an_interrupt_can_be_resumed(
     run: Run, scans: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     out = tmp_path / "out"
-    real = Path.write_bytes
     done = 0
 
-    def full(path: Path, data: bytes) -> int:
+    def full(path: Path, data: bytes) -> None:
         nonlocal done
         done += 1
         if done > 12:
-            raise OSError(28, "No space left on device")
-        return real(path, data)
+            raise cannot_write(path, OSError(28, "No space left on device"))
+        atomic_write_bytes(path, data)
 
     with monkeypatch.context() as patched:
-        patched.setattr(Path, "write_bytes", full)
+        patched.setattr("sonoseg.results.writers.atomic_write_bytes", full)
         code, _, warned = run(scans, "--out", out, "-q")
     assert code == 1
     assert "No space left on device" in warned
-    assert "then go on with the same command and --resume" in warned
+    assert "repeat the command with --resume" in warned
     assert "Traceback" not in warned
     kept = recorded(out)
     assert 1 <= kept <= 6
@@ -183,6 +183,6 @@ def test_a_full_disk_and_an_interrupt_leave_what_can_be_gone_on_with(
         patched.setattr("sonoseg.results.results_folder.ResultsFolder.commit", stop)
         code, _, warned = run(scans, "--out", out, "-q", "--resume")
     assert code == 130
-    assert "interrupted; what is done is kept" in warned
+    assert "interrupted; completed results are kept" in warned
     assert run(scans, "--out", out, "-q", "--resume")[0] == 3
     assert recorded(out) == 59

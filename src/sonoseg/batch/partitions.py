@@ -31,6 +31,7 @@ from sonoseg._util.text import first_line
 from sonoseg.batch.row_reading import ListedFile
 from sonoseg.batch.rows import KEY, RESULT, canonical_json, counts
 from sonoseg.errors import InputError, OutputError, UsageError
+from sonoseg.results.ledger import require_same_run
 
 FORMAT = "sonoseg-batch/2"
 MANIFEST, LISTING, PARTITIONS = "manifest.json", "listing.parquet", "partitions"
@@ -175,22 +176,9 @@ class Partitions:
         from those that the run began with; InputError as `Manifest.read`.
         """
         manifest = Manifest.read(folder)
-        then, now = manifest.fingerprint, json.loads(canonical_json(fingerprint))
-        differing = [
-            f"{name} was {then.get(name)!r} and is {now.get(name)!r}"
-            for name in sorted(then.keys() | now.keys())
-            if then.get(name) != now.get(name)
-        ]
-        if manifest.paths != list(paths):
-            differing.append("the paths differ")
-        if partition not in (None, manifest.partition):
-            differing.append(f"partition was {manifest.partition} and is {partition}")
-        if differing:
-            raise OutputError(
-                f"cannot resume: {'; '.join(differing)}",
-                where=folder,
-                remedy="Use the same model, paths and options, or --overwrite, or another --out",
-            )
+        then = {**manifest.fingerprint, "paths": manifest.paths, "partition": manifest.partition}
+        now = {**fingerprint, "paths": list(paths), "partition": partition or manifest.partition}
+        require_same_run(folder, then, json.loads(canonical_json(now)))
         try:
             whole = sha256_file(folder / LISTING) == manifest.listing
         except OSError:
