@@ -352,7 +352,7 @@ def test_a_fault_of_ours_is_told_without_a_traceback(serve: Serve, monkeypatch: 
     monkeypatch.setattr(Store, "items", broken)
     answer = client.get(f"{API}/items")
     assert answer.status_code == 500
-    assert answer.json()["error"]["found"] == "the server failed"
+    assert answer.json()["error"]["found"] == "internal error"
     assert "secret" not in answer.text
 
 

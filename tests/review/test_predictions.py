@@ -96,7 +96,7 @@ def test_a_full_queue_is_503_with_a_time(serve: Serve, draw: Any, held: Held) ->
     client = serve(predictor=held, limits=ServerLimits(queue_length=2))
     server = client.app.state.server  # type: ignore[attr-defined]
     frame = Frame(draw.pixels(draw.scan()))
-    waiting = [server.predictions.once(lambda: frame) for _ in range(2)]
+    waiting = [server.predictions.predict_once(lambda: frame) for _ in range(2)]
     answer = client.post(f"{API}/predict", content=draw.scan())
     assert answer.status_code == 503
     assert int(answer.headers["Retry-After"]) >= 1

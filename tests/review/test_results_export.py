@@ -22,7 +22,7 @@ from sonoseg.image.frame import Frame, Spacing
 from sonoseg.inputs.frame_list import FrameRef, read
 from sonoseg.results.schema import results_schema
 from sonoseg.review.reading import Assessment, LesionShape, Review
-from sonoseg.review.results_export import Reviewed, deliver
+from sonoseg.review.results_export import Reviewed, export_results
 
 MODEL = "compact (0123456789ab)"
 SHAPE = (60, 80)
@@ -55,7 +55,7 @@ def reviewed(name: str = "one", source: Any = "edited", **values: Any) -> Review
 
 def give(*those: Reviewed, folder: Path, what: set[str], anonymise: bool = False) -> set[str]:
     """Deliver, and list what is there."""
-    deliver(those, what, folder, model_name=MODEL, anonymise=anonymise)
+    export_results(those, what, folder, model_name=MODEL, anonymise=anonymise)
     return {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
 
 
@@ -246,7 +246,7 @@ def test_what_cannot_be_written_is_told_and_the_rest_is_there(
     results = json.loads((out / "results.json").read_text("utf-8"))
     assert len(results["images"]) == 2
     (refused,) = results["refused"]
-    assert "no seg was written" in refused["reason"]
+    assert "seg was not written" in refused["reason"]
 
 
 def test_a_folder_in_use_and_odd_wishes_are_refused(tmp_path: Path) -> None:
@@ -254,7 +254,7 @@ def test_a_folder_in_use_and_odd_wishes_are_refused(tmp_path: Path) -> None:
     (tmp_path / "full" / "mine.txt").write_text("mine", encoding="utf-8")
     with pytest.raises(OutputError, match="not empty"):
         give(reviewed(), folder=tmp_path / "full", what={"masks"})
-    with pytest.raises(UsageError, match="'jpeg' is nothing"):
+    with pytest.raises(UsageError, match="unknown kind of file 'jpeg'"):
         give(reviewed(), folder=tmp_path / "out", what={"jpeg", "masks"})
     with pytest.raises(UsageError, match="nothing was asked for"):
         give(reviewed(), folder=tmp_path / "out", what=set())

@@ -35,7 +35,7 @@ def test_without_the_token_nothing_is_told(serve: Serve) -> None:
             else:
                 assert answer.status_code == 401, (method, path)
                 assert answer.headers["WWW-Authenticate"] == "Bearer"
-                assert answer.json()["error"]["found"] == "no token, or a wrong one"
+                assert answer.json()["error"]["found"] == "the token is missing or wrong"
     assert client.get("/").status_code == 200  # the page asks for the token itself
     assert client.get("/page/../api/v1/items").status_code == 401
 

@@ -1,4 +1,4 @@
-"""The application: the parts of one server, its routes, and what guards them."""
+"""The FastAPI application: the parts of one server, its routes and middleware."""
 
 from __future__ import annotations
 
@@ -25,21 +25,21 @@ from sonoseg.review.error_responses import add_handlers
 from sonoseg.review.predictions import Predictions
 from sonoseg.review.prometheus import API, Metrics, RequestMetrics
 from sonoseg.review.request_context import Server, mask_bytes
-from sonoseg.review.security import BodyLimit, Gate, Shield, Token
+from sonoseg.review.security import AccessControl, BodyLimit, SecurityHeaders, Token
 from sonoseg.review.settings import ServerLimits, Settings
 from sonoseg.review.store import Store
 
-WORDS = 1 << 20
-"""Bytes of a request that brings no image."""
+MAX_JSON = 1 << 20
+"""Bytes of a request without an image."""
 
 
 def create_app(settings: Settings, predictor: Predictor | None = None) -> FastAPI:
-    """The application for uvicorn or a test. It works while its lifespan lasts: in a `with TestClient(app)`.
+    """Create the application, for uvicorn or a test client. It predicts during its lifespan.
 
-    predictor: a loaded model; None loads the one of the settings when the application starts, beside the
-    first requests: /ready says when it is done.
+    predictor: a loaded model; None loads the model of the settings in the background, and /ready reports when
+    it is loaded.
 
-    Raises OutputError where the state folder cannot be opened or another server has it.
+    Raises OutputError where the state folder cannot be opened or another server uses it.
     """
     metrics = Metrics()
     store = Store(
@@ -71,13 +71,13 @@ def create_app(settings: Settings, predictor: Predictor | None = None) -> FastAP
         description=RESEARCH_ONLY,
         version=__version__,
         openapi_url=f"{API}/openapi.json",
-        docs_url=None,  # its page would load scripts from elsewhere
+        docs_url=None,  # its page loads scripts from other hosts
         redoc_url=None,
         lifespan=lifespan,
         middleware=[
             Middleware(RequestMetrics, metrics=metrics),
-            Middleware(Shield),
-            Middleware(Gate, token=token, hosts=settings.hosts),
+            Middleware(SecurityHeaders),
+            Middleware(AccessControl, token=token, hosts=settings.hosts),
             Middleware(BodyLimit, limit=lambda method, path: body_limit(settings.limits, path)),
         ],
         separate_input_output_schemas=False,
@@ -93,9 +93,9 @@ def create_app(settings: Settings, predictor: Predictor | None = None) -> FastAP
 
 
 def body_limit(limits: ServerLimits, path: str) -> int:
-    """Bytes that a request to this path may bring."""
+    """The largest accepted body of a request to this path, bytes."""
     if path in (f"{API}/items", f"{API}/predict"):
         return limits.max_body
     if path.endswith(("/mask", "/measure")):
         return mask_bytes(limits.max_pixels, 1)
-    return WORDS
+    return MAX_JSON

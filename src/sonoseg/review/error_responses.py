@@ -1,4 +1,4 @@
-"""What a request is told when it is not done: always {"error": {"found", "where", "remedy"}}."""
+"""Error responses: always {"error": {"found", "where", "remedy"}}."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ log = logging.getLogger("sonoseg.review")
 
 
 class ErrorText(BaseModel):
-    """What was found, where, and what to do."""
+    """What is wrong, where, and what to do."""
 
     found: str
     where: str | None = None
@@ -32,13 +32,13 @@ class ErrorText(BaseModel):
 
 
 class Problem(BaseModel):
-    """The body of every answer that is no success."""
+    """The body of every error response."""
 
     error: ErrorText
 
 
 class Current(BaseModel):
-    """How the item stands now. version: of the review, where that is the reason."""
+    """The current state of the item. version: of the review, where that is the reason."""
 
     revision: int
     reader: str | None
@@ -47,24 +47,24 @@ class Current(BaseModel):
 
 
 class StaleProblem(Problem):
-    """412: somebody else saved meanwhile."""
+    """412: the item was changed by another client."""
 
     current: Current
 
 
-WORDS = {
-    400: "The request cannot be understood.",
+DESCRIPTIONS = {
+    400: "The request cannot be parsed.",
     401: "The token is missing or wrong.",
-    403: "A foreign page's request, or a change of a read-only server.",
-    404: "There is no such thing, or not yet.",
-    409: "The item's status does not allow it.",
-    412: "The revision of If-Match is no longer the current one.",
-    413: "More bytes than the limits allow.",
-    421: "The server is addressed by a name that is not its own.",
-    422: "A value is missing, unknown or of no use.",
+    403: "A cross-origin request, or a change on a read-only server.",
+    404: "No such item or file.",
+    409: "The status of the item does not allow it.",
+    412: "The revision of If-Match is not the current one.",
+    413: "Larger than the limits allow.",
+    421: "The Host header is not a name of the server.",
+    422: "A value is missing or invalid.",
     428: "If-Match is missing.",
-    500: "The server failed; its log says why.",
-    503: "Too much at once; Retry-After says when to come again.",
+    500: "Internal error; see the server's log.",
+    503: "Too many requests; Retry-After states when to try again.",
     507: "The disk is full; nothing was changed.",
 }
 
@@ -73,12 +73,12 @@ CHANGES = (403, 413, 507)
 
 
 def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """The answers that are no success, as OpenAPI tells them; those of every route are added."""
+    """OpenAPI descriptions of the error responses of a route, those of every route included."""
     found: dict[int | str, dict[str, Any]] = {}
     for status in sorted({*EVERYWHERE, *statuses}):
         found[status] = {
             "model": StaleProblem if status == 412 else Problem,
-            "description": WORDS[status],
+            "description": DESCRIPTIONS[status],
         }
         if status == 503:
             found[status]["headers"] = {
@@ -87,8 +87,8 @@ def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
     return found
 
 
-def answer(error: SonosegError) -> JSONResponse:
-    """The answer for one of our errors."""
+def response_to(error: SonosegError) -> JSONResponse:
+    """The response to an error of sonoseg."""
     refusal = as_refusal(error)
     body: dict[str, Any] = {
         "error": {"found": refusal.found, "where": _place(refusal.where), "remedy": refusal.remedy}
@@ -98,7 +98,7 @@ def answer(error: SonosegError) -> JSONResponse:
 
 
 def as_refusal(error: SonosegError) -> Refusal:
-    """Any of our errors with its HTTP status."""
+    """The error with its HTTP status."""
     if isinstance(error, Refusal):
         return error
     if isinstance(error, LedgerBusy):
@@ -122,7 +122,7 @@ def _disk_is_full(error: SonosegError) -> bool:
 
 
 def _place(where: str | None) -> str | None:
-    """Without the folders of this machine, which are nobody's business."""
+    """The last part of a path: folders of this machine are not shown."""
     return None if where is None else re.split(r"[/\\](?=[^/\\ ])", where)[-1] if _is_path(where) else where
 
 
@@ -131,35 +131,35 @@ def _is_path(where: str) -> bool:
 
 
 def add_handlers(app: FastAPI) -> None:
-    """Answer every error so, also those that Starlette and FastAPI raise."""
+    """Handle every error in this form, also those of Starlette and FastAPI."""
 
     async def ours(request: Request, error: Exception) -> JSONResponse:
         assert isinstance(error, SonosegError)
-        return answer(error)
+        return response_to(error)
 
     async def theirs(request: Request, error: Exception) -> JSONResponse:
         assert isinstance(error, HTTPException)
-        if isinstance(error.__cause__, SonosegError):  # raised while FastAPI read the body
-            return answer(error.__cause__)
+        if isinstance(error.__cause__, SonosegError):  # raised while FastAPI reads the body
+            return response_to(error.__cause__)
         if error.status_code == 404:
-            return answer(NotThere("there is no such address", remedy="See /api/v1/openapi.json"))
+            return response_to(NotThere("no such address", remedy="See /api/v1/openapi.json"))
         made = Refusal(clause({"msg": error.detail}), headers=dict(error.headers or {}))
         made.status = error.status_code
-        return answer(made)
+        return response_to(made)
 
     async def invalid(request: Request, error: Exception) -> JSONResponse:
         assert isinstance(error, RequestValidationError)
         first = dict(error.errors()[0])
-        return answer(_invalid(first))
+        return response_to(_invalid(first))
 
     async def unexpected(request: Request, error: Exception) -> JSONResponse:
         log.error("a request failed", exc_info=error)
         return JSONResponse(
             {
                 "error": {
-                    "found": "the server failed",
+                    "found": "internal error",
                     "where": None,
-                    "remedy": "Try again; its log says what happened",
+                    "remedy": "Try again; the server's log has the cause",
                 }
             },
             500,
@@ -172,7 +172,7 @@ def add_handlers(app: FastAPI) -> None:
 
 
 def _invalid(first: Mapping[str, Any]) -> Refusal:
-    """The first fault that pydantic found, in our words."""
+    """The first validation error as an error of sonoseg."""
     place = ".".join(str(part) for part in first["loc"])
     made = Refusal(clause(first), where=place, remedy="See /api/v1/openapi.json")
     made.status = 422

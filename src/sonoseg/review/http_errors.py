@@ -1,4 +1,4 @@
-"""Requests that are not done: our errors with the HTTP status that says why."""
+"""Errors of the HTTP API, each with its status."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from sonoseg.errors import SonosegError
 
 
 class Refusal(SonosegError):
-    """A request that is refused. status: of the HTTP answer. headers: that go with it.
+    """A refused request. status: of the response. headers: of the response.
 
-    current: what the answer tells of the present state, where that is the reason. more: what else it tells.
+    current: the current state, where it is the reason. more: further entries of the body.
     """
 
     status = 400
@@ -32,65 +32,65 @@ class Refusal(SonosegError):
 
 
 class Malformed(Refusal):
-    """A request that cannot be understood."""
+    """A request that cannot be parsed."""
 
 
 class NoToken(Refusal):
-    """The token is missing or another one."""
+    """The token is missing or wrong."""
 
     status = 401
 
 
 class Forbidden(Refusal):
-    """A foreign page's request, or a change of a server that is read-only."""
+    """A cross-origin request, or a change on a read-only server."""
 
     status = 403
 
 
 class NotThere(Refusal):
-    """No such item, or not yet."""
+    """No such item or file."""
 
     status = 404
 
 
 class WrongStatus(Refusal):
-    """The item's status does not allow this: it is signed, or there is nothing to sign."""
+    """The status of the item does not allow this: it is signed, or has no mask to sign."""
 
     status = 409
 
 
 class Stale(Refusal):
-    """The state has moved on since it was read. current: revision, reader and updated_at of now."""
+    """The item has changed since it was read. current: its revision, reader and updated_at."""
 
     status = 412
 
 
 class TooLarge(Refusal):
-    """More bytes than the limits allow."""
+    """Larger than the limits allow."""
 
     status = 413
 
 
 class WrongHost(Refusal):
-    """The request addresses the server by a name that is not its own."""
+    """The Host header is not a name of the server."""
 
     status = 421
 
 
 class Unusable(Refusal):
-    """What was sent is well-formed and yet of no use: no image, another size, an unknown word."""
+    """A well-formed request that cannot be processed: not an image, a wrong size, an unknown value."""
 
     status = 422
 
 
 class NoRevision(Refusal):
-    """A change that does not say which revision it is of."""
+    """A change without the revision that it is based on."""
 
     status = 428
 
 
 class Busy(Refusal):
-    """Too much at once; the header Retry-After says when to come again."""
+    """Too many requests; Retry-After states when to try again."""
 
     status = 503
 
@@ -105,6 +105,6 @@ class Busy(Refusal):
 
 
 class Full(Refusal):
-    """No space is left on the disk; nothing was changed."""
+    """The disk is full; nothing was changed."""
 
     status = 507

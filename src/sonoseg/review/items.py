@@ -1,4 +1,4 @@
-"""What the state folder knows: an item of the work list, and an entry of its history."""
+"""Items of the work list, and entries of the log."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Sort = Literal["uncertainty", "name", "added"]
 
 
 class Tool(StrEnum):
-    """What a reader made a mask with."""
+    """The tool that a reader made a mask with."""
 
     BRUSH = "brush"
     ERASER = "eraser"
@@ -35,10 +35,10 @@ class Item(BaseModel):
 
     clip: the first 16 digits of its file's SHA-256. frame: its number from 0, null for a still; frames: how
     many its file has. spacing: millimetres per pixel, row and column; spacing_reason: why there is none.
-    status: "read" once a reader saved anything. uncertainty: of the prediction, 0 certain .. 1 uncertain.
+    status: "read" once a reader has saved anything. uncertainty: of the prediction, 0 certain .. 1 uncertain.
     lesions: of the current mask. revision: of the current mask; 0 is the model's own, or none yet.
-    source: who made the current mask: the model, a reader from the model's, or a reader from an empty one.
-    reader: who changed it last. model, model_hash: which model the prediction is from.
+    source: "model", "edited" (by a reader, from the model's mask) or "manual" (drawn by a reader).
+    reader: who changed it last. model, model_hash: of the prediction.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -69,10 +69,10 @@ class Item(BaseModel):
 
 
 class LogEntry(BaseModel):
-    """One line of the log, which is only ever added to.
+    """An entry of the append-only log.
 
-    entry: its number in the whole log. action: what was done. revision: the mask's, after it. at: UTC.
-    model: the hash of the model whose result the item shows. seconds: spent on it. comment: of a referral.
+    entry: its number in the whole log. action: what was done. revision: of the mask afterwards. at: UTC.
+    model: the hash of the item's model. seconds: of reading. comment: of a referral.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -92,7 +92,7 @@ class LogEntry(BaseModel):
 
 
 class ItemList(BaseModel):
-    """A part of the work list: total fit the filter; counts, by status, and failed are of the whole list."""
+    """A page of the work list. total: items that match; counts by status, failed: of the whole list."""
 
     items: list[Item]
     total: int

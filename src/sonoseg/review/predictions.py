@@ -1,4 +1,4 @@
-"""The model at work: what a reader opens goes first, the rest of the list when nothing else waits."""
+"""Predictions for the work list: opened items first, the others when the model is idle."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ from sonoseg.review.store import Store
 log = logging.getLogger("sonoseg.review")
 
 PAUSE = 5.0
-"""Seconds to wait after the state could not be written to."""
+"""Seconds to wait after a failed write to the state folder."""
 
 
 class Predictions:
-    """One model behind its queue, and the threads that keep it busy and keep what it finds.
+    """One model behind a queue, and the threads that submit items and store results.
 
-    Call `start` once, and `close`. `ready` is False until the model is loaded; `fault` says why it cannot be.
+    Call `start` once, and `close`. `ready` is False until the model is loaded; `fault` is why it cannot be.
     """
 
     def __init__(self, store: Store, settings: Settings, metrics: Metrics) -> None:
@@ -45,29 +45,29 @@ class Predictions:
         self._queue: PredictionQueue | None = None
         self._running: dict[str, Future[Segmentation]] = {}
         self._lock = threading.Lock()
-        self._stir = threading.Event()
+        self._wake = threading.Event()
         self._closing = threading.Event()
         self._pause_until = 0.0
-        self._keeper = ThreadPoolExecutor(1, "sonoseg-keeper")
+        self._storing = ThreadPoolExecutor(1, "sonoseg-store")
         self._thread: threading.Thread | None = None
         metrics.watch(lambda: float(self.depth), lambda: float(self.ready))
 
     def start(self, predictor: Predictor | None = None) -> None:
-        """Load the model, unless it is given, and go on with the list: in a thread of its own."""
+        """Load the model unless it is given, and predict the work list, in a thread."""
         if predictor is not None:
             self._attach(predictor)
         self._thread = threading.Thread(target=self._work, name="sonoseg-list", daemon=True)
         self._thread.start()
 
     def close(self) -> None:
-        """Finish what the network has begun, keep it, and stop; the rest waits for the next start."""
+        """Finish and store running predictions, then stop; the others wait for the next start."""
         self._closing.set()
-        self._stir.set()
+        self._wake.set()
         if self._thread is not None:
             self._thread.join()
         if self._queue is not None:
             self._queue.close()
-        self._keeper.shutdown(wait=True)
+        self._storing.shutdown(wait=True)
 
     @property
     def ready(self) -> bool:
@@ -76,19 +76,19 @@ class Predictions:
 
     @property
     def depth(self) -> int:
-        """Images that were asked for and have no answer yet."""
+        """Submitted images without a result."""
         return 0 if self._queue is None else self._queue.depth
 
     def running(self, identity: str) -> bool:
-        """Whether the model has it in hand."""
+        """Whether the item is being predicted."""
         return identity in self._running
 
-    def stir(self) -> None:
-        """Say that something new waits in the list."""
-        self._stir.set()
+    def notify(self) -> None:
+        """Wake the thread that submits items, after items were added."""
+        self._wake.set()
 
-    def once(self, read: Callable[[], Frame], *, attention: bool = False) -> Future[Segmentation]:
-        """Ask for one image that somebody waits for. Raises Busy before the model is there, QueueFull."""
+    def predict_once(self, read: Callable[[], Frame], *, attention: bool = False) -> Future[Segmentation]:
+        """Predict one image with priority. Raises Busy until the model is loaded, QueueFull."""
         queue = self._queue
         if queue is None:
             raise self._not_ready()
@@ -97,11 +97,11 @@ class Predictions:
         future.add_done_callback(lambda done: self._count(done, began))
         return future
 
-    def ask(self, identity: str) -> None:
-        """Ask for an item's prediction before the rest of the list; one that has its own keeps it.
+    def request(self, identity: str) -> None:
+        """Predict an item before the rest of the list, unless it has a prediction.
 
-        An item that nobody read yet is predicted anew where the model is another one.
-        Raises Forbidden where nothing may be changed, QueueFull.
+        An item that is not read yet is predicted again where the model has changed.
+        Raises Forbidden where the server is read-only, QueueFull.
         """
         if self._settings.read_only:
             raise read_only()
@@ -124,7 +124,7 @@ class Predictions:
         self._submit(identity, urgent=True)
 
     def gates(self) -> int:
-        """How many attention gates the model has; 0 before it is loaded."""
+        """The number of attention gates of the model; 0 until it is loaded."""
         return 0 if self.predictor is None else len(self.predictor.model.card.attention)
 
     def _not_ready(self) -> SonosegError:
@@ -157,23 +157,23 @@ class Predictions:
             log.error("the model could not be loaded", exc_info=error)
 
     def _work(self) -> None:
-        """Load the model; then feed it from the list, for as long as the server runs."""
+        """Load the model, then submit items until the server stops."""
         if self._queue is None:
             self._load()
         while self._queue is not None and not self._settings.read_only and not self._closing.is_set():
-            self._stir.clear()
+            self._wake.clear()
             try:
                 self._feed()
-            except SonosegError as error:  # a locked database: it is asked again
+            except SonosegError as error:  # a locked ledger: tried again
                 log.warning("%s", error)
-            self._stir.wait(PAUSE)
+            self._wake.wait(PAUSE)
 
     def _feed(self) -> None:
-        """Ask for the next items of the list: two batches at most, so that places are left for others."""
+        """Submit the next items: at most two batches, so that the queue has room for requests."""
         if time.monotonic() < self._pause_until:
             return
         most = min(2 * self._settings.batch, max(1, self._settings.limits.queue_length // 2))
-        # In this order: what is done between the two is neither running here nor waiting there.
+        # Read before the store: an item that ends in between is in neither of the two.
         running = set(self._running)
         for identity in self._store.waiting(2 * most):
             if len(self._running) >= most or self._closing.is_set():
@@ -202,14 +202,14 @@ class Predictions:
         self._metrics.prediction_seconds.observe(time.perf_counter() - began)
 
     def _done(self, identity: str, future: Future[Segmentation], began: float) -> None:
-        """Called in a thread of the queue: what takes time is left to another."""
+        """Called in a thread of the queue, which must not be blocked."""
         self._count(future, began)
         try:
-            self._keeper.submit(self._keep, identity, future)
-        except RuntimeError:  # closed meanwhile: it waits for the next start
+            self._storing.submit(self._store_result, identity, future)
+        except RuntimeError:  # closed meanwhile: the item waits for the next start
             self._running.pop(identity, None)
 
-    def _keep(self, identity: str, future: Future[Segmentation]) -> None:
+    def _store_result(self, identity: str, future: Future[Segmentation]) -> None:
         try:
             error = None if future.cancelled() else future.exception()
             if isinstance(error, QueueClosed) or future.cancelled():
@@ -223,28 +223,28 @@ class Predictions:
                     identity, found, lesions_of(found), model_hash=self.predictor.model.hash
                 )
         except Exception as error:
-            # A full disk, a locked database: the item still waits, and is asked for again.
-            log.error("the prediction of %s was not kept", identity, exc_info=error)
+            # A full disk or a locked ledger: the item still waits and is submitted again.
+            log.error("the prediction of %s was not stored", identity, exc_info=error)
             self._pause_until = time.monotonic() + PAUSE
         finally:
             with self._lock:
                 self._running.pop(identity, None)
-            self._stir.set()
+            self._wake.set()
 
     def shown(self, item: Item) -> Item:
-        """The item as the API tells it: running where the model has it in hand."""
+        """The item for the API: its prediction is "running" while it is being predicted."""
         if item.prediction == "waiting" and self.running(item.id):
             return item.model_copy(update={"prediction": "running"})
         return item
 
 
 def lesions_of(segmentation: Segmentation) -> list[dict[str, Any]]:
-    """The lesions of a segmentation, measured, as results.json has them."""
+    """The measured lesions of a segmentation, in the form of results.json."""
     return [lesion_object(lesion) for lesion in measure(segmentation).lesions]
 
 
 def _reason(error: BaseException) -> str:
-    """Why there is no prediction, without the folders of this machine."""
+    """The reason of a failed prediction, without paths of this machine."""
     if not isinstance(error, SonosegError):
         return f"the model failed ({first_line(error)})"
     return f"{error.found}. {error.remedy}." if error.remedy else f"{error.found}."

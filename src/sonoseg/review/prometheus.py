@@ -1,4 +1,4 @@
-"""Figures for Prometheus: requests, predictions, saves, what waits."""
+"""Prometheus metrics: requests, predictions, saves, queue length."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 
 
 class Metrics:
-    """One server's figures. docs/server.md lists them."""
+    """The metrics of one server; docs/server.md lists them."""
 
     def __init__(self) -> None:
         self._registry = CollectorRegistry()
@@ -36,7 +36,7 @@ class Metrics:
         )
         self.request_seconds = Histogram(
             "sonoseg_request_seconds",
-            "From the request's head to the end of the answer, by method and route.",
+            "From the head of a request to the end of its response, by method and route.",
             ("method", "route"),
             buckets=SECONDS,
             registry=self._registry,
@@ -46,7 +46,7 @@ class Metrics:
         )
         self.prediction_seconds = Histogram(
             "sonoseg_prediction_seconds",
-            "From asking for a prediction to its answer.",
+            "From the request of a prediction to its result.",
             buckets=SECONDS,
             registry=self._registry,
         )
@@ -54,10 +54,10 @@ class Metrics:
             "sonoseg_saves", "Changes by readers, by what was saved.", ("what",), registry=self._registry
         )
         self.uploads = Counter(
-            "sonoseg_uploads", "Files that came in, by outcome.", ("outcome",), registry=self._registry
+            "sonoseg_uploads", "Uploaded files, by outcome.", ("outcome",), registry=self._registry
         )
         self._depth = Gauge(
-            "sonoseg_queue_depth", "Images asked for and not answered.", registry=self._registry
+            "sonoseg_queue_depth", "Submitted images without a result.", registry=self._registry
         )
         self._ready = Gauge("sonoseg_ready", "1 once the model is loaded.", registry=self._registry)
         self._info = Gauge(
@@ -72,28 +72,28 @@ class Metrics:
             self.saves.labels(what)
 
     def watch(self, depth: Callable[[], float], ready: Callable[[], float]) -> None:
-        """Ask these for the queue's depth and whether the model is loaded, at each reading."""
+        """Set the functions that give the queue's length and whether the model is loaded."""
         self._depth.set_function(depth)
         self._ready.set_function(ready)
 
     def model(self, name: str, digest: str, runtime: str) -> None:
-        """Say which model is loaded."""
+        """Set the loaded model."""
         self._info.labels(name, digest, runtime).set(1)
 
     def text(self) -> bytes:
-        """All figures in Prometheus' text format."""
+        """All metrics in the text format of Prometheus."""
         return generate_latest(self._registry)
 
 
 class RequestMetrics:
-    """Counts requests and their time."""
+    """Count requests and measure their time."""
 
     def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
         self._app = app
         self._metrics = metrics
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass the request on; an address without a route counts as "none", so that labels stay few."""
+        """Forward the request; an address without a route counts as "none", so that labels stay few."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
@@ -119,5 +119,5 @@ def _route(scope: Scope) -> str:
     path = str(getattr(scope.get("route"), "path", None) or "")
     if not path:
         return "none"
-    # A router that is included may tell its path without its prefix.
+    # An included router may give its path without the prefix.
     return path if path.startswith(API) or not scope["path"].startswith(API) else API + path

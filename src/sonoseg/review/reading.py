@@ -1,6 +1,6 @@
-"""What a reader says of a lesion, in the words of the BI-RADS ultrasound atlas.
+"""A reader's review of an item, in the lexicon of the BI-RADS ultrasound atlas.
 
-Words: American College of Radiology, ACR BI-RADS Atlas, 5th edition (2013), Ultrasound, section "Masses" and
+Source: American College of Radiology, ACR BI-RADS Atlas, 5th edition (2013), Ultrasound, section "Masses" and
 "Assessment categories".
 """
 
@@ -16,10 +16,10 @@ from sonoseg.lesions.birads import Orientation as Orientation
 from sonoseg.lesions.birads import Posterior as Posterior
 
 READER = 64
-"""Letters of a reader's name."""
+"""Characters of a reader's name."""
 
 Reader = Annotated[str, Field(max_length=READER, description="The reader's initials or name.")]
-Somebody = Annotated[
+ReaderRequired = Annotated[
     str, Field(min_length=1, max_length=READER, pattern=r"\S", description="The reader's initials or name.")
 ]
 
@@ -43,7 +43,7 @@ class Margin(StrEnum):
 
 
 class EchoPattern(StrEnum):
-    """How bright the lesion is inside, against fat."""
+    """The echogenicity of the lesion against fat."""
 
     ANECHOIC = "anechoic"
     HYPERECHOIC = "hyperechoic"
@@ -68,10 +68,10 @@ class Assessment(StrEnum):
 
 
 class Review(StrictModel):
-    """A reader's words on one item; what was not picked is null.
+    """A reader's review of one item; fields that were not chosen are null.
 
-    seconds: spent on the item so far. version: grows by one with each save; a save that names another than
-    the present one is refused (412), and null names none.
+    seconds: spent on the item so far. version: incremented by each save; a save with another version than the
+    current one is refused (412); null skips the check.
     """
 
     reader: Reader = ""

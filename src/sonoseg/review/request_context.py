@@ -1,4 +1,4 @@
-"""What every route needs: the server's parts, and the pieces of a request that several routes read."""
+"""What routes share: the parts of the server, and dependencies that read a request."""
 
 from __future__ import annotations
 
@@ -30,18 +30,18 @@ T = TypeVar("T")
 PNG: dict[int | str, dict[str, Any]] = {
     200: {"content": {"image/png": {"schema": {"type": "string", "format": "binary"}}}}
 }
-"""An answer that is a PNG, as OpenAPI tells it."""
+"""OpenAPI description of a PNG response."""
 
 ZIP: dict[int | str, dict[str, Any]] = {
     200: {"content": {"application/zip": {"schema": {"type": "string", "format": "binary"}}}}
 }
-"""An answer that is a ZIP."""
+"""OpenAPI description of a ZIP response."""
 
 TEXT: dict[int | str, dict[str, Any]] = {200: {"content": {"text/plain": {"schema": {"type": "string"}}}}}
-"""An answer that is plain text."""
+"""OpenAPI description of a text response."""
 
 HTML: dict[int | str, dict[str, Any]] = {200: {"content": {"text/html": {"schema": {"type": "string"}}}}}
-"""An answer that is a page."""
+"""OpenAPI description of an HTML response."""
 
 PNG_BODY = {
     "requestBody": {
@@ -49,7 +49,7 @@ PNG_BODY = {
         "content": {"image/png": {"schema": {"type": "string", "format": "binary"}}},
     }
 }
-"""A request whose body is a PNG, read by the route itself while it comes."""
+"""OpenAPI description of a PNG body, which the route reads as a stream."""
 
 FOREVER = "private, max-age=31536000, immutable"
 FRESH = "private, no-cache"
@@ -57,7 +57,7 @@ FRESH = "private, no-cache"
 
 @dataclass(frozen=True)
 class Server:
-    """The parts of one server. scratch: a folder for what is gone when its request ends."""
+    """The parts of one server. scratch: a folder for files that live as long as one request."""
 
     settings: Settings
     store: Store
@@ -102,18 +102,18 @@ ID = Annotated[
 
 async def _revision(
     if_match: Annotated[
-        str | None, Header(alias="If-Match", description='The revision it is made from, as "3".')
+        str | None, Header(alias="If-Match", description='The revision that the change is based on, as "3".')
     ] = None,
 ) -> int:
     if if_match is None:
         raise NoRevision(
-            "it does not say which revision it is of",
+            "the revision is missing",
             where="If-Match",
-            remedy='Send the item\'s revision, as If-Match: "3"',
+            remedy='Send the revision of the item, as If-Match: "3"',
         )
     text = if_match.strip().removeprefix("W/").strip('"')
     if not (text.isascii() and text.isdecimal() and len(text) < 10):
-        raise Malformed("no revision of ours", where="If-Match", remedy='Send one such as "3"')
+        raise Malformed("not a revision", where="If-Match", remedy='Send a number such as "3"')
     return int(text)
 
 
@@ -122,12 +122,12 @@ Revision = Annotated[int, Depends(_revision)]
 
 async def _reader(
     x_reader: Annotated[
-        str, Header(max_length=600, description="Who saves; in UTF-8, percent-encoded.")
+        str, Header(max_length=600, description="The reader's name; UTF-8, percent-encoded.")
     ] = "",
 ) -> str:
     name = unquote(x_reader).strip()
     if len(name) > READER or not name.isprintable():
-        raise Unusable("a reader's name that is too long or cannot be shown", where="X-Reader")
+        raise Unusable("the reader's name is too long or not printable", where="X-Reader")
     return name
 
 
@@ -135,12 +135,12 @@ ReaderName = Annotated[str, Depends(_reader)]
 
 
 async def in_thread(work: Callable[[], T]) -> T:
-    """Do what takes time, or waits for the disk, beside the event loop."""
+    """Run blocking work in a thread, outside the event loop."""
     return await run_sync(work)
 
 
 async def read_body(request: Request, most: int) -> bytes:
-    """The whole body of a request, of at most `most` bytes. Raises TooLarge as soon as there are more."""
+    """Read the body of a request, at most `most` bytes. Raises TooLarge at the first byte beyond."""
     parts: list[bytes] = []
     got = 0
     async for chunk in request.stream():
@@ -152,12 +152,12 @@ async def read_body(request: Request, most: int) -> bytes:
 
 
 def mask_bytes(height: int, width: int) -> int:
-    """Bytes that a PNG of a mask may have, in any of its modes: more is none."""
+    """The largest size of a mask's PNG in any of its modes, bytes."""
     return 5 * height * width + (1 << 16)
 
 
 def png(request: Request, data: bytes, tag: str, caching: str = FRESH) -> Response:
-    """A PNG; without its bytes where the browser has this one already."""
+    """A PNG response; 304 without content where the browser has it."""
     headers = {"ETag": f'"{tag}"', "Cache-Control": caching}
     if f'"{tag}"' in request.headers.get("if-none-match", ""):
         return Response(status_code=304, headers=headers)

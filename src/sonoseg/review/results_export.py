@@ -1,4 +1,4 @@
-"""What was read, given out: the files that `sonoseg predict` writes, of the readers' masks."""
+"""Export of reviewed images: the files that `sonoseg predict` writes, of the current masks."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ from sonoseg.results.writers import NotWritten, Writer, image_writers, object_wr
 from sonoseg.review.reading import Review
 
 WHAT = ("masks", "report", "coco", "labelme", "nrrd", "seg", "sr", "capture")
-"""What may be asked for."""
+"""The kinds of file that can be exported."""
 
 REVIEWS = "reviews.csv"
 
@@ -55,13 +55,12 @@ _UNKNOWN = 0.5  # the threshold, where nobody says
 
 @dataclass(frozen=True, eq=False)
 class Reviewed:
-    """One image as it was read.
+    """One image with its reading.
 
     frame: the image. mask: bool (H, W), the current one. probability: float32 (H, W) of the model, or None.
-    source: whose mask it is: the model's, a reader's from the model's, or a reader's from an empty one.
-    reader: who had it last. signed_at: when it was signed, None where it is not. review: the reader's words.
-    file: what the image's file is called; by default the frame's name. identity: the item's id.
-    revision: of the mask. threshold: that the model's mask was made with. model: name and hash.
+    source: of the mask: "model", "edited" or "manual". reader: who changed it last.
+    signed_at: None unless signed.     file: the file name; by default the name of the frame. identity: of the item. revision: of the mask.
+    threshold: of the model's mask. model: name and hash.
     """
 
     frame: Frame
@@ -86,7 +85,7 @@ class _OfSource(NamedTuple):
     findings: Findings
 
 
-def deliver(
+def export_results(
     reviewed: Iterable[Reviewed],
     what: set[str],
     folder: Path,
@@ -94,22 +93,21 @@ def deliver(
     model_name: str,
     anonymise: bool,
 ) -> None:
-    """Write what was asked for of some images into a folder, and reviews.csv: who read what, and the words.
+    """Write the requested files of reviewed images into a folder, and reviews.csv with the reviews.
 
-    reviewed: taken one at a time, and let go: a long list needs no more memory than a short one, where it is
-        made as it goes.
+    reviewed: consumed one at a time, so memory does not grow with an iterator's length.
     what: of WHAT. "report" are overlays, report.html, results.csv and results.json; "coco" and "labelme"
         bring the images too; "seg", "sr" and "capture" are written for DICOM sources alone.
     folder: new or empty. model_name: name and hash, as a Segmentation has them.
-    anonymise: DICOM objects without what belongs to the patient and the study, and no file's name anywhere,
-        for it may tell the patient's: images are called by their ids.
+    anonymise: DICOM objects without patient and study attributes, and ids in place of file names, which may
+        contain a patient's name.
 
-    A mask of the model's is AUTOMATIC, one that a reader edited SEMIAUTOMATIC, one that a reader made from an
-    empty one MANUAL. Where the frames of one clip differ in that, it gets one object for each kind.
+    The SEG algorithm type is AUTOMATIC for the model's mask, SEMIAUTOMATIC for an edited one, MANUAL for one
+    that a reader drew. A clip whose frames differ gets one object for each type.
     Probabilities and uncertainty are given for the model's own masks only. What
-    cannot be written of an image is listed as refused in the tables, and the rest goes on.
+    cannot be written of an image is listed as refused in the tables, and the rest is written.
 
-    Raises UsageError for an unknown word or nothing at all, OutputError where the folder cannot be written
+    Raises UsageError for an unknown or empty `what`, OutputError where the folder cannot be written
     to or holds something, MissingExtra where DICOM objects are asked for without the extra `dicom`.
     """
     _check(what, folder)
@@ -121,7 +119,7 @@ def deliver(
     threshold = None
     for one in reviewed:
         threshold = threshold or one.threshold
-        # Without one's own name where it may tell who the patient is.
+        # The name of the file may contain that of the patient.
         name = names.of(one.identity if anonymise else one.frame.name)
         file = "" if anonymise else printable(one.file or one.frame.name)
         segmentation, findings = _measured(one, name, model_name)
@@ -135,7 +133,7 @@ def deliver(
         entries.append(entry)
         rows.append(_row(one, entry, model_name))
     if not entries:
-        raise UsageError("no image to give out", remedy="Choose at least one that has a mask")
+        raise UsageError("no image to export", remedy="Choose at least one with a mask")
     refused += _write_objects(folder, sources, entries, what, anonymise)
     with atomic_path(folder / REVIEWS) as path, path.open("w", encoding="utf-8", newline="") as table:
         writer = csv.DictWriter(table, COLUMNS, restval="", lineterminator="\n")
@@ -150,7 +148,7 @@ def _check(what: set[str], folder: Path) -> None:
     unknown = sorted(what - set(WHAT))
     if unknown or not what:
         raise UsageError(
-            f"'{unknown[0]}' is nothing that can be given out" if unknown else "nothing was asked for",
+            f"unknown kind of file '{unknown[0]}'" if unknown else "no kind of file was chosen",
             remedy=f"Choose of: {', '.join(WHAT)}",
         )
     if {"seg", "sr", "capture"} & what:
@@ -169,13 +167,13 @@ def _check(what: set[str], folder: Path) -> None:
 
 
 class _Names:
-    """Names for results: no two alike, whatever a file system takes for alike."""
+    """Unique names of results, also on file systems that ignore case or normalise Unicode."""
 
     def __init__(self) -> None:
         self._taken: set[str] = set()
 
     def of(self, wanted: str) -> str:
-        """A free one, as much as possible as is wanted; "" wants any."""
+        """An unused name, as close to `wanted` as possible."""
         plain = printable(PurePath(wanted.replace("\\", "/")).name).lstrip(".") or "image"
         name, number = plain, 1
         while (key := unicodedata.normalize("NFC", name).casefold()) in self._taken:
@@ -186,7 +184,7 @@ class _Names:
 
 
 def _measured(one: Reviewed, name: str, model_name: str) -> tuple[Segmentation, Findings]:
-    """The mask as a Segmentation, and its lesions, measured."""
+    """The mask as a Segmentation, and its measured lesions."""
     own = one.source == "model" and one.probability is not None
     segmentation = Segmentation(
         frame=replace(one.frame, name=name),
@@ -211,9 +209,9 @@ def _write_one(
     what: set[str],
     anonymise: bool,
 ) -> ImageEntry:
-    """Write one image's own files. file: what the tables call its file."""
+    """Write the files of one image. file: its file name in the tables."""
     frame = segmentation.frame
-    # Its file stays on the server: what results refer to lies beside them.
+    # The file stays on the server: results refer to the exported image only.
     beside = replace(segmentation, frame=replace(frame, source=None))
     files: dict[str, OutputFile] = {}
     faults: list[str] = []
@@ -243,7 +241,7 @@ def _write_one(
 
 
 def _writers(what: set[str], algorithm: Algorithm, anonymise: bool) -> Iterator[Writer]:
-    """The kinds of file that each image gets."""
+    """The writers of the files of each image."""
     kinds = {"report": ("overlay",), "masks": ("mask",), "labelme": ("labelme", "labelme_image")}
     wanted = {kind for one in what for kind in kinds.get(one, (one,))}
     for writer in image_writers(
@@ -262,7 +260,7 @@ def _write_objects(
     what: set[str],
     anonymise: bool,
 ) -> list[RefusedFile]:
-    """Write what belongs to whole DICOM sources, and note it with the entries of their frames."""
+    """Write the objects of whole DICOM sources, and add them to the entries of their frames."""
     kinds = Counter(path for path, _ in sources)
     places = {entry.name: place for place, entry in enumerate(entries)}
     refused = []

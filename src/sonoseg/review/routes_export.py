@@ -1,4 +1,4 @@
-"""The route that gives results out: what `sonoseg predict` writes, in one ZIP."""
+"""The export route: the files that `sonoseg predict` writes, as a ZIP file."""
 
 from __future__ import annotations
 
@@ -31,11 +31,11 @@ What = Literal["masks", "report", "coco", "labelme", "nrrd", "seg", "sr", "captu
 Identity = Annotated[str, Field(max_length=40)]
 
 STORED = {".png", ".jpg", ".dcm"}
-"""What is compressed already, or hardly shrinks."""
+"""Suffixes of files that are compressed already."""
 
 
 class Export(BaseModel):
-    """What to give out. ids: of which items, null for all that have a mask. anonymise: in DICOM objects."""
+    """What to export. ids: of items; null for all with a mask. anonymise: file names and DICOM objects."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -71,7 +71,7 @@ def export(asked: Export, server: ServerPart) -> FileResponse:
 
 
 def _make(server: Server, asked: Export, folder: Path) -> Path:
-    from sonoseg.review.results_export import deliver
+    from sonoseg.review.results_export import export_results
 
     store = server.store
     if asked.ids is None:
@@ -79,23 +79,23 @@ def _make(server: Server, asked: Export, folder: Path) -> Path:
     else:
         chosen = [store.item(identity) for identity in dict.fromkeys(asked.ids)]
     if not chosen:
-        raise Unusable("no item has a mask yet", where="ids", remedy="Wait for the model, or draw one")
+        raise Unusable("no item has a mask", where="ids", remedy="Wait for the model, or draw one")
     for one in chosen:
         if not _has_mask(one):
-            raise WrongStatus("there is no mask yet", where=one.id, remedy="Wait for the model, or draw one")
+            raise WrongStatus("the item has no mask", where=one.id, remedy="Wait for the model, or draw one")
     named = next((_model(one) for one in chosen if one.model_hash), "none")
     results = folder / "sonoseg-review"
-    # One at a time: memory does not grow with the list.
+    # A generator: memory does not grow with the list.
     reviewed = (_reviewed(store, one) for one in chosen)
-    deliver(reviewed, set(asked.what), results, model_name=named, anonymise=asked.anonymise)
-    archive = folder / "review.zip"
-    with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED, compresslevel=2) as zipped:
+    export_results(reviewed, set(asked.what), results, model_name=named, anonymise=asked.anonymise)
+    target = folder / "review.zip"
+    with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED, compresslevel=2) as zipped:
         for path in sorted(results.rglob("*")):
             if path.is_file():
                 kind = zipfile.ZIP_STORED if path.suffix in STORED else zipfile.ZIP_DEFLATED
                 zipped.write(path, path.relative_to(folder), kind)
     shutil.rmtree(results, ignore_errors=True)
-    return archive
+    return target
 
 
 def _has_mask(item: Item) -> bool:

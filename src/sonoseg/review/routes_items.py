@@ -1,4 +1,4 @@
-"""Routes of the work list: what there is, what comes in, and the images."""
+"""Routes of the work list: items, uploads, images and maps."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ class ModelAbout(BaseModel):
     name: str
     hash: str
     threshold: float
-    gates: Annotated[int, Field(description="How many attention maps GET .../attention/{k}.png has.")]
+    gates: Annotated[int, Field(description="The number of attention maps at .../attention/{k}.png.")]
 
 
 class ServerInfo(BaseModel):
-    """What this server is. model is null until it is loaded; then see /ready.
+    """Version, model and limits of the server. model: null until it is loaded; see /ready.
 
-    pacs: whether it shows the queue of a node.
+    pacs: whether the server shows the queue of a node.
     """
 
     version: str
@@ -54,7 +54,7 @@ class ServerInfo(BaseModel):
 
 
 class ItemDetail(Item):
-    """An item with what was found in its current mask and what a reader said."""
+    """An item with the lesions of its current mask and its review."""
 
     findings: list[LesionResult]
     review: Review | None
@@ -62,7 +62,7 @@ class ItemDetail(Item):
 
 
 class RefusedUpload(BaseModel):
-    """A file that was not taken, and why."""
+    """A refused file, and why."""
 
     name: str
     found: str
@@ -70,21 +70,21 @@ class RefusedUpload(BaseModel):
 
 
 class Added(BaseModel):
-    """The items of the files that were taken, those that were there already too, and the other files."""
+    """The items of the accepted files, also of those present before, and the refused files."""
 
     items: list[Item]
     refused: list[RefusedUpload]
 
 
 class AddProblem(Problem):
-    """No file could be taken."""
+    """No file was accepted."""
 
     refused: list[RefusedUpload] | None = None
 
 
 @router.get("/about", responses=problems())
 async def about(server: ServerPart) -> ServerInfo:
-    """What this server is: version, model, limits."""
+    """Version, model and limits of the server."""
     predictor = server.predictions.predictor
     model = None
     if predictor is not None:
@@ -111,14 +111,14 @@ async def about(server: ServerPart) -> ServerInfo:
 @router.get("/items", responses=problems())
 def items(
     server: ServerPart,
-    status: Annotated[Status | None, Query(description="Only those.")] = None,
-    q: Annotated[str, Query(max_length=200, description="What the name or the id holds.")] = "",
+    status: Annotated[Status | None, Query(description="Only items of this status.")] = None,
+    q: Annotated[str, Query(max_length=200, description="Text in the name or the id.")] = "",
     sort: Annotated[Sort, Query(description="Items without an uncertainty come last.")] = "added",
     descending: Annotated[bool, Query(description="The greatest, or the newest, first.")] = False,
     offset: Annotated[int, Query(ge=0, le=1 << 40)] = 0,
     limit: Annotated[int, Query(ge=1, le=1000)] = 100,
 ) -> ItemList:
-    """A part of the work list, and how far it has come."""
+    """A page of the work list, and its progress."""
     found = server.store.items(
         status=status, search=q, sort=sort, descending=descending, offset=offset, limit=limit
     )
@@ -158,10 +158,10 @@ def items(
 async def add(
     request: Request,
     server: ServerPart,
-    name: Annotated[str, Query(max_length=200, description="Of a file that comes without a form.")] = "",
-    spacing: Annotated[str, Query(max_length=40, description="As the form's field of this name.")] = "",
+    name: Annotated[str, Query(max_length=200, description="Name of a file sent without a form.")] = "",
+    spacing: Annotated[str, Query(max_length=40, description="As the form field of this name.")] = "",
 ) -> Added:
-    """Take images and clips in. One that is there already gives the items it has."""
+    """Add images and clips. A file that is present already gives its items."""
     if server.settings.read_only:
         raise read_only()
     form = await receive(
@@ -180,32 +180,32 @@ async def add(
         )
     finally:
         await in_thread(form.discard)
-    return _told(server, took.items, took.refused)
+    return _added(server, took.items, took.refused)
 
 
 @router.post("/samples", status_code=201, responses=problems(*CHANGES))
 def samples(server: ServerPart) -> Added:
-    """Take in the sample scans that come with sonoseg: synthetic ones, of no patient, with their spacing."""
+    """Add the sample scans of sonoseg: synthetic, of no patient, with their pixel spacing."""
     if server.settings.read_only:
         raise read_only()
     took = import_samples(server.store, server.settings.limits)
-    return _told(server, took.items, took.refused)
+    return _added(server, took.items, took.refused)
 
 
-def _told(server: Server, items: list[Item], refused: list[RejectedUpload]) -> Added:
+def _added(server: Server, items: list[Item], refused: list[RejectedUpload]) -> Added:
     server.metrics.uploads.labels("added").inc(len({item.clip for item in items}))
     server.metrics.uploads.labels("refused").inc(len(refused))
-    told = [RefusedUpload(name=one.name, found=one.found, remedy=one.remedy) for one in refused]
+    listed = [RefusedUpload(name=one.name, found=one.found, remedy=one.remedy) for one in refused]
     if not items:
         first = refused[0]
         raise Unusable(
             first.found if len(refused) == 1 else f"none of the {len(refused)} files can be used",
             where=first.name if len(refused) == 1 else "files",
-            remedy=first.remedy if len(refused) == 1 else "See what is said of each",
-            more={"refused": [one.model_dump() for one in told]},
+            remedy=first.remedy if len(refused) == 1 else "See the reason of each",
+            more={"refused": [one.model_dump() for one in listed]},
         )
-    server.predictions.stir()
-    return Added(items=[server.predictions.shown(item) for item in items], refused=told)
+    server.predictions.notify()
+    return Added(items=[server.predictions.shown(item) for item in items], refused=listed)
 
 
 @router.get("/items/{id}", responses=problems(404))
@@ -225,20 +225,20 @@ def item(identity: ID, server: ServerPart) -> ItemDetail:
 
 @router.post("/items/{id}/predict", status_code=202, responses=problems(403, 404))
 def predict(identity: ID, server: ServerPart) -> Item:
-    """Predict an item before the rest of the list; nothing happens where it has its prediction."""
-    server.predictions.ask(identity)
+    """Predict an item before the rest of the list, unless it has a prediction."""
+    server.predictions.request(identity)
     return server.predictions.shown(server.store.item(identity))
 
 
 @router.get("/items/{id}/image.png", response_class=Response, responses=PNG | problems(404))
 def image(request: Request, identity: ID, server: ServerPart) -> Response:
-    """The image in grey, on its own grid; of a DICOM file nothing outside its scan regions."""
+    """The grey image on its own pixel grid; of a DICOM file only its ultrasound regions."""
     return png(request, encode_png(server.store.frame(identity).pixels), identity, FOREVER)
 
 
 @router.get("/items/{id}/thumbnail.png", response_class=Response, responses=PNG | problems(404))
 def thumbnail(request: Request, identity: ID, server: ServerPart) -> Response:
-    """A small view of it, at most 160 pixels wide and high."""
+    """A thumbnail, at most 160 pixels wide and high."""
     return png(request, server.store.thumbnail(identity), f"{identity}-small", FOREVER)
 
 
@@ -293,7 +293,7 @@ async def _attention(server: Server, identity: str, k: int) -> bytes:
             remedy="Start the server with that model to see its attention",
         )
     found = await asyncio.wrap_future(
-        server.predictions.once(lambda: server.store.frame(identity), attention=True)
+        server.predictions.predict_once(lambda: server.store.frame(identity), attention=True)
     )
     maps: dict[str, Any] = found.attention or {}
     if not server.settings.read_only:

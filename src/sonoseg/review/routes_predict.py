@@ -108,7 +108,7 @@ async def predict(
         )
     finally:
         await in_thread(form.discard)
-    found = await asyncio.wrap_future(server.predictions.once(_give(whole)))
+    found = await asyncio.wrap_future(server.predictions.predict_once(_give(whole)))
     return await in_thread(lambda: _told(server, form.files[0], found, mask=mask))
 
 

@@ -1,4 +1,4 @@
-"""Routes outside the API: health, readiness, metrics, the token's cookie, and the page."""
+"""Routes outside the API: health, readiness, metrics, login, and the page."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ router = APIRouter()
 
 PAGE = Path(str(files("sonoseg.review") / "page"))
 
-GONE_IN = """<!doctype html>
+LOGGED_IN = """<!doctype html>
 <html lang="en"><meta charset="utf-8"><meta name="color-scheme" content="dark light">
 <meta http-equiv="refresh" content="0; url=./"><title>sonoseg review</title>
 <p><a href="./">Go to the page</a></p></html>
 """
-"""Not a redirect: a browser that came from another site would not send the new cookie along with one."""
+"""Not a redirect: after a cross-site navigation, browsers do not send the new SameSite cookie with one."""
 
 YEAR = 365 * 24 * 3600
 
@@ -34,13 +34,13 @@ Given = Annotated[str, Field(max_length=1000)]
 
 
 class Health(BaseModel):
-    """The server is there."""
+    """The server runs."""
 
     status: Literal["ok"]
 
 
 class Readiness(BaseModel):
-    """The model is loaded. waiting: images that were asked for and have no answer yet."""
+    """The model is loaded. waiting: submitted images without a result."""
 
     status: Literal["ready"]
     waiting: int
@@ -62,7 +62,7 @@ class NotReady(Refusal):
 
 @router.get("/health")
 async def health() -> Health:
-    """Whether the server is there; needs no token."""
+    """Whether the server runs; needs no token."""
     return Health(status="ok")
 
 
@@ -83,7 +83,7 @@ async def ready(server: ServerPart) -> Readiness:
     responses=TEXT | problems(),
 )
 def metrics(server: ServerPart) -> Response:
-    """Figures for Prometheus."""
+    """Metrics for Prometheus."""
     return Response(server.metrics.text(), headers={"Content-Type": CONTENT_TYPE})
 
 
@@ -95,8 +95,8 @@ def metrics(server: ServerPart) -> Response:
 async def login(
     request: Request, server: ServerPart, token: Annotated[str, Query(max_length=1000)] = ""
 ) -> Response:
-    """Show the token once; a cookie that scripts cannot read stands for it afterwards."""
-    response = HTMLResponse(GONE_IN)
+    """Log in with the token; sets a cookie that scripts cannot read."""
+    response = HTMLResponse(LOGGED_IN)
     if token or server.token is None:
         _set_cookie(request, response, server, token)
     return response
@@ -111,7 +111,7 @@ async def login(
     },
 )
 async def post_login(request: Request, server: ServerPart, login: Login) -> Response:
-    """The same with the token in the body, which no log of addresses keeps."""
+    """Log in with the token in the body, so that it is in no log of URLs."""
     response = Response(status_code=204)
     _set_cookie(request, response, server, login.token)
     return response
@@ -121,8 +121,8 @@ def _set_cookie(request: Request, response: Response, server: Server, given: str
     token = server.token
     if token is None:
         return
-    if not token.fits(given):
-        raise NoToken("a wrong token", remedy="Use the one that the server was started with")
+    if not token.matches(given):
+        raise NoToken("the token is wrong", remedy="Use the token of the server's start")
     response.set_cookie(
         token.cookie_name,
         token.cookie,
@@ -138,23 +138,21 @@ def page() -> FileResponse:
     """The review page."""
     index = PAGE / "index.html"
     if not index.is_file():
-        raise NotThere("this installation has no page", remedy="Install sonoseg again")
+        raise NotThere("the page is missing from this installation", remedy="Install sonoseg again")
     return FileResponse(index, headers={"Cache-Control": "no-cache"})
 
 
 class PageFiles(StaticFiles):
-    """The page's own files: asked for anew each time, and sent where they changed."""
+    """The files of the page; browsers revalidate them at each request."""
 
     def lookup_path(self, path: str) -> tuple[str, os.stat_result | None]:
-        """The file for a path; none for one with a null byte, over which older Starlettes stumble."""
+        """The file of a path; none for a path with a null byte, on which older Starlettes fail."""
         return ("", None) if "\0" in path else super().lookup_path(path)
 
     def file_response(self, *args: object, **options: object) -> Response:
-        """The file, or that the browser has it already."""
+        """The file, or 304 where the browser has it."""
         response = super().file_response(*args, **options)  # type: ignore[arg-type]
         response.headers["Cache-Control"] = "no-cache"
-        if str(args[0]).endswith(
-            ".js"
-        ):  # some systems' tables of types say text/plain, and no browser runs that
+        if str(args[0]).endswith(".js"):  # some systems map .js to text/plain, which browsers do not run
             response.headers["Content-Type"] = "text/javascript; charset=utf-8"
         return response

@@ -1,4 +1,4 @@
-"""Who may ask, and what an answer lets a browser do: token, host, origin, sizes, headers."""
+"""Access control and security headers: token, host, origin, body size."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from urllib.parse import urlsplit
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from sonoseg.review.error_responses import answer
+from sonoseg.review.error_responses import response_to
 from sonoseg.review.http_errors import Forbidden, Malformed, NoToken, Refusal, TooLarge, WrongHost
 
 OPEN = ("/", "/pacs", "/health", "/ready", "/login")
-"""What needs no token, beside the pages' own files: they ask for the token itself, and holds no image."""
+"""Paths without a token, beside the page's files: they ask for the token and contain no image."""
 
 PAGE = "/page/"
 
@@ -36,7 +36,7 @@ POLICY = "; ".join(
         "frame-ancestors 'none'",
     )
 )
-"""The Content-Security-Policy: nothing but this server's own files, and no script or style within a page."""
+"""The Content-Security-Policy: only files of this server, no inline script or style."""
 
 HEADERS: Mapping[str, str] = {
     "Content-Security-Policy": POLICY,
@@ -52,8 +52,8 @@ HEADERS: Mapping[str, str] = {
 class Token:
     """The token that a request must carry, as `Authorization: Bearer` or in the cookie that /login sets.
 
-    The cookie holds a value made from the token, not the token; its name differs from token to token, as
-    browsers share cookies between all ports of a host.
+    The cookie holds a value derived from the token; its name depends on the token, since browsers share
+    cookies between all ports of a host.
     """
 
     def __init__(self, token: str) -> None:
@@ -61,14 +61,14 @@ class Token:
         self.cookie = hmac.digest(token.encode(), b"sonoseg cookie", "sha256").hex()
         self.cookie_name = f"sonoseg-{hmac.digest(token.encode(), b'sonoseg name', 'sha256').hex()[:8]}"
 
-    def fits(self, given: str) -> bool:
-        """Whether it is the token; takes the same time for every other one."""
+    def matches(self, given: str) -> bool:
+        """Whether `given` is the token; compared in constant time."""
         return hmac.compare_digest(_digest(given), self._digest)
 
     def allows(self, headers: Headers) -> bool:
-        """Whether a request with these headers carries it."""
+        """Whether a request with these headers carries the token."""
         scheme, _, given = headers.get("authorization", "").partition(" ")
-        if scheme.lower() == "bearer" and self.fits(given.strip()):
+        if scheme.lower() == "bearer" and self.matches(given.strip()):
             return True
         try:
             cookie = SimpleCookie(headers.get("cookie", "")).get(self.cookie_name)
@@ -81,10 +81,11 @@ def _digest(text: str) -> bytes:
     return hashlib.sha256(text.encode("utf-8", "surrogateescape")).digest()
 
 
-class Gate:
-    """Refuses a request before anything is done for it: a wrong host, a foreign origin, no token.
+class AccessControl:
+    """Refuse requests with a wrong host, a foreign origin or without the token.
 
-    hosts: names the server answers to, without port; () is any.
+    hosts: names of the server, without port; () for any. Starlette's TrustedHostMiddleware answers in plain
+    text; ours has the form of every error.
     """
 
     def __init__(self, app: ASGIApp, token: Token | None, hosts: tuple[str, ...]) -> None:
@@ -93,7 +94,7 @@ class Gate:
         self._hosts = frozenset(host.lower() for host in hosts)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass the request on, or refuse it."""
+        """Forward the request, or refuse it."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
@@ -101,28 +102,28 @@ class Gate:
         if refusal is None:
             await self._app(scope, receive, send)
             return
-        await answer(refusal)(scope, receive, send)
+        await response_to(refusal)(scope, receive, send)
 
     def _refusal(self, scope: Scope) -> Refusal | None:
         headers = Headers(scope=scope)
         host = headers.get("host", "")
         if self._hosts and _name(host) not in self._hosts:
             return WrongHost(
-                "this server is not known by that name",
+                "not a name of this server",
                 where=host[:100] or "no Host",
-                remedy="Use the address that it printed when it started",
+                remedy="Use the address printed at its start",
             )
         if scope["method"] not in SAFE and _foreign(headers, host):
             return Forbidden(
-                "a request from a page of another origin",
+                "a cross-origin request",
                 where=headers.get("origin", "")[:200] or None,
-                remedy="Use the page of this server, or a program that sends no Origin",
+                remedy="Use the page of this server, or a client that sends no Origin",
             )
         path = scope["path"]
         if self._token is None or path in OPEN or path.startswith(PAGE) or self._token.allows(headers):
             return None
         return NoToken(
-            "no token, or a wrong one",
+            "the token is missing or wrong",
             remedy="Send it as 'Authorization: Bearer TOKEN', or open /login",
             headers={"WWW-Authenticate": "Bearer"},
         )
@@ -137,7 +138,7 @@ def _name(host: str) -> str:
 
 
 def _foreign(headers: Headers, host: str) -> bool:
-    """Whether a browser says that the request comes from another site's page."""
+    """Whether a browser marks the request as coming from another site."""
     origin = headers.get("origin")
     if origin is not None:
         try:
@@ -148,10 +149,9 @@ def _foreign(headers: Headers, host: str) -> bool:
 
 
 class BodyLimit:
-    """Counts a request's bytes while they come, and stops at the limit.
+    """Limit the size of a request's body.
 
-    limit: bytes for (method, path). A length that is announced is believed where it is too large, so that
-    nothing of it is read.
+    limit: bytes for (method, path). A Content-Length beyond the limit is refused before the body is read.
     """
 
     def __init__(self, app: ASGIApp, limit: Callable[[str, str], int]) -> None:
@@ -159,19 +159,17 @@ class BodyLimit:
         self._limit = limit
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass the request on with a `receive` that raises TooLarge."""
+        """Forward the request with a `receive` that raises TooLarge."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
         most = self._limit(scope["method"], scope["path"])
         announced = Headers(scope=scope).get("content-length", "0")
         if not announced.isdecimal():
-            await answer(Malformed("a length that is no number", where="Content-Length"))(
-                scope, receive, send
-            )
+            await response_to(Malformed("not a number", where="Content-Length"))(scope, receive, send)
             return
         if int(announced) > most:
-            await answer(too_large(most))(scope, receive, send)
+            await response_to(too_large(most))(scope, receive, send)
             return
         got = 0
 
@@ -188,7 +186,7 @@ class BodyLimit:
 
 
 def too_large(most: int, where: str | None = None) -> TooLarge:
-    """The refusal of what is more than `most` bytes; the rest of the request is not read."""
+    """The error for a body of more than `most` bytes; the rest of it is not read."""
     return TooLarge(
         f"more than {most:,} bytes",
         where=where,
@@ -197,16 +195,16 @@ def too_large(most: int, where: str | None = None) -> TooLarge:
     )
 
 
-class Shield:
-    """Adds the headers that keep a browser safe; what says nothing of caching is not kept by anyone."""
+class SecurityHeaders:
+    """Add the security headers; responses without caching rules are not stored."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass the request on, and add to the answer's headers."""
+        """Forward the request, and add the headers to the response."""
 
-        async def shielded(message: Message) -> None:
+        async def with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
                 for name, value in HEADERS.items():
@@ -214,4 +212,4 @@ class Shield:
                 headers.setdefault("Cache-Control", "no-store")
             await send(message)
 
-        await self._app(scope, receive, shielded if scope["type"] == "http" else send)
+        await self._app(scope, receive, with_headers if scope["type"] == "http" else send)

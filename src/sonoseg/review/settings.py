@@ -1,4 +1,4 @@
-"""What a server is told when it starts: its folder, its rights, its limits."""
+"""Settings of a review server."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ MIB = 1 << 20
 
 
 class ServerLimits(StrictModel):
-    """What is refused before it costs anything. They are shown by GET /api/v1/about.
+    """Limits, checked before work is done; shown by GET /api/v1/about.
 
     max_bytes: of one file. max_body: of one request, all its files together. max_files: of one request.
-    max_pixels: of one image or frame, told by its header. max_frames: of one clip.
-    queue_length: images that wait in front of the model; beyond it the answer is 503 with Retry-After.
+    max_pixels: of one image or frame, by its header. max_frames: of one clip.
+    queue_length: images that may wait for the model; beyond it requests get 503 with Retry-After.
     """
 
     max_bytes: Annotated[int, Field(ge=1024)] = 64 * MIB
@@ -31,15 +31,15 @@ class ServerLimits(StrictModel):
 class Settings(StrictModel):
     """A server's settings.
 
-    folder: the state folder; made where it is not there.
-    read_only: whatever would change the state is refused (403); nothing is predicted for the list.
-    token: asked of every request but /health and /ready; None asks for none.
-    hosts: the names a request may address the server by, without the port; () takes any. Without a token
-        this is what keeps other web pages from reaching a server on this machine by a name of theirs.
+    folder: the state folder; created unless it exists.
+    read_only: every change is refused (403); nothing is predicted for the work list.
+    token: required of every request but /health and /ready; None for none.
+    hosts: accepted names in the Host header, without port; () for any. Without a token this keeps web pages
+        of other sites from reaching a server on this machine (DNS rebinding).
     model, runtime, precision, threads: as Predictor takes them.
-    batch: most images a run of the network.
-    pacs: the state folder of `sonoseg pacs serve`, whose queue is shown; None shows none.
-    busy_seconds: how long a change waits for a locked database before it gives up (503).
+    batch: images per run of the network.
+    pacs: the state folder of `sonoseg pacs serve`, whose queue is shown; None for none.
+    busy_seconds: seconds that a change waits for a locked ledger before it fails (503).
     """
 
     folder: Path
