@@ -36,18 +36,20 @@ def given(dark_model: Path, phantom_set: Path, phantom_split: Path) -> tuple[obj
 
 
 @pytest.fixture(scope="module")
-def study(given: tuple[object, ...], tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
-    """The folder of one study and what the terminal said."""
-    folder = tmp_path_factory.mktemp("study") / "dark"
+def evaluated(given: tuple[object, ...], tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """The folder of an evaluation and what was printed."""
+    folder = tmp_path_factory.mktemp("evaluated") / "dark"
     return folder, run(*given, "--out", folder)
 
 
 @pytest.mark.usefixtures("no_figures")
 def test_passes_are_averaged_on_request(
-    given: tuple[object, ...], study: tuple[Path, str], tmp_path: Path
+    given: tuple[object, ...], evaluated: tuple[Path, str], tmp_path: Path
 ) -> None:
     run(*given, "--tta", "flip", "--threads", 1, "--out", tmp_path / "flip")
-    flip, plain = (json.loads((f / "summary.json").read_text("utf-8")) for f in (tmp_path / "flip", study[0]))
+    flip, plain = (
+        json.loads((f / "summary.json").read_text("utf-8")) for f in (tmp_path / "flip", evaluated[0])
+    )
     assert (flip["model"]["tta"], plain["model"]["tta"]) == ("flip", "none")
     assert flip["calibration"]["whole"] != plain["calibration"]["whole"]
 
@@ -58,8 +60,8 @@ def no_figures(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sonoseg.results.evaluation_folder.draw_figures", lambda *arrays: [])
 
 
-def test_it_leaves_tables_summary_figures_and_page(study: tuple[Path, str], phantom_split: Path) -> None:
-    folder, said = study
+def test_it_leaves_tables_summary_figures_and_page(evaluated: tuple[Path, str], phantom_split: Path) -> None:
+    folder, said = evaluated
     assert {path.name for path in folder.iterdir()} == FILES
     rows = pd.read_csv(folder / "images.csv")
     assert set(rows["id"]) == set(Split.load(phantom_split).part(0).test)
@@ -81,13 +83,13 @@ def test_it_leaves_tables_summary_figures_and_page(study: tuple[Path, str], phan
 
 
 def test_the_dice_is_what_the_predictor_gives(
-    study: tuple[Path, str], dark_model: Path, phantom_set: Path
+    evaluated: tuple[Path, str], dark_model: Path, phantom_set: Path
 ) -> None:
     from sonoseg.inference.predictor import Predictor
     from sonoseg.metrics.overlap import dice
 
     prepared, predictor = PreparedSet.open(phantom_set), Predictor(dark_model)
-    rows = pd.read_csv(study[0] / "images.csv", index_col="id")
+    rows = pd.read_csv(evaluated[0] / "images.csv", index_col="id")
     for name in rows.index[:4]:
         found = predictor.predict(prepared.frame(name))
         expected = dice(prepared.mask(name), found.mask)
@@ -95,9 +97,9 @@ def test_the_dice_is_what_the_predictor_gives(
 
 
 def test_nothing_is_replaced_unasked(
-    study: tuple[Path, str], given: tuple[object, ...], tmp_path: Path
+    evaluated: tuple[Path, str], given: tuple[object, ...], tmp_path: Path
 ) -> None:
-    folder = study[0]
+    folder = evaluated[0]
     before = (folder / "summary.json").read_bytes()
     with pytest.raises(OutputError, match="--overwrite"):
         run(*given, "--out", folder)
@@ -108,24 +110,24 @@ def test_nothing_is_replaced_unasked(
         run(*given, "--out", file)
 
 
-def test_json_for_a_program_and_a_study_replaced_when_asked(
+def test_json_for_a_program_and_an_evaluation_replaced_when_asked(
     given: tuple[object, ...], tmp_path: Path, no_figures: None
 ) -> None:
     out = tmp_path / "mine"
     (out / "figures").mkdir(parents=True)
-    told = json.loads(run(*given, "--out", out, "--json", "--part", "validation"))
-    assert told["summary"]["part"] == "validation"
-    assert told["summary"]["threshold_sweep"]["n"] == told["summary"]["counts"]["with_lesion"]
-    assert any("flatter" in caution for caution in told["summary"]["cautions"])
-    assert Path(told["page"]).is_file()
-    (out / "figures" / "threshold.png").write_text("of the validation study")
+    printed = json.loads(run(*given, "--out", out, "--json", "--part", "validation"))
+    assert printed["summary"]["part"] == "validation"
+    assert printed["summary"]["threshold_sweep"]["n"] == printed["summary"]["counts"]["with_lesion"]
+    assert any("optimistic" in caution for caution in printed["summary"]["cautions"])
+    assert Path(printed["page"]).is_file()
+    (out / "figures" / "threshold.png").write_text("of the validation part")
     (out / "figures" / "mine.png").write_text("mine")
     run(*given, "--out", out, "--overwrite")
     assert [path.name for path in (out / "figures").iterdir()] == ["mine.png"]
     assert json.loads((out / "summary.json").read_text("utf-8"))["part"] == "test"
 
 
-def test_compare_with_a_model_and_with_a_study(
+def test_compare_with_a_model_and_with_an_evaluation(
     given: tuple[object, ...],
     make_dark_model: Callable[..., Path],
     tmp_path: Path,
@@ -139,7 +141,7 @@ def test_compare_with_a_model_and_with_a_study(
     page = (tmp_path / "a" / "index.html").read_text("utf-8")
     assert "Compared with other" in page
     assert (tmp_path / "a" / "figures" / "comparison.png").is_file()
-    # A study that was saved says the same as the model it was made of.
+    # A saved evaluation gives the same as its model.
     monkeypatch.setattr("sonoseg.results.evaluation_folder.draw_figures", lambda *arrays: [])
     run(*given, "--out", tmp_path / "b", "--compare", tmp_path / "a" / "compared")
     again = json.loads((tmp_path / "b" / "summary.json").read_text("utf-8"))["comparison"]
@@ -153,9 +155,9 @@ def test_training_images_are_labelled_so(given: tuple[object, ...], tmp_path: Pa
     said = run(*given, "--out", tmp_path / "s", "--part", "train", "--threshold", 0.3)
     assert "caution: Training images" in said
     page = (tmp_path / "s" / "index.html").read_text("utf-8")
-    assert "Training images: the figures show what the model remembers" in page
+    assert "Training images: the figures do not show" in page
     assert "The train part of fold 0" in page
-    assert "The threshold 0.3 was given by hand" in page
+    assert "The threshold is 0.3, not the card" in page
 
 
 def test_a_whole_set_needs_no_split(
@@ -209,6 +211,6 @@ def test_what_is_not_there_is_said_before_the_work(
 def test_without_the_extra_it_names_the_command(
     given: tuple[object, ...], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr("sonoseg.cli.common.find_spec", lambda name: None)
+    monkeypatch.setattr("sonoseg._util.packages.is_installed", lambda name: False)
     with pytest.raises(MissingExtra, match=r"pip install 'sonoseg\[data\]'"):
         run(*given, "--out", tmp_path / "s")

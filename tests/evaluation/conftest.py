@@ -80,7 +80,7 @@ def build(images: list[dict[str, Any]]) -> SmallSet:
 
 
 class Scripted:
-    """Predicts what it is told: by name a probability (H, W); the processed mask drops what `clean` drops."""
+    """Predicts what is given: by name a probability (H, W); the processed mask drops what `clean` drops."""
 
     def __init__(
         self,
@@ -107,7 +107,7 @@ def make_set() -> Callable[[list[dict[str, Any]]], SmallSet]:
 
 @pytest.fixture
 def scripted() -> type[Scripted]:
-    """The predictor that says what it is told."""
+    """A predictor of given probabilities."""
     return Scripted
 
 

@@ -1,4 +1,4 @@
-"""What a study says of itself: the right images, and every reason to doubt them."""
+"""The scope of an evaluation: the right images, and the cautions."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def test_the_models_own_test_part_needs_no_caution(mixed: Any, split: Split, spl
     ("part", "fold", "word"),
     [("validation", 1, "flatter"), ("train", 1, "remembers"), ("all", 1, "seen none"), ("test", 2, "fold 1")],
 )
-def test_other_parts_and_folds_are_doubted(
+def test_other_parts_and_folds_have_a_caution(
     mixed: Any, split: Split, split_file: Path, part: Any, fold: int, word: str
 ) -> None:
     own = card(fingerprint=mixed.fingerprint, split_sha256=sha256_file(split_file), fold=1)
@@ -83,13 +83,13 @@ def test_other_parts_and_folds_are_doubted(
     assert any(word in caution for caution in said["cautions"])
 
 
-def test_another_split_of_the_same_set_is_doubted(mixed: Any, split: Split, split_file: Path) -> None:
+def test_another_split_of_the_same_set_has_a_caution(mixed: Any, split: Split, split_file: Path) -> None:
     other = card(fingerprint=mixed.fingerprint, split_sha256="0" * 64, fold=1)
     (caution,) = describe(mixed, split, split_file, 1, "test", other)["cautions"]
     assert "another split of this set" in caution
 
 
-def test_a_set_named_on_the_card_is_doubted(mixed: Any, split: Split, split_file: Path) -> None:
+def test_a_set_named_on_the_card_has_a_caution(mixed: Any, split: Split, split_file: Path) -> None:
     (caution,) = describe(mixed, split, split_file, 1, "test", card(fingerprint="other"))["cautions"]
     assert "names toy among its training sets" in caution
 

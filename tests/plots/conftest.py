@@ -46,7 +46,7 @@ def case() -> Callable[..., dict[str, Any]]:
 
 
 @pytest.fixture
-def study() -> pd.DataFrame:
+def evaluated() -> pd.DataFrame:
     """A row an image: 60 images, some normal, with a score that is nan where there is no lesion."""
     rng = np.random.default_rng(3)
     n = 60

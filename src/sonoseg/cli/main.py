@@ -20,7 +20,6 @@ GROUPS = ("data", "model", "pacs")
 VERBS = (
     "train",
     "experiment",
-    "tune",
     "evaluate",
     "export",
     "predict",

@@ -1,4 +1,4 @@
-"""Evaluation: a study of a model, a row an image, and what may honestly be said of it.
+"""Evaluation: a model measured on images whose masks are known, with intervals and cautions.
 
-The policy is written down in docs/evaluation.md; its numbers stand in `sonoseg.evaluation.policy`.
+docs/evaluation.md describes the policy; its numbers are in `sonoseg.evaluation.policy`.
 """

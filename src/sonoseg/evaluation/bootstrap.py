@@ -1,8 +1,8 @@
 """Bootstrap intervals that resample groups (patients, duplicates), never single images.
 
-Images of one patient, or copies of one scan, are no independent witnesses: resampling them one by one gives
-intervals that are too narrow. Here whole groups are drawn with replacement (cluster bootstrap; Davison and
-Hinkley, 1997, section 3.8), and the interval lies between percentiles of the resampled figures.
+Images of one patient, or duplicates of one image, are not independent: resampling them one by one gives
+intervals that are too narrow. Whole groups are drawn with replacement instead (cluster bootstrap; Davison
+and Hinkley, 1997, section 3.8), and the interval lies between percentiles of the resampled figures.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ _CHUNK = 4_000_000  # cells of a chunk of resampling weights: 32 MB
 class Interval:
     """A figure with its interval.
 
-    mean: of the data. low, high: the interval's ends; NaN with fewer than two groups. n: images (or lesions,
-    where the figure says so) behind it. groups: how many groups they come from.
+    mean: of the data. low, high: the interval's ends; NaN with fewer than two groups. n: images, or lesions
+    where the figure is of lesions. groups: of those images.
     """
 
     mean: float
@@ -40,13 +40,18 @@ class Interval:
 
     def as_dict(self) -> dict[str, float | int | None]:
         """For summary.json: NaN becomes None, which JSON can hold."""
-        return {
-            "mean": _plain(self.mean),
-            "low": _plain(self.low),
-            "high": _plain(self.high),
-            "n": self.n,
-            "groups": self.groups,
-        }
+        ends = {"mean": finite(self.mean), "low": finite(self.low), "high": finite(self.high)}
+        return ends | {"n": self.n, "groups": self.groups}
+
+
+def not_measured() -> Json:
+    """A figure without any image, as `Interval.as_dict` returns it."""
+    return Interval(math.nan, math.nan, math.nan, 0, 0).as_dict()
+
+
+def finite(value: float) -> float | None:
+    """The value, or None where it is NaN or infinite."""
+    return float(value) if math.isfinite(value) else None
 
 
 def bootstrap(
@@ -58,11 +63,11 @@ def bootstrap(
     level: float = 0.95,
     seed: int = 0,
 ) -> tuple[Floats, Floats, Floats]:
-    """Interval of any statistic of sums over images.
+    """Compute any statistic of sums over images, with its interval.
 
     parts: (N, K), what each image adds to K sums. groups: (N,), the group of each image.
-    statistic: takes sums (R, K), one row a resample, and returns (R, M), one column a figure. It must allow
-    for sums of 0 (a resample may miss all images that count) by returning NaN there.
+    statistic: takes sums (R, K), one row per resample, and returns (R, M), one column per figure; NaN for
+    sums of 0, since a resample may lack all images that count.
     Returns (figures, low, high), each (M,): of the data, and the percentiles of the resamples. With fewer
     than two groups low and high are NaN. Raises ShapeError unless parts and groups fit.
     """
@@ -79,12 +84,7 @@ def bootstrap(
             nothing = np.full(figures.shape, math.nan)
             return figures, nothing, nothing.copy()
         drawn = np.concatenate([statistic(w @ sums) for w in _weights(n_groups, resamples, seed)])
-    low, high = np.full(figures.shape, math.nan), np.full(figures.shape, math.nan)
-    known = ~np.isnan(drawn).all(axis=0)
-    tail = (1 - level) / 2
-    if known.any():
-        low[known], high[known] = np.nanquantile(drawn[:, known], [tail, 1 - tail], axis=0)
-    return figures, low, high
+    return figures, *_percentiles(drawn, level)
 
 
 def bootstrap_means(
@@ -95,9 +95,9 @@ def bootstrap_means(
     level: float = 0.95,
     seed: int = 0,
 ) -> list[Interval]:
-    """Means of several columns with their intervals, all from the same resamples.
+    """Compute the means of several columns with their intervals, all from the same resamples.
 
-    values: (N, M); NaN where an image has no such figure, which leaves it out of that column alone.
+    values: (N, M); an image whose value is NaN is left out of that column alone.
     groups: (N,). Without any value the mean is NaN and n 0. Raises ShapeError.
     """
     table = np.asarray(values, dtype=np.float64)
@@ -137,9 +137,9 @@ def bootstrap_ratio(
     level: float = 0.95,
     seed: int = 0,
 ) -> Interval:
-    """Sum of `parts` over sum of `wholes`, both (N,): pooled scores, lesions found per lesion.
+    """Compute the sum of `parts` over the sum of `wholes`, both (N,), with its interval.
 
-    n: what the figure counts, the number of images by default. NaN where the wholes add up to 0.
+    n: what the figure counts; by default the images. NaN where the wholes add up to 0.
     Raises ShapeError.
     """
     table = np.column_stack([parts, wholes]).astype(np.float64)
@@ -158,13 +158,13 @@ def bootstrap_ratio(
 def resampled(
     groups: Sequence[Any] | NDArray[Any], *, resamples: int = 2000, seed: int = 0
 ) -> Iterator[Floats]:
-    """How often each image counts in each resample, (r, N) a chunk: for figures that are no sums.
+    """Yield how often each image counts in each resample, (r, N) per chunk: for figures that are not sums.
 
     groups: (N,), the group of each image; whole groups are drawn, the same ones as in `bootstrap`.
     """
-    known, place = np.unique(np.asarray(groups), return_inverse=True)
-    for weights in _weights(known.size, resamples, seed, max(known.size, place.size)):
-        yield weights[:, place]
+    known, position = np.unique(np.asarray(groups), return_inverse=True)
+    for weights in _weights(known.size, resamples, seed, max(known.size, position.size)):
+        yield weights[:, position]
 
 
 def weighted_interval(
@@ -175,7 +175,7 @@ def weighted_interval(
     level: float = 0.95,
     seed: int = 0,
 ) -> Json:
-    """A figure of all images that is no sum, with its interval, as `Interval.as_dict` has it.
+    """Compute a figure that is not a sum over images, with its interval, as `Interval.as_dict` returns it.
 
     figure: figure() gives (1,), figure(weights) for weights (R, N) as of `resampled` (R,).
     """
@@ -195,24 +195,20 @@ def weighted_bounds(
     level: float = 0.95,
     seed: int = 0,
 ) -> tuple[Floats, Floats]:
-    """Percentiles over resamples of figures(weights (R, N)) -> (R, M), NaN with fewer than two groups."""
-    names, tail = np.asarray(groups), (1 - level) / 2
+    """Percentiles over resamples of figures(weights (R, N)) -> (R, M); NaN with fewer than two groups."""
+    names = np.asarray(groups)
     if np.unique(names).size < 2:
         empty = np.full(figures(np.ones((1, names.size))).shape[1], np.nan)
         return empty, empty.copy()
     drawn = np.concatenate([figures(weights) for weights in resampled(names, resamples=resamples, seed=seed)])
-    low, high = np.full(drawn.shape[1], np.nan), np.full(drawn.shape[1], np.nan)
-    known = ~np.isnan(drawn).all(axis=0)
-    if known.any():
-        low[known], high[known] = np.nanquantile(drawn[:, known], [tail, 1 - tail], axis=0)
-    return low, high
+    return _percentiles(drawn, level)
 
 
 def at_the_ends(one: Interval, level: float = 0.95) -> Interval:
-    """The interval of a share that came out as 0 or 1, else `one` as it is.
+    """The interval of a share of exactly 0 or 1; any other unchanged.
 
-    Where every image says the same, so does every resample, and the bootstrap's interval has no width. Then
-    the exact binomial one is given (Clopper and Pearson, 1934), with a trial a group.
+    Where all images agree, so do all resamples, and the bootstrap's interval has no width. The exact binomial
+    interval replaces it (Clopper and Pearson, 1934), with one trial per group.
     """
     if one.mean not in (0.0, 1.0) or one.groups < 2:
         return one
@@ -220,18 +216,28 @@ def at_the_ends(one: Interval, level: float = 0.95) -> Interval:
     return replace(one, high=1 - reach) if one.mean == 0.0 else replace(one, low=reach)
 
 
+def _percentiles(drawn: Floats, level: float) -> tuple[Floats, Floats]:
+    """The interval's ends (M,) of resampled figures (R, M), without the resamples that have none."""
+    low, high = np.full(drawn.shape[1], math.nan), np.full(drawn.shape[1], math.nan)
+    known = ~np.isnan(drawn).all(axis=0)
+    tail = (1 - level) / 2
+    if known.any():
+        low[known], high[known] = np.nanquantile(drawn[:, known], [tail, 1 - tail], axis=0)
+    return low, high
+
+
 def _group_sums(table: Floats, names: NDArray[Any]) -> tuple[int, Floats]:
     """How many groups there are, and the sums of each, (G, K)."""
-    known, place = np.unique(names, return_inverse=True)
+    known, position = np.unique(names, return_inverse=True)
     sums = np.zeros((known.size, table.shape[1]))
-    np.add.at(sums, place, table)
+    np.add.at(sums, position, table)
     return known.size, sums
 
 
 def _weights(n_groups: int, resamples: int, seed: int, cells: int = 0) -> Iterator[Floats]:
-    """How often each group is drawn in each resample, (r, G) a chunk, so that memory stays flat.
+    """Yield how often each group is drawn in each resample, (r, G) per chunk, so that memory stays flat.
 
-    cells: what a resample takes up, where that is more than its groups.
+    cells: of a resample, where they are more than its groups.
     """
     rng = np.random.default_rng(seed)
     chunk = max(1, _CHUNK // max(n_groups, cells))
@@ -240,7 +246,3 @@ def _weights(n_groups: int, resamples: int, seed: int, cells: int = 0) -> Iterat
         drawn = rng.integers(0, n_groups, size=(count, n_groups))
         drawn += np.arange(count)[:, None] * n_groups
         yield np.bincount(drawn.ravel(), minlength=count * n_groups).reshape(count, -1).astype(np.float64)
-
-
-def _plain(value: float) -> float | None:
-    return value if math.isfinite(value) else None

@@ -1,4 +1,4 @@
-"""Which images a page shows: chosen by rule from the rows, never by hand."""
+"""The images that a page shows, chosen by rule from the rows."""
 
 from __future__ import annotations
 
@@ -13,40 +13,40 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from sonoseg.data.prepared_set import PreparedSet
-    from sonoseg.evaluation.evaluation import PredictsMany
+    from sonoseg.inference.predictor import Predictor
 
 
 def best_median_worst(rows: pd.DataFrame, n: int = 4) -> dict[str, list[str]]:
-    """The ids of the n best, n around the median, and n worst images by Dice; lesions only, none twice.
+    """The ids of the n best, n median and n worst lesion images by Dice, none twice.
 
-    One image a group (a patient, copies of a scan), so that four copies do not fill a row. Of equal scores
-    the first id in the alphabet stands first, so the choice is the same on every machine.
+    One image per group (a patient, duplicates of an image). Equal scores are ordered by id, so the choice is
+    the same on every machine.
     """
     ids = _ranked(rows, "lesion", "dice")
     n = min(n, len(ids) // 3)
-    from_middle = sorted(range(len(ids)), key=lambda place: abs(place - (len(ids) - 1) / 2))
-    walks = {
+    from_middle = sorted(range(len(ids)), key=lambda rank: abs(rank - (len(ids) - 1) / 2))
+    orders = {
         "best": range(len(ids)),
         "worst": range(len(ids) - 1, -1, -1),
         "median": from_middle,
     }
     group_of, taken = dict(zip(rows["id"], rows["group"], strict=True)), set()
     chosen: dict[str, list[str]] = {}
-    for name, walk in walks.items():
-        places: list[int] = []
-        for place in walk:
-            group = group_of[ids[place]]
-            if len(places) < n and group not in taken:
-                places.append(place)
+    for name, order in orders.items():
+        ranks: list[int] = []
+        for rank in order:
+            group = group_of[ids[rank]]
+            if len(ranks) < n and group not in taken:
+                ranks.append(rank)
                 taken.add(group)
-        chosen[name] = [ids[place] for place in sorted(places)]
+        chosen[name] = [ids[rank] for rank in sorted(ranks)]
     return {name: chosen[name] for name in ("best", "median", "worst") if chosen[name]}
 
 
 def table_of_images(rows: pd.DataFrame, lesions: int = 5, normals: int = 2) -> list[str]:
-    """The ids for the seed's table of images: lesions at even steps of Dice, best to worst, and normals.
+    """The ids for the table of images: lesions at even steps of Dice from best to worst, then normals.
 
-    The normals are those at even steps of predicted area, the largest false alarm among them.
+    The normals are at even steps of predicted area, the largest false positive first.
     """
     return [
         *_steps(_ranked(rows, "lesion", "dice"), lesions),
@@ -55,12 +55,9 @@ def table_of_images(rows: pd.DataFrame, lesions: int = 5, normals: int = 2) -> l
 
 
 def gather(
-    predictor: PredictsMany, prepared: PreparedSet, ids: Iterable[str], rows: pd.DataFrame
+    predictor: Predictor, prepared: PreparedSet, ids: Iterable[str], rows: pd.DataFrame
 ) -> dict[str, dict[str, Any]]:
-    """Predict a few images again and keep their arrays, as the figures of cases want them, by id.
-
-    Only these few are held in memory, however many the study measured.
-    """
+    """Predict a few images again and return their arrays by id, as `plots.cases` draws them."""
     names = list(dict.fromkeys(ids))
     known = rows.set_index("id").loc[names]
     found = predictor.predict_many((prepared.frame(name) for name in names), batch=BATCH)
@@ -85,5 +82,5 @@ def _ranked(rows: pd.DataFrame, kind: str, by: str) -> list[str]:
 
 
 def _steps(ids: list[str], n: int) -> list[str]:
-    places = np.linspace(0, len(ids) - 1, min(n, len(ids))).round().astype(int)
-    return [ids[place] for place in places]
+    ranks = np.linspace(0, len(ids) - 1, min(n, len(ids))).round().astype(int)
+    return [ids[rank] for rank in ranks]

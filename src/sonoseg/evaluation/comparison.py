@@ -1,7 +1,7 @@
 """Two models on the same images: the paired difference, its interval and its p-value.
 
-Figures of two studies may overlap in their intervals and still differ: the images are the same, so the
-comparison is made image by image, and then by groups (patients, duplicates), which are what is independent.
+The intervals of two evaluations may overlap although the models differ: the images are the same. So models
+are compared image by image, and then by groups (patients, duplicates), which are independent.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 METRICS: Final = (
     *("dice", "iou", "precision", "recall", "hd95_percent_diagonal", "nsd", "missed"),
-    *("false_alarm", "n_false_positives"),
+    *("false_positive", "n_false_positives"),
 )
 PERMUTATIONS: Final = 9999
 
@@ -36,8 +36,7 @@ def compare(first: Evaluation, second: Evaluation, policy: Policy = POLICY) -> J
 
     Returns {"first", "second": names, "images", "only_first", "only_second": counts, "second_cautions",
     "metrics": {metric: result}, "strata": {name: {level: {"dice": result}}}}; see `paired` for a result.
-    The p-values are not corrected for the number of comparisons: the Dice over all images is the claim, the
-    rest describes it.
+    The p-values are not corrected for multiple comparisons.
     Raises DatasetError where no image is shared, or where a shared image has another true mask.
     """
     left, right = common_rows(first.rows, second.rows)
@@ -45,14 +44,14 @@ def compare(first: Evaluation, second: Evaluation, policy: Policy = POLICY) -> J
     strata: Json = {}
     for name, column in STRATA.items():
         levels = levels_of(left, name)
-        places = [(left[column] == level).to_numpy() for level in levels]
+        selected = [(left[column] == level).to_numpy() for level in levels]
         strata[name] = {
             level: {"dice": paired(left[where], right[where], "dice", policy)}
-            for level, where in zip(levels, places, strict=True)
+            for level, where in zip(levels, selected, strict=True)
         }
     cautions = list(second.summary.get("cautions", []))
     if first.summary.get("policy") != second.summary.get("policy"):
-        cautions.append("It was measured by another policy: limits and tolerances may differ.")
+        cautions.append("It was evaluated with another policy: limits and tolerances may differ.")
     return {
         "first": first.name,
         "second": second.name,
@@ -74,20 +73,20 @@ def common_rows(first: pd.DataFrame, second: pd.DataFrame) -> tuple[pd.DataFrame
     common = [name for name in left.index if name in right.index]
     if not common:
         raise DatasetError(
-            "the two studies share no image", remedy="Evaluate both on the same part of the same split"
+            "the two evaluations share no image", remedy="Evaluate both on the same part of the same split"
         )
     left, right = left.loc[common], right.loc[common]
     changed = (left["lesion_area_px"] != right["lesion_area_px"]).to_numpy()
     if changed.any():
         raise DatasetError(
-            f"the true mask of '{common[int(changed.argmax())]}' differs between the two studies",
+            f"the true mask of '{common[int(changed.argmax())]}' differs between the two evaluations",
             remedy="Evaluate both on the same prepared set",
         )
     return left, right
 
 
 def paired(left: pd.DataFrame, right: pd.DataFrame, metric: str, policy: Policy = POLICY) -> Json:
-    """One metric of two studies, rows of the same images in the same order.
+    """Compare one metric of two evaluations, rows of the same images in the same order.
 
     Returns {"first", "second", "difference": means with intervals, "p_permutation", "p_wilcoxon", "higher",
     "lower", "equal": images on which first is above, below and equal to second}. Images on which either has
@@ -97,8 +96,7 @@ def paired(left: pd.DataFrame, right: pd.DataFrame, metric: str, policy: Policy 
     known = ~np.isnan(a) & ~np.isnan(b)
     groups = left["group"].to_numpy()[known]
     values = np.column_stack([a, b, a - b])[known]
-    options = {"resamples": policy.resamples, "level": policy.level, "seed": policy.seed}
-    intervals = [one.as_dict() for one in bootstrap_means(values, groups, **options)]  # type: ignore[arg-type]
+    intervals = [one.as_dict() for one in bootstrap_means(values, groups, **policy.bootstrap)]
     difference = values[:, 2]
     return {
         **dict(zip(("first", "second", "difference"), intervals, strict=True)),
@@ -117,19 +115,19 @@ def permutation_test(
     permutations: int = PERMUTATIONS,
     seed: int = 0,
 ) -> float | None:
-    """Two-sided p-value of a mean paired difference of 0, by turning the signs of whole groups.
+    """Two-sided p-value of a mean paired difference of 0, by flipping the signs of whole groups.
 
-    differences: (N,). groups: (N,). If the models were exchangeable, each group's differences might as well
-    have the other sign (Fisher, 1935). All 2^G turnings are tried where they are no more than `permutations`,
-    else so many random ones, with the observed one counted among them. None with fewer than two groups.
+    differences: (N,). groups: (N,). Under the null hypothesis each group's differences might as well have the
+    other sign (Fisher, 1935). All 2^G sign patterns are tried where they are no more than `permutations`,
+    else that many random ones, with the observed one counted among them. None with fewer than two groups.
     """
     sums = _by_group(differences, groups)[0]
     if sums.size < 2:
         return None
     observed = abs(sums.sum()) * (1 - 1e-12)  # equal sums, added in another order, count as equal
     if 2**sums.size <= permutations:
-        turns = (np.arange(2**sums.size)[:, None] >> np.arange(sums.size)) & 1
-        return float((np.abs((1.0 - 2.0 * turns) @ sums) >= observed).mean())
+        flips = (np.arange(2**sums.size)[:, None] >> np.arange(sums.size)) & 1
+        return float((np.abs((1.0 - 2.0 * flips) @ sums) >= observed).mean())
     rng, beyond, chunk = np.random.default_rng(seed), 1, max(1, 4_000_000 // sums.size)
     for start in range(0, permutations, chunk):
         signs = rng.integers(0, 2, size=(min(chunk, permutations - start), sums.size), dtype=np.int8)
@@ -138,7 +136,7 @@ def permutation_test(
 
 
 def wilcoxon_test(differences: NDArray[np.float64], groups: NDArray[Any]) -> float | None:
-    """Two-sided Wilcoxon signed-rank p-value over the groups' mean differences (Pratt's way with zeros).
+    """Two-sided Wilcoxon signed-rank p-value over the groups' mean differences (zeros by Pratt's method).
 
     1 where all are 0; None with fewer than two groups.
     """
@@ -158,6 +156,6 @@ def _by_group(
     differences: NDArray[np.float64], groups: NDArray[Any]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Sum and count of the differences of each group."""
-    place = np.unique(groups, return_inverse=True)[1]
-    sums = np.bincount(place, weights=differences).astype(np.float64)
-    return sums, np.bincount(place).astype(np.float64)
+    position = np.unique(groups, return_inverse=True)[1]
+    sums = np.bincount(position, weights=differences).astype(np.float64)
+    return sums, np.bincount(position).astype(np.float64)

@@ -1,30 +1,33 @@
-"""A study: a model measured on named images, a row an image."""
+"""An evaluation: a model measured on named images, one row per image."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
 from sonoseg._util.files import atomic_write_text
+from sonoseg.data.splits import Split
 from sonoseg.errors import DatasetError
-from sonoseg.evaluation.image_measures import ImageMeasures, Segmented, measure
+from sonoseg.evaluation.image_measures import ImageMeasures, measure
 from sonoseg.evaluation.policy import POLICY, Policy
-from sonoseg.evaluation.risk_coverage import COLUMNS, risk_coverage_table, summarise_doubt
+from sonoseg.evaluation.provenance import describe_run
+from sonoseg.evaluation.risk_coverage import COLUMNS, risk_coverage_table, summarise_uncertainty
+from sonoseg.evaluation.scope import Part, choose_ids, describe, only_sets
 from sonoseg.evaluation.strata import marks_strata, size_edges, size_stratum
 from sonoseg.evaluation.summary import OF_NORMALS, PER_IMAGE, froc_table, reliability_table, summarise
 from sonoseg.evaluation.threshold_sweep import BATCH, ThresholdSweep
-from sonoseg.image.frame import Frame
 
 if TYPE_CHECKING:
     from sonoseg.data.prepared_set import PreparedSet
+    from sonoseg.inference.predictor import Predictor
 
-FORMAT = "sonoseg-study/1"
+FORMAT = "sonoseg-evaluation/2"
 ROWS, SUMMARY, FROC, RELIABILITY = "images.csv", "summary.json", "froc.csv", "reliability.csv"
 RISK_COVERAGE = "risk_coverage.csv"
 Track = Callable[[Iterable[str], str, int | None], Iterator[str]]
@@ -32,26 +35,19 @@ Track = Callable[[Iterable[str], str, int | None], Iterator[str]]
 _FACTS = ("set", "label", "group", "marks", "objection")
 _TEXT = ("id", *_FACTS, "kind", "size_stratum", "marks_stratum", "callipers")
 
-_NUMBERS = ("spacing_row", "spacing_column", "raw_false_alarm", "uncertainty", *PER_IMAGE, *OF_NORMALS)
-"""Columns in which an empty cell is NaN; in the text columns it is an empty text."""
-
-
-class PredictsMany(Protocol):
-    """What the evaluation needs of a Predictor: one Segmentation a Frame, in order, read as needed."""
-
-    def predict_many(self, images: Iterable[Frame], /, *, batch: int) -> Iterator[Segmented]: ...
+_NUMBERS = ("spacing_row", "spacing_column", "raw_false_positive", "uncertainty", *PER_IMAGE, *OF_NORMALS)
+"""Columns in which an empty cell is NaN; in the text columns it is an empty string."""
 
 
 @dataclass(eq=False)
 class Evaluation:
-    """What an evaluation found.
+    """One model measured on images.
 
-    rows: a row an image, in the order measured; the columns are described in docs/evaluation.md.
-    summary: every mean as {"mean", "low", "high", "n", "groups"}, counts, policy, where it all comes from.
-    froc: columns threshold, sensitivity, fp_per_image, from the strictest threshold on.
+    rows: one per image, in the order measured; docs/evaluation.md describes the columns.
+    summary: every mean as {"mean", "low", "high", "n", "groups"}, counts, policy and provenance.
+    froc: columns threshold, sensitivity, fp_per_image, from the highest threshold down.
     reliability: columns region, low, high, confidence, frequency, count.
-    risk_coverage: columns share_referred, dice, low, high, oracle, random; empty in a study of
-        an earlier version.
+    risk_coverage: columns share_referred, dice, low, high, oracle, random.
     """
 
     rows: pd.DataFrame
@@ -62,14 +58,11 @@ class Evaluation:
 
     @property
     def name(self) -> str:
-        """The model's name with its hash, as far as known."""
+        """The model's name with its hash."""
         return str(self.summary.get("model", {}).get("name", "model"))
 
     def save(self, folder: Path) -> None:
-        """Write images.csv, the three curves' CSV files and summary.json, each atomically, the summary last.
-
-        Raises OutputError.
-        """
+        """Write images.csv, the curves' CSV files and, last, summary.json, each atomically."""
         curves = ((FROC, self.froc), (RELIABILITY, self.reliability), (RISK_COVERAGE, self.risk_coverage))
         tables = ((ROWS, self.rows), *curves)
         for name, table in tables:
@@ -79,28 +72,25 @@ class Evaluation:
 
     @classmethod
     def load(cls, folder: str | Path) -> Evaluation:
-        """Read what `save` wrote. Raises DatasetError where it is no study."""
+        """Read what `save` wrote. Raises DatasetError where the folder holds no readable evaluation."""
         folder = Path(folder)
         try:
             summary = json.loads((folder / SUMMARY).read_text("utf-8"))
             if summary.get("format") != FORMAT:
                 raise ValueError(f"its format is '{summary.get('format')}', not '{FORMAT}'")
-            rows = read_rows(folder / ROWS)
-            study = cls(rows, summary, pd.read_csv(folder / FROC), pd.read_csv(folder / RELIABILITY))
-            if (folder / RISK_COVERAGE).exists():
-                study.risk_coverage = pd.read_csv(folder / RISK_COVERAGE)
-            return study
+            curves = (pd.read_csv(folder / name) for name in (FROC, RELIABILITY, RISK_COVERAGE))
+            return cls(read_rows(folder / ROWS), summary, *curves)
         except (OSError, ValueError, AttributeError) as error:
             reason = getattr(error, "strerror", None) or error
             raise DatasetError(
-                f"this is no study that can be read ({reason})",
+                f"no evaluation can be read here ({reason})",
                 where=folder,
-                remedy="Give a folder that sonoseg evaluate wrote",
+                remedy="Give a folder that this version of sonoseg evaluate wrote, or run it again",
             ) from error
 
 
 def read_rows(path: Path) -> pd.DataFrame:
-    """The rows of a study, as `Study.save` wrote them. Raises OSError, ValueError."""
+    """Read the rows of an evaluation, as `Evaluation.save` wrote them. Raises OSError, ValueError."""
     return pd.read_csv(
         path,
         dtype=dict.fromkeys(_TEXT, str),
@@ -109,8 +99,34 @@ def read_rows(path: Path) -> pd.DataFrame:
     )
 
 
+def evaluate_part(
+    predictor: Predictor,
+    prepared: PreparedSet,
+    split_file: str | Path | None = None,
+    *,
+    fold: int = 0,
+    part: Part = "test",
+    sets: Sequence[str] = (),
+    policy: Policy = POLICY,
+    track: Track | None = None,
+) -> Evaluation:
+    """Measure a model on a part of a fold of a split, and record the provenance in the summary.
+
+    split_file: None measures the whole prepared set, as part "all". sets: only images of these sets, of a
+    joined prepared set. On validation images Dice is also swept over thresholds.
+    Raises UsageError for a part or set that does not exist, DatasetError for a split of another prepared set.
+    """
+    split = None if split_file is None else Split.load(split_file)
+    ids = only_sets(prepared, choose_ids(prepared, split, fold, part), sets)
+    file = None if split_file is None else Path(split_file)
+    scope = describe(prepared, split, file, fold, part, predictor.model.card, predictor.threshold, sets)
+    sweep = ThresholdSweep.over() if part == "validation" else None
+    about = describe_run(predictor) | scope
+    return evaluate(predictor, prepared, ids, about=about, policy=policy, sweep=sweep, track=track)
+
+
 def evaluate(
-    predictor: PredictsMany,
+    predictor: Predictor,
     prepared: PreparedSet,
     ids: Iterable[str],
     *,
@@ -119,12 +135,11 @@ def evaluate(
     sweep: ThresholdSweep | None = None,
     track: Track | None = None,
 ) -> Evaluation:
-    """Measure a model on the images `ids` of a prepared set, one after the other, in flat memory.
+    """Measure a model on the images `ids` of a prepared set; they stream, so memory stays flat.
 
-    predictor: what predicts. ids: of the prepared set, each once.
-    about: what the summary says of model, data, split and command, beside the figures.
-    sweep: gathers Dice over thresholds on the way; for validation images only.
-    track: passes the ids through under a progress bar: track(ids, description, total).
+    ids: of the prepared set, each once. about: entries of the summary beside the figures, such as provenance.
+    sweep: collects Dice over thresholds; for validation images only.
+    track: wraps the ids in a progress bar: track(ids, description, total).
     Raises DatasetError where an id is unknown or given twice, or where there is none.
     """
     names = list(ids)
@@ -138,7 +153,7 @@ def evaluate(
     prepared.rows(names)
     table = prepared.table.loc[names]
     spacings = table[["spacing_row", "spacing_column"]].to_numpy(np.float64)
-    # Of a joined set, only the sets that are measured say what is small.
+    # Of a joined set, only the sets that are measured define the size quartiles.
     measured_sets = prepared.table["set"].isin(set(table["set"]))
     edges = size_edges(prepared.table.loc[measured_sets, "lesion_share"].to_list())
     strata = marks_strata(prepared.table).loc[names]
@@ -147,8 +162,8 @@ def evaluate(
     measured: list[ImageMeasures] = []
     frames = (prepared.frame(name) for name in names)
     found = predictor.predict_many(frames, batch=BATCH)
-    watched = track(names, "evaluating", len(names)) if track else iter(names)
-    for name, spacing, segmentation in zip(watched, spacings.tolist(), found, strict=True):
+    tracked = track(names, "evaluating", len(names)) if track else iter(names)
+    for name, spacing, segmentation in zip(tracked, spacings.tolist(), found, strict=True):
         facts = table.loc[name]
         true = prepared.mask(name)
         one = measure(true, str(facts["label"]), segmentation, policy)
@@ -172,7 +187,7 @@ def evaluate(
                 **one.values,
             }
         )
-        # Only sums over pixels and a few scores stay of an image: its arrays are let go here.
+        # Of an image only sums over pixels and a few scores are kept, not its arrays.
         measured.append(one)
     data = pd.DataFrame(rows)
     froc = froc_table([one.candidates for one in measured if one.values["kind"] != "unannotated"])
@@ -182,7 +197,7 @@ def evaluate(
         "policy": policy.as_dict(),
         "size_edges": list(edges),
         **summarise(data, measured, froc, policy),
-        "doubt": summarise_doubt(data, policy),
+        "uncertainty": summarise_uncertainty(data, policy),
     }
     if sweep is not None and sweep.n:
         summary["threshold_sweep"] = {

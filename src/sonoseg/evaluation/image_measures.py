@@ -1,17 +1,16 @@
-"""One image measured: its row in images.csv, and what the pooled figures need of it."""
+"""The measures of one image: its row in images.csv, and its part of the pooled figures."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sonoseg.errors import DatasetError
 from sonoseg.evaluation.policy import Policy
-from sonoseg.image.frame import Frame
 from sonoseg.metrics.boundary import SurfaceDistances, surface_distances
 from sonoseg.metrics.lesion_detection import (
     Candidates,
@@ -28,30 +27,18 @@ from sonoseg.metrics.probability_calibration import (
     reliability_bins,
 )
 
+if TYPE_CHECKING:
+    from sonoseg.inference.segmentation import Segmentation
+
 REGIONS = ("whole", "foreground", "band", "normals")
-"""Where calibration is measured: three regions of the images with a lesion, and normals as a whole."""
-
-
-class Segmented(Protocol):
-    """What the evaluation needs of a Segmentation: arrays (H, W) on the image's own grid."""
-
-    @property
-    def frame(self) -> Frame: ...
-    @property
-    def probability(self) -> NDArray[np.float32]: ...
-    @property
-    def raw_mask(self) -> NDArray[np.bool_]: ...
-    @property
-    def mask(self) -> NDArray[np.bool_]: ...
-    @property
-    def uncertainty(self) -> float: ...
+"""Where calibration is measured: three regions of the lesion images, and whole normal images."""
 
 
 @dataclass(frozen=True, eq=False)
 class ImageMeasures:
-    """One image of a study.
+    """The measures of one image.
 
-    values: the columns of its row that the prediction decides.
+    values: the columns of its row that depend on the prediction.
     bins: by region of REGIONS, the pixels' reliability bins. candidates: for the FROC.
     """
 
@@ -61,25 +48,25 @@ class ImageMeasures:
 
 
 def kind_of(label: str, true: NDArray[np.bool_]) -> str:
-    """ "lesion", "normal", or "unannotated": an image called benign or malignant whose mask is empty.
+    """The kind of an image: "lesion", "normal" or "unannotated", by its label and its mask (H, W).
 
-    Such an image is neither a lesion that could be found nor a normal, and is kept out of both.
+    An image labelled benign or malignant whose mask is empty is unannotated, and counts in no figure.
     """
     if true.any():
         return "lesion"
     return "normal" if label in ("normal", "unknown", "") else "unannotated"
 
 
-def measure(true: NDArray[np.bool_], label: str, found: Segmented, policy: Policy) -> ImageMeasures:
+def measure(true: NDArray[np.bool_], label: str, found: Segmentation, policy: Policy) -> ImageMeasures:
     """Measure one image.
 
-    true: bool (H, W), on the image's own grid, as everything here. label: its class.
-    Scores of a lesion are NaN on an image without one; a false alarm is NaN on one with a lesion.
+    true: bool (H, W), on the image's own grid. label: its class.
+    Scores of a lesion are NaN on an image without one; false_positive is NaN on one with a lesion.
     Raises DatasetError where the masks differ in size.
     """
     if true.shape != found.mask.shape:
         raise DatasetError(
-            f"the mask is {true.shape} and the prediction {found.mask.shape} (H, W)",
+            f"the true mask has the shape {true.shape} and the prediction {found.mask.shape} (H, W)",
             where=found.frame.name,
             remedy="Prepare the set again with sonoseg data prepare --overwrite",
         )
@@ -101,14 +88,14 @@ def measure(true: NDArray[np.bool_], label: str, found: Segmented, policy: Polic
         "n_predicted": match.hit.size,
         "n_false_positives": match.n_false_positives,
         "missed": float(counts.dice < policy.missed_dice) if is_lesion else math.nan,
-        "false_alarm": float(is_false_positive(found.mask, policy.false_alarm_share))
+        "false_positive": float(is_false_positive(found.mask, policy.false_positive_share))
         if is_normal
         else math.nan,
         "predicted_area_share": share,
         "raw_dice": raw.dice,
         "raw_iou": raw.iou,
-        "raw_false_alarm": (
-            float(is_false_positive(found.raw_mask, policy.false_alarm_share)) if is_normal else math.nan
+        "raw_false_positive": (
+            float(is_false_positive(found.raw_mask, policy.false_positive_share)) if is_normal else math.nan
         ),
         "max_probability": float(found.probability.max()),
         "uncertainty": found.uncertainty,
@@ -128,8 +115,8 @@ def measure(true: NDArray[np.bool_], label: str, found: Segmented, policy: Polic
     return ImageMeasures(values, _bins(true, found, kind, policy), scored)
 
 
-def _distances(true: NDArray[np.bool_], found: Segmented, policy: Policy) -> dict[str, float]:
-    """HD95, NSD and average distance in pixels, percent of the diagonal and, with a spacing, mm."""
+def _distances(true: NDArray[np.bool_], found: Segmentation, policy: Policy) -> dict[str, float]:
+    """HD95, NSD and average distance in pixels, percent of the diagonal and, with a pixel spacing, mm."""
     px = surface_distances(true, found.mask)
     mm = _in_mm(px, true, found)
     return {
@@ -144,7 +131,7 @@ def _distances(true: NDArray[np.bool_], found: Segmented, policy: Policy) -> dic
     }
 
 
-def _in_mm(px: SurfaceDistances, true: NDArray[np.bool_], found: Segmented) -> SurfaceDistances | None:
+def _in_mm(px: SurfaceDistances, true: NDArray[np.bool_], found: Segmentation) -> SurfaceDistances | None:
     spacing = found.frame.spacing
     if spacing is None:
         return None
@@ -153,7 +140,9 @@ def _in_mm(px: SurfaceDistances, true: NDArray[np.bool_], found: Segmented) -> S
     return surface_distances(true, found.mask, (spacing.row, spacing.column))
 
 
-def _bins(true: NDArray[np.bool_], found: Segmented, kind: str, policy: Policy) -> dict[str, ReliabilityBins]:
+def _bins(
+    true: NDArray[np.bool_], found: Segmentation, kind: str, policy: Policy
+) -> dict[str, ReliabilityBins]:
     if kind == "unannotated":
         return {}
     whole = reliability_bins(true, found.probability, n_bins=policy.bins)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
+from typing import Any
 
 from sonoseg.metrics.constants import (
     CALIBRATION_BINS,
@@ -15,25 +16,24 @@ from sonoseg.metrics.constants import (
 
 @dataclass(frozen=True)
 class Policy:
-    """What is counted as what.
+    """What counts as what.
 
-    missed_dice: a lesion image below this Dice is missed.
-    false_alarm_share: a normal whose predicted area is above this share of the image is a false alarm.
+    missed_dice: an image whose Dice is below this has a missed lesion.
+    false_positive_share: a normal image is a false positive where more than this share of it is predicted.
     nsd_percent, nsd_px, nsd_mm: tolerances of the NSD: percent of the diagonal, pixels, millimetres.
     hit_dice: a predicted component hits a lesion at this Dice of the two.
-    speck_share: components of the true mask below this share of the image are annotation specks.
+    speck_share: components of the true mask below this share of the image are annotation specks, not lesions.
     candidate_threshold: the FROC's candidates are the components of probability at or above it.
     candidate_share: candidates below this share of the image are left out.
     fp_rates: false positives per image at which the FROC's sensitivity is reported, as far as it reaches.
     bins: of the reliability diagram.
-    foreground_percent: the foreground is the box around each lesion, so much wider all round, percent of the
-        diagonal.
-    band_percent: the boundary band reaches so far to either side, percent of the diagonal.
+    foreground_percent: margin of the box around each lesion that is the foreground, percent of the diagonal.
+    band_percent: reach of the boundary band to either side, percent of the diagonal.
     resamples, level, seed: of the bootstrap.
     """
 
     missed_dice: float = MISSED_DICE
-    false_alarm_share: float = FALSE_POSITIVE_SHARE
+    false_positive_share: float = FALSE_POSITIVE_SHARE
     nsd_percent: float = 1.0
     nsd_px: float = 5.0
     nsd_mm: float = 1.0
@@ -48,6 +48,11 @@ class Policy:
     resamples: int = 2000
     level: float = 0.95
     seed: int = 0
+
+    @property
+    def bootstrap(self) -> Any:
+        """The keyword arguments of every bootstrap function."""
+        return {"resamples": self.resamples, "level": self.level, "seed": self.seed}
 
     def as_dict(self) -> dict[str, object]:
         """For summary.json."""

@@ -1,4 +1,4 @@
-"""What a precision below float32 costs: lesion Dice against float32's on validation images, one by one."""
+"""The loss of lesion Dice at precisions below float32, image by image on validation images."""
 
 from __future__ import annotations
 
@@ -32,11 +32,11 @@ REFERENCE = ("onnx", "fp32")
 
 @dataclass(frozen=True)
 class Loss:
-    """One engine and precision, against ONNX Runtime in float32.
+    """One runtime and precision against ONNX Runtime in float32.
 
-    name: engine with version. dice: its mean lesion Dice, 0..1.
-    loss: the reference's mean Dice minus its own, with a 95 % interval over groups; n lesion images.
-    largest: the largest loss of one image. probability: the largest difference of a probability met.
+    name: runtime with version. dice: mean lesion Dice, 0..1.
+    loss: the reference's mean Dice minus this one, with a 95 % interval over groups; n lesion images.
+    largest: the largest loss of one image. probability: the largest difference of a probability.
     """
 
     runtime: str
@@ -52,7 +52,7 @@ class Loss:
 
     @property
     def bar(self) -> float:
-        """The loss that this precision may have."""
+        """The largest loss allowed for this precision."""
         return MAX_DICE_LOSS[self.precision]
 
     def as_dict(self) -> dict[str, Any]:
@@ -61,7 +61,7 @@ class Loss:
 
 
 def candidates(model: Model) -> tuple[list[tuple[str, str, Predictor]], list[str]]:
-    """What can run this model here, as (runtime, precision, Predictor), and why the others cannot."""
+    """The runtimes available here, as (runtime, precision, Predictor), and why others are not."""
     found, absent = [], []
     for runtime, precision in CANDIDATES:
         try:
@@ -79,10 +79,10 @@ def measure_losses(
     *,
     track: Callable[[Iterable[str], str, int | None], Iterator[str]] | None = None,
 ) -> tuple[float, list[Loss]]:
-    """The reference's mean lesion Dice, and what each of `chosen` loses.
+    """The reference's mean lesion Dice, and the loss of each of `chosen`.
 
-    The masks are those of `sonoseg predict`: on the image's own grid, post-processed. Images without a
-    lesion are passed over. Raises DatasetError where none has one.
+    Masks are on the image's own grid and post-processed, as by `sonoseg predict`. Images without a lesion are
+    ignored. Raises DatasetError where none has one.
     """
     table = prepared.table.loc[list(ids)]
     has_lesion = table["lesion_area_px"].to_numpy(float) > 0
@@ -92,8 +92,8 @@ def measure_losses(
     everyone = [Predictor(model, runtime=REFERENCE[0], precision=REFERENCE[1]), *(one[2] for one in chosen)]
     scores = np.empty((len(lesions), len(everyone)))
     furthest = np.zeros((len(lesions), len(everyone)))
-    watched = track(lesions, "measuring", len(lesions)) if track else iter(lesions)
-    for row, name in enumerate(watched):
+    tracked = track(lesions, "measuring", len(lesions)) if track else iter(lesions)
+    for row, name in enumerate(tracked):
         frame, true = prepared.frame(name), prepared.mask(name)
         found = [predictor.predict(frame) for predictor in everyone]
         scores[row] = [dice(true, one.mask) for one in found]

@@ -1,4 +1,4 @@
-"""Where a study comes from: model, versions, command."""
+"""The provenance of an evaluation: model, versions, command."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ PACKAGES = ("numpy", "scipy", "pandas", "pillow", "onnxruntime", "torch")
 
 
 def command_given() -> str:
-    """The command of this process, to be repeated: `python -m sonoseg` is sonoseg, too."""
+    """The command line of this process; `python -m sonoseg` is written as sonoseg."""
     name = Path(sys.argv[0]).name
     return shlex.join(["sonoseg" if name == "__main__.py" else name, *sys.argv[1:]])
 
 
 def describe_run(predictor: Predictor) -> dict[str, Any]:
-    """The summary's entries model, versions, command and the like, for a loaded model."""
+    """The summary's entries of model, versions and command, for a loaded model."""
     model, card = predictor.model, predictor.model.card
     return {
         "research_only": RESEARCH_ONLY,

@@ -1,8 +1,8 @@
-"""Is the doubt worth anything? What is left when the most doubtful images go to a person.
+"""Risk and coverage: how well the rest is segmented when the most uncertain images are referred to a person.
 
 The risk-coverage curve (El-Yaniv and Wiener, JMLR 11, 2010; Geifman and El-Yaniv, NeurIPS 2017): refer a
-share of the images, the most doubtful first, and see how well the rest were segmented. Beside it stand the
-best order there could be (worst Dice first) and no order at all (chance, a level line).
+share of the images, the most uncertain first, and take the mean Dice of the rest. It is compared with the
+ideal order (lowest Dice first) and a random one (a horizontal line).
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from sonoseg.errors import ShapeError
-from sonoseg.evaluation.bootstrap import Floats, Interval, weighted_bounds, weighted_interval
+from sonoseg.evaluation.bootstrap import Floats, Interval, not_measured, weighted_bounds, weighted_interval
 from sonoseg.evaluation.policy import POLICY, Policy
 
 SHARES: Final[Floats] = np.round(np.arange(0, 0.951, 0.01), 2)
-"""The shares referred at which the curve is drawn; beyond 0.95 too few images are left."""
+"""The shares referred at which the curve is drawn; beyond 0.95 too few images remain."""
 
 NAMED: Final = (0.05, 0.1, 0.2, 0.3, 0.5)
-"""The shares referred that the summary names."""
+"""The shares referred that the summary reports."""
 
 COLUMNS: Final = ("share_referred", "dice", "low", "high", "oracle", "random")
 
@@ -35,12 +35,12 @@ def curve(
     shares: NDArray[Any] = SHARES,
     weights: NDArray[Any] | None = None,
 ) -> Floats:
-    """Mean Dice of the images that are left when the most doubtful share is referred.
+    """Mean Dice of the remaining images when the most uncertain share is referred.
 
     dice, uncertainty: (N,), no NaN. shares: (S,), 0..1, below 1. weights: (R, N), how often each image counts
     in each of R resamples; once by default. Returns (S,), or (R, S) with weights; NaN for a resample without
-    an image. A share that falls within an image takes that part of it; images of equal doubt are taken
-    together, each with their mean, so that their order says nothing. Raises ShapeError.
+    an image. A share that ends within an image takes that part of it; images of equal uncertainty count with
+    their mean Dice, so that their order does not matter. Raises ShapeError.
     """
     once = weights is None
     counts, scores = _ordered(dice, uncertainty, weights)
@@ -56,8 +56,8 @@ def aurc(dice: NDArray[Any], uncertainty: NDArray[Any], weights: NDArray[Any] | 
     """Area under the risk-coverage curve, the risk being 1 - Dice: lower is better.
 
     Returns (1,), or (R,) with weights: the mean, over the N images, of the mean risk of those no more
-    doubtful (Geifman, Uziel and El-Yaniv, ICLR 2019). Chance gives 1 - mean Dice. Arguments as in `curve`.
-    Raises ShapeError.
+    uncertain (Geifman, Uziel and El-Yaniv, ICLR 2019). A random order gives 1 - mean Dice. Arguments as in
+    `curve`. Raises ShapeError.
     """
     counts, scores = _ordered(dice, uncertainty, weights)
     kept = counts.cumsum(axis=1)
@@ -69,7 +69,7 @@ def aurc(dice: NDArray[Any], uncertainty: NDArray[Any], weights: NDArray[Any] | 
 def spearman(first: NDArray[Any], second: NDArray[Any], weights: NDArray[Any] | None = None) -> Floats:
     """Spearman's rank correlation of two columns (N,), -1..1; (1,), or (R,) with weights as in `curve`.
 
-    Ranks of equal values are their mean, as in SciPy. NaN where one column has but one value.
+    Equal values have their mean rank, as in SciPy. NaN where a column has one value only.
     Raises ShapeError.
     """
     counts = _counts(first, second, weights)
@@ -83,10 +83,10 @@ def spearman(first: NDArray[Any], second: NDArray[Any], weights: NDArray[Any] | 
 
 
 def auroc(positive: NDArray[Any], score: NDArray[Any], weights: NDArray[Any] | None = None) -> Floats:
-    """How often a positive image has the higher score than a negative one, ties half: 0..1, chance 0.5.
+    """Area under the ROC curve, ties counted half: 0..1, chance 0.5.
 
     positive: bool (N,). score: (N,). Returns (1,), or (R,) with weights as in `curve`; NaN unless there are
-    images of both kinds. By ranks: Hanley and McNeil, Radiology 143, 1982. Raises ShapeError.
+    images of both kinds. By ranks (Hanley and McNeil, Radiology 143, 1982). Raises ShapeError.
     """
     counts = _counts(positive, score, weights)
     ranks = _ranks(np.asarray(score, dtype=np.float64), counts)
@@ -98,70 +98,79 @@ def auroc(positive: NDArray[Any], score: NDArray[Any], weights: NDArray[Any] | N
 
 
 def risk_coverage_table(rows: pd.DataFrame, policy: Policy = POLICY) -> pd.DataFrame:
-    """The curve of a study's images with a lesion, a row a share referred: see COLUMNS.
+    """The curve over an evaluation's lesion images, one row per share referred, with COLUMNS.
 
-    dice: mean of those left; low, high: its interval over groups; oracle: with the worst Dice referred first;
-    random: by chance. Empty where no row has a lesion and a doubt.
+    dice: mean of the remaining images; low, high: its interval over groups; oracle: in the ideal order;
+    random: in a random one. Empty where no row has a lesion and an uncertainty.
     """
-    dice, doubt, groups = _of_lesions(rows)
+    dice, uncertainty, groups = _of_lesions(rows)
     if not dice.size:
         return pd.DataFrame({name: [] for name in COLUMNS}, dtype=np.float64)
     low, high = weighted_bounds(
-        lambda weights: curve(dice, doubt, SHARES, weights), groups, **_options(policy)
+        lambda weights: curve(dice, uncertainty, SHARES, weights), groups, **policy.bootstrap
     )
-    values = (SHARES, curve(dice, doubt), low, high, curve(dice, -dice), np.full(SHARES.size, dice.mean()))
+    values = (
+        SHARES,
+        curve(dice, uncertainty),
+        low,
+        high,
+        curve(dice, -dice),
+        np.full(SHARES.size, dice.mean()),
+    )
     return pd.DataFrame(dict(zip(COLUMNS, values, strict=True)))
 
 
-def summarise_doubt(rows: pd.DataFrame, policy: Policy = POLICY) -> Json:
-    """The summary's entry `doubt`: every figure as {"mean", "low", "high", "n", "groups"}.
+def summarise_uncertainty(rows: pd.DataFrame, policy: Policy = POLICY) -> Json:
+    """Compute the summary's entry `uncertainty`: each figure as {"mean", "low", "high", "n", "groups"}.
 
-    Of the images with a lesion: spearman (of doubt and Dice: -1 is best), aurc, aurc_oracle, aurc_random,
-    gain (how far the order goes on the way from chance to the oracle: 1 is best, 0 is chance), dice_left (the
-    mean Dice of those left, by the share referred). Of the normals: false_alarm_auroc, how often a false
-    alarm is in more doubt than a normal without one. {} for rows without the column uncertainty.
+    Over lesion images: spearman (of uncertainty and Dice: -1 is best), aurc, aurc_oracle, aurc_random, gain
+    (of the order, between random, 0, and ideal, 1) and dice_after_referral (mean Dice of the remaining
+    images, by the share referred). Over normals: false_positive_auroc, of the uncertainty of false positives
+    against that of the others. {} for rows without the column uncertainty.
     """
     if "uncertainty" not in rows:
         return {}
-    dice, doubt, groups = _of_lesions(rows)
+    dice, uncertainty, groups = _of_lesions(rows)
 
     def gain(weights: Floats | None = None) -> Floats:
-        mean = np.atleast_1d(curve(dice, doubt, np.zeros(1), weights)).reshape(-1)
-        reached, best = (1 - mean - aurc(dice, by, weights) for by in (doubt, -dice))
+        mean = np.atleast_1d(curve(dice, uncertainty, np.zeros(1), weights)).reshape(-1)
+        reached, best = (1 - mean - aurc(dice, by, weights) for by in (uncertainty, -dice))
         with np.errstate(invalid="ignore", divide="ignore"):
             return np.asarray(np.where(best > 1e-12, reached / best, np.nan))
 
     def of_lesions(figure: Any) -> Json:
-        return weighted_interval(figure, groups, **_options(policy)) if dice.size else _nothing()
+        return weighted_interval(figure, groups, **policy.bootstrap) if dice.size else not_measured()
 
     normals = rows[(rows["kind"] == "normal") & rows["uncertainty"].notna()]
-    alarm, score = normals["false_alarm"].to_numpy() > 0, normals["uncertainty"].to_numpy(np.float64)
-    left = _left(dice, doubt, groups, policy)
+    positive, score = normals["false_positive"].to_numpy() > 0, normals["uncertainty"].to_numpy(np.float64)
+    left = _left(dice, uncertainty, groups, policy)
     return {
-        "spearman": of_lesions(lambda weights=None: spearman(doubt, dice, weights)),
-        "aurc": of_lesions(lambda weights=None: aurc(dice, doubt, weights)),
+        "spearman": of_lesions(lambda weights=None: spearman(uncertainty, dice, weights)),
+        "aurc": of_lesions(lambda weights=None: aurc(dice, uncertainty, weights)),
         "aurc_oracle": of_lesions(lambda weights=None: aurc(dice, -dice, weights)),
-        "aurc_random": of_lesions(lambda weights=None: 1 - _flat(curve(dice, doubt, np.zeros(1), weights))),
+        "aurc_random": of_lesions(
+            lambda weights=None: 1 - _flat(curve(dice, uncertainty, np.zeros(1), weights))
+        ),
         "gain": of_lesions(gain),
-        "dice_left": {f"{share:g}": one for share, one in zip((0.0, *NAMED), left, strict=True)},
-        "false_alarm_auroc": weighted_interval(
-            lambda weights=None: auroc(alarm, score, weights),
+        "dice_after_referral": {f"{share:g}": one for share, one in zip((0.0, *NAMED), left, strict=True)},
+        "false_positive_auroc": weighted_interval(
+            lambda weights=None: auroc(positive, score, weights),
             normals["group"].to_numpy(),
-            **_options(policy),
+            **policy.bootstrap,
         )
         if len(normals)
-        else _nothing(),
+        else not_measured(),
     }
 
 
-def _left(dice: Floats, doubt: Floats, groups: NDArray[Any], policy: Policy) -> list[Json]:
-    """Mean Dice of those left at 0 and at the named shares."""
+def _left(dice: Floats, uncertainty: Floats, groups: NDArray[Any], policy: Policy) -> list[Json]:
+    """Mean Dice of the remaining images at 0 and at the named shares."""
     shares = np.array((0.0, *NAMED))
     if not dice.size:
-        return [_nothing() for _ in shares]
-    means = curve(dice, doubt, shares)
+        return [not_measured() for _ in shares]
+    means = curve(dice, uncertainty, shares)
     low, high = weighted_bounds(
-        lambda weights: curve(dice, doubt, shares, weights), groups, **_options(policy)
+        lambda weights: curve(dice, uncertainty, shares, weights), groups, **policy.bootstrap
     )
     n_groups = int(np.unique(groups).size)
     counts = [round(dice.size * (1 - share)) for share in shares.tolist()]
@@ -171,12 +180,8 @@ def _left(dice: Floats, doubt: Floats, groups: NDArray[Any], policy: Policy) -> 
     ]
 
 
-def _options(policy: Policy) -> Any:
-    return {"resamples": policy.resamples, "level": policy.level, "seed": policy.seed}
-
-
 def _of_lesions(rows: pd.DataFrame) -> tuple[Floats, Floats, NDArray[Any]]:
-    """Dice, doubt and group of the images with a lesion."""
+    """Dice, uncertainty and group of the lesion images."""
     if "uncertainty" not in rows:
         return np.zeros(0), np.zeros(0), np.zeros(0)
     own = rows[(rows["kind"] == "lesion") & rows["uncertainty"].notna()]
@@ -199,13 +204,13 @@ def _counts(first: NDArray[Any], second: NDArray[Any], weights: NDArray[Any] | N
 def _ordered(
     dice: NDArray[Any], uncertainty: NDArray[Any], weights: NDArray[Any] | None
 ) -> tuple[Floats, Floats]:
-    """Weights and scores (R, N) from the least to the most doubtful, equal doubts with their mean score."""
+    """Weights and scores (R, N) by rising uncertainty, equal uncertainties with their mean score."""
     counts = _counts(dice, uncertainty, weights)
-    doubts = np.asarray(uncertainty, dtype=np.float64)
-    order = np.argsort(doubts, kind="stable")
+    uncertainties = np.asarray(uncertainty, dtype=np.float64)
+    order = np.argsort(uncertainties, kind="stable")
     counts, scores = counts[:, order], np.asarray(dice, dtype=np.float64)[order]
-    _, first, block = np.unique(doubts[order], return_index=True, return_inverse=True)
-    if first.size == doubts.size:
+    _, first, block = np.unique(uncertainties[order], return_index=True, return_inverse=True)
+    if first.size == uncertainties.size:
         return counts, np.broadcast_to(scores, counts.shape)
     with np.errstate(invalid="ignore", divide="ignore"):
         means = np.add.reduceat(counts * scores, first, axis=1) / np.add.reduceat(counts, first, axis=1)
@@ -213,7 +218,7 @@ def _ordered(
 
 
 def _ranks(values: NDArray[Any], counts: Floats) -> Floats:
-    """The mean rank (R, N) of each value among all, each counted so often."""
+    """The mean rank (R, N) of each value among all, counted by the weights."""
     _, first, block = np.unique(np.sort(values), return_index=True, return_inverse=True)
     order = np.argsort(values, kind="stable")
     of_block = np.add.reduceat(counts[:, order], first, axis=1)
@@ -225,7 +230,3 @@ def _ranks(values: NDArray[Any], counts: Floats) -> Floats:
 
 def _flat(values: Floats) -> Floats:
     return np.asarray(values).reshape(-1)
-
-
-def _nothing() -> Json:
-    return Interval(np.nan, np.nan, np.nan, 0, 0).as_dict()

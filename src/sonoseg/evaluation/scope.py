@@ -1,4 +1,4 @@
-"""What a study was made on, in checkable words: part, split, and whether the model knew the images."""
+"""What an evaluation covers: the part of a split, and whether the model may have seen the images."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ if TYPE_CHECKING:
 Part = Literal["test", "validation", "train", "all"]
 
 _OF_PART = {
-    "validation": "Validation images: checkpoint and threshold were chosen on images like these, or on these "
-    "themselves, so the figures flatter the model.",
-    "train": "Training images: the figures show what the model remembers, not what it can do.",
-    "all": "All images at once, whatever the split: honest only for a model that has seen none of them.",
+    "validation": "Validation images: checkpoint and threshold were chosen on these or similar images, "
+    "so the figures are optimistic.",
+    "train": "Training images: the figures do not show how the model performs on new images.",
+    "all": "All images, whatever the split: unbiased only for a model that has seen none of them.",
 }
 
 
 def only_sets(prepared: PreparedSet, ids: list[str], sets: Sequence[str]) -> list[str]:
-    """Those of `ids` that come from the named sets of a joined prepared set; all of them for no name.
+    """Those of `ids` from the named sets of a joined prepared set; all where no set is named.
 
-    Raises UsageError for a set that is not in it.
+    Raises UsageError for an unknown set.
     """
     known = [source["name"] for source in prepared.sources]
     for name in sets:
@@ -42,15 +42,15 @@ def only_sets(prepared: PreparedSet, ids: list[str], sets: Sequence[str]) -> lis
 
 
 def choose_ids(prepared: PreparedSet, split: Split | None, fold: int, part: Part) -> list[str]:
-    """The ids that a part means. Without a split there is only the part "all": the whole prepared set.
+    """The ids of a part of a fold; without a split the only part is "all", the whole prepared set.
 
-    Raises UsageError for a part that needs a split, or a fold that is not there, DatasetError where the split
-    was made for another prepared set.
+    Raises UsageError for a part that needs a split or a fold that does not exist, DatasetError where the
+    split was made for another prepared set.
     """
     if split is None:
         if part != "all":
             raise UsageError(
-                f"no split says which images are the {part} part",
+                f"the {part} part needs a split",
                 remedy="Give --split FILE, or --part all to measure a model on a set it has never seen",
             )
         return list(prepared.ids)
@@ -72,22 +72,21 @@ def describe(
 ) -> dict[str, Any]:
     """The summary's entries data, split, part, statement and cautions.
 
-    sets: the names of the sets that were measured, of a joined one; none is all of them.
-    card: of the model, which says what it was trained on. threshold: one given in place of the card's.
-    A caution is a sentence on why the figures may flatter; without one the images are, as far as the card
-    and the split can tell, new to the model.
+    card: of the model, with the data it was trained on. threshold: the one used, where it may differ from the
+    card's. sets: those measured, of a joined prepared set; none means all.
+    Each caution is a sentence on why the figures may be optimistic.
     """
     cautions = [_OF_PART[part]] if part in _OF_PART else []
     if split is not None and split.method == "random":
         cautions.append(
-            "The split is random: copies of a scan, or images of a patient, may lie in training and in test."
+            "The split is random: duplicates, or images of one patient, may be both in training and in test."
         )
     sha = sha256_file(split_file) if split_file is not None else None
     seen = _seen(prepared, sha, fold, part, card)
     if threshold is not None and card is not None and threshold != card.threshold:
         cautions.append(
-            f"The threshold {threshold:g} was given by hand (the card's is {card.threshold:g}): had it been "
-            "chosen on these images, the figures would flatter the model."
+            f"The threshold is {threshold:g}, not the card's {card.threshold:g}: if it was chosen on these "
+            "images, the figures are optimistic."
         )
     if seen is not None:
         cautions.append(seen)
@@ -122,22 +121,22 @@ def _statement(split: Split | None, fold: int, part: Part) -> str:
         return "All images of the prepared set; no split"
     how = f"{split.method} split of {split.count} folds, policy '{split.policy}', seed {split.seed}"
     if part == "all":
-        return f"All images of the split, its training part among them; {how}"
+        return f"All images of the split, including its training part; {how}"
     return f"The {part} part of fold {fold}; {how}"
 
 
 def _seen(
     prepared: PreparedSet, split_sha: str | None, fold: int, part: Part, card: ModelCard | None
 ) -> str | None:
-    """Why the model may know these images, as far as its card tells; None where it does not."""
+    """Why the model may have seen these images, by its card; None where it has not."""
     if card is None or not card.data:
-        return "The model's card does not say what it was trained on, so it may have seen these images."
+        return "The model's card does not name its training data, so it may have seen these images."
     names = {source["name"] for source in prepared.sources}
     shared = sorted(names & {one.name for one in card.data if one.images})
     training = card.training
     if training.get("fingerprint") == prepared.fingerprint:
         if split_sha is None:
-            return "The model was trained on a part of this very set."
+            return "The model was trained on a part of this set."
         if training.get("split_sha256") != split_sha:
             return "The model was trained on another split of this set, so on some of these images."
         if training.get("fold") != fold and part != "train":

@@ -1,7 +1,7 @@
-"""Several runs measured on the same images: averaged image by image, so that seeds are no witnesses.
+"""Several runs measured on the same images, averaged image by image.
 
-The network of another seed is no new patient. Each image's figures are first averaged over the runs that
-measured it; what is resampled, turned and counted after that are groups of images, as everywhere.
+Another seed adds no patient. Each image's figures are averaged over the runs that measured it; intervals and
+tests then resample groups of images, as everywhere.
 """
 
 from __future__ import annotations
@@ -23,31 +23,28 @@ FACTS = ("set", "label", "group", "kind", "lesion_area_px", "lesion_share", "siz
 FIGURES = (*dict.fromkeys((*PER_IMAGE, *OF_NORMALS)), "n_false_positives")
 
 
-def average_runs(studies: Sequence[Evaluation]) -> pd.DataFrame:
-    """A row an image: id, its facts, and each figure's mean over the runs that measured the image.
+def average_runs(evaluations: Sequence[Evaluation]) -> pd.DataFrame:
+    """One row per image: id, its facts, and each figure's mean over the runs that measured it.
 
-    studies: of several seeds (the same images) or folds (other images), in any mixture, at least one.
+    evaluations: at least one, of any seeds (the same images) and folds (other images).
     A figure that no run has of an image is NaN. Raises DatasetError where an image's true mask differs.
     """
-    rows = pd.concat([study.rows for study in studies], ignore_index=True)
+    rows = pd.concat([one.rows for one in evaluations], ignore_index=True)
     images = rows.groupby("id", sort=False)
     changed = images["lesion_area_px"].nunique() > 1
     if changed.any():
         raise DatasetError(
-            f"the true mask of '{changed.idxmax()}' differs between two studies",
+            f"the true mask of '{changed.idxmax()}' differs between two evaluations",
             remedy="Evaluate all runs on the same prepared set",
         )
     return images[list(FACTS)].first().join(images[list(FIGURES)].mean()).reset_index()
 
 
-def pooled_ece(studies: Sequence[Evaluation], region: str = "foreground") -> float:
-    """The expected calibration error of the pixels of all studies together, 0..1; NaN without a pixel.
-
-    Of one seed's folds it is what a single study of all their images would say.
-    """
+def pooled_ece(evaluations: Sequence[Evaluation], region: str = "foreground") -> float:
+    """The expected calibration error of the pixels of all evaluations together, 0..1; NaN without a pixel."""
     parts = []
-    for study in studies:
-        table = study.reliability
+    for one in evaluations:
+        table = one.reliability
         own = table[table["region"] == region] if "region" in table else table
         count = own["count"].to_numpy(np.int64) if len(own) else np.zeros(0, np.int64)
         if not count.size:

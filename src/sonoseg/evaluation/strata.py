@@ -1,4 +1,4 @@
-"""Strata: the same figures for small and large lesions, classes, and images with marks drawn on them."""
+"""Strata: figures by lesion size, class, drawn marks and set."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ STRATA: Final[dict[str, str]] = {
     "callipers": "callipers",
     "set": "set",
 }
-"""Name of a stratification -> the column of a study's rows that holds it."""
+"""Name of a stratification, and the column of an evaluation's rows that holds it."""
 
 ORDER: Final[dict[str, tuple[str, ...]]] = {
     "size": SIZES,
@@ -33,7 +33,7 @@ ORDER: Final[dict[str, tuple[str, ...]]] = {
 
 
 def levels_of(rows: pd.DataFrame, name: str) -> list[str]:
-    """The levels of a stratification that `rows` hold, in order; of the set none, where there is only one."""
+    """The levels of a stratification that occur in `rows`, in order; a single set is no stratum."""
     column = rows[STRATA[name]]
     if name == "set":
         levels = sorted(set(column))
@@ -44,9 +44,8 @@ def levels_of(rows: pd.DataFrame, name: str) -> list[str]:
 def size_edges(shares: Sequence[float]) -> tuple[float, float, float]:
     """The quartiles of lesion area as a share of the image (0..1), over the images with a lesion.
 
-    Taken over a whole prepared set they stay the same for every fold and model, so "the smallest quarter"
-    always means the same lesions; a part of the set then holds about a quarter of each.
-    Raises DatasetError where no image has a lesion.
+    Over a whole prepared set they are the same for every fold and model. Raises DatasetError where no image
+    has a lesion.
     """
     known = np.asarray(shares, dtype=np.float64)
     known = known[known > 0]
@@ -67,8 +66,8 @@ def size_stratum(share: float, edges: tuple[float, float, float]) -> str:
 def marks_strata(table: pd.DataFrame) -> pd.DataFrame:
     """Columns marks_stratum and callipers ("yes", "no", "unknown") for a prepared set's table.
 
-    table: with the columns set and marks. In a set that names no mark at all nobody looked, and "" is no
-    "no": it is unknown. Callipers are the marks that name a measurement.
+    table: with the columns set and marks. Marks of a set that lists none at all are unknown. Callipers are
+    the marks that name a measurement.
     """
     import pandas as pd
 

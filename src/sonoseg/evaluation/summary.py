@@ -1,4 +1,4 @@
-"""The summary of a study: means with intervals, pooled figures, lesions, normals, calibration, strata."""
+"""The summary of an evaluation: means with intervals, pooled figures, detection, calibration and strata."""
 
 from __future__ import annotations
 
@@ -10,7 +10,15 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from sonoseg.evaluation.bootstrap import Interval, at_the_ends, bootstrap, bootstrap_means, bootstrap_ratio
+from sonoseg.evaluation.bootstrap import (
+    Interval,
+    at_the_ends,
+    bootstrap,
+    bootstrap_means,
+    bootstrap_ratio,
+    finite,
+    not_measured,
+)
 from sonoseg.evaluation.image_detection import summarise_detection
 from sonoseg.evaluation.image_measures import REGIONS, ImageMeasures
 from sonoseg.evaluation.policy import Policy
@@ -23,12 +31,12 @@ PER_IMAGE = (
     *("hd95_px", "hd95_percent_diagonal", "hd95_mm", "nsd", "nsd_px", "nsd_mm", "asd_px", "asd_mm"),
     *("missed", "raw_dice", "raw_iou"),
 )
-"""Columns averaged over the images with a lesion."""
+"""Columns averaged over the lesion images."""
 
-OF_NORMALS = ("false_alarm", "raw_false_alarm", "predicted_area_share", "pixel_accuracy")
+OF_NORMALS = ("false_positive", "raw_false_positive", "predicted_area_share", "pixel_accuracy")
 OF_STRATA = ("dice", "iou", "precision", "recall", "hd95_percent_diagonal", "nsd", "missed")
 
-SHARES = ("missed", "false_alarm", "raw_false_alarm")
+SHARES = ("missed", "false_positive", "raw_false_positive")
 """Columns of 0 and 1, whose mean is a share of images."""
 
 Json = dict[str, Any]
@@ -37,9 +45,9 @@ Json = dict[str, Any]
 def summarise(
     rows: pd.DataFrame, measured: Sequence[ImageMeasures], curve: pd.DataFrame, policy: Policy
 ) -> Json:
-    """Every figure of a study, by the policy; rows and measured belong together, an entry an image.
+    """Compute every figure of an evaluation. rows, measured: one entry per image, in the same order.
 
-    Images with a lesion, normals, and images called a lesion whose mask is empty are kept apart.
+    Lesion images, normals and unannotated images are kept apart.
     """
     lesion = (rows["kind"] == "lesion").to_numpy()
     normal = (rows["kind"] == "normal").to_numpy()
@@ -55,7 +63,7 @@ def summarise(
         },
         "per_image": means_of(rows[lesion], PER_IMAGE, policy),
         "per_image_median": {
-            name: _plain(rows.loc[lesion, name].median()) for name in ("dice", "iou", "hd95_px", "nsd")
+            name: finite(rows.loc[lesion, name].median()) for name in ("dice", "iou", "hd95_px", "nsd")
         },
         "pooled": _pooled(rows[lesion], policy),
         "lesions": _lesions(rows, measured, curve, policy),
@@ -67,7 +75,7 @@ def summarise(
 
 
 def froc_table(found: Sequence[Candidates]) -> pd.DataFrame:
-    """The FROC of all images together, normals among them; at most 1000 points, ends kept."""
+    """The FROC of all images, normals included; at most 1000 points, ends kept."""
     if not found:
         return pd.DataFrame({"threshold": [], "sensitivity": [], "fp_per_image": []}, dtype=np.float64)
     curve = froc(*_joined(found), n_images=len(found))
@@ -82,7 +90,7 @@ def froc_table(found: Sequence[Candidates]) -> pd.DataFrame:
 
 
 def reliability_table(bins: Sequence[dict[str, ReliabilityBins]], n_bins: int) -> pd.DataFrame:
-    """The reliability diagram's bins of all images together, a row a region and bin."""
+    """The reliability diagram's bins of all images, one row per region and bin."""
     parts = []
     for region in REGIONS:
         own = [one[region] for one in bins if region in one]
@@ -103,9 +111,9 @@ def _joined(found: Sequence[Candidates]) -> tuple[NDArray[np.float64], NDArray[n
 def means_of(rows: pd.DataFrame, columns: Sequence[str], policy: Policy) -> Json:
     """Mean and interval of each column, {column: {"mean", "low", "high", "n", "groups"}}."""
     if rows.empty:
-        return {name: Interval(math.nan, math.nan, math.nan, 0, 0).as_dict() for name in columns}
+        return {name: not_measured() for name in columns}
     intervals = bootstrap_means(
-        rows[list(columns)].to_numpy(np.float64), rows["group"].to_numpy(), **_options(policy)
+        rows[list(columns)].to_numpy(np.float64), rows["group"].to_numpy(), **policy.bootstrap
     )
     return {
         name: (at_the_ends(one, policy.level) if name in SHARES else one).as_dict()
@@ -114,7 +122,7 @@ def means_of(rows: pd.DataFrame, columns: Sequence[str], policy: Policy) -> Json
 
 
 def _pooled(rows: pd.DataFrame, policy: Policy) -> Json:
-    """Scores of the pixels of all images with a lesion taken together: large lesions rule here."""
+    """Scores of the pixels of all lesion images pooled, which large lesions dominate."""
     tp, fp, fn, tn = (rows[name].to_numpy(np.float64) for name in ("tp", "fp", "fn", "tn"))
     ratios = {
         "dice": (2 * tp, 2 * tp + fp + fn),
@@ -125,7 +133,7 @@ def _pooled(rows: pd.DataFrame, policy: Policy) -> Json:
     }
     groups = rows["group"].to_numpy()
     return {
-        name: bootstrap_ratio(*pair, groups, **_options(policy)).as_dict() if len(rows) else _nothing()
+        name: bootstrap_ratio(*pair, groups, **policy.bootstrap).as_dict() if len(rows) else not_measured()
         for name, pair in ratios.items()
     }
 
@@ -133,7 +141,7 @@ def _pooled(rows: pd.DataFrame, policy: Policy) -> Json:
 def _lesions(
     rows: pd.DataFrame, measured: Sequence[ImageMeasures], curve: pd.DataFrame, policy: Policy
 ) -> Json:
-    """Found lesions per lesion, false positives per image, and the FROC at fixed rates."""
+    """Sensitivity per lesion, false positives per image, and the FROC at fixed rates."""
     known = (rows["kind"] != "unannotated").to_numpy()
     lesion, normal = (rows["kind"] == "lesion").to_numpy(), (rows["kind"] == "normal").to_numpy()
     groups = rows["group"].to_numpy()
@@ -143,9 +151,9 @@ def _lesions(
 
     def sensitivity(found: NDArray[Any]) -> Json:
         if not n:
-            return _nothing()
+            return not_measured()
         pair = found[lesion], total[lesion]
-        share = bootstrap_ratio(*pair, groups[lesion], n=n, **_options(policy))
+        share = bootstrap_ratio(*pair, groups[lesion], n=n, **policy.bootstrap)
         return at_the_ends(share, policy.level).as_dict()
 
     def rate(where: NDArray[np.bool_]) -> Any:
@@ -157,9 +165,9 @@ def _lesions(
         reached = points.threshold[points.fp_per_image <= allowed]
         threshold = float(reached[-1]) if reached.size else math.inf
         found = np.array([float((one.candidates.lesions >= threshold).sum()) for one in measured])
-        at[f"{allowed:g}"] = {**sensitivity(found), "threshold": _plain(threshold)}
+        at[f"{allowed:g}"] = {**sensitivity(found), "threshold": finite(threshold)}
         if not (points.fp_per_image > allowed).any():
-            break  # the curve ends here: more may be allowed, and nothing more is found
+            break  # the curve ends here
     return {
         "sensitivity": sensitivity(rows["n_found"].to_numpy(np.float64)),
         "false_positives_per_image": rate(known),
@@ -174,15 +182,15 @@ def _calibration(rows: pd.DataFrame, measured: Sequence[ImageMeasures], policy: 
     result: Json = {}
     groups = rows["group"].to_numpy()
     for region in REGIONS:
-        where = [place for place, one in enumerate(measured) if region in one.bins]
-        own = [measured[place].bins[region] for place in where]
+        where = [index for index, one in enumerate(measured) if region in one.bins]
+        own = [measured[index].bins[region] for index in where]
         pixels = sum(bins.n_pixels for bins in own)
         if not pixels:
-            result[region] = {"ece": _nothing(), "brier": _nothing(), "pixels": 0}
+            result[region] = {"ece": not_measured(), "brier": not_measured(), "pixels": 0}
             continue
         # A bin's gap is a sum over pixels, so it adds up over images and can be resampled with them.
         parts = np.array([[*(b.probability - b.lesion), b.squared, b.n_pixels] for b in own])
-        figures, low, high = bootstrap(parts, groups[where], _ece_and_brier, **_options(policy))
+        figures, low, high = bootstrap(parts, groups[where], _ece_and_brier, **policy.bootstrap)
         result[region] = {
             name: Interval(
                 float(figures[m]), float(low[m]), float(high[m]), len(own), int(np.unique(groups[where]).size)
@@ -205,15 +213,3 @@ def _strata(rows: pd.DataFrame, policy: Policy) -> Json:
             level: means_of(rows[rows[column] == level], OF_STRATA, policy) for level in levels_of(rows, name)
         }
     return result
-
-
-def _options(policy: Policy) -> Any:
-    return {"resamples": policy.resamples, "level": policy.level, "seed": policy.seed}
-
-
-def _nothing() -> Json:
-    return Interval(math.nan, math.nan, math.nan, 0, 0).as_dict()
-
-
-def _plain(value: float) -> float | None:
-    return float(value) if math.isfinite(value) else None

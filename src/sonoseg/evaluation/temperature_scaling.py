@@ -1,4 +1,4 @@
-"""A model's temperature, fitted on validation images, and the threshold that goes with it."""
+"""Temperature scaling: a model's temperature, fitted on validation images, and its new threshold."""
 
 from __future__ import annotations
 
@@ -28,21 +28,24 @@ if TYPE_CHECKING:
 
 REGIONS: Final = ("whole", "foreground", "band")
 FITTED_ON: Final = "foreground"
-"""The region that the temperature is fitted on: the box around each lesion, 5 % of the diagonal wider.
-Outlines and doubt are made there. Over the whole image the certain background has its say as well; the band
-alone would flatten everything away from it (docs/uncertainty.md has the figures)."""
+"""The region that the temperature is fitted on: the box around each lesion, with a margin of 5 % of the
+diagonal.
+
+Contours and uncertainty depend on it. In the whole image the certain background dominates; the boundary band
+alone flattens all other probabilities (figures in docs/uncertainty.md).
+"""
 
 Track = Callable[[Iterable[str], str, int | None], Iterator[str]]
 
 
 @dataclass(frozen=True, eq=False)
 class Calibrated:
-    """What the fit found.
+    """The result of a fit.
 
     temperature, threshold: the new ones. old_temperature, old_threshold: the card's.
-    images: with a lesion, that it was fitted on. pixels: of them. nll: mean, before and after.
-    before, after: reliability bins of each of REGIONS, on the network's grid.
-    sweep: Dice over thresholds under the new temperature; None where the masks were kept.
+    images, pixels: with a lesion, and their pixels in the region. nll: mean negative log-likelihood, before
+    and after. before, after: reliability bins of each of REGIONS, on the network's grid.
+    sweep: Dice over thresholds at the new temperature; None where the masks were kept.
     """
 
     temperature: float
@@ -58,11 +61,11 @@ class Calibrated:
 
     @property
     def regions(self) -> list[str]:
-        """Those of REGIONS that hold a pixel: on a very small grid the band does not."""
+        """Those of REGIONS with pixels: on a very small grid the band has none."""
         return [name for name in REGIONS if self.after[name].n_pixels]
 
     def as_dict(self) -> dict[str, Any]:
-        """For the card and for a program to read."""
+        """For the card and for JSON."""
         return {
             "temperature": self.temperature,
             "threshold": self.threshold,
@@ -89,9 +92,9 @@ def calibrate(
 ) -> Calibrated:
     """Fit a temperature on the validation images with a lesion, on the network's grid.
 
-    keep_masks: move the threshold so that every mask stays as it was, instead of choosing it again.
-    track: passes the ids through under a progress bar. Never give test images.
-    The network runs twice over the images: once to fit, once to tell before from after.
+    keep_masks: move the threshold so that every mask stays the same, instead of choosing it again.
+    track: wraps the ids in a progress bar. Never use test images.
+    The network processes the images twice: to fit, and to compare before and after.
     Raises DatasetError for an unknown id, or where no image has a lesion.
     """
     names = list(validation_ids)
@@ -104,7 +107,7 @@ def calibrate(
     lesions = [name for name in names if masks[rows[name]].any()]
 
     def each(description: str) -> Iterator[tuple[NDArray[np.bool_], NDArray[np.float32]]]:
-        """True mask and logits of each image with a lesion, without the black around a letterbox."""
+        """True mask and logits of each image with a lesion, without letterbox padding."""
         for name in track(lesions, description, len(lesions)) if track else lesions:
             row = rows[name]
             grid = Grid(tuple(shapes[name]), card.preprocessing.size, card.preprocessing.fit)
@@ -148,7 +151,7 @@ def calibrate(
 
 
 def _regions(true: NDArray[np.bool_], policy: Policy) -> dict[str, NDArray[np.bool_]]:
-    """The regions of REGIONS, by the policy of the evaluation."""
+    """The masks of REGIONS."""
     percent = math.hypot(*true.shape) / 100
     return {
         "whole": np.ones_like(true),

@@ -1,4 +1,4 @@
-"""The threshold on the probability, chosen on validation images and on nothing else."""
+"""The probability threshold, chosen on validation images only."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from sonoseg.metrics.overlap import THRESHOLDS, best_threshold, dice_at_threshol
 
 if TYPE_CHECKING:
     from sonoseg.data.prepared_set import PreparedSet
-    from sonoseg.evaluation.evaluation import PredictsMany
+    from sonoseg.inference.predictor import Predictor
 
 BATCH = 1
-"""Images a run of the network: on a CPU more are no faster, and eight of the seed take 1.3 GiB more."""
+"""Images per forward pass: on a CPU more are no faster, and eight of the seed network take 1.3 GiB more."""
 
 
 @dataclass
 class ThresholdSweep:
-    """Mean lesion Dice at each threshold, gathered image by image; memory stays flat.
+    """Mean lesion Dice at each threshold, accumulated image by image.
 
     thresholds: rising, (T,). sums: Dice added up, (T,). n: lesion images so far.
     """
@@ -37,7 +37,7 @@ class ThresholdSweep:
         return cls(thresholds, np.zeros(thresholds.size))
 
     def add(self, true: NDArray[np.bool_], probability: NDArray[np.float32]) -> None:
-        """Add an image (H, W); one without a lesion has no say in the Dice and is passed over."""
+        """Add an image (H, W); one without a lesion is ignored."""
         if true.any():
             self.sums += dice_at_thresholds(true, probability, self.thresholds)
             self.n += 1
@@ -48,7 +48,7 @@ class ThresholdSweep:
         if not self.n:
             raise DatasetError(
                 "no image has a lesion, so no threshold can be chosen",
-                remedy="Choose it on images with lesions, or give one",
+                remedy="Use images with lesions, or give a threshold",
             )
         return self.sums / self.n
 
@@ -59,14 +59,14 @@ class ThresholdSweep:
 
 
 def choose_threshold(
-    predictor: PredictsMany,
+    predictor: Predictor,
     prepared: PreparedSet,
     validation_ids: Iterable[str],
     thresholds: NDArray[np.float64] = THRESHOLDS,
 ) -> ThresholdSweep:
     """Sweep the thresholds over validation images, on their own grids; `.best` is the choice.
 
-    Never give test images: a threshold chosen on them flatters every figure after it.
+    Never use test images: a threshold chosen on them biases every figure measured with it.
     Raises DatasetError for an unknown id, or where no image has a lesion.
     """
     ids = list(validation_ids)
@@ -75,5 +75,5 @@ def choose_threshold(
     frames = (prepared.frame(name) for name in ids)
     for name, found in zip(ids, predictor.predict_many(frames, batch=BATCH), strict=True):
         sweep.add(prepared.mask(name), found.probability)
-    _ = sweep.dice  # raises where there was no lesion
+    _ = sweep.dice  # raises where there is no lesion
     return sweep

@@ -1,7 +1,6 @@
-"""Tasks carried out, each in a process of its own.
+"""Executors: they run tasks, each in a process of its own, and report how each ended.
 
-An executor takes tasks and says what became of each; it knows nothing of plans. `LocalPool` runs them on this
-machine. Another one (a cluster's) needs the same one method.
+`LocalPool` runs its tasks on this machine, `ray_pool.RayPool` on a cluster.
 """
 
 from __future__ import annotations
@@ -12,47 +11,54 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from dataclasses import dataclass, field
 from datetime import datetime
+from itertools import chain
 from pathlib import Path
-from typing import IO, Literal, Protocol
+from typing import IO, Any, Literal
 
 from sonoseg._util.files import cannot_write
 from sonoseg._util.machine import usable_cores
 
-End = Literal["done", "failed", "left out"]
+End = Literal["done", "failed", "skipped", "stopped"]
 LINES = 12
-"""Of a failed task's log that are shown."""
+"""Lines of a failed task's log that are shown."""
 
 PAUSE = 0.1
-"""Seconds between two looks at the running processes."""
+"""Seconds between two polls of the running processes."""
 
 GRACE = 10.0
 """Seconds that a process has to end when it is asked to, or that a lock may still be held by one."""
 
-BUSY = ("another process works on this study", "Wait for it or stop it, then give the same command again")
-"""What is said of a lock that is held for longer."""
+BUSY = ("another process runs this experiment", "Wait for it or stop it, then run the same command again")
+"""The error for a lock that is held for longer, and its remedy."""
+
+_HEAD = "$ sonoseg "
 
 
 @dataclass(frozen=True)
 class Task:
-    """One process of `python -m sonoseg`; plain data, so that it can be sent elsewhere.
+    """One process of `python -m sonoseg`.
 
-    name: of its own among the tasks. words: of the command. log: the file its output is added to.
-    after: the name of a task that must have ended well before; without it there the task stands alone.
+    name: unique among the tasks. arguments: of the command. log: the file its output is appended to.
+    after: the name of an earlier task that must succeed first; ignored where no such task is among those run.
+    note: shown when it starts. locks: open files that the process inherits, with the locks on them.
     """
 
     name: str
-    words: tuple[str, ...]
+    arguments: tuple[str, ...]
     log: Path
     after: str | None = None
+    note: str = ""
+    locks: tuple[int, ...] = field(default=(), compare=False)
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a task. reason: why it failed or was left out; "" when done. seconds: it ran."""
+    """How a task ended. reason: why it failed, was skipped or stopped. seconds: it ran."""
 
     task: Task
     end: End
@@ -60,85 +66,140 @@ class Outcome:
     seconds: float = 0.0
 
 
-Tell = Callable[[Task, Outcome | None], None]
-"""Called with a task when it begins (None) and when it has ended or was left out."""
+OnChange = Callable[[Task, Outcome | None], None]
+"""Called with a task when it starts (None) and when it has ended or was skipped."""
 
 
-class Executor(Protocol):
-    """Carries out tasks, in their order as far as it can, and returns an outcome for each."""
+class Executor(ABC):
+    """Runs up to `jobs` tasks at once. threads: of each process; None: the process chooses."""
 
-    def run(self, tasks: Sequence[Task], tell: Tell) -> list[Outcome]: ...
+    def __init__(self, jobs: int, threads: int | None) -> None:
+        self.jobs, self.threads = jobs, threads
 
+    def run(
+        self,
+        tasks: Iterable[Task],
+        on_change: OnChange = lambda *_: None,
+        should_stop: Callable[[Task], str] = lambda _: "",
+    ) -> list[Outcome]:
+        """Run tasks in their order, as far as their dependencies allow; return an outcome for each.
 
-class LocalPool:
-    """So many processes at once on this machine, with its cores shared out among them.
-
-    jobs: at once. threads: for each, as OMP_NUM_THREADS; by default see `share_of_cores`.
-    keep: open files that the processes inherit: a lock on one of them lasts as long as any of them.
-    The processes end with this one, even when it is killed (on Linux).
-    """
-
-    def __init__(self, jobs: int = 1, threads: int | None = None, keep: Sequence[int] = ()) -> None:
-        self.jobs, self.keep = jobs, tuple(keep)
-        self.threads = threads or share_of_cores(jobs)
-
-    def run(self, tasks: Sequence[Task], tell: Tell) -> list[Outcome]:
-        """Carry out `tasks`. A failed one takes along only those that stand on it.
-
+        tasks: taken one by one, when there is room for another. A failed task skips only those after it.
+        should_stop: polled for each running task: the reason to stop it, "" for none.
         Raises OutputError where a log cannot be written; then, and when interrupted, it stops the others.
         """
-        waiting, ended = list(tasks), dict[str, Outcome]()
-        running: list[tuple[Task, subprocess.Popen[bytes], float]] = []
-        names = {task.name for task in tasks}
+        source, waiting, order = iter(tasks), list[Task](), list[str]()
+        ended, running = dict[str, Outcome](), dict[str, tuple[Task, Any, float]]()
 
         def end(outcome: Outcome) -> None:
             ended[outcome.task.name] = outcome
-            tell(outcome.task, outcome)
+            on_change(outcome.task, outcome)
 
-        try:
-            while waiting or running:
-                for task in list(waiting):
-                    needed = ended.get(task.after or "")
-                    if needed is not None and needed.end != "done":
-                        waiting.remove(task)
-                        end(Outcome(task, "left out", f"{needed.task.name} {needed.end}"))
-                    elif len(running) < self.jobs and (task.after not in names or needed is not None):
-                        waiting.remove(task)
-                        running.append((task, self._start(task), time.monotonic()))
-                        tell(task, None)
-                for entry in list(running):
-                    task, process, began = entry
-                    code = process.poll()
-                    if code is not None:
-                        running.remove(entry)
-                        kind: End = "done" if code == 0 else "failed"
-                        end(Outcome(task, kind, _why(code), time.monotonic() - began))
-                if running:
-                    time.sleep(PAUSE)
-        finally:
-            _stop([process for _, process, _ in running])
-        return [ended[task.name] for task in tasks]
+        def next_ready() -> Task | None:
+            for task in chain(tuple(waiting), source):
+                if task.name not in order:
+                    order.append(task.name)
+                    waiting.append(task)
+                before = ended.get(task.after or "")
+                if before is None and task.after in order:
+                    continue
+                waiting.remove(task)
+                if before is None or before.end == "done":
+                    return task
+                end(Outcome(task, "skipped", f"{before.task.name} {before.end}"))
+            return None
 
-    def _start(self, task: Task) -> subprocess.Popen[bytes]:
+        with self._open():
+            try:
+                while True:
+                    while len(running) < self.jobs and (task := next_ready()) is not None:
+                        running[task.name] = (task, self._start(task), time.monotonic())
+                        on_change(task, None)
+                    if not running:
+                        return [ended[name] for name in order]
+                    for name, (task, handle, began) in list(running.items()):
+                        result = self._poll(handle)
+                        if result is None and (reason := should_stop(task)):
+                            self._stop([handle])
+                            result = ("stopped", reason, time.monotonic() - began)
+                        if result is not None:
+                            del running[name]
+                            end(Outcome(task, *result))
+                    if running:
+                        self._wait([handle for _, handle, _ in running.values()])
+            finally:
+                self._stop([handle for _, handle, _ in running.values()])
+
+    def _open(self) -> AbstractContextManager[None]:
+        return nullcontext()
+
+    @abstractmethod
+    def _start(self, task: Task) -> Any:
+        """Start a task; return a handle of it."""
+
+    @abstractmethod
+    def _poll(self, handle: Any) -> tuple[End, str, float] | None:
+        """How a task ended, why, and its seconds; None while it runs."""
+
+    @abstractmethod
+    def _wait(self, handles: Sequence[Any]) -> None:
+        """Wait until one of them may have ended."""
+
+    @abstractmethod
+    def _stop(self, handles: Sequence[Any]) -> None:
+        """End tasks that still run."""
+
+
+class LocalPool(Executor):
+    """Processes on this machine, which share its cores.
+
+    threads: of each process, as OMP_NUM_THREADS; by default see `share_of_cores`.
+    The processes end with this one, even when it is killed (on Linux).
+    """
+
+    def __init__(self, jobs: int = 1, threads: int | None = None) -> None:
+        super().__init__(jobs, threads or share_of_cores(jobs))
+
+    def _start(self, task: Task) -> tuple[subprocess.Popen[bytes], float]:
         environment = os.environ | {"COLUMNS": "120"}
         if self.threads is not None:
             environment["OMP_NUM_THREADS"] = str(self.threads)
-        with _log(task.log) as log:
+        with _appending(task.log) as log:
             stamp = datetime.now().astimezone().isoformat(timespec="seconds")
-            log.write(f"{_HEAD}{' '.join(task.words)}  # {stamp}\n".encode())
+            log.write(f"{_HEAD}{' '.join(task.arguments)}  # {stamp}\n".encode())
             log.flush()
-            return subprocess.Popen(
-                [sys.executable, "-m", "sonoseg", *task.words],
+            process = subprocess.Popen(
+                [sys.executable, "-m", "sonoseg", *task.arguments],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 env=environment,
-                pass_fds=self.keep if os.name == "posix" else (),
-                preexec_fn=_dies_with(os.getpid()),
+                pass_fds=task.locks if os.name == "posix" else (),
+                preexec_fn=_end_with(os.getpid()),
             )
+        return process, time.monotonic()
 
+    def _poll(self, handle: Any) -> tuple[End, str, float] | None:
+        process, began = handle
+        code = process.poll()
+        if code is None:
+            return None
+        return "failed" if code else "done", _reason(code), time.monotonic() - began
 
-_HEAD = "$ sonoseg "
+    def _wait(self, handles: Sequence[Any]) -> None:
+        time.sleep(PAUSE)
+
+    def _stop(self, handles: Sequence[Any]) -> None:
+        for process, _ in handles:
+            with suppress(OSError):
+                process.terminate()
+        end = time.monotonic() + GRACE
+        for process, _ in handles:
+            try:
+                process.wait(max(0.0, end - time.monotonic()))
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
 
 
 def last_lines(log: Path, count: int = LINES) -> list[str]:
@@ -153,9 +214,9 @@ def last_lines(log: Path, count: int = LINES) -> list[str]:
 
 
 def share_of_cores(jobs: int) -> int | None:
-    """Threads for each of `jobs` processes: what OMP_NUM_THREADS says, else this process's cores shared out.
+    """Threads for each of `jobs` processes: OMP_NUM_THREADS where it is set, else a share of the cores.
 
-    None for a single one, which has the machine to itself and may choose.
+    None for a single process, which has the machine to itself and may choose.
     """
     given = os.environ.get("OMP_NUM_THREADS", "")
     if given.isdigit() and int(given):
@@ -165,8 +226,8 @@ def share_of_cores(jobs: int) -> int | None:
     return max(1, usable_cores() // jobs)
 
 
-def _dies_with(parent: int) -> Callable[[], None] | None:
-    """What a new process does first so that the kernel ends it with its parent; None where none can."""
+def _end_with(parent: int) -> Callable[[], None] | None:
+    """What a new process calls first so that the kernel ends it with its parent; None where none can."""
     if sys.platform != "linux":
         return None
     libc = ctypes.CDLL(None)  # loaded here: between fork and exec there is room for little
@@ -179,22 +240,8 @@ def _dies_with(parent: int) -> Callable[[], None] | None:
     return bind
 
 
-def _stop(processes: Sequence[subprocess.Popen[bytes]]) -> None:
-    """Ask processes to end, and end those that do not."""
-    for process in processes:
-        with suppress(OSError):
-            process.terminate()
-    end = time.monotonic() + GRACE
-    for process in processes:
-        try:
-            process.wait(max(0.0, end - time.monotonic()))
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-
-
 @contextmanager
-def _log(path: Path) -> Iterator[IO[bytes]]:
+def _appending(path: Path) -> Iterator[IO[bytes]]:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("ab") as log:
@@ -203,7 +250,7 @@ def _log(path: Path) -> Iterator[IO[bytes]]:
         raise cannot_write(path, error) from error
 
 
-def _why(code: int) -> str:
+def _reason(code: int) -> str:
     if code == 0:
         return ""
     if code < 0:

@@ -1,46 +1,51 @@
-"""The one table of a study: a row a variant for each evaluation, and how it differs from the reference."""
+"""The table of an experiment: a row per variant for each evaluation, or a row per trial of a search."""
 
 from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+import pandas as pd
 
 from sonoseg import RESEARCH_ONLY
 from sonoseg._util.files import atomic_write_text
 from sonoseg.errors import DatasetError
 from sonoseg.evaluation.comparison import common_rows, paired
 from sonoseg.evaluation.evaluation import Evaluation
+from sonoseg.evaluation.headline import Kind
 from sonoseg.evaluation.policy import POLICY, Policy
 from sonoseg.evaluation.seed_averages import average_runs, pooled_ece
 from sonoseg.evaluation.strata import SIZES
 from sonoseg.evaluation.summary import means_of
-from sonoseg.experiments.experiment_folder import Cell
-from sonoseg.experiments.plan import ExperimentPlan, PlannedEvaluation
-from sonoseg.results.evaluation_tables import Kind, interval, number, p_value
+from sonoseg.experiments.plan import Cell, PlannedEvaluation, SearchPlan, VariantPlan, short
+from sonoseg.networks.layer_table import cost
+from sonoseg.results.evaluation_tables import interval, number, p_value
 
 if TYPE_CHECKING:
-    import pandas as pd
-
+    from sonoseg.experiments.search import Trial
     from sonoseg.training.recipe import Recipe
 
-FORMAT: Final = "sonoseg-study-table/1"
+FORMAT: Final = "sonoseg-experiment-table/2"
 MARKDOWN, JSON, FIGURE = "table.md", "table.json", "table.png"
 
 Json = dict[str, Any]
-Found = Mapping[str, Mapping[Cell, Evaluation]]
-"""The studies that are there: by evaluation, then by cell."""
 
 
+@dataclass(frozen=True)
 class TableMetric:
-    """A column of the table: its heading, the column of a study's rows, and the images it is a mean of."""
+    """A column of the table.
 
-    def __init__(
-        self, title: str, column: str, kind: Kind, where: Callable[[pd.DataFrame], pd.DataFrame]
-    ) -> None:
-        self.title, self.column, self.kind, self.where = title, column, kind, where
+    title: its heading. column: of the evaluations' rows. select: the rows it averages.
+    """
+
+    title: str
+    column: str
+    kind: Kind
+    select: Callable[[pd.DataFrame], pd.DataFrame]
 
 
 def _lesions(rows: pd.DataFrame) -> pd.DataFrame:
@@ -55,45 +60,94 @@ def _normals(rows: pd.DataFrame) -> pd.DataFrame:
     return rows[rows["kind"] == "normal"]
 
 
-MEASURES: Final[dict[str, TableMetric]] = {
+TABLE_METRICS: Final[dict[str, TableMetric]] = {
     "dice": TableMetric("Dice", "dice", "score", _lesions),
     "small_dice": TableMetric("Dice, smallest quarter", "dice", "score", _small),
-    "missed": TableMetric("missed", "missed", "share", _lesions),
+    "missed": TableMetric("missed lesions", "missed", "share", _lesions),
     "small_missed": TableMetric("missed, smallest quarter", "missed", "share", _small),
-    "false_alarm": TableMetric("normals with a false alarm", "false_alarm", "share", _normals),
+    "false_positive": TableMetric("false-positive rate, normals", "false_positive", "share", _normals),
 }
-COMPARED: Final = ("dice", "small_dice", "missed", "false_alarm")
-"""The measures that are compared with the reference."""
+COMPARED: Final = ("dice", "small_dice", "missed", "false_positive")
+"""The metrics that are compared with the reference."""
 
-NOTES: Final = (
+VARIANT_NOTES: Final = (
     "A figure is a mean over images, each first averaged over the runs that measured it, with its 95 % "
-    "interval from a bootstrap over groups: what other images would give with these very networks. What "
-    "other seeds would give is the spread beside it: the least and the greatest of the seeds' means.",
+    "interval from a bootstrap over groups: what other images would give with the same networks. The range "
+    "over seeds is the lowest and the highest of the seeds' means: what other seeds would give.",
     "A difference is a variant minus the reference, paired image by image; p is of the permutation test over "
-    "groups. p-values are not corrected for their number.",
-    "The foreground ECE is the mean over the seeds, with the least and the greatest where there are several.",
+    "groups. p-values are not corrected for multiple comparisons.",
+    "The foreground ECE is the mean over the seeds, with the lowest and the highest where there are several.",
+)
+SEARCH_NOTES: Final = (
+    "A trial's value is of the validation part, at the epoch of its best Dice, thresholded at 0.5 on the "
+    "network's grid. The best of many trials is also the luckiest: to confirm it, train its recipe with "
+    "other seeds and evaluate it on a test part, once.",
 )
 
 
-def make_table(
-    plan: ExperimentPlan, recipes: Mapping[str, Recipe], found: Found, policy: Policy = POLICY
-) -> Json:
-    """The table of all that was measured, for table.json; docs/study.md describes it.
+class TableSection(NamedTuple):
+    """A part of the table for a reader. heads: of the columns. rows: of cells."""
 
-    recipes: by variant. found: may lack what failed or is still to come.
+    title: str
+    heads: list[str]
+    rows: list[list[str]]
+
+
+def variant_table(
+    plan: VariantPlan,
+    recipes: Mapping[str, Recipe],
+    found: Mapping[str, Mapping[Cell, Evaluation]],
+    policy: Policy = POLICY,
+) -> Json:
+    """The table of everything that was evaluated, as in table.json.
+
+    recipes: by variant. found: evaluations by name and cell; may lack what failed or remains to do.
     Raises DatasetError where two runs measured an image against different masks.
     """
+    networks = {}
+    for name, recipe in recipes.items():
+        parameters, macs = cost(recipe.network, recipe.data.size)
+        networks[name] = {"parameters": parameters, "macs": macs, "size": recipe.data.size}
+    return _table(plan, plan.folds, plan.seeds, VARIANT_NOTES) | {
+        "reference": plan.reference,
+        "policy": policy.as_dict(),
+        "networks": networks,
+        "evaluations": [_evaluation(plan, one, found.get(one.name, {}), policy) for one in plan.evaluate],
+    }
+
+
+def search_table(plan: SearchPlan, trials: Iterable[Trial]) -> Json:
+    """The table of all trials so far, as in table.json."""
+    rows = [asdict(one) for one in trials]
+    done = [one for one in rows if one["state"] == "done"]
+    sign = -1 if plan.direction == "maximize" else 1
+    best = min(done, key=lambda one: (sign * one["value"], one["number"]), default={"number": None})
+    return _table(plan, [plan.fold], [plan.seed], SEARCH_NOTES) | {
+        "search": {
+            "metric": plan.metric,
+            "direction": plan.direction,
+            "log_keys": [key for key, one in plan.search.items() if getattr(one, "log", False)],
+            "planned": plan.trials,
+            "best": best["number"],
+            "trials": rows,
+        }
+    }
+
+
+def _table(plan: VariantPlan | SearchPlan, folds: list[int], seeds: list[int], notes: Sequence[str]) -> Json:
     return {
         "format": FORMAT,
         "name": plan.name,
         "research_only": RESEARCH_ONLY,
-        "reference": plan.reference,
-        "folds": plan.folds,
-        "seeds": plan.seeds,
-        "policy": policy.as_dict(),
-        "notes": list(NOTES),
-        "networks": {name: _network(recipe) for name, recipe in recipes.items()},
-        "evaluations": [_evaluation(plan, one, found.get(one.name, {}), policy) for one in plan.evaluate],
+        "recipe": plan.recipe,
+        "folds": folds,
+        "seeds": seeds,
+        "notes": list(notes),
+        "reference": None,
+        "policy": None,
+        "networks": {},
+        "evaluations": [],
+        "search": None,
     }
 
 
@@ -102,84 +156,77 @@ def write_table(table: Json, folder: Path) -> None:
     text = json.dumps(table, indent=2, ensure_ascii=False, allow_nan=False)
     atomic_write_text(folder / JSON, text + "\n")
     atomic_write_text(folder / MARKDOWN, markdown(table))
-    drawn = figure_rows(table)
-    if len(drawn):
+    search, rows = table["search"], variant_figure_rows(table)
+    if len(rows):
+        from sonoseg.plots.experiment_plots import variants
         from sonoseg.plots.style import save
-        from sonoseg.plots.variants import variants
 
-        save(variants(drawn), folder / FIGURE)
+        save(variants(rows), folder / FIGURE)
+    elif search is not None and search["best"] is not None:
+        from sonoseg.plots.experiment_plots import trials
+        from sonoseg.plots.style import save
 
-
-def _network(recipe: Recipe) -> Json:
-    from sonoseg.networks.layer_table import cost
-
-    parameters, macs = cost(recipe.network, recipe.data.size)
-    return {"parameters": parameters, "macs": macs, "size": recipe.data.size}
+        figure = trials(trial_figure_rows(search), search["metric"], search["direction"], search["log_keys"])
+        save(figure, folder / FIGURE)
 
 
 def _evaluation(
-    plan: ExperimentPlan, one: PlannedEvaluation, found: Mapping[Cell, Evaluation], policy: Policy
+    plan: VariantPlan, one: PlannedEvaluation, found: Mapping[Cell, Evaluation], policy: Policy
 ) -> Json:
     by_variant = {
-        name: {cell: study for cell, study in found.items() if cell.variant == name} for name in plan.variants
+        name: {cell: done for cell, done in found.items() if cell.variant == name} for name in plan.variants
     }
     rows = {name: average_runs(list(own.values())) for name, own in by_variant.items() if own}
     base = rows.get(plan.reference)
-    studies = list(found.values())
+    summaries = [done.summary for done in found.values()]
     return {
         "name": one.name,
-        "statements": _each_once(str(study.summary.get("statement", "")) for study in studies),
-        "cautions": _each_once(c for study in studies for c in study.summary.get("cautions", [])),
+        "statements": _unique(str(summary.get("statement", "")) for summary in summaries),
+        "cautions": _unique(text for summary in summaries for text in summary.get("cautions", [])),
         "rows": [
             {
                 "variant": name,
                 "runs": len(by_variant[name]),
                 "planned": len(plan.folds) * len(plan.seeds),
                 **_figures(plan, by_variant[name], rows[name], policy),
-                "against": None
+                "difference": None
                 if base is None or name == plan.reference
-                else _against(rows[name], base, policy),
+                else _difference(rows[name], base, policy),
             }
             for name in plan.variants
             if name in rows
         ],
-        "absent": [name for name in plan.variants if name not in rows],
+        "not_measured": [name for name in plan.variants if name not in rows],
     }
 
 
-def _figures(
-    plan: ExperimentPlan, own: Mapping[Cell, Evaluation], rows: pd.DataFrame, policy: Policy
-) -> Json:
-    # A seed that lacks a fold has measured other images: its mean says nothing of the seed.
-    whole = {
-        seed: [study for cell, study in own.items() if cell.seed == seed]
+def _figures(plan: VariantPlan, own: Mapping[Cell, Evaluation], rows: pd.DataFrame, policy: Policy) -> Json:
+    # A seed that lacks a fold has measured other images: its mean is not comparable.
+    complete = {
+        seed: [done for cell, done in own.items() if cell.seed == seed]
         for seed in plan.seeds
         if sum(cell.seed == seed for cell in own) == len(plan.folds)
     }
-    of_seed = {seed: average_runs(studies) for seed, studies in whole.items()}
+    of_seed = {seed: average_runs(runs) for seed, runs in complete.items()}
     figures: Json = {}
-    for key, measure in MEASURES.items():
-        mean = means_of(measure.where(rows), [measure.column], policy)[measure.column]
-        each = {str(seed): _plain(measure.where(t)[measure.column].mean()) for seed, t in of_seed.items()}
-        figures[key] = {**mean, **_spread(each)}
-    ece = {str(seed): _plain(pooled_ece(studies)) for seed, studies in whole.items()}
+    for key, metric in TABLE_METRICS.items():
+        mean = means_of(metric.select(rows), [metric.column], policy)[metric.column]
+        each = {str(seed): _finite(metric.select(t)[metric.column].mean()) for seed, t in of_seed.items()}
+        figures[key] = {**mean, **_range(each)}
+    ece = {str(seed): _finite(pooled_ece(runs)) for seed, runs in complete.items()}
     known = [value for value in ece.values() if value is not None]
-    figures["ece_foreground"] = {"mean": sum(known) / len(known) if known else None, **_spread(ece)}
+    figures["ece_foreground"] = {"mean": sum(known) / len(known) if known else None, **_range(ece)}
     return {"images": figures["dice"]["n"], "groups": figures["dice"]["groups"], **figures}
 
 
-def _spread(each: dict[str, float | None]) -> Json:
-    """Each seed's mean, and the least and the greatest of them where there are several."""
+def _range(each: dict[str, float | None]) -> Json:
+    """Each seed's mean, and the lowest and the highest of them where there are several."""
     known = [value for value in each.values() if value is not None]
     several = len(known) > 1
-    return {
-        "seeds": each,
-        "least": min(known) if several else None,
-        "greatest": max(known) if several else None,
-    }
+    return {"seeds": each, "min": min(known) if several else None, "max": max(known) if several else None}
 
 
-def _against(rows: pd.DataFrame, base: pd.DataFrame, policy: Policy) -> Json:
+def _difference(rows: pd.DataFrame, base: pd.DataFrame, policy: Policy) -> Json:
     try:
         left, right = common_rows(rows, base)
     except DatasetError:
@@ -188,112 +235,151 @@ def _against(rows: pd.DataFrame, base: pd.DataFrame, policy: Policy) -> Json:
         return {"images": 0}  # their runs of the same fold failed
     result: Json = {"images": len(left)}
     for key in COMPARED:
-        measure = MEASURES[key]
-        one = paired(measure.where(left), measure.where(right), measure.column, policy)
-        result[key] = {"difference": one["difference"], "p_permutation": one["p_permutation"]}
+        metric = TABLE_METRICS[key]
+        one = paired(metric.select(left), metric.select(right), metric.column, policy)
+        result[key] = one["difference"] | {"p_permutation": one["p_permutation"]}
     return result
 
 
-def figure_rows(table: Json) -> pd.DataFrame:
-    """What the figure draws: evaluation, variant, metric, value, low, high, seeds (a list of means)."""
-    import pandas as pd
-
+def variant_figure_rows(table: Json) -> pd.DataFrame:
+    """The rows that `plots.experiment_plots.variants` draws."""
     return pd.DataFrame(
         [
             {
                 "evaluation": evaluation["name"],
                 "variant": row["variant"],
-                "metric": MEASURES[key].title,
+                "metric": metric.title,
                 "value": row[key]["mean"],
                 "low": math.nan if row[key]["low"] is None else row[key]["low"],
                 "high": math.nan if row[key]["high"] is None else row[key]["high"],
                 "seeds": [value for value in row[key]["seeds"].values() if value is not None],
             }
             for evaluation in table["evaluations"]
-            for key in MEASURES
+            for key, metric in TABLE_METRICS.items()
             for row in evaluation["rows"]
             if row[key]["mean"] is not None
         ]
     )
 
 
+def trial_figure_rows(search: Json) -> pd.DataFrame:
+    """The rows that `plots.experiment_plots.trials` draws."""
+    columns = ("number", "state", "value")
+    return pd.DataFrame([{name: one[name] for name in columns} | one["values"] for one in search["trials"]])
+
+
+def sections(table: Json) -> list[TableSection]:
+    """The tables for a reader: figures and differences of each evaluation, or the trials; none empty."""
+    parts = [_trials(table["search"])] if table["search"] is not None else []
+    for one in table["evaluations"]:
+        parts += [figure_section(table, one), difference_section(one)]
+    return [part for part in parts if part.rows]
+
+
 def markdown(table: Json) -> str:
-    """The table for a reader: a heading an evaluation, its figures, its differences."""
-    parts = [
-        f"# {table['name']}",
-        f"**{table['research_only']}**",
-        f"Folds {_list(table['folds'])}; seeds {_list(table['seeds'])}; reference: {table['reference']}.",
-    ]
+    """The table for a reader, as Markdown."""
+    folds, seeds = (", ".join(map(str, table[key])) for key in ("folds", "seeds"))
+    parts = [f"# {table['name']}", f"**{table['research_only']}**"]
+    search = table["search"]
+    if search is not None:
+        better = "higher" if search["direction"] == "maximize" else "lower"
+        parts += [
+            f"Recipe {table['recipe']}, fold {folds}, seed {seeds}; {search['metric']} on the validation "
+            f"part ({better} is better); * marks the best.",
+            _markdown(_trials(search)),
+        ]
+    else:
+        parts.append(f"Folds {folds}; seeds {seeds}; reference: {table['reference']}.")
     for one in table["evaluations"]:
         parts.append(f"## {one['name']}")
-        parts += [f"{_list(one['statements'], '; ')}."] if one["statements"] else []
-        if one["rows"]:
-            parts += [_markdown_table(*figure_cells(table, one)), *_differences(one)]
-        if one["absent"]:
-            parts.append(f"Not measured: {_list(one['absent'])}.")
+        parts += [f"{'; '.join(one['statements'])}."] if one["statements"] else []
+        both = (figure_section(table, one), difference_section(one))
+        parts += [_markdown(part) for part in both if part.rows]
+        if one["not_measured"]:
+            parts.append(f"Not measured: {', '.join(one['not_measured'])}.")
         parts += [f"- {caution}" for caution in one["cautions"]]
     return "\n\n".join([*parts, *table["notes"]]) + "\n"
 
 
-def figure_cells(table: Json, evaluation: Json) -> tuple[list[str], list[list[str]]]:
-    """Headings and cells of an evaluation's figures, a row a variant."""
-    heads = ["variant", "runs", "lesion images", "Dice", "spread over seeds"]
-    heads += [measure.title for key, measure in MEASURES.items() if key != "dice"]
-    heads += ["ECE, foreground", "parameters", "GMAC"]
-    cells = []
+def figure_section(table: Json, evaluation: Json) -> TableSection:
+    """An evaluation's figures, a row per variant."""
+    others = {key: metric for key, metric in TABLE_METRICS.items() if key != "dice"}
+    heads = ["variant", "runs", "lesion images", "Dice", "range over seeds"]
+    heads += [metric.title for metric in others.values()]
+    heads += ["foreground ECE", "parameters", "GMAC"]
+    rows = []
     for row in evaluation["rows"]:
         runs = str(row["runs"]) if row["runs"] == row["planned"] else f"{row['runs']} of {row['planned']}"
-        network = table["networks"][row["variant"]]
-        cells.append(
+        network, ece = table["networks"][row["variant"]], row["ece_foreground"]
+        spread = _range_text(ece)
+        rows.append(
             [
                 row["variant"],
                 runs,
                 str(row["images"]),
                 interval(row["dice"]),
-                _range(row["dice"]) or "one seed",
-                *(interval(row[key], m.kind) for key, m in MEASURES.items() if key != "dice"),
-                _ece(row["ece_foreground"]),
+                _range_text(row["dice"]) or "one seed",
+                *(interval(row[key], metric.kind) for key, metric in others.items()),
+                "not measured"
+                if ece["mean"] is None
+                else number(ece["mean"]) + (f" ({spread})" if spread else ""),
                 f"{network['parameters'] / 1e6:.2f} M",
                 f"{network['macs'] / 1e9:.2f}",
             ]
         )
-    return heads, cells
+    return TableSection(evaluation["name"], heads, rows)
 
 
-def difference_cells(evaluation: Json) -> tuple[list[str], list[list[str]]]:
-    """Headings and cells of an evaluation's differences from the reference, a row a variant and measure."""
-    heads = ["variant", "measure", "difference [95 % interval]", "p", "images"]
-    return heads, [
+def difference_section(evaluation: Json) -> TableSection:
+    """An evaluation's differences from the reference, a row per variant and metric."""
+    heads = ["variant", "metric", "difference [95 % interval]", "p", "images"]
+    rows = [
         [
             row["variant"],
-            MEASURES[key].title,
-            signed(row["against"][key]["difference"], MEASURES[key].kind),
-            p_value(row["against"][key]["p_permutation"]),
-            str(row["against"][key]["difference"]["n"]),
+            TABLE_METRICS[key].title,
+            signed(row["difference"][key], TABLE_METRICS[key].kind),
+            p_value(row["difference"][key]["p_permutation"]),
+            str(row["difference"][key]["n"]),
         ]
         for row in evaluation["rows"]
-        if row["against"] and row["against"]["images"]
+        if row["difference"] and row["difference"]["images"]
         for key in COMPARED
-        if row["against"][key]["difference"]["mean"] is not None
+        if row["difference"][key]["mean"] is not None
     ]
+    return TableSection(f"{evaluation['name']}: differences from the reference", heads, rows)
 
 
-def _differences(evaluation: Json) -> list[str]:
-    heads, cells = difference_cells(evaluation)
-    return [_markdown_table(heads, cells)] if cells else []
+def _trials(search: Json) -> TableSection:
+    """A row per trial; * marks the best."""
+    keys = list(dict.fromkeys(key for one in search["trials"] for key in one["values"]))
+    heads = ["trial", "state", search["metric"], "epoch", "epochs", *keys, "reason"]
+    rows = [
+        [
+            f"{one['number']} *" if one["number"] == search["best"] else str(one["number"]),
+            one["state"],
+            "" if one["value"] is None else f"{one['value']:.4f}",
+            "" if one["epoch"] is None else str(one["epoch"]),
+            str(one["epochs"]),
+            *(short(one["values"].get(key, "")) for key in keys),
+            one["reason"],
+        ]
+        for one in search["trials"]
+    ]
+    return TableSection("trials", heads, rows)
 
 
-def _markdown_table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    return "\n".join("| " + " | ".join(row) + " |" for row in (heads, ["---"] * len(heads), *rows))
+def _markdown(section: TableSection) -> str:
+    rows = [[cell.replace("|", "\\|") for cell in row] for row in section.rows]
+    return "\n".join(
+        "| " + " | ".join(row) + " |" for row in (section.heads, ["---"] * len(section.heads), *rows)
+    )
 
 
 def signed(one: Json, kind: Kind) -> str:
-    """A difference with its interval; of shares it is in points of percent."""
+    """A difference with its interval; of shares it is in percentage points."""
 
     def text(value: float) -> str:
-        if kind == "share":
-            return f"{100 * value:+.1f}"
-        return f"{value:+.3f}"
+        return f"{100 * value:+.1f}" if kind == "share" else f"{value:+.3f}"
 
     unit = " points" if kind == "share" else ""
     if one["low"] is None:
@@ -301,24 +387,13 @@ def signed(one: Json, kind: Kind) -> str:
     return f"{text(one['mean'])}{unit} [{text(one['low'])}, {text(one['high'])}]"
 
 
-def _range(one: Json) -> str:
-    return "" if one["least"] is None else f"{number(one['least'])} to {number(one['greatest'])}"
+def _range_text(one: Json) -> str:
+    return "" if one["min"] is None else f"{number(one['min'])} to {number(one['max'])}"
 
 
-def _ece(one: Json) -> str:
-    if one["mean"] is None:
-        return "not measured"
-    spread = _range(one)
-    return number(one["mean"]) + (f" ({spread})" if spread else "")
-
-
-def _list(values: Sequence[Any], between: str = ", ") -> str:
-    return between.join(map(str, values))
-
-
-def _each_once(values: Any) -> list[str]:
+def _unique(values: Iterable[str]) -> list[str]:
     return [value for value in dict.fromkeys(values) if value]
 
 
-def _plain(value: float) -> float | None:
+def _finite(value: float) -> float | None:
     return float(value) if math.isfinite(value) else None

@@ -1,7 +1,7 @@
-"""Tasks carried out by Ray: on this machine's cores, or on every host of a cluster that runs already.
+"""An executor on Ray: this machine's cores, or every host of a running cluster.
 
-Each task is still a process of `python -m sonoseg` with a log of its own; Ray says where it runs and when. So
-every host has sonoseg installed, and sees the study's folder and the prepared sets under the same paths.
+Each task is still a process of `python -m sonoseg` with a log of its own; Ray decides where and when it runs.
+Every host needs sonoseg installed, and the experiment's folder and the prepared sets under the same paths.
 """
 
 from __future__ import annotations
@@ -16,92 +16,77 @@ from typing import Any, Final
 from sonoseg._util.locks import locked
 from sonoseg._util.text import first_line
 from sonoseg.errors import ExperimentError, OutputError
-from sonoseg.experiments.executor import BUSY, End, LocalPool, Outcome, Task, Tell, share_of_cores
+from sonoseg.experiments.executor import BUSY, End, Executor, LocalPool, Task, share_of_cores
 
-os.environ.setdefault(
-    "RAY_USAGE_STATS_ENABLED", "0"
-)  # before Ray is imported: nothing is reported to anybody
-os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # or it warns of what it will do
+os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # before Ray is imported
+os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # or it warns of a future change
 
 import ray
 
 LOCK: Final = ".lock"
 PATIENCE: Final = 60.0
-"""Seconds for which a task waits for the process of an earlier study that was killed: Ray ends it in time."""
+"""Seconds that a task waits for the process of an earlier command that was killed: Ray ends it in time."""
 
-LOOK: Final = 1.0
-"""Seconds between two looks at what has ended, so that Ctrl-C is heard."""
+POLL: Final = 1.0
+"""Seconds between two polls, so that Ctrl-C is handled."""
 
 
-class RayPool:
-    """So many processes at once, wherever Ray has room for them.
+class RayPool(Executor):
+    """Processes wherever Ray has room for them.
 
-    jobs: at once, over all hosts. threads: of each, as OMP_NUM_THREADS, and the cores it asks Ray for; none:
-    what OMP_NUM_THREADS says, else the cores shared out. A training takes one GPU where the cluster has any.
-    address: of a running cluster; none: RAY_ADDRESS, else a Ray of this machine's own.
+    jobs: at once, over all hosts. threads: of each, as OMP_NUM_THREADS, and the cores it asks Ray for; by
+    default OMP_NUM_THREADS, else a share of the cores. A training takes one GPU where the cluster has any.
+    address: of a running cluster; None: RAY_ADDRESS, else a Ray of this machine's own.
     """
 
     def __init__(self, jobs: int = 1, threads: int | None = None, address: str | None = None) -> None:
-        self.jobs, self.address = jobs, address
-        self.threads = threads or share_of_cores(jobs) or 1
+        self.cores = threads or share_of_cores(jobs) or 1
+        super().__init__(jobs, self.cores)
+        self.address, self._gpus = address, 0
 
-    def run(self, tasks: Sequence[Task], tell: Tell) -> list[Outcome]:
-        """Carry out `tasks`. A failed one, or one whose worker died, takes along only those that stand on it.
+    @contextmanager
+    def _open(self) -> Iterator[None]:
+        """Connect. Raises ExperimentError where there is no Ray, or no host with enough cores for a task."""
+        with connected(self.address, self.jobs * self.cores):
+            nodes: list[dict[str, Any]] = ray.nodes()  # type: ignore[no-untyped-call]
+            alive = [node["Resources"] for node in nodes if node["Alive"]]
+            most = max((resources.get("CPU", 0) for resources in alive), default=0)
+            if most < self.cores:
+                raise ExperimentError(
+                    f"no host of this Ray has {self.cores} cores for one process: the largest has {most:g}",
+                    remedy="Lower OMP_NUM_THREADS, or raise --jobs",
+                )
+            self._gpus = int(any(resources.get("GPU", 0) >= 1 for resources in alive))
+            yield
 
-        Raises ExperimentError where there is no Ray, or it has less than one task needs.
-        """
-        waiting, ended = list(tasks), dict[str, Outcome]()
-        running: dict[Any, Task] = {}
-        names = {task.name for task in tasks}
+    def _start(self, task: Task) -> Any:
+        gpus = self._gpus if task.arguments[0] == "train" else 0
+        remote = ray.remote(num_cpus=self.cores, num_gpus=gpus, max_retries=0)(run_task)
+        # There it is the only task, and this process's open files do not exist.
+        return remote.remote(replace(task, after=None, locks=()), self.cores)
 
-        def end(outcome: Outcome) -> None:
-            ended[outcome.task.name] = outcome
-            tell(outcome.task, outcome)
+    def _poll(self, handle: Any) -> tuple[End, str, float] | None:
+        if not ray.wait([handle], timeout=0)[0]:
+            return None
+        try:
+            result: tuple[End, str, float] = ray.get(handle)
+            return result
+        except ray.exceptions.RayError as error:
+            return "failed", f"its Ray worker was lost: {type(error).__name__}", 0.0
 
-        with connected(self.address, self.jobs * self.threads):
-            gpus = self._room()
-            try:
-                while waiting or running:
-                    for task in list(waiting):
-                        needed = ended.get(task.after or "")
-                        if needed is not None and needed.end != "done":
-                            waiting.remove(task)
-                            end(Outcome(task, "left out", f"{needed.task.name} {needed.end}"))
-                        elif len(running) < self.jobs and (task.after not in names or needed is not None):
-                            waiting.remove(task)
-                            running[self._start(task, gpus)] = task
-                            tell(task, None)
-                    done, _ = ray.wait(list(running), timeout=LOOK) if running else ([], [])
-                    for reference in done:
-                        end(_outcome(running.pop(reference), reference))
-            finally:
-                for reference in running:
-                    ray.cancel(reference, force=True)
-        return [ended[task.name] for task in tasks]
+    def _wait(self, handles: Sequence[Any]) -> None:
+        ray.wait(list(handles), timeout=POLL)
 
-    def _start(self, task: Task, gpus: int) -> Any:
-        wanted = gpus if task.words[0] == "train" else 0
-        remote = ray.remote(num_cpus=self.threads, num_gpus=wanted, max_retries=0)(carry)
-        # What stands before it has ended: it stands alone there.
-        return remote.remote(replace(task, after=None), self.threads)
-
-    def _room(self) -> int:
-        """GPUs that a training takes. Raises ExperimentError where no host has cores enough for one task."""
-        nodes: list[dict[str, Any]] = ray.nodes()  # type: ignore[no-untyped-call]
-        widest = max((node["Resources"].get("CPU", 0) for node in nodes if node["Alive"]), default=0)
-        if widest < self.threads:
-            raise ExperimentError(
-                f"no host of this Ray has {self.threads} cores for one process: the widest has {widest:g}",
-                remedy="Say fewer in OMP_NUM_THREADS, or take more --jobs",
-            )
-        return int(any(node["Resources"].get("GPU", 0) >= 1 for node in nodes if node["Alive"]))
+    def _stop(self, handles: Sequence[Any]) -> None:
+        for handle in handles:
+            ray.cancel(handle, force=True)
 
 
-def carry(task: Task, threads: int) -> tuple[End, str, float]:
-    """Carry out one task on the host this is called on; how it ended, why, and its seconds."""
+def run_task(task: Task, threads: int) -> tuple[End, str, float]:
+    """Run one task on the host this is called on; return how it ended, why, and its seconds."""
     try:
         with locked(task.log.parent / f"{task.log.name}{LOCK}", *BUSY, patience=PATIENCE) as lock:
-            outcome = LocalPool(1, threads, keep=(lock,)).run([task], lambda *_: None)[0]
+            outcome = LocalPool(1, threads).run([replace(task, locks=(lock,))])[0]
     except OutputError as error:
         return "failed", str(error), 0.0
     return outcome.end, outcome.reason, outcome.seconds
@@ -109,9 +94,9 @@ def carry(task: Task, threads: int) -> tuple[End, str, float]:
 
 @contextmanager
 def connected(address: str | None, cores: int) -> Iterator[None]:
-    """A Ray to work with: one that runs at `address` or RAY_ADDRESS, one this process has, or its own.
+    """Connect to a Ray: one that runs at `address` or RAY_ADDRESS, one this process has, or a new local one.
 
-    cores: of one of its own. Raises ExperimentError where there is none to be had.
+    cores: of a new one. Raises ExperimentError where none can be reached or started.
     """
     if ray.is_initialized():
         yield
@@ -120,24 +105,16 @@ def connected(address: str | None, cores: int) -> Iterator[None]:
     own: dict[str, Any] = {}
     if not running:  # on loopback alone
         own = {"num_cpus": cores, "include_dashboard": False, "_node_ip_address": "127.0.0.1"}
-        own["object_store_memory"] = 80 << 20  # no more than Ray's least: what travels is a few words
+        own["object_store_memory"] = 80 << 20  # Ray's minimum: little is sent
     try:
         ray.init(address=running or "local", logging_level=logging.ERROR, log_to_driver=False, **own)
     except (OSError, RuntimeError, ValueError, TimeoutError) as error:
         raise ExperimentError(
             f"no Ray can be reached or started ({first_line(error)})",
             where=running,
-            remedy="Start one with: ray start --head, and name it in RAY_ADDRESS; or leave --pool ray out",
+            remedy="Start one with ray start --head and set RAY_ADDRESS, or omit --pool ray",
         ) from error
     try:
         yield
     finally:
         ray.shutdown()
-
-
-def _outcome(task: Task, reference: Any) -> Outcome:
-    try:
-        end, reason, seconds = ray.get(reference)
-    except ray.exceptions.RayError as error:
-        return Outcome(task, "failed", f"its worker of Ray was lost: {type(error).__name__}")
-    return Outcome(task, end, reason, seconds)

@@ -1,63 +1,44 @@
-"""A search carried out: trials are asked for, trained, told; what a killed process left is taken up.
+"""A search: Optuna proposes the values of each trial, which is trained and compared on the validation part.
 
-Every process that gives the same command works on the same search. Each holds a lock on the trial it trains,
-which the system lets go when it ends, however it ends: a trial that is not finished and not locked is an
-orphan, and whoever finds it goes on with it from its last checkpoint.
+Every process that runs the same command works on the same search. Each holds a lock on the trials it trains,
+which the system releases when it ends, however it ends. A trial that is neither finished nor locked is an
+orphan: the next process that finds it resumes it from its last checkpoint.
 """
 
 from __future__ import annotations
 
 import json
 import math
-import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, Final, Literal, Protocol
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from typing import Any, Final, Literal
 
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
-from sonoseg._util.files import atomic_write_text
 from sonoseg._util.locks import locked
-from sonoseg.data.prepared_set import PreparedSet
-from sonoseg.data.splits import Split
-from sonoseg.errors import OutputError, PlanError, SonosegError, UsageError
-from sonoseg.experiments.search_plan import TunePlan, Value, load_plan, what_changed
+from sonoseg.errors import OutputError, SonosegError
+from sonoseg.experiments.executor import BUSY, Executor, Outcome, Task, last_lines
+from sonoseg.experiments.experiment_folder import LOCK, PATIENCE, ExperimentFolder, clear
+from sonoseg.experiments.plan import SearchPlan, Value, short
 from sonoseg.experiments.trial_storage import distributions, open_journal
-from sonoseg.training.recipe import Recipe
 from sonoseg.training.run_folder import Run
 
-PLAN, JOURNAL, LOCK = "plan.yaml", "journal.log", ".lock"
-REASON, SECONDS, EPOCH, TAKEN_UP = "reason", "seconds", "epoch", "taken_up"
-"""What a trial carries beside its values."""
+JOURNAL: Final = "journal.log"
+REASON, SECONDS, EPOCH, RESUMED = "reason", "seconds", "epoch", "resumed"
+"""What a trial stores beside its values."""
 
-BUSY = ("another process works on this search", "Wait for it or stop it, then give the same command again")
-"""What is said of a lock that is held for long."""
-
-OFTEN: Final = 2
-"""How often a trial is taken up: one that ends its process each time is marked as failed then."""
+RESUMES: Final = 2
+"""How often a trial is resumed; then, one whose process was killed each time is marked as failed."""
 
 State = Literal["done", "pruned", "failed", "running"]
-Tell = Callable[[int, "State | Literal['begins', 'goes on']", str], None]
-"""Called with a trial's number, what it does, and its values or its result in words."""
-Report = Callable[[int, int, int, "dict[str, Any] | None"], None]
-
-
-class TrainFunction(Protocol):
-    """Trains by a recipe into a folder, calling `report` as the training loop does."""
-
-    def __call__(self, recipe: Recipe, out: Path, resume: bool, report: Report) -> None: ...
-
-
-class Pruned(Exception):
-    """A trial is not worth its remaining epochs."""
+OnTrial = Callable[[Task, Outcome | None, str], None]
 
 
 @dataclass(frozen=True)
 class Trial:
-    """A trial in plain words. value: of the measure, at its best epoch; None where there is none."""
+    """A trial as the table shows it. value: of the metric, at its best epoch; None where there is none."""
 
     number: int
     state: State
@@ -69,186 +50,199 @@ class Trial:
     reason: str
 
 
-class Search:
-    """A plan and the folder it is carried out in, checked: opening writes nothing.
+@dataclass(eq=False)
+class _Running:
+    """A trial that this process trains.
 
-    Raises PlanError, RecipeError, DatasetError, UsageError for a plan that cannot be carried out; OutputError
-    where the folder holds something else.
+    reported: epochs that Optuna knows. pruned: the epoch after which it is pruned. log: its state when read.
     """
 
-    def __init__(self, plan_file: str | Path, folder: str | Path) -> None:
-        self.folder = Path(folder).resolve()
-        self.plan = load_plan(plan_file)
-        self.prepared = PreparedSet.open(self.plan.data)
-        self.split = Split.load(self.plan.split)
-        self.split.check(self.prepared)
-        try:
-            self.split.part(self.plan.fold)
-        except UsageError as error:
-            raise PlanError(f"'fold': {error.found}", where=plan_file, remedy=error.remedy) from error
-        self._check_folder(Path(plan_file))
+    trial: optuna.Trial
+    run: Run
+    epochs: int
+    held: ExitStack
+    reported: set[int]
+    pruned: int | None = None
+    log: tuple[int, int] = (0, 0)
 
-    @property
-    def journal(self) -> Path:
-        """The file that the processes share."""
-        return self.folder / JOURNAL
 
-    def run(self, number: int) -> Run:
-        """The run folder of a trial."""
-        return Run(self.folder / "trials" / f"{number:04d}")
+class Search:
+    """The trials of an experiment whose plan is a search. Raises OutputError where its journal is damaged."""
+
+    def __init__(self, experiment: ExperimentFolder) -> None:
+        assert isinstance(experiment.plan, SearchPlan)
+        self.experiment, self.plan = experiment, experiment.plan
+        self.journal = experiment.folder / JOURNAL
+        self._running: dict[str, _Running] = {}
 
     def trials(self) -> list[Trial]:
-        """Every trial so far, by number; none before the search has begun. Raises OutputError."""
+        """Every trial so far, by number; none before the search has started. Raises OutputError."""
         if not self.journal.exists():
             return []
-        return [_plain(one) for one in self._study().get_trials(deepcopy=False)]
+        return [_trial(one) for one in self._study().get_trials(deepcopy=False)]
 
-    def best(self) -> Trial | None:
-        """The done trial of the best value, the earlier of equals."""
-        sign = -1 if self.plan.direction == "maximize" else 1
-        done = [one for one in self.trials() if one.state == "done" and one.value is not None]
-        return min(done, key=lambda one: (sign * (one.value or 0.0), one.number), default=None)
-
-    def carry_out(self, train: TrainFunction | None = None, tell: Tell = lambda *_: None) -> None:
+    def train(self, executor: Executor, on_change: OnTrial = lambda *_: None) -> list[Outcome]:
         """Train trials until the plan's number is reached, beside other processes that do the same.
 
-        Raises OutputError where the folder cannot be written. A trial that fails costs its row.
+        Returns an outcome for each trial of this process; a pruned one is "stopped".
+        Raises OutputError where the folder cannot be written.
         """
-        train = train or self._train
-        with locked(self.folder / LOCK, *BUSY, patience=60.0):
-            if not (self.folder / PLAN).exists() or load_plan(self.folder / PLAN) != self.plan:
-                atomic_write_text(self.folder / PLAN, self.plan.yaml())
-        while True:
-            with ExitStack() as held:
-                with locked(self.folder / LOCK, *BUSY, patience=60.0):
-                    study = self._study()
-                    trial = self._orphan(study, held) or self._next(study, held)
-                if trial is None:
-                    return
-                self._do(study, trial, train, tell)
+        outcomes: list[Outcome] = []
+        with self._lock():
+            self.experiment.begin()
+            study = self._study()
+
+        def changed(task: Task, outcome: Outcome | None) -> None:
+            if outcome is not None:
+                outcome = self._finish(study, outcome)
+                outcomes.append(outcome)
+            ended = sum(one.state.is_finished() for one in study.get_trials(deepcopy=False))
+            on_change(task, outcome, f"{ended}/{self.plan.trials}")
+
+        try:
+            executor.run(self._tasks(study), changed, lambda task: self._should_prune(study, task))
+        finally:
+            for one in self._running.values():  # interrupted: they can be resumed
+                one.held.close()
+            self._running.clear()
+        return outcomes
+
+    def _lock(self) -> Any:
+        return locked(self.experiment.folder / LOCK, *BUSY, patience=PATIENCE)
 
     def _study(self) -> optuna.Study:
         return open_journal(self.journal, self.plan.name, self.plan.direction)
 
-    def _next(self, study: optuna.Study, held: ExitStack) -> optuna.Trial | None:
-        """A new trial, locked; None where there are enough. Only under the search's lock."""
+    def _tasks(self, study: optuna.Study) -> Iterator[Task]:
+        """A task for each orphan or new trial, locked."""
+        while True:
+            with ExitStack() as held:
+                with self._lock():
+                    found = self._orphan(study, held) or self._new(study, held)
+                if found is None:
+                    return
+                trial, lock = found
+                cell = self.plan.cell(trial.number)
+                note = ", ".join(f"{key} {short(value)}" for key, value in trial.params.items())
+                try:
+                    recipe = self.plan.recipe_of(trial.params)
+                except SonosegError as error:  # two values that do not fit each other
+                    _fail(study, trial, error.found)
+                    continue
+                self.experiment.keep_recipe(cell.variant, recipe)
+                run = self.experiment.run(cell)
+                clear(run)
+                task = replace(self.experiment.training(cell, note), locks=(lock,))
+                known = set(study.get_trials(deepcopy=False)[trial.number].intermediate_values)
+                self._running[task.name] = _Running(trial, run, recipe.epochs, held.pop_all(), known)
+            yield task
+
+    def _new(self, study: optuna.Study, held: ExitStack) -> tuple[optuna.Trial, int] | None:
+        """A new trial and its lock; None where there are enough. Only under the search's lock."""
         number = len(study.get_trials(deepcopy=False))
         if number >= self.plan.trials:
             return None
-        held.enter_context(self._held(number))
-        # Seeded by the trial's own number: a sampler with one seed would draw the same in every process.
+        lock = held.enter_context(self._trial_lock(number))
+        # Seeded by the trial's number: a sampler with one seed would draw the same in every process.
         study.sampler = optuna.samplers.TPESampler(seed=1000 * self.plan.seed + number)
-        return study.ask(distributions(self.plan.search))
+        return study.ask(distributions(self.plan.search)), lock
 
-    def _orphan(self, study: optuna.Study, held: ExitStack) -> optuna.Trial | None:
-        """A trial whose process ended before it was told, locked; those past mending are marked as failed."""
+    def _orphan(self, study: optuna.Study, held: ExitStack) -> tuple[optuna.Trial, int] | None:
+        """A trial whose process ended before it, and its lock; some are marked as failed instead."""
         for one in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
             with ExitStack() as mine:
                 try:
-                    mine.enter_context(self._held(one.number))
+                    lock = mine.enter_context(self._trial_lock(one.number))
                 except OutputError:
-                    continue  # somebody trains it
+                    continue  # another process trains it
                 trial = optuna.Trial(study, one._trial_id)
-                taken_up = int(one.user_attrs.get(TAKEN_UP, 0))
+                resumed = int(one.user_attrs.get(RESUMED, 0))
                 if set(one.params) != set(self.plan.search):
-                    _fail(study, trial, "its process was killed as it began")
-                elif taken_up >= OFTEN:
-                    _fail(study, trial, f"its process was killed {taken_up + 1} times")
+                    _fail(study, trial, "its process was killed as it started")
+                elif resumed >= RESUMES:
+                    _fail(study, trial, f"its process was killed {resumed + 1} times")
                 else:
-                    trial.set_user_attr(TAKEN_UP, taken_up + 1)
+                    trial.set_user_attr(RESUMED, resumed + 1)
                     held.push(mine.pop_all())
-                    return trial
+                    return trial, lock
         return None
 
-    @contextmanager
-    def _held(self, number: int) -> Iterator[None]:
-        with locked(self.folder / "locks" / f"{number:04d}", *BUSY):
-            yield
+    def _trial_lock(self, number: int) -> Any:
+        return locked(self.experiment.folder / "locks" / f"{number:04d}", *BUSY)
 
-    def _do(self, study: optuna.Study, trial: optuna.Trial, train: TrainFunction, tell: Tell) -> None:
-        """Train one trial, and tell the journal how it ended."""
-        number, run, plan = trial.number, self.run(trial.number), self.plan
-        resume = run.description.exists() and run.recipe.exists() and run.split.exists()
-        if not resume:
-            for path in (run.description, run.recipe):  # of a process that was killed as it began
-                path.unlink(missing_ok=True)
-        words = ", ".join(f"{key} {_short(value)}" for key, value in trial.params.items())
-        tell(number, "goes on" if resume else "begins", words)
-        pruner, began = _pruner(plan), time.monotonic()
-        already = set(study.get_trials(deepcopy=False)[number].intermediate_values)
-
-        def report(epoch: int, step: int, steps: int, ended: dict[str, Any] | None) -> None:
-            if ended is None or ended["validation"][plan.measure] is None:
-                return
-            if epoch not in already:
-                trial.report(float(ended["validation"][plan.measure]), epoch)
-            frozen = study.get_trials(deepcopy=False)[number]
-            if epoch + 1 < epochs and pruner.prune(study, frozen):
-                raise Pruned
-
+    def _should_prune(self, study: optuna.Study, task: Task) -> str:
+        """Report new epochs of a trial to Optuna; the reason to stop it, "" for none."""
+        one = self._running[task.name]
         try:
-            recipe = plan.recipe_of(trial.params)
-            epochs = recipe.epochs
-            train(recipe, run.folder, resume, report)
-            value, epoch = measured(run, plan)
-        except Pruned:
-            trial.set_user_attr(SECONDS, time.monotonic() - began)
-            study.tell(trial, state=TrialState.PRUNED)
-            tell(number, "pruned", "")
-        except SonosegError as error:
-            _fail(study, trial, error.found)
-            tell(number, "failed", str(error))
-        else:
-            trial.set_user_attr(EPOCH, epoch)
-            trial.set_user_attr(SECONDS, time.monotonic() - began)
-            study.tell(trial, value)
-            tell(number, "done", f"{plan.measure} {value:.4f} at epoch {epoch}")
+            stat = one.run.log.stat()
+        except OSError:
+            return ""
+        if (stat.st_mtime_ns, stat.st_size) != one.log:
+            one.log = (stat.st_mtime_ns, stat.st_size)
+            self._report(study, one)
+        return "" if one.pruned is None else f"pruned after epoch {one.pruned}"
 
-    def _train(self, recipe: Recipe, out: Path, resume: bool, report: Report) -> None:
-        from sonoseg.training.train import train
+    def _report(self, study: optuna.Study, one: _Running) -> None:
+        for entry in _validation(one.run):
+            epoch, value = entry["epoch"] - 1, entry.get(self.plan.metric)
+            if one.pruned is not None or value is None or epoch in one.reported:
+                continue
+            one.trial.report(float(value), epoch)
+            one.reported.add(epoch)
+            frozen = study.get_trials(deepcopy=False)[one.trial.number]
+            if epoch + 1 < one.epochs and _pruner(self.plan).prune(study, frozen):
+                one.pruned = epoch + 1
 
-        train(recipe, self.prepared, self.split, out, fold=self.plan.fold, resume=resume, report=report)
-
-    def _check_folder(self, plan_file: Path) -> None:
-        if self.folder.exists() and not self.folder.is_dir():
-            raise OutputError(
-                "this is a file, not a folder", where=self.folder, remedy="Choose another --out"
-            )
-        stored = self.folder / PLAN
-        if self.folder.exists() and any(path.name != LOCK for path in self.folder.iterdir()):
-            if not stored.exists() and (self.folder / LOCK).exists():
-                # Another process that begins holds the lock while it writes the plan: look again after that.
-                with locked(self.folder / LOCK, *BUSY, patience=60.0):
-                    pass
-            if not stored.exists():
-                raise OutputError(
-                    f"the folder is not empty, and holds no search ({PLAN} is missing)",
-                    where=self.folder,
-                    remedy="Choose another --out",
-                )
-        if not stored.exists():
-            return
-        changed = what_changed(load_plan(stored), self.plan)
-        if changed:
-            raise PlanError(
-                f"the search in {self.folder} was begun with another plan: {changed}",
-                where=plan_file,
-                remedy="Only 'trials' may grow; or choose another --out",
-            )
+    def _finish(self, study: optuna.Study, outcome: Outcome) -> Outcome:
+        """Store how a trial ended; the outcome with its result, or with the error of its log."""
+        one = self._running.pop(outcome.task.name)
+        with one.held:
+            one.trial.set_user_attr(SECONDS, outcome.seconds)
+            if outcome.end == "failed":
+                return _failed(study, one.trial, outcome, _error_in(outcome))
+            try:
+                self._report(study, one)  # epochs since the last poll: pruning must not depend on its timing
+                if one.pruned is not None:
+                    study.tell(one.trial, state=TrialState.PRUNED)
+                    return replace(outcome, end="stopped", reason=f"pruned after epoch {one.pruned}")
+                value, epoch = validation_value(one.run, self.plan)
+            except SonosegError as error:
+                return _failed(study, one.trial, outcome, error.found)
+            one.trial.set_user_attr(EPOCH, epoch)
+            study.tell(one.trial, value)
+            return replace(outcome, reason=f"{self.plan.metric} {value:.4f} at epoch {epoch}")
 
 
-def measured(run: Run, plan: TunePlan) -> tuple[float, int]:
-    """The plan's measure on validation at the epoch whose weights were kept, and that epoch.
+def validation_value(run: Run, plan: SearchPlan) -> tuple[float, int]:
+    """The plan's metric on validation at the epoch whose weights were kept, and that epoch.
 
     Raises SonosegError where the log has no such figure.
     """
-    lines = [json.loads(line) for line in run.log.read_text("utf-8").splitlines()]
-    entries = [one for one in lines if one["split"] == "validation"]
-    kept = max(entries, key=lambda one: (one["dice"] or 0.0, -one["epoch"]))
-    value = kept[plan.measure]
+    kept = max(_validation(run), key=lambda one: (one["dice"] or 0.0, -one["epoch"]), default={})
+    value = kept.get(plan.metric)
     if value is None or not math.isfinite(value):
-        raise SonosegError(f"validation has no figure for '{plan.measure}'", where=run.log)
+        raise SonosegError(f"the validation part has no '{plan.metric}'", where=run.log)
     return float(value), int(kept["epoch"])
+
+
+def _validation(run: Run) -> list[dict[str, Any]]:
+    """The log's entries of the validation part."""
+    try:
+        entries = [json.loads(line) for line in run.log.read_text("utf-8").splitlines()]
+    except (OSError, ValueError) as error:
+        raise SonosegError(f"the log cannot be read ({error})", where=run.log) from error
+    return [one for one in entries if one["split"] == "validation"]
+
+
+def _error_in(outcome: Outcome) -> str:
+    """The error that a task's process printed last, else how it ended."""
+    errors = [line for line in last_lines(outcome.task.log) if line.startswith("error: ")]
+    return errors[-1].removeprefix("error: ") if errors else outcome.reason
+
+
+def _failed(study: optuna.Study, trial: optuna.Trial, outcome: Outcome, reason: str) -> Outcome:
+    _fail(study, trial, reason)
+    return replace(outcome, end="failed", reason=reason)
 
 
 def _fail(study: optuna.Study, trial: optuna.Trial, reason: str) -> None:
@@ -256,7 +250,7 @@ def _fail(study: optuna.Study, trial: optuna.Trial, reason: str) -> None:
     study.tell(trial, state=TrialState.FAIL)
 
 
-def _pruner(plan: TunePlan) -> optuna.pruners.BasePruner:
+def _pruner(plan: SearchPlan) -> optuna.pruners.BasePruner:
     prune = plan.prune
     if prune.kind == "none":
         return optuna.pruners.NopPruner()
@@ -265,21 +259,17 @@ def _pruner(plan: TunePlan) -> optuna.pruners.BasePruner:
     return optuna.pruners.SuccessiveHalvingPruner(min_resource=prune.after, reduction_factor=3)
 
 
-def _plain(one: FrozenTrial) -> Trial:
+def _trial(one: FrozenTrial) -> Trial:
     states: dict[TrialState, State] = {TrialState.COMPLETE: "done", TrialState.PRUNED: "pruned"}
     states |= {TrialState.FAIL: "failed"}
-    attributes = one.user_attrs
+    stored = one.user_attrs
     return Trial(
         number=one.number,
         state=states.get(one.state, "running"),
         values=dict(one.params),
         value=one.value if one.state is TrialState.COMPLETE else None,
-        epoch=attributes.get(EPOCH),
+        epoch=stored.get(EPOCH),
         epochs=len(one.intermediate_values),
-        seconds=float(attributes.get(SECONDS, 0.0)),
-        reason=str(attributes.get(REASON, "")),
+        seconds=float(stored.get(SECONDS, 0.0)),
+        reason=str(stored.get(REASON, "")),
     )
-
-
-def _short(value: Value) -> str:
-    return f"{value:.4g}" if isinstance(value, float) else str(value)

@@ -1,7 +1,7 @@
-"""The journal of a search: one file to which several processes add, and which a killed one may break off.
+"""The journal of a search: Optuna's file, to which several processes append.
 
-Optuna keeps a line an operation in it. A process that is killed, or finds the disk full, in the middle of a
-line leaves a piece of one, behind which Optuna reads no more: it is cut off before anything is added.
+Optuna writes a line per operation. A process that is killed, or finds the disk full, in the middle of a line
+leaves a partial one, after which Optuna reads no more: it is cut off before anything is appended.
 """
 
 from __future__ import annotations
@@ -17,18 +17,11 @@ from optuna.storages.journal import JournalFileBackend, JournalFileSymlinkLock
 
 from sonoseg._util.text import first_line
 from sonoseg.errors import OutputError
+from sonoseg.experiments.plan import as_text
 
 
-class _Mended(JournalFileBackend):
-    """Optuna's file, with an unfinished last line cut off before more is written."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        super().__init__(str(path), _MendingLock(path))
-
-
-class _MendingLock(JournalFileSymlinkLock):
-    """Optuna's lock; whoever holds it may write, and finds whole lines."""
+class _RepairingLock(JournalFileSymlinkLock):
+    """Optuna's lock, whose holder finds complete lines."""
 
     def __init__(self, path: Path) -> None:
         super().__init__(str(path))
@@ -37,7 +30,7 @@ class _MendingLock(JournalFileSymlinkLock):
     def acquire(self) -> bool:
         held = super().acquire()
         try:
-            _cut_unfinished(self.path)
+            _cut_partial_line(self.path)
         except OSError:
             self.release()
             raise
@@ -45,22 +38,21 @@ class _MendingLock(JournalFileSymlinkLock):
 
 
 def open_journal(path: Path, name: str, direction: Literal["minimize", "maximize"]) -> optuna.Study:
-    """The search in the journal at `path`, begun where there is none. Raises OutputError."""
+    """The search in the journal at `path`, started where there is none. Raises OutputError."""
     optuna.logging.set_verbosity(logging.ERROR)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        return optuna.create_study(
-            storage=JournalStorage(_Mended(path)), study_name=name, direction=direction, load_if_exists=True
-        )
+        storage = JournalStorage(JournalFileBackend(str(path), _RepairingLock(path)))
+        return optuna.create_study(storage=storage, study_name=name, direction=direction, load_if_exists=True)
     except (OSError, ValueError, KeyError) as error:
         raise OutputError(
             f"the journal cannot be read or written ({first_line(error)})",
             where=path,
-            remedy="Free some space, or put back a whole copy of it; a new search needs another --out",
+            remedy="Free some space, or restore an intact copy of it; a new search needs another --out",
         ) from error
 
 
-def _cut_unfinished(path: Path) -> None:
+def _cut_partial_line(path: Path) -> None:
     with path.open("r+b") as file:
         end = file.seek(0, os.SEEK_END)
         if end == 0:
@@ -69,19 +61,16 @@ def _cut_unfinished(path: Path) -> None:
         if file.read(1) == b"\n":
             return
         file.seek(0)
-        whole = file.read().rfind(b"\n") + 1
-        file.truncate(whole)
+        file.truncate(file.read().rfind(b"\n") + 1)
 
 
 def distributions(search: dict[str, Any]) -> dict[str, optuna.distributions.BaseDistribution]:
-    """Optuna's words for a plan's ranges and choices."""
-    from sonoseg.experiments.search_plan import as_text
-
+    """A plan's ranges and choices as Optuna's distributions."""
     found: dict[str, optuna.distributions.BaseDistribution] = {}
     for key, one in search.items():
         if isinstance(one, list):
             found[key] = optuna.distributions.CategoricalDistribution([as_text(choice) for choice in one])
-        elif one.whole:
+        elif one.integers:
             step = 1 if one.step is None else int(one.step)
             found[key] = optuna.distributions.IntDistribution(int(one.low), int(one.high), one.log, step)
         else:

@@ -1,7 +1,7 @@
-"""Figures: plain arrays and tables in, matplotlib Figures out. Nothing else in the project draws.
+"""Plots: from arrays and tables to matplotlib Figures.
 
-Importing any module of this room loads matplotlib; where it is absent, the error names the extra that brings
-it. So callers import from here inside the function that draws.
+Importing any module loads matplotlib, so callers import inside the function that draws. Where it is not
+installed, the error names the extra to install.
 """
 
 from sonoseg._util.packages import require

@@ -1,4 +1,4 @@
-"""Figures of the attention gates: where each gate lets the skip through."""
+"""Figures of the attention gates' coefficients."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ def maps(
     name: str = "image",
     blend: float = 0.65,
 ) -> Figure:
-    """Draw an image and, beside it, each gate's attention coefficients over it, all on one scale of 0 to 1.
+    """Draw an image and, beside it, each gate's attention coefficients (0 to 1) over it.
 
     pixels: uint8 (H, W). attention: by gate, float (h, w) of any size, stretched over the image.
-    true, predicted: bool (H, W), outlined where given. blend: how much the map covers the image, 0..1.
+    true, predicted: bool (H, W), outlined where given. blend: opacity of the map, 0..1.
     Raises FigureError for no gates, or a map that is not (h, w).
     """
     need_rows(attention, "attention maps", "Predict with attention=True, with a model that has gates")
@@ -45,7 +45,7 @@ def maps(
                 raise FigureError(
                     f"attention coefficients of shape {values.shape}",
                     where=gate,
-                    remedy="Give one map (h, w) a gate",
+                    remedy="Give one map (h, w) per gate",
                 )
             show(axes, pixels)
             drawn = axes.imshow(
@@ -70,7 +70,7 @@ def maps(
                 outline(axes, predicted, PREDICTED, 1.2, "dashed")
         assert drawn is not None
         bar = figure.colorbar(drawn, ax=list(every), location="bottom", aspect=60, pad=0.04, shrink=0.6)
-        bar.set_label("attention coefficient (0 shut, 1 open)")
+        bar.set_label("attention coefficient (0 closed, 1 open)")
         if bar.solids is not None:
             bar.solids.set_alpha(1.0)
         keys = []

@@ -1,4 +1,4 @@
-"""Figures of single cases: the table of images and the best, median and worst of a study."""
+"""Figures of single cases: the table of images and the best, median and worst of an evaluation."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ from sonoseg.plots.table_checks import need_rows
 
 
 class Case(TypedDict):
-    """One image of a study, all arrays on the image's own grid (H, W).
+    """One evaluated image, all arrays on the image's own grid (H, W).
 
     pixels: uint8. true, predicted, processed: bool, predicted being the mask before post-processing.
-    probability: float 0..1. dice: of the processed mask, nan where there is no true lesion.
+    probability: float 0..1. dice: of the processed mask, NaN where there is no true lesion.
     note: a line under the name.
     """
 
@@ -38,15 +38,21 @@ class Case(TypedDict):
 
 
 def image_table(images: Sequence[Case], *, title: str | None = None) -> Figure:
-    """Draw a row a case: the image, its true mask, the predicted one and the processed one.
+    """Draw a row per case: image, true mask, predicted mask and post-processed mask with its Dice.
 
-    Where every case has a probability, it has a column before the predicted mask. A red line is the true
-    mask's border. Beneath the processed mask stands its Dice.
+    Where every case has a probability, it is a column before the predicted mask. Red lines are the true
+    mask's border.
     Raises FigureError for no cases, or arrays of one case that differ in size.
     """
     need_rows(images, "image table", "Give at least one case")
     known = all("probability" in image for image in images)
-    headings = ["Image", "True mask", *(["Probability"] if known else []), "Predicted mask", "Processed mask"]
+    headings = [
+        "Image",
+        "True mask",
+        *(["Probability"] if known else []),
+        "Predicted mask",
+        "Post-processed mask",
+    ]
     with look():
         tall = [_height([image], WIDTH / (len(headings) + 0.1)) for image in images]
         figure = blank(WIDTH, sum(tall) + 0.5 * len(tall) + (1.1 if known else 0.3) + (0.3 if title else 0.0))
@@ -60,8 +66,8 @@ def image_table(images: Sequence[Case], *, title: str | None = None) -> Figure:
             _mask(true, image["true"])
             _mask(predicted, image["predicted"])
             _mask(processed, image["processed"])
-            said = dice_text(image.get("dice"))
-            processed.set_xlabel("\n".join(filter(None, (said, _area(image["processed"])))), fontsize=SMALL)
+            score = dice_text(image.get("dice"))
+            processed.set_xlabel("\n".join(filter(None, (score, _area(image["processed"])))), fontsize=SMALL)
             shown = [_probability(axes, image["probability"]) for axes in middle]
             for axes in (*middle, predicted, processed):
                 outline(axes, image["true"], VERMILION, 1.2)
@@ -69,16 +75,16 @@ def image_table(images: Sequence[Case], *, title: str | None = None) -> Figure:
             bar = figure.colorbar(
                 shown[0], ax=list(every.ravel()), location="bottom", aspect=60, pad=0.02, shrink=0.6
             )
-            bar.set_label("probability of lesion (0–1)")
+            bar.set_label("predicted probability of lesion (0–1)")
         if title:
             figure.suptitle(title)
     return figure
 
 
 def best_median_worst(cases: Mapping[str, Sequence[Case]], *, title: str | None = None) -> Figure:
-    """Draw a row of images a heading ("best", "median", "worst"), in the order given, with both outlines.
+    """Draw a row of images per heading ("best", "median", "worst"), in the order given, with both outlines.
 
-    Raises FigureError where there is no case at all, or arrays of one case differ in size.
+    Raises FigureError for no cases, or arrays of one case that differ in size.
     """
     columns = max((len(row) for row in cases.values()), default=0)
     need_rows(range(columns), "best, median and worst", "Give at least one case")
@@ -95,12 +101,12 @@ def best_median_worst(cases: Mapping[str, Sequence[Case]], *, title: str | None 
                 show(axes, case["pixels"])
                 outline(axes, case["true"], TRUE)
                 outline(axes, case["processed"], PREDICTED, 1.4, "dashed")
-                said = ", ".join(filter(None, (dice_text(case.get("dice")), case.get("note"))))
-                axes.set_title("\n".join(filter(None, (case["name"], said))), fontsize=SMALL, loc="center")
+                caption = ", ".join(filter(None, (dice_text(case.get("dice")), case.get("note"))))
+                axes.set_title("\n".join(filter(None, (case["name"], caption))), fontsize=SMALL, loc="center")
         keys = [
             Line2D([], [], color=TRUE, linewidth=2.2, label="true"),
             Line2D(
-                [], [], color=PREDICTED, linewidth=2.2, linestyle="dashed", label="predicted (processed mask)"
+                [], [], color=PREDICTED, linewidth=2.2, linestyle="dashed", label="predicted (post-processed)"
             ),
         ]
         figure.legend(handles=keys, loc="outside lower center", ncols=2)
@@ -110,14 +116,14 @@ def best_median_worst(cases: Mapping[str, Sequence[Case]], *, title: str | None 
 
 
 def dice_text(dice: float | None) -> str:
-    """Dice for a caption: "Dice 0.83"; "no true lesion" for nan; "" where it is not given."""
+    """Dice for a caption: "Dice 0.83"; "no true lesion" for NaN; "" for None."""
     if dice is None:
         return ""
     return "no true lesion" if np.isnan(dice) else f"Dice {dice:.2f}"
 
 
 def _height(cases: Sequence[Case], width: float) -> float:
-    """Inches that the tallest of the cases takes at a width of `width` inches, four at most."""
+    """Height in inches of the tallest case at a width of `width` inches; at most four."""
     shapes = [case["pixels"].shape for case in cases]
     return min(4.0, max((width * shape[0] / shape[1] for shape in shapes), default=width))
 
@@ -134,7 +140,7 @@ def _area(mask: NDArray[np.bool_]) -> str:
 def _probability(axes: Axes, values: NDArray[np.float32]) -> AxesImage:
     bare(axes)
     axes.set_anchor("N")
-    axes.set_xlabel(f"highest {float(values.max()):.2f}", fontsize=SMALL)
+    axes.set_xlabel(f"maximum {float(values.max()):.2f}", fontsize=SMALL)
     return axes.imshow(values, cmap=PROBABILITY_MAP, vmin=0, vmax=1, interpolation="nearest")
 
 

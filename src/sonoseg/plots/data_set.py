@@ -1,4 +1,4 @@
-"""Figures of a data set: images with their masks, and what the set is made of."""
+"""Figures of a data set: images with their masks, and the composition of the set."""
 
 from __future__ import annotations
 
@@ -15,7 +15,20 @@ from numpy.typing import NDArray
 
 from sonoseg.errors import FigureError
 from sonoseg.plots.image_panels import bare, fill, outline, show
-from sonoseg.plots.style import BLUE, CLASSES, GREY, SETS, SMALL, WIDTH, YELLOW, blank, grid, log_axis, look
+from sonoseg.plots.style import (
+    BLUE,
+    CLASSES,
+    GREY,
+    SETS,
+    SMALL,
+    WIDTH,
+    YELLOW,
+    blank,
+    grid,
+    label_point,
+    log_axis,
+    look,
+)
 from sonoseg.plots.table_checks import need_columns, need_rows
 
 
@@ -35,7 +48,7 @@ def image_grid(
     columns: int = 5,
     title: str | None = None,
 ) -> Figure:
-    """Draw images with their masks in rows of `columns`; fifteen give the 3 x 5 grid.
+    """Draw images with their masks in rows of `columns`.
 
     Above each image stand its id, its class and the share of the image that is lesion.
     Raises FigureError for no items, an unknown style or a mask that does not fit its image.
@@ -82,10 +95,10 @@ def _masked(axes: Axes, item: GridItem, style: str) -> None:
 
 
 def composition(table: pd.DataFrame) -> Figure:
-    """Draw what a prepared set is made of, in four panels.
+    """Draw the composition of a prepared set, in four panels.
 
-    table: a row an image with `label`, `lesion_share` (of the image, 0..1), `height`, `width` (px), and,
-    where known, `set` and `marks` ("" for none, several apart by spaces).
+    table: one row per image with `label`, `lesion_share` (of the image, 0..1), `height`, `width` (px), and,
+    where known, `set` and `marks` ("" for none, several separated by spaces).
     Raises FigureError for no rows or a missing column.
     """
     need_columns(table, "set composition", "label", "lesion_share", "height", "width")
@@ -106,7 +119,7 @@ def labels_of(table: pd.DataFrame) -> list[str]:
 
 
 def share_text(share: float) -> str:
-    """A share as a percentage with two figures that count: 0.0034 -> '0.34 %'."""
+    """A share as a percentage with two significant digits: 0.0034 -> '0.34 %'."""
     percent = 100 * share
     return f"{percent:.0f} %" if percent >= 9.95 else f"{percent:.2g} %"
 
@@ -125,28 +138,23 @@ def _classes(axes: Axes, table: pd.DataFrame) -> None:
         axes.legend(loc="lower right", title="set")
     else:
         axes.barh(labels, counts, color=[CLASSES.get(label, GREY) for label in labels], height=0.62)
-    for place, count in enumerate(counts):
-        axes.annotate(
-            f"{count} ({share_text(count / len(table))})",
-            (count, place),
-            xytext=(4, 0),
-            textcoords="offset points",
-            va="center",
-            fontsize=SMALL,
-        )
+    for row, count in enumerate(counts):
+        text = f"{count} ({share_text(count / len(table))})"
+        label_point(axes, text, (count, row), (4, 0), ha="left", va="center")
     axes.invert_yaxis()
     axes.margins(x=0.28)
     axes.set_xlim(left=0)
-    axes.set_title(f"Classes (n = {len(table)} images)")
-    axes.set_xlabel("images (count)")
+    axes.set(title=f"Classes (n = {len(table)} images)", xlabel="images (count)")
     grid(axes, "x")
 
 
 def _areas(axes: Axes, table: pd.DataFrame) -> None:
     lesions = table[table["lesion_share"] > 0]
-    axes.set_title("Lesion area by class")
-    axes.set_xlabel("lesion area (% of the image, log scale)")
-    axes.set_ylabel("images (count)")
+    axes.set(
+        title="Lesion area by class",
+        xlabel="lesion area (% of the image, log scale)",
+        ylabel="images (count)",
+    )
     if lesions.empty:
         axes.text(0.5, 0.5, "no image has a lesion", transform=axes.transAxes, ha="center")
         return
@@ -174,7 +182,7 @@ def _areas(axes: Axes, table: pd.DataFrame) -> None:
 
 
 def _sizes(axes: Axes, table: pd.DataFrame) -> None:
-    # In a mixed order, always the same: class after class, the last would hide the first.
+    # In a fixed mixed order: class after class, the last would hide the first.
     mixed = table.iloc[np.argsort((np.arange(len(table)) * 0.618033988749895) % 1.0, kind="stable")]
     colours = [CLASSES.get(str(label), GREY) for label in mixed["label"]]
     axes.scatter(mixed["width"], mixed["height"], s=14, c=colours, alpha=0.55, linewidth=0)
@@ -183,8 +191,7 @@ def _sizes(axes: Axes, table: pd.DataFrame) -> None:
     axes.set_title(
         f"Image sizes (median {table['width'].median():.0f} × {table['height'].median():.0f} px)",
     )
-    axes.set_xlabel("width (px)")
-    axes.set_ylabel("height (px)")
+    axes.set(xlabel="width (px)", ylabel="height (px)")
     axes.legend(loc="best")
     axes.set_aspect("equal", adjustable="datalim")
     grid(axes)
@@ -199,15 +206,9 @@ def _marks(axes: Axes, table: pd.DataFrame) -> None:
     counts = mark_counts(table)
     colours = [GREY if kind in ("none", "not listed") else BLUE for kind in counts]
     axes.barh(list(counts), list(counts.values()), color=colours, height=0.62)
-    for place, count in enumerate(counts.values()):
-        axes.annotate(
-            f"{count} ({share_text(count / len(table))})",
-            (count, place),
-            xytext=(4, 0),
-            textcoords="offset points",
-            va="center",
-            fontsize=SMALL,
-        )
+    for row, count in enumerate(counts.values()):
+        text = f"{count} ({share_text(count / len(table))})"
+        label_point(axes, text, (count, row), (4, 0), ha="left", va="center")
     axes.invert_yaxis()
     axes.margins(x=0.28)
     axes.set_xlim(left=0)
@@ -216,9 +217,9 @@ def _marks(axes: Axes, table: pd.DataFrame) -> None:
 
 
 def mark_counts(table: pd.DataFrame) -> dict[str, int]:
-    """Images a kind of mark, most frequent first; "none" for images without any.
+    """The number of images with each mark, most frequent first; "none" for images without any.
 
-    In a set that names no mark at all nobody looked, so its images count as "not listed".
+    Images of a set that lists no mark at all count as "not listed".
     """
     marks = table["marks"].fillna("").astype(str)
     sets = table["set"] if "set" in table else pd.Series("", index=table.index)

@@ -1,4 +1,4 @@
-"""Figures of a study: how sure, how often, how large, and against whom."""
+"""Figures of an evaluation: calibration, FROC, risk and coverage, strata, comparison."""
 
 from __future__ import annotations
 
@@ -10,9 +10,6 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from sonoseg.plots.cases import Case as Case
-from sonoseg.plots.cases import best_median_worst as best_median_worst
-from sonoseg.plots.cases import image_table as image_table
 from sonoseg.plots.data_set import labels_of
 from sonoseg.plots.style import (
     BLUE,
@@ -21,11 +18,11 @@ from sonoseg.plots.style import (
     GREY,
     INK,
     SERIES,
-    SMALL,
     VERMILION,
     WIDTH,
     blank,
     grid,
+    label_point,
     log_axis,
     look,
     share_axis,
@@ -40,13 +37,13 @@ METRICS = {
     "pixel_accuracy": "pixel accuracy (0–1)",
     "hd95_px": "HD95 (px)",
     "hd95_mm": "HD95 (mm)",
-    "hd95_percent_diagonal": "HD95 (% of the diagonal)",
+    "hd95_percent_diagonal": "HD95 (% of the image diagonal)",
     "nsd": "NSD (0–1)",
     "asd_px": "average surface distance (px)",
     "asd_mm": "average surface distance (mm)",
-    "missed": "lesions missed (share, 0–1)",
-    "false_alarm": "normal images with a false alarm (share, 0–1)",
-    "sensitivity": "lesions found (share, 0–1)",
+    "missed": "missed lesions (share, 0–1)",
+    "false_positive": "false-positive rate, normal images (0–1)",
+    "sensitivity": "sensitivity per lesion (0–1)",
     "n_false_positives": "false positives per image (count)",
     "raw_dice": "Dice before post-processing (0–1)",
     "raw_iou": "IoU before post-processing (0–1)",
@@ -54,7 +51,7 @@ METRICS = {
 
 _REGIONS = {
     "whole": "whole image",
-    "foreground": "around each lesion",
+    "foreground": "foreground",
     "band": "boundary band",
     "normals": "normal images",
 }
@@ -66,11 +63,11 @@ def metric_label(metric: str) -> str:
 
 
 def reliability(bins: pd.DataFrame) -> Figure:
-    """Draw a reliability diagram and, beside it, how many pixels each bin holds.
+    """Draw a reliability diagram and, beside it, the number of pixels per bin.
 
-    bins: a row a bin: `low`, `high` (its ends, probability), `confidence` (mean probability inside),
-    `frequency` (share of true lesion pixels), `count` (pixels), and, for several curves, `region`
-    (of evaluation's REGIONS). Empty bins are not drawn.
+    bins: one row per bin: `low`, `high` (its ends, probability), `confidence` (mean probability), `frequency`
+    (share of true lesion pixels), `count` (pixels), and, for several curves, `region` (of
+    `evaluation.image_measures.REGIONS`). Empty bins are not drawn.
     Raises FigureError for no rows or a missing column.
     """
     need_columns(bins, "reliability diagram", "low", "high", "confidence", "frequency", "count")
@@ -98,26 +95,29 @@ def reliability(bins: pd.DataFrame) -> Figure:
         share_axis(left, "x")
         share_axis(left, "y")
         left.set_aspect("equal")
-        left.set_title("Reliability")
-        left.set_xlabel("predicted probability of lesion (mean of the bin)")
-        left.set_ylabel("true lesion pixels (share of the bin)")
+        left.set(
+            title="Reliability",
+            xlabel="predicted probability of lesion (mean of the bin, 0–1)",
+            ylabel="observed frequency of lesion (share of the bin, 0–1)",
+        )
         figure.legend(*left.get_legend_handles_labels(), loc="outside lower center", ncols=len(parts) + 1)
         right.set_yscale("log")
         share_axis(right, "x")
-        right.set_title("Pixels a bin")
-        right.set_xlabel("predicted probability of lesion")
-        right.set_ylabel("pixels (count, log scale)")
+        right.set(
+            title="Pixels per bin",
+            xlabel="predicted probability of lesion (0–1)",
+            ylabel="pixels (count, log scale)",
+        )
         grid(left)
         grid(right)
     return figure
 
 
 def froc(curve: pd.DataFrame, operating: tuple[float, float] | None = None) -> Figure:
-    """Draw lesions found against false positives per image, over thresholds.
+    """Draw sensitivity per lesion against false positives per image, over thresholds.
 
-    curve: a row a threshold: `fp_per_image`, `sensitivity` (0..1), `threshold`, and, for several curves,
-    `model`.
-    operating: (false positives per image, sensitivity) at the threshold in use.
+    curve: one row per threshold: `fp_per_image`, `sensitivity` (0..1), `threshold`, and, for several curves,
+    `model`. operating: (false positives per image, sensitivity) at the operating point.
     Raises FigureError for no rows or a missing column.
     """
     need_columns(curve, "FROC", "fp_per_image", "sensitivity", "threshold")
@@ -135,26 +135,30 @@ def froc(curve: pd.DataFrame, operating: tuple[float, float] | None = None) -> F
                 label=name or "over thresholds",
             )
         if operating is not None:
-            alarms, found = operating
-            said = f"in use: {100 * found:.0f} % of lesions found, {alarms:.2g} false positives an image"
+            fp, sensitivity = operating
+            label = (
+                f"operating point: {100 * sensitivity:.0f} % sensitivity, {fp:.2g} false positives per image"
+            )
             axes.plot(
-                [alarms], [found], marker="D", markersize=9, color=VERMILION, linestyle="none", label=said
+                [fp], [sensitivity], marker="D", markersize=9, color=VERMILION, linestyle="none", label=label
             )
         share_axis(axes, "y")
         axes.set_xlim(left=-0.02 * max(float(curve["fp_per_image"].max()), 0.1))
-        axes.set_xlabel("false positives per image (count)")
-        axes.set_ylabel("lesions found (sensitivity, share of lesions)")
-        axes.set_title("Free-response ROC")
+        axes.set(
+            xlabel="false positives per image (count)",
+            ylabel="sensitivity per lesion (0–1)",
+            title="Free-response ROC",
+        )
         axes.legend(loc="lower right")
         grid(axes)
     return figure
 
 
 def risk_coverage(table: pd.DataFrame, shares: Sequence[float] = (0.1, 0.2, 0.5)) -> Figure:
-    """Draw the mean Dice of the images that are left against the share of images referred.
+    """Draw the mean Dice of the remaining images against the share of images referred.
 
-    table: a row a share: `share_referred`, `dice`, `low` and `high` (its interval; may be nan), `oracle` (the
-    worst referred first), `random` (chance). shares: named on the curve.
+    table: one row per share: `share_referred`, `dice`, `low` and `high` (its interval; may be NaN), `oracle`
+    (the ideal order), `random`. shares: labelled on the curve.
     Raises FigureError for no rows or a missing column.
     """
     need_columns(table, "risk-coverage curve", "share_referred", "dice", "low", "high", "oracle", "random")
@@ -167,26 +171,21 @@ def risk_coverage(table: pd.DataFrame, shares: Sequence[float] = (0.1, 0.2, 0.5)
         axes.fill_between(
             share, known["low"], known["high"], color=BLUE, alpha=0.18, linewidth=0, label="95 % interval"
         )
-        axes.plot(share, known["oracle"], color=GREEN, linestyle="--", label="best order there could be")
-        axes.plot(share, dice, color=BLUE, linewidth=2.2, label="most doubtful first")
-        axes.plot(share, known["random"], color=GREY, linestyle=":", label="by chance")
+        axes.plot(share, known["oracle"], color=GREEN, linestyle="--", label="ideal order")
+        axes.plot(share, dice, color=BLUE, linewidth=2.2, label="most uncertain first")
+        axes.plot(share, known["random"], color=GREY, linestyle=":", label="random order")
         for wanted in shares:
-            place = int(np.abs(share - 100 * wanted).argmin())
-            axes.plot(share[place], dice[place], marker="o", color=BLUE)
-            axes.annotate(
-                f"{dice[place]:.3f}",
-                (share[place], dice[place]),
-                xytext=(0, -14),
-                textcoords="offset points",
-                ha="center",
-                fontsize=SMALL,
-            )
+            index = int(np.abs(share - 100 * wanted).argmin())
+            axes.plot(share[index], dice[index], marker="o", color=BLUE)
+            label_point(axes, f"{dice[index]:.3f}", (share[index], dice[index]), (0, -14))
         lowest = float(np.nanmin(np.concatenate([known["low"].to_numpy(dtype=float), known["random"]])))
         share_axis(axes, "y", low=max(0.0, np.floor(10 * lowest - 0.5) / 10))
         axes.set_xlim(-1, max(float(share.max()), 1.0) + 1)
-        axes.set_xlabel("images referred to a person (%)")
-        axes.set_ylabel("mean Dice of the images left (0–1)")
-        axes.set_title("Risk and coverage: what is left when the most doubtful are referred")
+        axes.set(
+            xlabel="images referred (%)",
+            ylabel="mean Dice of the remaining images (0–1)",
+            title="Risk-coverage curve: referring the most uncertain images",
+        )
         axes.legend(loc="lower right")
         grid(axes)
     return figure
@@ -200,11 +199,10 @@ def strata_boxes(
     order: Sequence[str] | None = None,
     intervals: Mapping[str, tuple[float, float, float]] | None = None,
 ) -> Figure:
-    """Draw a metric's spread in each stratum: a box, every image as a point, and the mean with its interval.
+    """Draw a metric in each stratum: a box plot, every image as a point, and the mean with its interval.
 
-    rows: a row an image with the columns `metric` and `by`; images without the metric (nan) are left out,
-    and n counts those drawn.
-    order: the strata from left to right; else the column's categories, else as they come.
+    rows: one per image with the columns `metric` and `by`; images without the metric (NaN) are left out.
+    order: the strata from left to right; by default the column's categories, or their order in `rows`.
     intervals: by stratum (mean, low, high) of the 95 % interval.
     Raises FigureError for no rows or a missing column.
     """
@@ -225,9 +223,9 @@ def strata_boxes(
         for line in (*drawn["whiskers"], *drawn["caps"], *drawn["medians"]):
             line.set(color=BLUE, linewidth=1.4)
         known_means = [level for level in order if level in (intervals or {})]
-        for place, part in enumerate(values):
+        for column, part in enumerate(values):
             axes.scatter(
-                place + 0.2 * _spread(part),
+                column + 0.2 * _spread(part),
                 part,
                 s=9,
                 color=BLUE,
@@ -236,16 +234,16 @@ def strata_boxes(
                 zorder=2.5,
                 label="_image",
             )
-            if intervals and order[place] in known_means:
-                mean, low, high = intervals[order[place]]
+            if intervals and order[column] in known_means:
+                mean, low, high = intervals[order[column]]
                 axes.errorbar(
-                    place + 0.36,
+                    column + 0.36,
                     mean,
                     yerr=[[mean - low], [high - mean]],
                     fmt="D",
                     color=VERMILION,
                     capsize=4,
-                    label="mean with 95 % interval" if order[place] == known_means[0] else "_mean",
+                    label="mean with 95 % interval" if order[column] == known_means[0] else "_mean",
                 )
         named = [f"{level}\nn = {len(part)}" for level, part in zip(order, values, strict=True)]
         axes.set_xticks(range(len(order)), named)
@@ -263,7 +261,7 @@ def strata_boxes(
 def threshold_curve(curve: pd.DataFrame, chosen: float | None = None) -> Figure:
     """Draw metrics against the probability threshold, with the chosen one marked.
 
-    curve: `threshold` (0..1) and one column a metric, all of them shares (`dice`, `sensitivity`...).
+    curve: `threshold` (0..1) and one column per metric, all of them shares (`dice`, `sensitivity`...).
     Raises FigureError for no rows or no metric.
     """
     metrics = [str(column) for column in curve.columns if column != "threshold"]
@@ -283,18 +281,10 @@ def threshold_curve(curve: pd.DataFrame, chosen: float | None = None) -> Figure:
             )
         if chosen is not None:
             axes.axvline(chosen, color=GREY, linestyle="--", linewidth=1.2)
-            axes.annotate(
-                f"chosen: {chosen:.2g}",
-                (chosen, 0.02),
-                xytext=(4, 0),
-                textcoords="offset points",
-                fontsize=SMALL,
-            )
+            label_point(axes, f"chosen: {chosen:.2g}", (chosen, 0.02), (4, 0), ha="left")
         share_axis(axes, "x")
         share_axis(axes, "y")
-        axes.set_xlabel("threshold on the probability of lesion (0–1)")
-        axes.set_ylabel("metric (0–1)")
-        axes.set_title("Choice of the threshold")
+        axes.set(xlabel="probability threshold (0–1)", ylabel="metric (0–1)", title="Choice of the threshold")
         axes.legend(loc="best")
         grid(axes)
     return figure
@@ -303,8 +293,8 @@ def threshold_curve(curve: pd.DataFrame, chosen: float | None = None) -> Figure:
 def score_scatter(rows: pd.DataFrame, metric: str = "dice", size: str = "lesion_share") -> Figure:
     """Draw each image's score against the size of its lesion, coloured by class.
 
-    rows: a row an image with `metric`, `size` (share of the image, 0..1, or an area in px) and `label`.
-    A line joins the medians of ten equal parts by size. Images without a lesion or a score are left out.
+    rows: one per image with `metric`, `size` (share of the image, 0..1, or an area in px) and `label`.
+    A line joins the medians of the deciles by size. Images without a lesion or a score are left out.
     Raises FigureError for no rows or a missing column.
     """
     need_columns(rows, "score against size", metric, size, "label")
@@ -334,12 +324,14 @@ def score_scatter(rows: pd.DataFrame, metric: str = "dice", size: str = "lesion_
                 color=INK,
                 marker="s",
                 markersize=5,
-                label="median of each tenth",
+                label="median of each decile",
             )
         log_axis(axes)
-        axes.set_xlabel(f"lesion area ({unit}, log scale)")
-        axes.set_ylabel(metric_label(metric))
-        axes.set_title(f"{metric_label(metric).split(' (')[0]} against lesion size")
+        axes.set(
+            xlabel=f"lesion area ({unit}, log scale)",
+            ylabel=metric_label(metric),
+            title=f"{metric_label(metric).split(' (')[0]} against lesion size",
+        )
         if metric_label(metric).endswith("0–1)"):
             share_axis(axes, "y")
         axes.legend(loc="lower right")
@@ -356,7 +348,7 @@ def paired_difference(
 ) -> Figure:
     """Draw two models on the same images: one against the other, and the differences second - first.
 
-    rows: a row an image with `first` and `second`, the metric of each model, and, where known, `label`.
+    rows: one per image with `first` and `second`, the metric of each model, and optionally `label`.
     interval: (mean difference, low, high) of the 95 % interval.
     Raises FigureError for no rows or a missing column.
     """
@@ -386,9 +378,11 @@ def paired_difference(
         share_axis(left, "x", low, high)
         share_axis(left, "y", low, high)
         left.set_aspect("equal")
-        left.set_title(f"{plain}, image by image (n = {len(known)})")
-        left.set_xlabel(f"{names[0]}: {metric_label(metric)}")
-        left.set_ylabel(f"{names[1]}: {metric_label(metric)}")
+        left.set(
+            title=f"{plain}, image by image (n = {len(known)})",
+            xlabel=f"{names[0]}: {metric_label(metric)}",
+            ylabel=f"{names[1]}: {metric_label(metric)}",
+        )
         left.legend(loc="best")
         _differences(right, difference, interval)
         right.set_xlabel(f"difference in {plain}\n{names[1]} − {names[0]}")
@@ -407,12 +401,11 @@ def _differences(axes: Axes, difference: Any, interval: tuple[float, float, floa
         axes.axvline(mean, color=VERMILION, label=f"mean {mean:+.3f} [{low:+.3f}, {high:+.3f}]")
         axes.legend(loc="upper left", title="95 % interval")
         axes.set_ylim(top=axes.get_ylim()[1] * 1.2)
-    axes.set_title("Differences")
-    axes.set_ylabel("images (count)")
+    axes.set(title="Differences", ylabel="images (count)")
 
 
 def _parts(table: pd.DataFrame, column: str) -> list[tuple[str, pd.DataFrame]]:
-    """The table cut by `column`, in order of appearance; one nameless part where it has none."""
+    """The table split by `column`, in order of appearance; one unnamed part where it has none."""
     if column not in table:
         return [("", table)]
     return [(str(name), table[table[column] == name]) for name in table[column].drop_duplicates()]
@@ -425,5 +418,5 @@ def _levels(column: pd.Series[Any]) -> list[str]:
 
 
 def _spread(values: Any) -> Any:
-    """Sideways places in -1..1 for n points, without chance: the same data gives the same image."""
+    """Horizontal jitter in -1..1 for n points, the same for the same data."""
     return 2 * ((np.arange(len(values)) * 0.618033988749895) % 1.0) - 1

@@ -1,4 +1,4 @@
-"""Images and masks inside a figure: the parts that several figures share."""
+"""Images and masks in a figure: what several figures share."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from sonoseg.errors import FigureError
 
 
 def show(axes: Axes, pixels: NDArray[Any]) -> AxesImage:
-    """Draw grey (H, W) or colour (H, W, 3) uint8 pixels, square pixels, no axes."""
+    """Draw grey (H, W) or colour (H, W, 3) uint8 pixels, without axes."""
     if pixels.ndim not in (2, 3) or 0 in pixels.shape:
         raise FigureError(
             f"pixels of shape {pixels.shape}",
@@ -23,12 +23,12 @@ def show(axes: Axes, pixels: NDArray[Any]) -> AxesImage:
             remedy="Give (H, W) or (H, W, 3)",
         )
     bare(axes)
-    axes.set_anchor("N")  # images of one row differ in height: their titles stay in line
+    axes.set_anchor("N")  # aligns the titles of images that differ in height
     return axes.imshow(pixels, cmap="grey", vmin=0, vmax=255, interpolation="antialiased")
 
 
 def bare(axes: Axes) -> None:
-    """Take away ticks and frame, keep titles and labels."""
+    """Remove ticks and frame, keep titles and labels."""
     axes.set_xticks([])
     axes.set_yticks([])
     for spine in axes.spines.values():
@@ -36,7 +36,7 @@ def bare(axes: Axes) -> None:
 
 
 def fill(axes: Axes, mask: NDArray[np.bool_], colour: str, alpha: float = 0.45) -> AxesImage:
-    """Lay a translucent colour over the places of a bool (H, W) mask."""
+    """Fill a bool (H, W) mask with a translucent colour."""
     paint = np.zeros((*mask.shape, 4), dtype=np.float32)
     paint[mask] = to_rgba(colour, alpha)
     return axes.imshow(paint, interpolation="nearest")
@@ -45,10 +45,7 @@ def fill(axes: Axes, mask: NDArray[np.bool_], colour: str, alpha: float = 0.45) 
 def outline(
     axes: Axes, mask: NDArray[np.bool_], colour: str, width: float = 1.6, style: str = "solid"
 ) -> QuadContourSet | None:
-    """Draw the border of a bool (H, W) mask; None where the mask has no border to draw.
-
-    The mask is padded by one place, so that a lesion cut by the image's edge has a closed outline.
-    """
+    """Draw the border of a bool (H, W) mask, closed at the image's edge; None for an empty mask."""
     if not mask.any():
         return None
     height, width_px = mask.shape

@@ -1,4 +1,4 @@
-"""Figures that set several models side by side."""
+"""Figures that compare several models."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from sonoseg.plots.evaluation_plots import metric_label
-from sonoseg.plots.style import BLUE, SERIES, SMALL, WIDTH, blank, grid, log_axis, look
+from sonoseg.plots.style import BLUE, SERIES, WIDTH, blank, grid, label_point, log_axis, look
 from sonoseg.plots.table_checks import need_columns
 
 
 def forest(rows: pd.DataFrame, metrics: Sequence[str] | None = None) -> Figure:
-    """Draw each model's metrics with their 95 % intervals, a panel a metric, a line a model.
+    """Draw each model's metrics with their 95 % intervals, a panel per metric, a line per model.
 
-    rows: a row a model and metric: `model`, `metric`, `value`, `low`, `high` (nan where no interval is
-    known), from top to bottom as given. metrics: which, in order; else all.
+    rows: one per model and metric, from top to bottom: `model`, `metric`, `value`, `low`, `high` (NaN without
+    an interval). metrics: which, in order; all by default.
     Raises FigureError for no rows or a missing column.
     """
     need_columns(rows, "forest plot", "model", "metric", "value", "low", "high")
@@ -36,20 +36,13 @@ def forest(rows: pd.DataFrame, metrics: Sequence[str] | None = None) -> Figure:
             axes.set_axis_off()
         for axes, metric in zip(every, wanted, strict=False):
             part = rows[rows["metric"] == metric].drop_duplicates("model").set_index("model")
-            for place, model in enumerate(models):
+            for line, model in enumerate(models):
                 if model not in part.index:
                     continue
                 value, low, high = (float(part.loc[model, column]) for column in ("value", "low", "high"))  # type: ignore[arg-type]
-                axes.plot([low, high], [place, place], color=BLUE, linewidth=2.2, solid_capstyle="butt")
-                axes.plot([value], [place], marker="s", markersize=6, color=BLUE, linestyle="none")
-                axes.annotate(
-                    f"{value:.3f}",
-                    (value, place),
-                    xytext=(0, 7),
-                    textcoords="offset points",
-                    ha="center",
-                    fontsize=SMALL,
-                )
+                axes.plot([low, high], [line, line], color=BLUE, linewidth=2.2, solid_capstyle="butt")
+                axes.plot([value], [line], marker="s", markersize=6, color=BLUE, linestyle="none")
+                label_point(axes, f"{value:.3f}", (value, line), (0, 7))
             axes.set_yticks(range(len(models)), models)
             axes.set_ylim(len(models) - 0.5, -0.7)
             axes.margins(x=0.15)
@@ -62,8 +55,8 @@ def forest(rows: pd.DataFrame, metrics: Sequence[str] | None = None) -> Figure:
 def accuracy_latency(rows: pd.DataFrame, metric: str = "dice") -> Figure:
     """Draw each model's accuracy against the time it takes for one image.
 
-    rows: a row a model: `model`, `latency_ms`, the column `metric`, and, where known, `low` and `high`
-    (the metric's 95 % interval) and `parameters` (count), which sets the point's size.
+    rows: one per model: `model`, `latency_ms`, the column `metric`, and optionally `low` and `high` (the
+    metric's 95 % interval) and `parameters` (count), which sets the point's size.
     Raises FigureError for no rows or a missing column.
     """
     need_columns(rows, "accuracy against latency", "model", "latency_ms", metric)
@@ -92,9 +85,11 @@ def accuracy_latency(rows: pd.DataFrame, metric: str = "dice") -> Figure:
         legend = axes.legend(loc="best")
         for handle in legend.legend_handles:
             if isinstance(handle, PathCollection):
-                handle.set_sizes([50])  # one size, or a large network's point covers its neighbours' words
-        axes.set_xlabel("time for one image (ms, log scale)")
-        axes.set_ylabel(metric_label(metric))
-        axes.set_title("Accuracy against time" + (" (bars: 95 % interval)" if has_interval else ""))
+                handle.set_sizes([50])  # a large network's point would cover the text
+        axes.set(
+            xlabel="latency per image (ms, log scale)",
+            ylabel=metric_label(metric),
+            title="Accuracy against latency" + (" (bars: 95 % interval)" if has_interval else ""),
+        )
         grid(axes)
     return figure

@@ -1,4 +1,4 @@
-"""The figure of a network: its blocks, what passes between them, and where the gates sit."""
+"""The diagram of a network: blocks, skip connections and attention gates."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ Shape = tuple[int, ...]
 
 
 class Layer(NamedTuple):
-    """One part of the network, with the keys of a row of sonoseg.networks.layer_table.
+    """One block of the network, with the keys of a row of sonoseg.networks.layer_table.
 
     kind: stem, encoder, bottleneck, presence, gate, decoder or head. level: 0 the finest.
-    inputs, outputs: shapes (C, H, W); an encoder returns (what goes down, skip), a gate takes (skip, gating
+    inputs, outputs: shapes (C, H, W); an encoder returns (downsampled, skip), a gate takes (skip, gating
     signal) and returns (gated skip, attention coefficients).
-    parameters: values that are trained. macs: multiply-accumulates for one image.
+    parameters: trainable. macs: multiply-accumulates for one image.
     """
 
     name: str
@@ -57,7 +57,7 @@ _BOX, _TALL, _STEP = 2.3, 0.78, 1.3
 _FLOW, _SKIP, _GATING = INK, BLUE, VERMILION
 
 
-class _Place(NamedTuple):
+class _Node(NamedTuple):
     x: float
     y: float
     height: float = _TALL
@@ -81,11 +81,11 @@ class _Place(NamedTuple):
 
 
 def architecture(rows: Sequence[Mapping[str, Any]], *, title: str | None = None) -> Figure:
-    """Draw an encoder-decoder with its skips and, where it has them, its attention gates.
+    """Draw an encoder-decoder with its skip connections and attention gates.
 
-    rows: those of sonoseg.networks.layer_table as plain dicts with Layer's keys, in any order. Shapes are
-    written height x width x channels.
-    Raises FigureError for no rows, other keys, or where the bottleneck or a level's decoder is absent.
+    rows: of sonoseg.networks.layer_table, as dicts with Layer's keys, in any order. Shapes are shown as
+    height x width x channels.
+    Raises FigureError for no rows, other keys, or a missing bottleneck or decoder.
     """
     need_rows(rows, "architecture", "Give the rows of sonoseg.networks.layer_table")
     layers = [_layer(row) for row in rows]
@@ -115,9 +115,9 @@ def architecture(rows: Sequence[Mapping[str, Any]], *, title: str | None = None)
         if title:
             axes.text(WIDTH / 2, height - 0.25, title, ha="center", va="center", fontsize=12, weight="bold")
         down = {level: top - _STEP * (number + 1) for number, level in enumerate(levels)}
-        left = {level: _Place(_LEFT, y) for level, y in down.items()}
-        right = {level: _Place(_RIGHT, y) for level, y in down.items()}
-        bottom = _Place(_MIDDLE, top - _STEP * (len(levels) + 1))
+        left = {level: _Node(_LEFT, y) for level, y in down.items()}
+        right = {level: _Node(_RIGHT, y) for level, y in down.items()}
+        bottom = _Node(_MIDDLE, top - _STEP * (len(levels) + 1))
         _ends(axes, by_kind, levels, left[levels[0]], right[levels[0]], top)
         for number, level in enumerate(levels, start=1):
             encoder, decoder = encoders[level], decoders[level]
@@ -134,27 +134,25 @@ def architecture(rows: Sequence[Mapping[str, Any]], *, title: str | None = None)
                 _line(axes, [left[level].bottom, left[below].top], _FLOW)
                 _line(axes, [right[below].top, right[level].bottom], _FLOW)
             between = down[level] - _STEP / 2
-            _say(axes, _LEFT - 0.08, between, _going_down(encoder), ha="right")
-            _say(axes, _RIGHT + 0.08, between, f"up by two\n{_enlarged(decoder.inputs[0])}", ha="left")
+            _text(axes, _LEFT - 0.08, between, _going_down(encoder), ha="right")
+            _text(axes, _RIGHT + 0.08, between, f"upsampled by 2\n{_enlarged(decoder.inputs[0])}", ha="left")
             _skip(axes, gates.get(level), len(levels) - number + 1, left[level], right[level])
             if level in gates:
-                place = _Place(_MIDDLE, down[level])
+                node = _Node(_MIDDLE, down[level])
                 signal = gates[level].inputs[1]
                 if below is None:
-                    _line(axes, [bottom.top, place.bottom], _GATING, dashed=True)
-                    _say(axes, _MIDDLE + 0.08, between, f"gating signal\n{shape(signal)}", colour=_GATING)
+                    _line(axes, [bottom.top, node.bottom], _GATING, dashed=True)
+                    _text(axes, _MIDDLE + 0.08, between, f"gating signal\n{shape(signal)}", colour=_GATING)
                 else:
                     start = (right[below].x - 0.75, right[below].top[1])
                     turn = between
-                    _line(
-                        axes, [start, (start[0], turn), (_MIDDLE, turn), place.bottom], _GATING, dashed=True
-                    )
-                    _say(axes, _MIDDLE + 0.08, turn - 0.19, f"gating signal {shape(signal)}", colour=_GATING)
+                    _line(axes, [start, (start[0], turn), (_MIDDLE, turn), node.bottom], _GATING, dashed=True)
+                    _text(axes, _MIDDLE + 0.08, turn - 0.19, f"gating signal {shape(signal)}", colour=_GATING)
         _box(axes, bottom, bottleneck, "Bottleneck", shape(bottleneck.outputs[0]))
         for presence in by_kind.get("presence", {}).values():
-            under = _Place(_MIDDLE, bottom.y - 0.9, 0.5)
-            words = f"{amount(presence.parameters)} parameters"
-            _frame(axes, under, "presence", ["Presence of a lesion", words])
+            under = _Node(_MIDDLE, bottom.y - 0.9, 0.5)
+            lines = f"{amount(presence.parameters)} parameters"
+            _frame(axes, under, "presence", ["Presence of a lesion", lines])
             _line(axes, [bottom.bottom, under.top], _FLOW)
         _key(axes, layers, bool(gates))
     return figure
@@ -167,7 +165,7 @@ def shape(sides: Shape) -> str:
 
 
 def amount(count: int) -> str:
-    """A count with three figures: 10_203_681 -> "10.2 M"."""
+    """A count with three significant digits: 10_203_681 -> "10.2 M"."""
     for limit, unit in ((10**9, "G"), (10**6, "M"), (10**3, "k")):
         if count >= limit:
             return f"{count / limit:.3g} {unit}"
@@ -187,7 +185,7 @@ def _layer(row: Mapping[str, Any]) -> Layer:
 def _going_down(encoder: Layer) -> str:
     down, skip = encoder.outputs
     if down == skip:
-        return f"{shape(down)}\nhalved in the next"
+        return f"{shape(down)}\ndownsampled in the next"
     return f"max pooling\n{shape(down)}"
 
 
@@ -199,59 +197,57 @@ def _ends(
     axes: Axes,
     by_kind: dict[str, dict[int, Layer]],
     levels: list[int],
-    first: _Place,
-    last: _Place,
+    first: _Node,
+    last: _Node,
     y: float,
 ) -> None:
-    """The input (with the stem, where there is one) above the encoder, the head above the decoder."""
+    """Draw the input (with any stem) above the encoder, and the head above the decoder."""
     stem = by_kind.get("stem", {}).get(0)
     head = by_kind.get("head", {}).get(0)
     start = stem if stem is not None else by_kind["encoder"][levels[0]]
-    entrance, exit_ = _Place(_LEFT, y), _Place(_RIGHT, y)
-    words = [f"Input {shape(start.inputs[0])}"]
+    entrance, exit_ = _Node(_LEFT, y), _Node(_RIGHT, y)
+    lines = [f"Input {shape(start.inputs[0])}"]
     if stem is not None:
-        words.append(f"stem: 3 × 3 convolution, stride 2\n→ {shape(stem.outputs[0])}")
-    _frame(axes, entrance, "input", words)
+        lines.append(f"stem: 3 × 3 convolution, stride 2\n→ {shape(stem.outputs[0])}")
+    _frame(axes, entrance, "input", lines)
     _line(axes, [entrance.bottom, first.top], _FLOW)
     if head is None:
         return
     channels, height, width = head.outputs[0]
     size = start.inputs[0][1:]
-    said = ["Output " + shape((channels, *size)), "1 × 1 convolution, sigmoid"]
+    lines = ["Output " + shape((channels, *size)), "1 × 1 convolution, sigmoid"]
     if (height, width) != size:
-        said[1] = f"1 × 1 convolution, sigmoid\nafter going up by {size[0] // height}"
+        lines[1] = f"1 × 1 convolution, sigmoid\nafter upsampling by {size[0] // height}"
     if "presence" in by_kind:
-        said[1] += ", × presence"
-    _frame(axes, exit_, "head", said)
+        lines[1] += ", × presence"
+    _frame(axes, exit_, "head", lines)
     _line(axes, [last.top, exit_.bottom], _FLOW)
 
 
-def _skip(axes: Axes, gate: Layer | None, number: int, left: _Place, right: _Place) -> None:
+def _skip(axes: Axes, gate: Layer | None, number: int, left: _Node, right: _Node) -> None:
     if gate is None:
         _line(axes, [left.right, right.left], _SKIP)
-        _say(axes, _MIDDLE, left.y + 0.13, "skip", ha="center", colour=_SKIP)
+        _text(axes, _MIDDLE, left.y + 0.13, "skip", ha="center", colour=_SKIP)
         return
-    place = _Place(_MIDDLE, left.y)
+    node = _Node(_MIDDLE, left.y)
     coefficients = gate.outputs[1]
-    _box(axes, place, gate, f"Gate {number}", f"{shape(coefficients)} coefficients")
-    _line(axes, [left.right, place.left], _SKIP)
-    _line(axes, [place.right, right.left], _SKIP)
-    _say(axes, (left.right[0] + place.left[0]) / 2, left.y + 0.14, "skip", ha="center", colour=_SKIP)
-    _say(axes, (place.right[0] + right.left[0]) / 2, left.y + 0.14, "gated", ha="center", colour=_SKIP)
+    _box(axes, node, gate, f"Gate {number}", f"{shape(coefficients)} coefficients")
+    _line(axes, [left.right, node.left], _SKIP)
+    _line(axes, [node.right, right.left], _SKIP)
+    _text(axes, (left.right[0] + node.left[0]) / 2, left.y + 0.14, "skip", ha="center", colour=_SKIP)
+    _text(axes, (node.right[0] + right.left[0]) / 2, left.y + 0.14, "gated", ha="center", colour=_SKIP)
 
 
-def _box(axes: Axes, place: _Place, layer: Layer, name: str, shown: str) -> None:
-    _frame(
-        axes, place, layer.kind, [name, shown, f"{amount(layer.parameters)} par., {amount(layer.macs)}MAC"]
-    )
+def _box(axes: Axes, node: _Node, layer: Layer, name: str, shown: str) -> None:
+    _frame(axes, node, layer.kind, [name, shown, f"{amount(layer.parameters)} par., {amount(layer.macs)}MAC"])
 
 
-def _frame(axes: Axes, place: _Place, kind: str, lines: list[str]) -> None:
+def _frame(axes: Axes, node: _Node, kind: str, lines: list[str]) -> None:
     axes.add_patch(
         FancyBboxPatch(
-            (place.x - place.width / 2, place.y - place.height / 2),
-            place.width,
-            place.height,
+            (node.x - node.width / 2, node.y - node.height / 2),
+            node.width,
+            node.height,
             boxstyle="round,pad=0,rounding_size=0.07",
             facecolor=_COLOURS[kind],
             edgecolor=_EDGES.get(kind, INK),
@@ -260,10 +256,10 @@ def _frame(axes: Axes, place: _Place, kind: str, lines: list[str]) -> None:
     )
     heading, *rest = lines
     offset = 0.11 * sum(1 + line.count("\n") for line in rest)
-    axes.text(place.x, place.y + offset, heading, ha="center", va="center", fontsize=10, weight="bold")
+    axes.text(node.x, node.y + offset, heading, ha="center", va="center", fontsize=10, weight="bold")
     axes.text(
-        place.x,
-        place.y - 0.11,
+        node.x,
+        node.y - 0.11,
         "\n".join(rest),
         ha="center",
         va="center",
@@ -273,7 +269,7 @@ def _frame(axes: Axes, place: _Place, kind: str, lines: list[str]) -> None:
 
 
 def _line(axes: Axes, points: list[tuple[float, float]], colour: str, *, dashed: bool = False) -> None:
-    """A line through the points that ends in an arrow head."""
+    """Draw a line through the points with an arrow head at its end."""
     style = (0, (4, 2)) if dashed else "solid"
     xs, ys = zip(*points[:-1], strict=True)
     if len(points) > 2:
@@ -293,7 +289,7 @@ def _line(axes: Axes, points: list[tuple[float, float]], colour: str, *, dashed:
     )
 
 
-def _say(axes: Axes, x: float, y: float, text: str, *, ha: str = "left", colour: str = INK) -> None:
+def _text(axes: Axes, x: float, y: float, text: str, *, ha: str = "left", colour: str = INK) -> None:
     axes.text(x, y, text, ha=ha, va="center", fontsize=SMALL, color=colour, linespacing=1.3)
 
 
@@ -307,7 +303,7 @@ def _key(axes: Axes, layers: Sequence[Layer], gated: bool) -> None:
     axes.text(
         WIDTH - 0.15,
         0.14,
-        f"height × width × channels\n{amount(total)} parameters, {amount(macs)}MAC an image",
+        f"height × width × channels\n{amount(total)} parameters, {amount(macs)}MAC per image",
         ha="right",
         va="bottom",
         fontsize=SMALL + 0.5,

@@ -1,8 +1,8 @@
-"""The look of every figure, and the one way to write one.
+"""The style of every figure, and how figures are saved.
 
-Colours are Okabe and Ito's (Color Universal Design, 2008), which people with colour-blindness tell apart;
-maps are matplotlib's viridis and cividis. Figures are nine inches wide: saved at 150 dots an inch and shown
-900 pixels wide, their smallest letters are 11 pixels high.
+Colours are Okabe and Ito's (Color Universal Design, 2008), which people with colour blindness distinguish;
+maps are matplotlib's viridis and cividis. Figures are nine inches wide: saved at 150 dpi and shown 900
+pixels wide, their smallest letters are 11 pixels high.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ _LOOK: Final[Any] = {
     "lines.linewidth": 1.8,
     "figure.facecolor": "white",
     "savefig.facecolor": "white",
-    "svg.hashsalt": "sonoseg",  # matplotlib names an SVG's parts at random without one
+    "svg.hashsalt": "sonoseg",  # without one matplotlib's names of an SVG's parts are random
     "svg.fonttype": "none",
 }
 _LOCK = RLock()
@@ -71,30 +71,29 @@ _LOCK = RLock()
 
 @contextmanager
 def look() -> Iterator[None]:
-    """Set the project's look for the block. One thread at a time, since matplotlib's settings are global."""
+    """Set the project's style for the block; one thread at a time, since matplotlib's settings are global."""
     with _LOCK, rc_context(_LOOK):
         yield
 
 
 def blank(width: float = WIDTH, height: float = 4.0) -> Figure:
-    """A figure of width x height inches on its own canvas; pyplot keeps every figure, so it is never used."""
+    """Create a figure of width x height inches. pyplot is never used, since it keeps every figure."""
     figure = Figure(figsize=(width, height), layout="constrained")
     FigureCanvasAgg(figure)
     return figure
 
 
 def save(figure: Figure, path: str | Path, dpi: int = 150) -> Path:
-    """Write the figure, whole or not at all; the ending says the format (.png, .svg, .pdf, .jpg).
+    """Save the figure atomically, in the format of its extension (.png, .svg, .pdf, .jpg); return the path.
 
-    The same figure gives the same bytes. Returns the path.
-    Raises FigureError for an unknown ending, OutputError where the file cannot be written.
+    The same figure gives the same bytes. Raises FigureError for an unknown extension, OutputError.
     """
     path = Path(path)
     kind = path.suffix.lstrip(".").lower()
     known = figure.canvas.get_supported_filetypes()
     if kind not in known:
         raise FigureError(
-            f"a figure cannot be written as '{path.suffix or 'no ending'}'",
+            f"a figure cannot be saved as '{path.suffix or 'no extension'}'",
             where=path,
             remedy="Use .png, .svg, .pdf or .jpg",
         )
@@ -104,13 +103,21 @@ def save(figure: Figure, path: str | Path, dpi: int = 150) -> Path:
     return path
 
 
+def label_point(
+    axes: Axes, text: str, point: tuple[float, float], offset: tuple[float, float], **style: Any
+) -> None:
+    """Write small text beside a point of the data, at an offset in points; centred by default."""
+    style = {"ha": "center"} | style
+    axes.annotate(text, point, xytext=offset, textcoords="offset points", fontsize=SMALL, **style)
+
+
 def grid(axes: Axes, which: Any = "both") -> None:
-    """A light grid behind the data."""
+    """Draw a light grid behind the data."""
     axes.grid(visible=True, which="major", axis=which)
 
 
 def log_axis(axes: Axes, which: str = "x") -> None:
-    """A logarithmic axis that labels 1, 2 and 5 of each decade in plain numbers."""
+    """Make an axis logarithmic, with labels at 1, 2 and 5 of each decade."""
     axis = axes.xaxis if which == "x" else axes.yaxis
     (axes.set_xscale if which == "x" else axes.set_yscale)("log")
     axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
@@ -119,6 +126,6 @@ def log_axis(axes: Axes, which: str = "x") -> None:
 
 
 def share_axis(axes: Axes, which: str = "y", low: float = 0.0, high: float = 1.0) -> None:
-    """Limit an axis to a share, with room for the points that lie on its ends."""
+    """Limit an axis to a share, with a margin for points at its ends."""
     margin = 0.02 * (high - low)
     (axes.set_ylim if which == "y" else axes.set_xlim)(low - margin, high + margin)

@@ -1,4 +1,4 @@
-"""What every figure asks of its table before drawing."""
+"""Checks of a figure's data before it is drawn."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def need_rows(items: Sized, figure: str, remedy: str = "Give at least one row") -> None:
-    """Raise FigureError, naming the figure, where there is nothing to draw."""
+    """Raise FigureError with the figure's name where there is nothing to draw."""
     if len(items) == 0:
         raise FigureError("nothing to draw", where=figure, remedy=remedy)
 

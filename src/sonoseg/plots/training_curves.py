@@ -1,4 +1,4 @@
-"""Figures of a training run: its curves."""
+"""The curves of a training run."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from sonoseg.plots.style import GREY, SERIES, SMALL, SPLITS, WIDTH, blank, grid,
 from sonoseg.plots.table_checks import need_columns
 
 _PANELS = {
-    "loss": "loss (no unit)",
-    "pixel_accuracy": "pixel accuracy (share of pixels, 0–1)",
+    "loss": "loss (dimensionless)",
+    "pixel_accuracy": "pixel accuracy (0–1)",
     "iou": "IoU (mean over images, 0–1)",
     "dice": "Dice (mean over images, 0–1)",
 }
@@ -23,10 +23,10 @@ _NAMES = {"loss": "Loss", "pixel_accuracy": "Pixel accuracy", "iou": "IoU", "dic
 def curves(log: pd.DataFrame, best_epoch: int | None = None) -> Figure:
     """Draw loss, pixel accuracy, IoU and Dice over epochs, training and validation.
 
-    log: a row an epoch and split: `epoch` (whole numbers), `split` ("train", "validation"), and any of
-    `loss`, `pixel_accuracy`, `iou`, `dice`. A column that is absent or empty has no panel. An epoch that
-    was not measured is a gap: nothing is interpolated.
-    best_epoch: the epoch whose weights were kept; the best validation Dice where None.
+    log: one row per epoch and split: `epoch` (integers), `split` ("train", "validation"), and any of `loss`,
+    `pixel_accuracy`, `iou`, `dice`. A column that is absent or empty has no panel; an epoch that was not
+    measured is a gap. best_epoch: the epoch whose weights were kept; that of the best validation Dice if
+    None.
     Raises FigureError for no rows or a missing column.
     """
     need_columns(log, "training curves", "epoch", "split", "loss")
@@ -60,7 +60,7 @@ def _curve(axes: Axes, log: pd.DataFrame, column: str, best_epoch: int | None) -
     splits += sorted(set(log["split"].astype(str)) - set(SPLITS))
     for number, split in enumerate(splits):
         rows = log[log["split"] == split].drop_duplicates("epoch", keep="last").set_index("epoch")
-        values = rows[column].astype(float).reindex(every)  # nan where absent: the line breaks there
+        values = rows[column].astype(float).reindex(every)  # NaN where absent: a gap in the line
         axes.plot(
             list(every),
             values.to_numpy(),
@@ -73,10 +73,8 @@ def _curve(axes: Axes, log: pd.DataFrame, column: str, best_epoch: int | None) -
         axes.axvline(best_epoch, color=GREY, linestyle="--", linewidth=1.2, zorder=1)
         chosen = log[(log["split"] == "validation") & (log["epoch"] == best_epoch)]
         value = float(chosen[column].iloc[-1]) if len(chosen) else float("nan")
-        said = f"best epoch {best_epoch}" + (f": {value:.3f}" if np.isfinite(value) else "")
-        axes.set_title(said, loc="right", fontsize=SMALL)
-    axes.set_title(_NAMES[column])
-    axes.set_xlabel("epoch")
-    axes.set_ylabel(_PANELS[column])
+        label = f"best epoch {best_epoch}" + (f": {value:.3f}" if np.isfinite(value) else "")
+        axes.set_title(label, loc="right", fontsize=SMALL)
+    axes.set(title=_NAMES[column], xlabel="epoch", ylabel=_PANELS[column])
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     grid(axes)

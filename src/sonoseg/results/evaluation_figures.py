@@ -58,6 +58,7 @@ def draw_figures(
     """
     import pandas as pd
 
+    from sonoseg.plots import cases as draw_cases
     from sonoseg.plots import evaluation_plots as draw
     from sonoseg.plots.style import save
 
@@ -132,7 +133,7 @@ def draw_figures(
         add(
             "cases",
             "images",
-            draw.image_table(_cases(table)),
+            draw_cases.image_table(_cases(table)),
             "The image, the true mask, the predicted mask (probability at or above the threshold), the "
             "post-processed mask. Lesions at even steps from the best Dice to the worst, then normal "
             "images. The red line is the true border.",
@@ -142,7 +143,7 @@ def draw_figures(
         add(
             "cases",
             "best_median_worst",
-            draw.best_median_worst({name: _cases(own) for name, own in extremes.items()}),
+            draw_cases.best_median_worst({name: _cases(own) for name, own in extremes.items()}),
             "The best, median and worst images with a lesion by Dice, chosen by rule.",
             "Best, median and worst cases",
         )

@@ -13,7 +13,7 @@ from sonoseg.results.evaluation_page import PAGE, write_evaluation_page
 
 if TYPE_CHECKING:
     from sonoseg.data.prepared_set import PreparedSet
-    from sonoseg.evaluation.evaluation import PredictsMany
+    from sonoseg.inference.predictor import Predictor
 
 COMPARED = "compared"
 
@@ -39,7 +39,7 @@ def require_free_folder(folder: Path, *, overwrite: bool) -> None:
 def write_evaluation(
     evaluation: Evaluation,
     folder: Path,
-    predictor: PredictsMany,
+    predictor: Predictor,
     prepared: PreparedSet,
     *,
     other: Evaluation | None = None,

@@ -9,10 +9,10 @@ from typing import Any
 
 from sonoseg import RESEARCH_ONLY
 from sonoseg._util.files import atomic_write_text
+from sonoseg.evaluation.headline import Kind
 from sonoseg.results.evaluation_figures import PageFigure
 from sonoseg.results.evaluation_tables import (
     EvaluationTable,
-    Kind,
     comparison_table,
     froc_table,
     number,
@@ -78,7 +78,7 @@ def _headline(summary: Mapping[str, Any]) -> list[dict[str, Any]]:
         ("Dice, mean over images with a lesion", summary["per_image"]["dice"], "score", "images"),
         ("Dice, smallest quarter of lesions", small and small["dice"], "score", "images"),
         ("Sensitivity, lesions", summary["lesions"]["sensitivity"], "share", "lesions"),
-        ("False-positive rate, normal images", summary["normals"]["false_alarm"], "share", "images"),
+        ("False-positive rate, normal images", summary["normals"]["false_positive"], "share", "images"),
     ]
     return [
         {
@@ -174,7 +174,7 @@ def _rules(policy: Mapping[str, Any]) -> list[str]:
         "HD95 and the average surface distance of a missed lesion are the image's diagonal, its NSD is 0; no "
         "image is dropped.",
         f"A lesion is missed below a Dice of {p['missed_dice']:g}. A normal image is a false positive where "
-        f"more than {p['false_alarm_share']:g} % of it is predicted.",
+        f"more than {p['false_positive_share']:g} % of it is predicted.",
         f"A lesion is an 8-connected component of the true mask of {p['speck_share']:g} % of the image or "
         f"more. It is detected where a predicted component overlaps it with a Dice of {p['hit_dice']:g} or "
         "more; a component that detects none is a false positive.",

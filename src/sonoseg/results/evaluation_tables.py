@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
-Kind = Literal["score", "share", "distance", "rate"]
-"""The format of a figure: three decimals, percent, one decimal, two decimals."""
+from sonoseg.evaluation.headline import Kind
 
 Figure = Mapping[str, Any]
 """A mean with its interval, as in summary.json."""
@@ -103,7 +102,7 @@ def _results(summary: Mapping[str, Any]) -> list[tuple[str, list[tuple[str, Figu
     per, pooled, normals = summary["per_image"], summary["pooled"], summary["normals"]
     lesions, calibration, policy = summary["lesions"], summary["calibration"], summary["policy"]
     false_positive = (
-        f"False-positive rate (over {100 * policy['false_alarm_share']:g} % of the image predicted)"
+        f"False-positive rate (over {100 * policy['false_positive_share']:g} % of the image predicted)"
     )
     return [
         (
@@ -146,8 +145,8 @@ def _results(summary: Mapping[str, Any]) -> list[tuple[str, list[tuple[str, Figu
         (
             "Normal images",
             [
-                (false_positive, normals["false_alarm"], "share"),
-                ("The same before post-processing", normals["raw_false_alarm"], "share"),
+                (false_positive, normals["false_positive"], "share"),
+                ("The same before post-processing", normals["raw_false_positive"], "share"),
                 ("False positives per normal image", lesions["false_positives_per_normal"], "rate"),
                 ("Predicted area", normals["predicted_area_share"], "share"),
                 *_detection(summary.get("detection")),  # older evaluations have none
@@ -222,7 +221,7 @@ def froc_table(summary: Mapping[str, Any]) -> EvaluationTable:
 
 def uncertainty_table(summary: Mapping[str, Any]) -> EvaluationTable | None:
     """How well the uncertainty ranks the images; None where it was not measured."""
-    found = summary.get("doubt", {})
+    found = summary.get("uncertainty", {})
     if not found:
         return None
     lines: list[tuple[str, Figure]] = [
@@ -233,9 +232,9 @@ def uncertainty_table(summary: Mapping[str, Any]) -> EvaluationTable | None:
         ("Gain: share of the way from random to best order", found["gain"]),
         *(
             (f"Dice after referring the {100 * float(share):g} % most uncertain", one)
-            for share, one in found["dice_left"].items()
+            for share, one in found["dice_after_referral"].items()
         ),
-        ("Normal images: AUROC, false positive against none (uncertainty)", found["false_alarm_auroc"]),
+        ("Normal images: AUROC, false positive against none (uncertainty)", found["false_positive_auroc"]),
     ]
     return EvaluationTable(
         "Uncertainty over the images with a lesion (the last row: over the normal images).",
@@ -253,7 +252,7 @@ _COMPARED: dict[str, tuple[str, Kind]] = {
     "hd95_percent_diagonal": ("HD95, percent of the diagonal", "distance"),
     "nsd": ("NSD", "score"),
     "missed": ("Missed", "share"),
-    "false_alarm": ("False-positive rate on normal images", "share"),
+    "false_positive": ("False-positive rate on normal images", "share"),
     "n_false_positives": ("False positives per image", "rate"),
 }
 

@@ -1,4 +1,4 @@
-"""A whole study: rows, summary, files, and what it refuses."""
+"""A whole evaluation: rows, summary, files, and what it refuses."""
 
 from __future__ import annotations
 
@@ -24,39 +24,39 @@ QUICK = Policy(resamples=200)
 
 
 @pytest.fixture
-def study(mixed: Any, shifted: Any) -> Evaluation:
+def evaluated(mixed: Any, shifted: Any) -> Evaluation:
     return evaluate(shifted, mixed, mixed.ids, about={"model": {"name": "toy (0)"}}, policy=QUICK)
 
 
-def test_a_row_an_image_in_the_order_given(study: Evaluation, mixed: Any) -> None:
-    assert study.rows["id"].tolist() == mixed.ids
-    first = study.rows.iloc[1]
+def test_a_row_per_image_in_the_order_given(evaluated: Evaluation, mixed: Any) -> None:
+    assert evaluated.rows["id"].tolist() == mixed.ids
+    first = evaluated.rows.iloc[1]
     assert first["group"] == "toy:g0"
     assert first["height"] == 60
     assert first["width"] == 80
     assert first["lesion_area_px"] == mixed.mask("toy/lesion01").sum()
     assert first["lesion_share"] == pytest.approx(first["lesion_area_px"] / 4800)
     assert first["spacing_row"] == 0.1
-    assert study.name == "toy (0)"
+    assert evaluated.name == "toy (0)"
 
 
-def test_every_mean_has_its_interval_and_its_n(study: Evaluation) -> None:
-    lesions = study.rows[study.rows["kind"] == "lesion"]
-    for name, one in study.summary["per_image"].items():
+def test_every_mean_has_its_interval_and_its_n(evaluated: Evaluation) -> None:
+    lesions = evaluated.rows[evaluated.rows["kind"] == "lesion"]
+    for name, one in evaluated.summary["per_image"].items():
         known = lesions[name].dropna()
         assert one["n"] == len(known)
         assert one["mean"] == pytest.approx(known.mean())
         assert one["low"] <= one["mean"] <= one["high"]
-    assert study.summary["per_image"]["dice"]["groups"] == 6
-    assert study.summary["per_image"]["hd95_mm"]["n"] == 6
+    assert evaluated.summary["per_image"]["dice"]["groups"] == 6
+    assert evaluated.summary["per_image"]["hd95_mm"]["n"] == 6
 
 
-def test_normals_are_apart(study: Evaluation) -> None:
-    normals = study.rows[study.rows["kind"] == "normal"]
+def test_normals_are_apart(evaluated: Evaluation) -> None:
+    normals = evaluated.rows[evaluated.rows["kind"] == "normal"]
     assert normals[["dice", "iou", "hd95_px", "nsd", "missed"]].isna().all().all()
-    assert study.summary["normals"]["false_alarm"]["mean"] == pytest.approx(1 / 4)
-    assert study.summary["normals"]["false_alarm"]["n"] == 4
-    assert study.summary["counts"] == {
+    assert evaluated.summary["normals"]["false_positive"]["mean"] == pytest.approx(1 / 4)
+    assert evaluated.summary["normals"]["false_positive"]["n"] == 4
+    assert evaluated.summary["counts"] == {
         "images": 16,
         "groups": 10,
         "with_lesion": 12,
@@ -73,48 +73,54 @@ def test_adding_normals_changes_no_lesion_score(mixed: Any, shifted: Any) -> Non
     together = evaluate(shifted, mixed, mixed.ids, policy=QUICK).summary
     assert alone["per_image"] == together["per_image"]
     assert alone["pooled"] == together["pooled"]
-    assert alone["normals"]["false_alarm"] == {"mean": None, "low": None, "high": None, "n": 0, "groups": 0}
+    assert alone["normals"]["false_positive"] == {
+        "mean": None,
+        "low": None,
+        "high": None,
+        "n": 0,
+        "groups": 0,
+    }
 
 
-def test_the_missed_lesion_counts(study: Evaluation) -> None:
-    row = study.rows.set_index("id").loc["toy/lesion00"]
+def test_the_missed_lesion_counts(evaluated: Evaluation) -> None:
+    row = evaluated.rows.set_index("id").loc["toy/lesion00"]
     assert (row["dice"], row["missed"], row["hd95_percent_diagonal"]) == (0.0, 1.0, 100.0)
-    assert study.summary["per_image"]["missed"]["mean"] == pytest.approx(1 / 12)
-    assert study.summary["lesions"]["sensitivity"]["mean"] == pytest.approx(11 / 12)
-    assert study.summary["lesions"]["sensitivity"]["n"] == 12
+    assert evaluated.summary["per_image"]["missed"]["mean"] == pytest.approx(1 / 12)
+    assert evaluated.summary["lesions"]["sensitivity"]["mean"] == pytest.approx(11 / 12)
+    assert evaluated.summary["lesions"]["sensitivity"]["n"] == 12
 
 
-def test_pooled_is_pooled(study: Evaluation, mixed: Any, shifted: Any) -> None:
+def test_pooled_is_pooled(evaluated: Evaluation, mixed: Any, shifted: Any) -> None:
     found = {s.frame.name: s.mask for s in shifted.predict_many(mixed.frame(name) for name in mixed.ids)}
     counts = pooled(confusion(mixed.mask(n), found[n]) for n in mixed.ids if mixed.mask(n).any())
-    assert study.summary["pooled"]["dice"]["mean"] == pytest.approx(counts.dice)
-    assert study.summary["pooled"]["iou"]["mean"] == pytest.approx(counts.iou)
-    assert counts.dice > study.summary["per_image"]["dice"]["mean"]  # large lesions rule the pool
+    assert evaluated.summary["pooled"]["dice"]["mean"] == pytest.approx(counts.dice)
+    assert evaluated.summary["pooled"]["iou"]["mean"] == pytest.approx(counts.iou)
+    assert counts.dice > evaluated.summary["per_image"]["dice"]["mean"]  # large lesions rule the pool
 
 
-def test_calibration_is_of_the_pooled_pixels(study: Evaluation, mixed: Any, shifted: Any) -> None:
+def test_calibration_is_of_the_pooled_pixels(evaluated: Evaluation, mixed: Any, shifted: Any) -> None:
     names = [name for name in mixed.ids if mixed.mask(name).any()]
     true = np.concatenate([mixed.mask(name) for name in names])
     probability = np.concatenate([shifted.answer(name) for name in names]).astype(np.float32)
-    one = study.summary["calibration"]["whole"]["ece"]
+    one = evaluated.summary["calibration"]["whole"]["ece"]
     assert one["mean"] == pytest.approx(ece(true, probability))
     assert one["low"] <= one["mean"] <= one["high"]
-    assert study.summary["calibration"]["whole"]["pixels"] == true.size
-    regions = study.reliability["region"].unique().tolist()
+    assert evaluated.summary["calibration"]["whole"]["pixels"] == true.size
+    regions = evaluated.reliability["region"].unique().tolist()
     assert regions == ["whole", "foreground", "band", "normals"]
 
 
-def test_strata_partition_the_lesions(study: Evaluation) -> None:
-    assert study.summary["strata"].pop("set") == {}  # there is one set
-    for name, levels in study.summary["strata"].items():
+def test_strata_partition_the_lesions(evaluated: Evaluation) -> None:
+    assert evaluated.summary["strata"].pop("set") == {}  # there is one set
+    for name, levels in evaluated.summary["strata"].items():
         assert sum(one["dice"]["n"] for one in levels.values()) == 12, name
         for level, one in levels.items():
             column = {"size": "size_stratum", "class": "label", "marks": "marks_stratum"}.get(name, name)
-            own = study.rows[study.rows[column] == level]
+            own = evaluated.rows[evaluated.rows[column] == level]
             assert one["dice"]["mean"] == pytest.approx(own["dice"].mean())
-    assert list(study.summary["strata"]["size"]) == ["Q1 smallest", "Q2", "Q3", "Q4 largest"]
-    assert [one["dice"]["n"] for one in study.summary["strata"]["size"].values()] == [3, 3, 3, 3]
-    assert study.summary["strata"]["size"]["Q1 smallest"]["missed"]["mean"] == pytest.approx(1 / 3)
+    assert list(evaluated.summary["strata"]["size"]) == ["Q1 smallest", "Q2", "Q3", "Q4 largest"]
+    assert [one["dice"]["n"] for one in evaluated.summary["strata"]["size"].values()] == [3, 3, 3, 3]
+    assert evaluated.summary["strata"]["size"]["Q1 smallest"]["missed"]["mean"] == pytest.approx(1 / 3)
 
 
 def test_size_quarters_are_of_the_whole_set_not_of_the_part(mixed: Any, shifted: Any) -> None:
@@ -122,49 +128,47 @@ def test_size_quarters_are_of_the_whole_set_not_of_the_part(mixed: Any, shifted:
     assert part.rows["size_stratum"].tolist() == ["Q4 largest", "Q4 largest", "Q1 smallest"]
 
 
-def test_the_froc_ends_where_all_candidates_count(study: Evaluation) -> None:
-    assert study.froc["sensitivity"].iloc[-1] == pytest.approx(11 / 12)
-    assert study.froc["fp_per_image"].iloc[-1] == pytest.approx(1 / 16)
-    at = study.summary["lesions"]["sensitivity_at_fp_per_image"]
-    # One false alarm on 16 images is 0.0625: up to 0.05 nothing is found, at 0.1 the curve has ended.
+def test_the_froc_ends_where_all_candidates_count(evaluated: Evaluation) -> None:
+    assert evaluated.froc["sensitivity"].iloc[-1] == pytest.approx(11 / 12)
+    assert evaluated.froc["fp_per_image"].iloc[-1] == pytest.approx(1 / 16)
+    at = evaluated.summary["lesions"]["sensitivity_at_fp_per_image"]
+    # One false positive on 16 images is 0.0625: up to 0.05 nothing is found, at 0.1 the curve has ended.
     assert list(at) == ["0.02", "0.05", "0.1"]
     assert [at[rate]["mean"] for rate in at] == pytest.approx([0.0, 0.0, 11 / 12])
-    # The false alarm scores highest, so a threshold above it finds nothing.
-    assert study.froc["sensitivity"].iloc[1] == 0.0
+    # The false positive scores highest, so a threshold above it finds nothing.
+    assert evaluated.froc["sensitivity"].iloc[1] == 0.0
 
 
-def test_saved_and_loaded_it_is_the_same(study: Evaluation, tmp_path: Path) -> None:
-    study.save(tmp_path)
+def test_saved_and_loaded_it_is_the_same(evaluated: Evaluation, tmp_path: Path) -> None:
+    evaluated.save(tmp_path)
     assert sorted(path.name for path in tmp_path.iterdir()) == [
         *("froc.csv", "images.csv", "reliability.csv", "risk_coverage.csv", "summary.json")
     ]
     again = Evaluation.load(tmp_path)
-    pd.testing.assert_frame_equal(again.risk_coverage, study.risk_coverage, rtol=1e-6)
-    pd.testing.assert_frame_equal(again.rows, study.rows, check_dtype=False, rtol=1e-6)
-    assert again.summary == json.loads(json.dumps(study.summary))
-    pd.testing.assert_frame_equal(again.reliability, study.reliability, rtol=1e-6)
-    assert again.rows["marks"].tolist() == study.rows["marks"].tolist()
+    pd.testing.assert_frame_equal(again.risk_coverage, evaluated.risk_coverage, rtol=1e-6)
+    pd.testing.assert_frame_equal(again.rows, evaluated.rows, check_dtype=False, rtol=1e-6)
+    assert again.summary == json.loads(json.dumps(evaluated.summary))
+    pd.testing.assert_frame_equal(again.reliability, evaluated.reliability, rtol=1e-6)
+    assert again.rows["marks"].tolist() == evaluated.rows["marks"].tolist()
 
 
-def test_doubt_is_a_column_and_a_part_of_the_summary(study: Evaluation) -> None:
-    assert study.rows["uncertainty"].between(0, 1).all()
-    own = study.summary["doubt"]
-    assert own["dice_left"]["0"]["mean"] == pytest.approx(study.rows["dice"].mean())
+def test_uncertainty_is_a_column_and_a_part_of_the_summary(evaluated: Evaluation) -> None:
+    assert evaluated.rows["uncertainty"].between(0, 1).all()
+    own = evaluated.summary["uncertainty"]
+    assert own["dice_after_referral"]["0"]["mean"] == pytest.approx(evaluated.rows["dice"].mean())
     assert own["aurc"]["n"] == 12
-    assert own["false_alarm_auroc"]["n"] == 4
+    assert own["false_positive_auroc"]["n"] == 4
 
 
-def test_a_study_of_an_earlier_version_is_read_without_its_doubt(study: Evaluation, tmp_path: Path) -> None:
-    study.save(tmp_path)
-    (tmp_path / "risk_coverage.csv").unlink()
-    table = pd.read_csv(tmp_path / "images.csv", keep_default_na=False)
-    table.drop(columns="uncertainty").to_csv(tmp_path / "images.csv", index=False)
-    again = Evaluation.load(tmp_path)
-    assert again.risk_coverage.empty
-    assert "uncertainty" not in again.rows
+def test_an_evaluation_of_an_earlier_format_is_refused(evaluated: Evaluation, tmp_path: Path) -> None:
+    evaluated.save(tmp_path)
+    old = evaluated.summary | {"format": "sonoseg-study/1"}
+    (tmp_path / "summary.json").write_text(json.dumps(old))
+    with pytest.raises(DatasetError, match=r"'sonoseg-study/1'.*run it again"):
+        Evaluation.load(tmp_path)
 
 
-def test_the_same_study_twice_gives_the_same_files(mixed: Any, shifted: Any, tmp_path: Path) -> None:
+def test_the_same_evaluation_twice_gives_the_same_files(mixed: Any, shifted: Any, tmp_path: Path) -> None:
     for name in ("a", "b"):
         evaluate(shifted, mixed, mixed.ids, policy=QUICK).save(tmp_path / name)
     for file in (tmp_path / "a").iterdir():
@@ -172,8 +176,10 @@ def test_the_same_study_twice_gives_the_same_files(mixed: Any, shifted: Any, tmp
 
 
 @pytest.mark.parametrize("damage", ["missing", "torn", "foreign"])
-def test_a_folder_that_is_no_study_says_so(study: Evaluation, tmp_path: Path, damage: str) -> None:
-    study.save(tmp_path)
+def test_a_folder_without_an_evaluation_is_an_error(
+    evaluated: Evaluation, tmp_path: Path, damage: str
+) -> None:
+    evaluated.save(tmp_path)
     if damage == "missing":
         (tmp_path / "images.csv").unlink()
     elif damage == "torn":
@@ -194,13 +200,13 @@ def test_ids_must_be_known_once_and_some(mixed: Any, shifted: Any) -> None:
 
 
 def test_a_study_of_normals_alone_has_no_dice(mixed: Any, shifted: Any) -> None:
-    study = evaluate(shifted, mixed, [f"toy/normal{n}" for n in range(4)], policy=QUICK)
-    assert study.summary["per_image"]["dice"]["mean"] is None
-    assert study.summary["strata"]["size"] == {}
-    assert study.summary["lesions"]["sensitivity"]["mean"] is None
-    assert study.froc["sensitivity"].isna().all()
-    assert study.summary["normals"]["false_alarm"]["mean"] == 0.25
-    json.dumps(study.summary, allow_nan=False)
+    evaluated = evaluate(shifted, mixed, [f"toy/normal{n}" for n in range(4)], policy=QUICK)
+    assert evaluated.summary["per_image"]["dice"]["mean"] is None
+    assert evaluated.summary["strata"]["size"] == {}
+    assert evaluated.summary["lesions"]["sensitivity"]["mean"] is None
+    assert evaluated.froc["sensitivity"].isna().all()
+    assert evaluated.summary["normals"]["false_positive"]["mean"] == 0.25
+    json.dumps(evaluated.summary, allow_nan=False)
 
 
 def test_an_unannotated_lesion_is_counted_and_left_out(make_set: Any, scripted: Any, make_disc: Any) -> None:
@@ -210,11 +216,11 @@ def test_an_unannotated_lesion_is_counted_and_left_out(make_set: Any, scripted: 
             {"id": "b", "mask": np.zeros((60, 80), bool), "label": "malignant"},
         ]
     )
-    study = evaluate(scripted(lambda name: np.full((60, 80), 0.9)), prepared, ["a", "b"], policy=QUICK)
-    assert study.summary["counts"]["unannotated"] == 1
-    assert study.summary["counts"]["normal"] == 0
-    assert study.summary["normals"]["false_alarm"]["n"] == 0
-    assert study.summary["lesions"]["false_positives_per_image"]["n"] == 1
+    evaluated = evaluate(scripted(lambda name: np.full((60, 80), 0.9)), prepared, ["a", "b"], policy=QUICK)
+    assert evaluated.summary["counts"]["unannotated"] == 1
+    assert evaluated.summary["counts"]["normal"] == 0
+    assert evaluated.summary["normals"]["false_positive"]["n"] == 0
+    assert evaluated.summary["lesions"]["false_positives_per_image"]["n"] == 1
 
 
 def test_images_are_read_as_they_are_needed(mixed: Any, shifted: Any) -> None:
@@ -259,16 +265,18 @@ def test_memory_stays_flat(make_set: Any, scripted: Any, make_disc: Any) -> None
 
 def test_a_sweep_on_validation_is_in_the_summary(mixed: Any, shifted: Any) -> None:
     sweep = ThresholdSweep.over()
-    study = evaluate(shifted, mixed, mixed.ids, policy=QUICK, sweep=sweep)
-    told = study.summary["threshold_sweep"]
-    assert told["n"] == 12
-    assert told["best"] == 0.5
-    assert len(told["dice"]) == len(told["thresholds"]) == 17
-    assert told["dice"][8] == pytest.approx(study.summary["per_image"]["raw_dice"]["mean"], abs=1e-6)
+    evaluated = evaluate(shifted, mixed, mixed.ids, policy=QUICK, sweep=sweep)
+    sweep_summary = evaluated.summary["threshold_sweep"]
+    assert sweep_summary["n"] == 12
+    assert sweep_summary["best"] == 0.5
+    assert len(sweep_summary["dice"]) == len(sweep_summary["thresholds"]) == 17
+    assert sweep_summary["dice"][8] == pytest.approx(
+        evaluated.summary["per_image"]["raw_dice"]["mean"], abs=1e-6
+    )
 
 
-def test_spacing_of_some_images_makes_millimetres_of_some(study: Evaluation) -> None:
-    rows = study.rows.set_index("id")
+def test_spacing_of_some_images_makes_millimetres_of_some(evaluated: Evaluation) -> None:
+    rows = evaluated.rows.set_index("id")
     assert rows["hd95_mm"].notna().sum() == 6
     assert rows.loc["toy/lesion01", "hd95_mm"] == pytest.approx(rows.loc["toy/lesion01", "hd95_px"] * 0.1)
     assert rows.loc["toy/lesion04", "hd95_mm"] > rows.loc["toy/lesion04", "hd95_px"] * 0.1

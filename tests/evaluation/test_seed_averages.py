@@ -19,8 +19,8 @@ QUICK = Policy(resamples=50)
 
 @pytest.fixture
 def perfect(mixed: Any, scripted: Any) -> Evaluation:
-    told = scripted(lambda name: np.where(mixed.mask(name), 0.9, 0.1))
-    return evaluate(told, mixed, mixed.ids, policy=QUICK)
+    found = scripted(lambda name: np.where(mixed.mask(name), 0.9, 0.1))
+    return evaluate(found, mixed, mixed.ids, policy=QUICK)
 
 
 @pytest.fixture
@@ -36,8 +36,8 @@ def test_each_image_is_averaged_over_the_runs_that_measured_it(
     dice = moved.rows.set_index("id")["dice"]
     assert rows.loc["toy/lesion05", "dice"] == pytest.approx((1 + dice["toy/lesion05"]) / 2)
     assert rows.loc["toy/lesion00", "missed"] == 0.5
-    assert rows.loc["toy/normal1", "false_alarm"] == 0.5
-    assert rows.loc["toy/normal3", "false_alarm"] == 0.0  # only one of the two measured it
+    assert rows.loc["toy/normal1", "false_positive"] == 0.5
+    assert rows.loc["toy/normal3", "false_positive"] == 0.0  # only one of the two measured it
     assert math.isnan(rows.loc["toy/normal1", "dice"])
     facts = ["group", "kind", "size_stratum", "lesion_area_px"]
     pd.testing.assert_frame_equal(rows[facts], perfect.rows.set_index("id")[facts])
@@ -51,7 +51,7 @@ def test_another_true_mask_is_refused(perfect: Evaluation, moved: Evaluation) ->
         average_runs([perfect, moved])
 
 
-def test_the_pooled_error_of_folds_is_that_of_one_study_of_all(mixed: Any, shifted: Any) -> None:
+def test_the_pooled_error_of_folds_is_that_of_one_evaluation_of_all(mixed: Any, shifted: Any) -> None:
     ids = mixed.ids
     whole, one, two = (evaluate(shifted, mixed, part, policy=QUICK) for part in (ids, ids[:7], ids[7:]))
     for region in ("foreground", "normals"):

@@ -27,7 +27,7 @@ def test_a_forest_draws_each_interval(results, legible) -> None:
     assert [axes.get_xlabel() for axes in figure.axes] == [
         "Dice (0–1)",
         "IoU (0–1)",
-        "lesions found (share, 0–1)",
+        "sensitivity per lesion (0–1)",
     ]
     axes = figure.axes[0]
     assert [text.get_text() for text in axes.get_yticklabels()] == ["seed", "unet", "a long name of a model"]
@@ -48,7 +48,7 @@ def test_a_model_without_a_metric_leaves_its_line_empty(results) -> None:
 
 
 def test_four_metrics_stand_two_by_two(results, legible) -> None:
-    more = pd.concat([results, results[results["metric"] == "dice"].assign(metric="false_alarm")])
+    more = pd.concat([results, results[results["metric"] == "dice"].assign(metric="false_positive")])
     figure = forest(more)
     assert figure.axes[0].get_gridspec().get_geometry() == (2, 2)
     legible(figure)
@@ -69,7 +69,7 @@ def test_accuracy_stands_against_time(legible) -> None:
     (axes,) = figure.axes
     assert [tuple(c.get_offsets()[0]) for c in axes.collections] == [(95.0, 0.5), (22.0, 0.6)]
     np.testing.assert_allclose(axes.lines[0].get_ydata(), [0.45, 0.55])
-    assert axes.get_xlabel() == "time for one image (ms, log scale)"
+    assert axes.get_xlabel() == "latency per image (ms, log scale)"
     assert axes.get_legend().get_texts()[0].get_text() == "seed, 10.2 M parameters"
     legible(figure)
     plain = accuracy_latency(rows[["model", "latency_ms", "dice"]]).axes[0]

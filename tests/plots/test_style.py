@@ -42,7 +42,7 @@ def test_a_folder_is_made_and_nothing_else_is_left_in_it(tmp_path: Path) -> None
 
 @pytest.mark.parametrize("name", ["a.docx", "a"])
 def test_an_unknown_ending_is_named(tmp_path: Path, name: str) -> None:
-    with pytest.raises(FigureError, match=r"cannot be written as .*Use \.png"):
+    with pytest.raises(FigureError, match=r"cannot be saved as .*Use \.png"):
         save(_figure(), tmp_path / name)
     assert not list(tmp_path.iterdir())
 

@@ -1,4 +1,4 @@
-"""A study's figures."""
+"""A evaluated's figures."""
 
 from __future__ import annotations
 
@@ -50,10 +50,10 @@ def test_risk_coverage_draws_the_curve_between_chance_and_the_best_order(referre
     figure = figures.risk_coverage(referred.sample(frac=1, random_state=0))
     (axes,) = figure.axes
     drawn = {line.get_label(): line for line in axes.lines}
-    np.testing.assert_allclose(drawn["most doubtful first"].get_xdata(), 100 * referred["share_referred"])
-    np.testing.assert_allclose(drawn["most doubtful first"].get_ydata(), referred["dice"])
-    np.testing.assert_allclose(drawn["best order there could be"].get_ydata(), referred["oracle"])
-    np.testing.assert_allclose(drawn["by chance"].get_ydata(), 0.8)
+    np.testing.assert_allclose(drawn["most uncertain first"].get_xdata(), 100 * referred["share_referred"])
+    np.testing.assert_allclose(drawn["most uncertain first"].get_ydata(), referred["dice"])
+    np.testing.assert_allclose(drawn["ideal order"].get_ydata(), referred["oracle"])
+    np.testing.assert_allclose(drawn["random order"].get_ydata(), 0.8)
     assert [text.get_text() for text in axes.texts] == ["0.810", "0.820", "0.850"]
     assert "%" in axes.get_xlabel()
     legible(figure)
@@ -99,22 +99,22 @@ def test_froc_draws_the_curve_in_the_order_of_thresholds(curve, legible) -> None
     np.testing.assert_array_equal(line.get_xdata(), curve["fp_per_image"])
     np.testing.assert_array_equal(line.get_ydata(), curve["sensitivity"])
     assert (point.get_xdata()[0], point.get_ydata()[0]) == (0.25, 0.8)
-    assert point.get_label() == "in use: 80 % of lesions found, 0.25 false positives an image"
+    assert point.get_label() == "operating point: 80 % sensitivity, 0.25 false positives per image"
     assert axes.get_xlabel() == "false positives per image (count)"
     legible(figure)
 
 
-def test_froc_without_any_false_alarm_has_an_axis(curve) -> None:
+def test_froc_without_any_false_positive_has_an_axis(curve) -> None:
     (axes,) = figures.froc(curve.assign(fp_per_image=0.0)).axes
     assert axes.get_xlim()[0] < 0 < axes.get_xlim()[1]
     assert len(axes.lines) == 1
 
 
-def test_strata_hold_their_images(study, legible) -> None:
-    known = study[study["dice"].notna()]
+def test_strata_hold_their_images(evaluated, legible) -> None:
+    known = evaluated[evaluated["dice"].notna()]
     means = known.groupby("size_stratum", observed=True)["dice"].mean()
     intervals = {str(k): (m, m - 0.1, m + 0.1) for k, m in means.items()}
-    figure = figures.strata_boxes(study, intervals=intervals)
+    figure = figures.strata_boxes(evaluated, intervals=intervals)
     (axes,) = figure.axes
     names = [text.get_text() for text in axes.get_xticklabels()]
     for place, stratum in enumerate(("smallest", "small", "large", "largest")):
@@ -132,42 +132,40 @@ def test_strata_hold_their_images(study, legible) -> None:
     legible(figure)
 
 
-def test_strata_of_plain_words_keep_the_order_asked_for(study) -> None:
-    (axes,) = figures.strata_boxes(study, by="label", order=["malignant", "normal", "benign"]).axes
+def test_strata_of_plain_words_keep_the_order_asked_for(evaluated) -> None:
+    (axes,) = figures.strata_boxes(evaluated, by="label", order=["malignant", "normal", "benign"]).axes
     assert [t.get_text().split("\n")[0] for t in axes.get_xticklabels()] == ["malignant", "benign"]
-    (axes,) = figures.strata_boxes(study, by="label").axes
+    (axes,) = figures.strata_boxes(evaluated, by="label").axes
     assert [t.get_text().split("\n")[0] for t in axes.get_xticklabels()] == ["benign", "malignant"]
 
 
-def test_a_metric_in_millimetres_is_not_squeezed_into_a_share(study) -> None:
-    (axes,) = figures.strata_boxes(study.assign(hd95_mm=study["dice"] * 40), metric="hd95_mm").axes
+def test_a_metric_in_millimetres_is_not_squeezed_into_a_share(evaluated) -> None:
+    (axes,) = figures.strata_boxes(evaluated.assign(hd95_mm=evaluated["dice"] * 40), metric="hd95_mm").axes
     assert axes.get_ylabel() == "HD95 (mm)"
     assert axes.get_ylim()[1] > 30
 
 
 def test_threshold_curve_draws_every_metric(curve, legible) -> None:
-    table = curve.rename(columns={"fp_per_image": "false_alarm"})
+    table = curve.rename(columns={"fp_per_image": "false_positive"})
     figure = figures.threshold_curve(table, chosen=0.4)
     (axes,) = figure.axes
     drawn = {line.get_label(): line.get_ydata() for line in axes.lines[:2]}
     np.testing.assert_array_equal(drawn["lesions found (share, 0–1)"], curve["sensitivity"])
-    np.testing.assert_array_equal(
-        drawn["normal images with a false alarm (share, 0–1)"], curve["fp_per_image"]
-    )
+    np.testing.assert_array_equal(drawn["false-positive rate, normal images (0–1)"], curve["fp_per_image"])
     assert axes.lines[2].get_xdata()[0] == 0.4
     assert axes.texts[0].get_text() == "chosen: 0.4"
     legible(figure)
 
 
-def test_scores_stand_at_their_lesion_size(study, legible) -> None:
-    figure = figures.score_scatter(study)
+def test_scores_stand_at_their_lesion_size(evaluated, legible) -> None:
+    figure = figures.score_scatter(evaluated)
     (axes,) = figure.axes
     for points, label in zip(axes.collections, ("benign", "malignant"), strict=True):
-        part = study[study["label"] == label]
+        part = evaluated[evaluated["label"] == label]
         np.testing.assert_allclose(points.get_offsets()[:, 0], 100 * part["lesion_share"])
         np.testing.assert_allclose(points.get_offsets()[:, 1], part["dice"])
         assert points.get_label() == f"{label} (n = {len(part)})"
-    known = study[study["dice"].notna()].sort_values("lesion_share")
+    known = evaluated[evaluated["dice"].notna()].sort_values("lesion_share")
     first = known.iloc[: len(known) // 10]
     (line,) = axes.lines
     assert line.get_xdata()[0] == pytest.approx(100 * first["lesion_share"].median())
@@ -176,14 +174,14 @@ def test_scores_stand_at_their_lesion_size(study, legible) -> None:
     legible(figure)
 
 
-def test_few_scores_have_no_median_line(study) -> None:
-    (axes,) = figures.score_scatter(study.head(12).assign(lesion_area_px=900), size="lesion_area_px").axes
+def test_few_scores_have_no_median_line(evaluated) -> None:
+    (axes,) = figures.score_scatter(evaluated.head(12).assign(lesion_area_px=900), size="lesion_area_px").axes
     assert not axes.lines
     assert "px" in axes.get_xlabel()
 
 
-def test_paired_difference_draws_both_and_their_difference(study, legible) -> None:
-    rows = study.assign(first=study["dice"], second=(study["dice"] + 0.03).clip(upper=1))
+def test_paired_difference_draws_both_and_their_difference(evaluated, legible) -> None:
+    rows = evaluated.assign(first=evaluated["dice"], second=(evaluated["dice"] + 0.03).clip(upper=1))
     figure = figures.paired_difference(rows, ("unet", "seed"), interval=(0.03, 0.01, 0.05))
     left, right = figure.axes
     known = rows[rows["dice"].notna()]
@@ -225,17 +223,17 @@ def test_empty_or_wrong_tables_are_refused(draw, columns) -> None:
         draw(pd.DataFrame({column: [0.5] for column in columns[:-1]}))
 
 
-def test_a_table_without_one_score_is_refused(study) -> None:
+def test_a_table_without_one_score_is_refused(evaluated) -> None:
     with pytest.raises(FigureError, match="nothing to draw"):
-        figures.score_scatter(study.assign(dice=np.nan))
+        figures.score_scatter(evaluated.assign(dice=np.nan))
     with pytest.raises(FigureError, match="nothing to draw"):
-        figures.strata_boxes(study.assign(dice=np.nan))
+        figures.strata_boxes(evaluated.assign(dice=np.nan))
 
 
-def test_the_same_tables_give_the_same_bytes(study, bins, tmp_path) -> None:
+def test_the_same_tables_give_the_same_bytes(evaluated, bins, tmp_path) -> None:
     for name, draw in {
-        "strata": lambda: figures.strata_boxes(study),
-        "scatter": lambda: figures.score_scatter(study),
+        "strata": lambda: figures.strata_boxes(evaluated),
+        "scatter": lambda: figures.score_scatter(evaluated),
         "reliability": lambda: figures.reliability(bins),
     }.items():
         one, two = (save(draw(), tmp_path / f"{name}-{n}.png", dpi=60).read_bytes() for n in "ab")

@@ -1,4 +1,4 @@
-"""Where a study comes from: the command, as it can be given again."""
+"""The provenance of an evaluation: its command."""
 
 from __future__ import annotations
 

@@ -62,7 +62,7 @@ def test_a_lesion_has_the_scores_of_its_masks(one: Any, make_disc: Any) -> None:
     assert values["nsd"] == nsd(true, predicted, 1.0)
     assert values["nsd_px"] == nsd(true, predicted, 5.0) == 1.0
     assert math.isnan(values["hd95_mm"])
-    assert math.isnan(values["false_alarm"])
+    assert math.isnan(values["false_positive"])
     assert (values["n_lesions"], values["n_found"], values["n_false_positives"]) == (1, 1, 0)
     assert values["max_probability"] == pytest.approx(0.8)
     assert values["missed"] == 0.0
@@ -88,23 +88,23 @@ def test_millimetres_follow_the_spacing(one: Any, make_disc: Any, spacing: Spaci
     assert values["nsd_mm"] == pytest.approx(nsd(true, predicted, 1.0, tuple(spacing)))
 
 
-def test_a_normal_has_a_false_alarm_and_no_score(one: Any) -> None:
+def test_a_normal_has_a_false_positive_and_no_score(one: Any) -> None:
     values = one("normal").values
     assert values["kind"] == "normal"
     assert all(math.isnan(values[name]) for name in LESION_ONLY)
-    assert values["false_alarm"] == values["raw_false_alarm"] == 1.0
+    assert values["false_positive"] == values["raw_false_positive"] == 1.0
     assert values["n_false_positives"] == 1
     assert values["predicted_area_share"] == pytest.approx(317 / 4800)
     quiet = one("normal", miss=True).values
-    assert quiet["false_alarm"] == 0.0
+    assert quiet["false_positive"] == 0.0
     assert quiet["pixel_accuracy"] == 1.0
 
 
-def test_the_false_alarm_is_of_the_processed_mask(make_disc: Any) -> None:
+def test_the_false_positive_is_of_the_processed_mask(make_disc: Any) -> None:
     probability = np.where(make_disc(30, 40, 5), 0.9, 0.1)
     cleaned = found(probability, mask=np.zeros((60, 80), bool))
     values = measure(np.zeros((60, 80), bool), "normal", cleaned, POLICY).values
-    assert (values["false_alarm"], values["raw_false_alarm"]) == (0.0, 1.0)
+    assert (values["false_positive"], values["raw_false_positive"]) == (0.0, 1.0)
 
 
 @pytest.mark.parametrize(
@@ -118,7 +118,7 @@ def test_an_empty_mask_is_a_normal_only_where_the_label_allows_it(label: str, ki
 
 def test_an_unannotated_image_is_in_no_figure() -> None:
     measured = measure(np.zeros((60, 80), bool), "benign", found(np.full((60, 80), 0.9)), POLICY)
-    for name in (*LESION_ONLY, "false_alarm", "raw_false_alarm"):
+    for name in (*LESION_ONLY, "false_positive", "raw_false_positive"):
         assert math.isnan(measured.values[name])
     assert measured.bins == {}
 

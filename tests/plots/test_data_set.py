@@ -90,8 +90,8 @@ def test_the_same_images_give_the_same_bytes(items, tmp_path) -> None:
     assert one.read_bytes() == two.read_bytes()
 
 
-def test_composition_draws_the_counts(study, legible) -> None:
-    figure = composition(study.drop(columns="set"))
+def test_composition_draws_the_counts(evaluated, legible) -> None:
+    figure = composition(evaluated.drop(columns="set"))
     classes, areas, sizes, marks = figure.axes
     widths = {
         label.get_text(): bar.get_width()
@@ -106,9 +106,9 @@ def test_composition_draws_the_counts(study, legible) -> None:
             strict=True,
         )
     )
-    assert counts == mark_counts(study)
+    assert counts == mark_counts(evaluated)
     drawn = np.concatenate([np.asarray(points.get_offsets()) for points in sizes.collections])
-    expected = study.sort_values(["width", "height"])
+    expected = evaluated.sort_values(["width", "height"])
     order = np.lexsort((drawn[:, 1], drawn[:, 0]))
     np.testing.assert_array_equal(drawn[order], expected[["width", "height"]].to_numpy())
     colours = np.asarray(sizes.collections[0].get_facecolors())[order]
@@ -122,43 +122,43 @@ def test_composition_draws_the_counts(study, legible) -> None:
     legible(figure)
 
 
-def test_composition_marks_each_class_median(study) -> None:
-    areas = composition(study).axes[1]
+def test_composition_marks_each_class_median(evaluated) -> None:
+    areas = composition(evaluated).axes[1]
     for label in ("benign", "malignant"):
         (line,) = [line for line in areas.lines if line.get_label().startswith(label)]
-        median = 100 * study.loc[study["label"] == label, "lesion_share"].median()
+        median = 100 * evaluated.loc[evaluated["label"] == label, "lesion_share"].median()
         assert line.get_xdata()[0] == pytest.approx(median)
         assert line.get_color() == CLASSES[label]
 
 
-def test_every_lesion_is_counted_once_in_the_histogram(study) -> None:
-    areas = composition(study).axes[1]
+def test_every_lesion_is_counted_once_in_the_histogram(evaluated) -> None:
+    areas = composition(evaluated).axes[1]
     filled = [patch for patch in areas.patches if patch.get_alpha() == 0.18]
     for patch, label in zip(filled, ("benign", "malignant"), strict=True):
         corners = np.asarray(patch.get_xy())
         steps = corners[1 : 2 * 24 + 1 : 2]  # the left upper corner of each bin
-        assert steps[:, 1].sum() == (study["label"] == label).sum()
+        assert steps[:, 1].sum() == (evaluated["label"] == label).sum()
 
 
-def test_several_sets_are_stacked(study) -> None:
-    classes = composition(study).axes[0]
+def test_several_sets_are_stacked(evaluated) -> None:
+    classes = composition(evaluated).axes[0]
     assert [text.get_text() for text in classes.get_legend().get_texts()] == ["one", "two"]
     ends = max(bar.get_x() + bar.get_width() for bar in classes.patches)
     assert ends == 30
 
 
-def test_composition_without_lesions_or_marks_says_so(study) -> None:
-    bare = study.assign(lesion_share=0.0).drop(columns="marks")
+def test_composition_without_lesions_or_marks_says_so(evaluated) -> None:
+    bare = evaluated.assign(lesion_share=0.0).drop(columns="marks")
     _, areas, _, marks = composition(bare).axes
     assert areas.texts[0].get_text() == "no image has a lesion"
     assert "no list of marks" in marks.texts[0].get_text()
 
 
-def test_composition_refuses_what_it_cannot_draw(study) -> None:
+def test_composition_refuses_what_it_cannot_draw(evaluated) -> None:
     with pytest.raises(FigureError, match="set composition: nothing to draw"):
-        composition(study.iloc[:0])
+        composition(evaluated.iloc[:0])
     with pytest.raises(FigureError, match="no column 'label', 'width'"):
-        composition(study.drop(columns=["label", "width"]))
+        composition(evaluated.drop(columns=["label", "width"]))
 
 
 def test_small_helpers() -> None:

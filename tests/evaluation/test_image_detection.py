@@ -1,4 +1,4 @@
-"""Normals told from lesion images: against scikit-learn, by hand, and where there is nothing to tell."""
+"""Lesion against normal images: against scikit-learn, by hand, and with images of one kind only."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import roc_auc_score
 
-from sonoseg.evaluation.image_detection import KEPT, flagged, summarise_detection
+from sonoseg.evaluation.image_detection import SENSITIVITIES, flagged, summarise_detection
 
 peaks = st.lists(st.integers(0, 20).map(lambda n: n / 20), min_size=2, max_size=40)
 
@@ -28,7 +28,7 @@ def test_as_scikit_learn_has_it(lesion: list[float], normal: list[float]) -> Non
     truth = [True] * len(lesion) + [False] * len(normal)
     assert found["auroc"]["mean"] == pytest.approx(roc_auc_score(truth, [*lesion, *normal]))
     assert found["auroc"]["n"] == len(truth)
-    at = [found["flagged_normals"][f"{share:g}"]["mean"] for share in KEPT]
+    at = [found["flagged_normals"][f"{share:g}"]["mean"] for share in SENSITIVITIES]
     assert 0 <= at[1] <= at[0] <= 1
 
 

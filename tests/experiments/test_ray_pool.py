@@ -1,4 +1,4 @@
-"""The pool of Ray: a local one of two workers; failures, a lost worker, and what it has no room for."""
+"""The pool of Ray: a local one of two workers; failures, a lost worker, and too few cores."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ import pytest
 from sonoseg._util.locks import locked
 from sonoseg.errors import ExperimentError
 from sonoseg.experiments.executor import BUSY, Outcome, Task, last_lines
-from sonoseg.experiments.experiment_folder import StudyFolder
-from sonoseg.experiments.experiment_run import carry_out
+from sonoseg.experiments.experiment_folder import ExperimentFolder
+from sonoseg.experiments.experiment_run import run_experiment
 
 ray = pytest.importorskip("ray", reason="Ray is not installed: pip install 'sonoseg[scale]'")
 
@@ -72,24 +72,24 @@ def fake(two_workers: Path, tmp_path: Path) -> Callable[..., Task]:
 @pytest.fixture(autouse=True)
 def _script(monkeypatch: pytest.MonkeyPatch, two_workers: Path) -> None:
     """Tasks are sent with the place of the script, for their processes alone."""
-    real = ray_pool.carry
+    real = ray_pool.run_task
     place = str(two_workers)
 
-    def carry(task: Task, threads: int) -> Any:
+    def run_task(task: Task, threads: int) -> Any:
         os.environ["PYTHONPATH"] = place
         try:
             return real(task, threads)
         finally:
             os.environ.pop("PYTHONPATH")
 
-    monkeypatch.setattr(ray_pool, "carry", carry)
+    monkeypatch.setattr(ray_pool, "run_task", run_task)
 
 
 def test_a_failure_and_a_lost_worker_cost_their_rows(fake: Callable[..., Task], tmp_path: Path) -> None:
-    told: list[tuple[str, str]] = []
+    seen: list[tuple[str, str]] = []
 
-    def tell(one: Task, outcome: Outcome | None) -> None:
-        told.append((one.name, outcome.end if outcome else "begins"))
+    def on_change(one: Task, outcome: Outcome | None) -> None:
+        seen.append((one.name, outcome.end if outcome else "starts"))
 
     tasks = [
         fake("a", "meet"),
@@ -102,38 +102,38 @@ def test_a_failure_and_a_lost_worker_cost_their_rows(fake: Callable[..., Task], 
     ]
     pool = RayPool(2)
     assert pool.threads == 1
-    outcomes = pool.run(tasks, tell)
-    assert [one.end for one in outcomes] == ["done", "done", "done", "failed", "left out", "failed", "done"]
+    outcomes = pool.run(tasks, on_change)
+    assert [one.end for one in outcomes] == ["done", "done", "done", "failed", "skipped", "failed", "done"]
     assert outcomes[3].reason == "exit code 1"
     assert outcomes[4].reason == "c failed"
-    assert outcomes[5].reason.startswith("its worker of Ray was lost: ")
+    assert outcomes[5].reason.startswith("its Ray worker was lost: ")
     assert last_lines(tmp_path / "logs" / "c.log")[-1] == "error: it is broken"
     assert "threads 1" in (tmp_path / "logs" / "e.log").read_text()
-    assert told.index(("a", "done")) < told.index(("a/measured", "begins"))
-    assert sorted(name for name, what in told if what == "begins") == ["a", "a/measured", "b", "c", "d", "e"]
+    assert seen.index(("a", "done")) < seen.index(("a/measured", "starts"))
+    assert sorted(name for name, what in seen if what == "starts") == ["a", "a/measured", "b", "c", "d", "e"]
 
 
-def test_what_an_earlier_study_left_running_is_waited_for(
+def test_a_task_waits_for_a_process_of_an_earlier_command(
     fake: Callable[..., Task], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     task = fake("a", "work")
     lock = tmp_path / "logs" / "a.log.lock"
     with locked(lock, *BUSY):
         monkeypatch.setattr(ray_pool, "PATIENCE", 0.2)
-        end, reason, _ = ray_pool.carry(task, 1)
-    assert (end, "another process works" in reason) == ("failed", True)
-    assert ray_pool.carry(task, 1)[0] == "done"
+        end, reason, _ = ray_pool.run_task(task, 1)
+    assert (end, "another process runs" in reason) == ("failed", True)
+    assert ray_pool.run_task(task, 1)[0] == "done"
 
 
 @pytest.mark.usefixtures("two_workers")
 def test_more_cores_than_a_host_has(fake: Callable[..., Task]) -> None:
     with pytest.raises(
-        ExperimentError, match="no host of this Ray has 64 cores for one process: the widest has 2"
+        ExperimentError, match="no host of this Ray has 64 cores for one process: the largest has 2"
     ):
-        RayPool(1, threads=64).run([fake("a", "work")], lambda *_: None)
+        RayPool(1, threads=64).run([fake("a", "work")])
 
 
-def test_the_same_study_as_the_local_pool(
+def test_the_same_experiment_as_the_local_pool(
     write_plan: Callable[..., Path], inside: Callable[..., Any], tmp_path: Path
 ) -> None:
     """The same plan, in Ray and not, gives the same table; what is done is not run again."""
@@ -142,27 +142,30 @@ def test_the_same_study_as_the_local_pool(
     class Sent(RayPool):
         """Every task goes through Ray as a script; its results are those of a fixture that trains nothing."""
 
-        def run(self, tasks: Any, tell: Any) -> list[Outcome]:
+        def run(self, tasks: Any, *callbacks: Any) -> list[Outcome]:
             sent.extend(task.name for task in tasks)
             scripts = [
-                replace(task, words=("train", "fail" if "none" in task.name else "work")) for task in tasks
+                replace(task, arguments=("train", "fail" if "none" in task.name else "work"))
+                for task in tasks
             ]
-            outcomes = super().run(scripts, tell)
-            inside(fail=["none"]).run(tasks, lambda *_: None)
+            outcomes = super().run(scripts, *callbacks)
+            inside(fail=["none"]).run(tasks)
             return [replace(one, task=task) for one, task in zip(outcomes, tasks, strict=True)]
 
     plan = write_plan(seeds=[0])
-    first = carry_out(StudyFolder(plan, tmp_path / "ray"), executor=Sent(2), threads=1)
-    second = carry_out(StudyFolder(plan, tmp_path / "local"), executor=inside(fail=["none"]), threads=1)
+    first = run_experiment(plan, tmp_path / "ray", executor=Sent(2))
+    second = run_experiment(plan, tmp_path / "local", executor=inside(fail=["none"]))
     assert first.table == second.table
     assert [one.task.name for one in first.failed] == ["runs/none/fold0-seed0"]
-    assert [one.task.name for one in first.left_out] == ["studies/test/none/fold0-seed0"]
+    assert [one.task.name for one in first.skipped] == ["evaluations/test/none/fold0-seed0"]
     assert len(sent) == 4
-    left = [step.task.name for step in StudyFolder(plan, tmp_path / "ray").steps(1) if step.state != "done"]
-    assert left == ["runs/none/fold0-seed0", "studies/test/none/fold0-seed0"]
+    left = [
+        step.task.name for step in ExperimentFolder(plan, tmp_path / "ray").steps(1) if step.state != "done"
+    ]
+    assert left == ["runs/none/fold0-seed0", "evaluations/test/none/fold0-seed0"]
 
 
-def test_no_ray_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_ray_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     def absent(**_: Any) -> None:
         raise ConnectionError("Could not find any running Ray instance.")
 

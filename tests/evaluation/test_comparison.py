@@ -21,9 +21,9 @@ QUICK = Policy(resamples=200)
 
 @pytest.fixture
 def perfect(mixed: Any, scripted: Any) -> Evaluation:
-    told = scripted(lambda name: np.where(mixed.mask(name), 0.9, 0.1))
+    found = scripted(lambda name: np.where(mixed.mask(name), 0.9, 0.1))
     about = {"model": {"name": "perfect (1)"}, "cautions": ["It knows."]}
-    return evaluate(told, mixed, mixed.ids, about=about, policy=QUICK)
+    return evaluate(found, mixed, mixed.ids, about=about, policy=QUICK)
 
 
 @pytest.fixture
@@ -42,8 +42,8 @@ def test_first_minus_second_on_the_common_images(perfect: Evaluation, moved: Eva
     assert one["first"]["mean"] == 1.0
     assert (one["higher"], one["lower"], one["equal"]) == (12, 0, 0)
     assert one["difference"]["n"] == 12
-    assert found["metrics"]["false_alarm"]["difference"]["n"] == 2
-    assert found["metrics"]["false_alarm"]["difference"]["mean"] == -0.5
+    assert found["metrics"]["false_positive"]["difference"]["n"] == 2
+    assert found["metrics"]["false_positive"]["difference"]["mean"] == -0.5
     assert found["metrics"]["hd95_percent_diagonal"]["difference"]["mean"] < 0
 
 

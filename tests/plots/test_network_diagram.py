@@ -54,7 +54,7 @@ def test_every_block_stands_with_its_shape(legible) -> None:
     assert any(text.startswith("8 × 8 × 16\n30 par., 3 kMAC") for text in said)
     assert any(text == "gating signal\n8 × 8 × 16" for text in said)
     assert any(text == "gating signal 16 × 16 × 8" for text in said)
-    assert any("285 parameters, 28.5 kMAC an image" in text for text in said)
+    assert any("285 parameters, 28.5 kMAC per image" in text for text in said)
     assert (
         sum(isinstance(patch, FancyBboxPatch) for patch in figure.axes[0].patches) == 9
     )  # 2 + 1 + 2 + 2, the input and the output
@@ -77,7 +77,7 @@ def test_the_seed_is_drawn_as_its_figure_gives_it(legible) -> None:
     said = "\n".join(words(figure))
     for size in ("Input 256 × 256 × 3", "gating signal\n16 × 16 × 512", "gating signal 128 × 128 × 64"):
         assert size in said
-    assert "10.2 M parameters, 15.8 GMAC an image" in said
+    assert "10.2 M parameters, 15.8 GMAC per image" in said
     assert said.count("Gate ") == 4
     legible(figure)
 
