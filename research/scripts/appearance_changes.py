@@ -27,7 +27,7 @@ from sonoseg.data.splits import Split
 from sonoseg.evaluation.bootstrap import bootstrap_means
 from sonoseg.inference.postprocessing import postprocess
 from sonoseg.inference.predictor import Predictor
-from sonoseg.metrics.lesion_detection import false_alarm
+from sonoseg.metrics.lesion_detection import is_false_positive
 from sonoseg.metrics.overlap import dice
 from sonoseg.training.drawn_marks import draw_marks
 
@@ -36,6 +36,7 @@ PHANTOMS = range(500, 540)
 
 Array = np.ndarray[Any, Any]
 Change = Callable[[Array, Array, np.random.Generator], tuple[Array, Array]]
+COLUMNS = ("dice", "missed", "false_positive")
 
 
 def grey(change: Callable[[Array], Array]) -> Change:
@@ -170,7 +171,7 @@ def seen_phantoms(predictor: Predictor) -> list[dict[str, Any]]:
 def judged(true: Array, drawn: Array) -> dict[str, float]:
     """Dice and whether the lesion is missed; for a normal image whether it is a false positive."""
     if not true.any():
-        return {"false_alarm": float(false_alarm(drawn))}
+        return {"false_positive": float(is_false_positive(drawn))}
     score = dice(true, drawn)
     return {"dice": score, "missed": float(score < 0.1)}
 
@@ -181,7 +182,7 @@ def tables(rows: pd.DataFrame) -> str:
     for name, own in rows.groupby("set", sort=False):
         columns = [
             (column, words)
-            for column, words in (("dice", "Dice"), ("missed", "missed"), ("false_alarm", "false positive"))
+            for column, words in zip(COLUMNS, ("Dice", "missed", "false positive"), strict=True)
             if own[column].notna().any()
         ]
         ns = [

@@ -26,7 +26,7 @@ from sonoseg.evaluation.policy import POLICY
 from sonoseg.evaluation.strata import SIZES, size_edges, size_stratum
 from sonoseg.inference.postprocessing import postprocess
 from sonoseg.inference.predictor import Predictor
-from sonoseg.metrics.lesion_detection import false_alarm
+from sonoseg.metrics.lesion_detection import is_false_positive
 from sonoseg.metrics.overlap import dice
 
 BATCH = 64
@@ -74,7 +74,7 @@ def measured(predictors: list[Predictor], prepared: PreparedSet) -> dict[str, An
 def judged(true: NDArray[np.bool_], drawn: NDArray[np.bool_], small: bool) -> list[float]:
     """The values of COLUMNS for one image; NaN where a column does not apply."""
     if not true.any():
-        return [np.nan, np.nan, np.nan, float(false_alarm(drawn))]
+        return [np.nan, np.nan, np.nan, float(is_false_positive(drawn))]
     score = dice(true, drawn)
     return [score, score if small else np.nan, float(score < POLICY.missed_dice), np.nan]
 

@@ -3,8 +3,8 @@
     python research/scripts/evidence_figures.py
 
 Training curves (curves-NAME.png), risk-coverage curves (risk-coverage-NAME.png) and FROC curves (froc.png) of
-the evaluations on the shipped card, experiments (study-NAME.png), and the accuracy of the networks against
-their time (accuracy-latency.png). No figure shows an image of a set.
+the evaluations on the shipped card, experiments (experiment-NAME.png), and the accuracy of the networks
+against their time (accuracy-latency.png). No figure shows an image of a set.
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ import pandas as pd
 
 from evidence import BENCHMARKS, IMAGES, LOGS, TABLES, froc_of, read_json, rows_of
 from sonoseg.evaluation.risk_coverage import risk_coverage_table
-from sonoseg.experiments.experiment_table import figure_rows
+from sonoseg.experiments.experiment_table import variant_figure_rows
 from sonoseg.model.model import Model
 from sonoseg.plots.evaluation_plots import froc, risk_coverage
+from sonoseg.plots.experiment_plots import variants
 from sonoseg.plots.model_comparison import accuracy_latency
 from sonoseg.plots.style import save
 from sonoseg.plots.training_curves import curves
-from sonoseg.plots.variants import variants
 
 
 def evaluations_on_card() -> list[str]:
@@ -58,7 +58,7 @@ def main() -> None:
             save(risk_coverage(risk_coverage_table(rows)), IMAGES / f"risk-coverage-{name}.png")
     save(froc(pd.concat([froc_of(name).assign(model=name) for name in names])), IMAGES / "froc.png")
     for path in sorted(TABLES.glob("*.json")):
-        save(variants(figure_rows(read_json(path))), IMAGES / f"study-{path.stem}.png")
+        save(variants(variant_figure_rows(read_json(path))), IMAGES / f"experiment-{path.stem}.png")
     draw_accuracy_latency()
 
 

@@ -24,7 +24,7 @@ from sonoseg.data.splits import Split
 from sonoseg.evaluation.bootstrap import bootstrap_means
 from sonoseg.inference.postprocessing import postprocess
 from sonoseg.inference.predictor import Predictor
-from sonoseg.metrics.lesion_detection import false_alarm, match_lesions
+from sonoseg.metrics.lesion_detection import is_false_positive, match_lesions
 from sonoseg.metrics.overlap import dice
 
 TRIED: dict[str, tuple[float, ...]] = {
@@ -84,7 +84,7 @@ def measured(predictor: Predictor, prepared: PreparedSet, ids: list[str]) -> dic
 def judged(true: np.ndarray[Any, Any], drawn: np.ndarray[Any, Any]) -> list[float]:
     """The values of COLUMNS for one image; NaN where a column does not apply."""
     if not true.any():
-        return [np.nan, np.nan, np.nan, np.nan, float(false_alarm(drawn))]
+        return [np.nan, np.nan, np.nan, np.nan, float(is_false_positive(drawn))]
     match, score = match_lesions(true, drawn), dice(true, drawn)
     several = float(match.found.mean()) if len(match.found) > 1 else np.nan
     return [score, float(score < 0.1), several, float(match.n_false_positives), np.nan]

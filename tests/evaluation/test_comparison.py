@@ -60,7 +60,7 @@ def test_another_policy_is_said(perfect: Evaluation, mixed: Any, shifted: Any) -
     strict = evaluate(shifted, mixed, mixed.ids, policy=Policy(resamples=200, missed_dice=0.5))
     assert compare(strict, perfect, QUICK)["second_cautions"] == [
         "It knows.",
-        "It was measured by another policy: limits and tolerances may differ.",
+        "It was evaluated with another policy: limits and tolerances may differ.",
     ]
 
 

@@ -155,7 +155,7 @@ def test_the_files_agree(tmp_path: Path) -> None:
     text = (tmp_path / "table.md").read_text()
     assert "| y | Dice | +0.267 [" in text
     assert "| y | missed lesions | -33.3 points [" in text
-    assert "false-positive rate, normals | not" not in text
+    assert "false-positive rate on normal images | not" not in text
     assert "| x | 1 | 3 | 0.200 [" in text
     assert "one seed" in text
     assert "Research software" in text

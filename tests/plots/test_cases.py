@@ -15,7 +15,7 @@ def test_a_row_holds_the_images_of_a_case(case, legible) -> None:
     cases = [case(1), case(2, (90, 60)), case(3, empty=True)]
     figure = image_table(cases, title="Three cases")
     heads = [axes.get_title(loc="center") for axes in figure.axes[:5]]
-    assert heads == ["Image", "True mask", "Probability", "Predicted mask", "Processed mask"]
+    assert heads == ["Image", "True mask", "Probability", "Predicted mask", "Post-processed mask"]
     for number, made in enumerate(cases):
         image, true, probability, predicted, processed = figure.axes[5 * number : 5 * number + 5]
         np.testing.assert_array_equal(image.images[0].get_array(), made["pixels"])
@@ -36,7 +36,7 @@ def test_without_probabilities_the_table_is_the_seeds(case, legible) -> None:
     del made["probability"], made["dice"], made["note"]
     figure = image_table([made, other])
     heads = [axes.get_title(loc="center") for axes in figure.axes[:4]]
-    assert heads == ["Image", "True mask", "Predicted mask", "Processed mask"]
+    assert heads == ["Image", "True mask", "Predicted mask", "Post-processed mask"]
     assert len(figure.axes) == 8  # and no scale of probabilities
     assert "Dice" not in figure.axes[3].get_xlabel()
     legible(figure)
@@ -51,7 +51,7 @@ def test_best_median_and_worst_have_a_row_each(case, legible) -> None:
     assert not figure.axes[3].images
     assert [text.get_text() for text in figure.legends[0].get_texts()] == [
         "true",
-        "predicted (processed mask)",
+        "predicted (post-processed)",
     ]
     legible(figure)
 

@@ -86,7 +86,7 @@ def test_reliability_draws_a_line_a_region(bins) -> None:
     diagram, counts = figures.reliability(both).axes
     assert [line.get_label() for line in diagram.lines] == [
         "perfectly calibrated",
-        "around each lesion",
+        "foreground",
         "boundary band",
     ]
     assert len(counts.patches) == 2
@@ -150,7 +150,7 @@ def test_threshold_curve_draws_every_metric(curve, legible) -> None:
     figure = figures.threshold_curve(table, chosen=0.4)
     (axes,) = figure.axes
     drawn = {line.get_label(): line.get_ydata() for line in axes.lines[:2]}
-    np.testing.assert_array_equal(drawn["lesions found (share, 0–1)"], curve["sensitivity"])
+    np.testing.assert_array_equal(drawn["sensitivity per lesion (0–1)"], curve["sensitivity"])
     np.testing.assert_array_equal(drawn["false-positive rate, normal images (0–1)"], curve["fp_per_image"])
     assert axes.lines[2].get_xdata()[0] == 0.4
     assert axes.texts[0].get_text() == "chosen: 0.4"

@@ -42,12 +42,13 @@ def test_uncertainty_is_reported_where_measured(summary: dict[str, Any]) -> None
     assert uncertainty_table(summary) is None  # an evaluation of an earlier version
     names = ("spearman", "aurc", "aurc_oracle", "aurc_random", "gain")
     found = {name: one(-0.61 if name == "spearman" else 0.1, -0.7, 0.2) for name in names}
-    found |= {"dice_left": {"0": one(0.7), "0.2": one(0.812, 0.8, 0.83, n=32)}, "false_alarm_auroc": NONE}
-    rows = cells(uncertainty_table(summary | {"doubt": found}))
+    found["dice_after_referral"] = {"0": one(0.7), "0.2": one(0.812, 0.8, 0.83, n=32)}
+    found["false_positive_auroc"] = NONE
+    rows = cells(uncertainty_table(summary | {"uncertainty": found}))
     assert rows[0][1] == "-0.610 [-0.700, 0.200]"
     assert [row[1:] for row in rows if "20 %" in row[0]] == [["0.812 [0.800, 0.830]", "32", "30"]]
     assert not any("AUROC" in row[0] for row in rows)  # no normal images
-    assert "-0.610 [-0.700, 0.200]" in render_evaluation(summary | {"doubt": found}, [])
+    assert "-0.610 [-0.700, 0.200]" in render_evaluation(summary | {"uncertainty": found}, [])
 
 
 @pytest.fixture
@@ -97,7 +98,7 @@ def summary() -> dict[str, Any]:
         },
         "normals": {
             name: one(0.4, 0.1, 0.7, n=10)
-            for name in ("false_alarm", "raw_false_alarm", "predicted_area_share")
+            for name in ("false_positive", "raw_false_positive", "predicted_area_share")
         },
         "calibration": {
             name: {"ece": one(0.05, 0.04, 0.06), "brier": one(0.02, 0.01, 0.03)}
@@ -238,7 +239,7 @@ def compared(summary: dict[str, Any]) -> dict[str, Any]:
         "only_first": 2,
         "only_second": 0,
         "second_cautions": ["It was trained on them."],
-        "metrics": {"dice": result, "false_alarm": {**result, "difference": NONE}},
+        "metrics": {"dice": result, "false_positive": {**result, "difference": NONE}},
         "strata": {"size": {"Q1 smallest": {"dice": result}}},
     }
 

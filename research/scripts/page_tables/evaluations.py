@@ -8,19 +8,19 @@ from typing import Any
 from evidence import TABLES, evaluation_of, froc_of, read_json, summary_of
 from page_tables.markdown import table
 from sonoseg.evaluation.comparison import compare
+from sonoseg.evaluation.headline import HEADLINES, Kind
 from sonoseg.evaluation.policy import POLICY
 from sonoseg.evaluation.seed_averages import average_runs
 from sonoseg.evaluation.summary import means_of
-from sonoseg.experiments.experiment_table import MEASURES, markdown
+from sonoseg.experiments.experiment_table import TABLE_METRICS, markdown
 from sonoseg.model.model import Model
-from sonoseg.results.evaluation_tables import Figure, Kind, interval, number, p_value
-from sonoseg.results.model_publishing import HEADLINES
+from sonoseg.results.evaluation_tables import Figure, interval, number, p_value
 
 DIFFERENCES: tuple[tuple[str, Kind, tuple[str, ...]], ...] = (
     ("Dice, all lesions", "score", ("metrics", "dice")),
     ("Dice, smallest quarter", "score", ("strata", "size", "Q1 smallest", "dice")),
     ("missed lesions (Dice < 0.1)", "share", ("metrics", "missed")),
-    ("false-positive rate on normal images", "share", ("metrics", "false_alarm")),
+    ("false-positive rate on normal images", "share", ("metrics", "false_positive")),
 )
 RATES = (0.1, 0.2, 0.3, 0.5)
 """False positives per image at which the sensitivity is stated."""
@@ -63,10 +63,10 @@ def seeds_table(*names: str) -> str:
     """Evaluations of one recipe's seeds on the same images: each, and the mean of averaged images."""
     evaluations = [evaluation_of(name) for name in names]
     averaged, rows = average_runs(evaluations), []
-    for one in MEASURES.values():
-        mean = means_of(one.where(averaged), [one.column], POLICY)[one.column]
+    for one in TABLE_METRICS.values():
+        mean = means_of(one.select(averaged), [one.column], POLICY)[one.column]
         if mean["n"]:
-            each = [one.where(evaluation.rows)[one.column].mean() for evaluation in evaluations]
+            each = [one.select(evaluation.rows)[one.column].mean() for evaluation in evaluations]
             rows.append((one.title, cell(mean, one.kind), *(number(value, one.kind) for value in each)))
     (ece,) = (headline for headline in HEADLINES if headline.keys == ("calibration", "foreground", "ece"))
     values = [figure["mean"] for one in evaluations if (figure := ece.of(one.summary))]

@@ -20,7 +20,7 @@ def peer_latency(result: Result) -> str:
             interval(found[row["network"]]["dice"]),
             interval(found[row["network"]]["small_dice"]),
             interval(found[row["network"]]["missed"], "share"),
-            interval(found[row["network"]]["false_alarm"], "share"),
+            interval(found[row["network"]]["false_positive"], "share"),
             f"{row['parameters'] / 1e6:.2f} M",
             f"{row['macs'] / 1e9:.2f}",
             median(row["ms"], 1),
@@ -35,7 +35,7 @@ def peer_latency(result: Result) -> str:
     some = found[result["reference"]]
     words = (
         f"BUSI, which none has seen: {some['dice']['n']} lesion images, {some['small_dice']['n']} of them "
-        f"the smallest quarter, {some['false_alarm']['n']} normals; 95 % intervals over groups. Time at "
+        f"the smallest quarter, {some['false_positive']['n']} normals; 95 % intervals over groups. Time at "
         f"{result['size']} pixels, batch 1, float32, ONNX Runtime: median (least to greatest) of the turns."
     )
     return f"{table(head, rows)}\n\n{words}"

@@ -10,9 +10,9 @@ COLUMNS = {
     "missed": "missed lesions",
     "found": "lesions found, images with several",
     "false": "false positives per image",
-    "false_alarm": "false-positive rate on normal images",
+    "false_positive": "false-positive rate on normal images",
 }
-SHARES = ("missed", "false_alarm", "found")
+SHARES = ("missed", "false_positive", "found")
 
 
 def postprocessing_tables(option: str) -> str:

@@ -94,15 +94,17 @@ def _show(evaluation: Evaluation, page: Path) -> None:
     from rich.table import Table
 
     from sonoseg import RESEARCH_ONLY
-    from sonoseg.evaluation.headline import headline
+    from sonoseg.evaluation.headline import FURTHER_HEADLINES, HEADLINES
     from sonoseg.results.evaluation_tables import interval, p_value
 
     summary = evaluation.summary
     title = f"{escape(evaluation.name)}: {escape(str(summary['statement']))}"
     table = Table("metric", "figure [95 % interval]", title=title, title_justify="left")
     table.add_column("n", justify="right")
-    for name, kind, one in headline(summary):
-        table.add_row(name, escape(interval(one, kind)), str(one["n"]))
+    for headline in HEADLINES + FURTHER_HEADLINES:
+        one = headline.of(summary)
+        if one is not None:
+            table.add_row(headline.title, escape(interval(one, headline.kind)), str(one["n"]))
     out.print(table)
     for caution in summary["cautions"]:
         out.print(f"[yellow]caution:[/] {escape(caution)}")

@@ -65,7 +65,9 @@ TABLE_METRICS: Final[dict[str, TableMetric]] = {
     "small_dice": TableMetric("Dice, smallest quarter", "dice", "score", _small),
     "missed": TableMetric("missed lesions", "missed", "share", _lesions),
     "small_missed": TableMetric("missed, smallest quarter", "missed", "share", _small),
-    "false_positive": TableMetric("false-positive rate, normals", "false_positive", "share", _normals),
+    "false_positive": TableMetric(
+        "false-positive rate on normal images", "false_positive", "share", _normals
+    ),
 }
 COMPARED: Final = ("dice", "small_dice", "missed", "false_positive")
 """The metrics that are compared with the reference."""
