@@ -63,10 +63,10 @@ def grey(value: int) -> Image.Image:
 @pytest.mark.parametrize(
     ("data", "found"),
     [
-        (b"", "no PNG"),
-        (b"<html>", "no PNG"),
-        (saved(grey(255), "JPEG"), "no PNG"),
-        (saved(grey(255))[:-20], "cut off"),
+        (b"", "not a PNG"),
+        (b"<html>", "not a PNG"),
+        (saved(grey(255), "JPEG"), "not a PNG"),
+        (saved(grey(255))[:-20], "truncated"),
         (saved(grey(255))[:50] + saved(grey(255))[60:], "damaged"),
         (saved(grey(128)), "values other"),
         (saved(grey(1)), "values other"),

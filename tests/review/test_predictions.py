@@ -100,7 +100,7 @@ def test_a_full_queue_is_503_with_a_time(serve: Serve, draw: Any, held: Held) ->
     answer = client.post(f"{API}/predict", content=draw.scan())
     assert answer.status_code == 503
     assert int(answer.headers["Retry-After"]) >= 1
-    assert "wait for the model" in answer.json()["error"]["found"]
+    assert "the queue is full" in answer.json()["error"]["found"]
     (identity,) = add(client, draw, 1)  # it waits in the list instead, and nobody is refused
     held.door.set()
     assert all(one.result(60).mask.any() for one in waiting)

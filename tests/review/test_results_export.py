@@ -256,7 +256,7 @@ def test_a_folder_in_use_and_odd_wishes_are_refused(tmp_path: Path) -> None:
         give(reviewed(), folder=tmp_path / "full", what={"masks"})
     with pytest.raises(UsageError, match="unknown kind of file 'jpeg'"):
         give(reviewed(), folder=tmp_path / "out", what={"jpeg", "masks"})
-    with pytest.raises(UsageError, match="nothing was asked for"):
+    with pytest.raises(UsageError, match="no kind of file was chosen"):
         give(reviewed(), folder=tmp_path / "out", what=set())
     with pytest.raises(UsageError, match="no image"):
         give(folder=tmp_path / "out", what={"masks"})

@@ -418,7 +418,7 @@ mask[: revision + 2] = True
 if moment == "while the mask is written":
     files.os.fsync = die
 elif moment == "before the commit":
-    reading_store.note = die
+    reading_store.add_log_entry = die
 elif moment == "after the commit":
     former = store.ledger.change
     from contextlib import contextmanager

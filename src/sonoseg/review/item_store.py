@@ -21,7 +21,7 @@ from sonoseg.inputs.frame_list import FrameRef, read
 from sonoseg.review import mask_png
 from sonoseg.review.items import STATUSES, Item, ItemList, Prediction, Sort, Status
 from sonoseg.review.state_folder import StateFolder
-from sonoseg.review.store_rows import item_of, note, now, row_of, unread
+from sonoseg.review.store_rows import add_log_entry, item_of, now, row_of, unread
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ class ItemStore(StateFolder):
     """The items of a state folder."""
 
     def add(self, image: StoredImage) -> list[Item]:
-        """Take a file in, an item a frame; a file that is there already gives the items it has.
+        """Add a file, one item per frame; a file that is present already gives its items.
 
         The file is moved from `image.path` into originals/, which must be on the same disk.
         """
@@ -76,7 +76,7 @@ class ItemStore(StateFolder):
                             *(None if image.spacing else image.reason, image.origin, at, at),
                         ),
                     )
-                    note(connection, identity, "added", 0, at, content={"file": image.name})
+                    add_log_entry(connection, identity, "added", 0, at, content={"file": image.name})
             rows = connection.execute("SELECT * FROM items WHERE clip = ? ORDER BY seq", (clip,)).fetchall()
         return [item_of(row) for row in rows]
 
@@ -90,9 +90,9 @@ class ItemStore(StateFolder):
         offset: int = 0,
         limit: int | None = None,
     ) -> ItemList:
-        """A part of the work list.
+        """A page of the work list.
 
-        search: what the name or the id holds, whatever its case. sort: items without a uncertainty come last.
+        search: text in the name or the id, ignoring case. sort: items without an uncertainty come last.
         """
         where: list[str] = []
         values: list[str] = []
@@ -130,13 +130,13 @@ class ItemStore(StateFolder):
         return item_of(self._row(identity))
 
     def path(self, identity: str) -> Path:
-        """Its file in originals/."""
+        """The file of an item, in originals/."""
         return self.folder / "originals" / str(self._row(identity)["file"])
 
     def frame(self, identity: str) -> Frame:
-        """Its image, read from its file and named as the item is, a clip's frame by its number too.
+        """Read the frame of an item; its name is that of the item, with the number of a clip's frame.
 
-        Raises InputError where the file cannot be read any more.
+        Raises InputError where the file can no longer be read.
         """
         row = self._row(identity)
         given = None
@@ -148,18 +148,18 @@ class ItemStore(StateFolder):
         return replace(frame, name=name if row["frame"] is None else f"{name}_f{row['frame']:04}")
 
     def thumbnail(self, identity: str) -> bytes:
-        """A small PNG of its image; made on first use, and kept where we may."""
+        """The thumbnail of an item as PNG; made on first use and stored unless read-only."""
         path = self.folder / "thumbnails" / f"{self._row(identity)['id']}.png"
         if path.is_file():
             return path.read_bytes()
         made = mask_png.thumbnail_png(self.frame(identity).pixels)
         if not self.read_only:
-            with suppress(OutputError):  # on a full disk it is made again
+            with suppress(OutputError):  # on a full disk it is made again next time
                 atomic_write_bytes(path, made, durable=True)
         return made
 
     def waiting(self, limit: int = 100) -> list[str]:
-        """Items that wait for their prediction, in the order they came."""
+        """The ids of items that wait for their prediction, in order."""
         with self.ledger.read() as connection:
             rows = connection.execute(
                 "SELECT id FROM items WHERE prediction = 'waiting' ORDER BY seq LIMIT ?", (limit,)
@@ -167,7 +167,7 @@ class ItemStore(StateFolder):
         return [row["id"] for row in rows]
 
     def set_prediction(self, identity: str, state: Prediction, failure: str | None = None) -> Item:
-        """Note how its prediction stands. failure: why there is none, for "failed"."""
+        """Set the state of a prediction. failure: the reason, for "failed"."""
         self._check_writable()
         with self.ledger.change() as connection:
             row = row_of(connection, identity)
@@ -177,7 +177,9 @@ class ItemStore(StateFolder):
                 (state, failure, at, identity),
             )
             if state == "failed":
-                note(connection, identity, "failed", row["revision"], at, content={"failure": failure})
+                add_log_entry(
+                    connection, identity, "failed", row["revision"], at, content={"failure": failure}
+                )
             return item_of(row_of(connection, identity))
 
     def save_prediction(
@@ -188,10 +190,10 @@ class ItemStore(StateFolder):
         *,
         model_hash: str,
     ) -> Item:
-        """Keep what the model found. A mask that a reader saved meanwhile stays the current one.
+        """Store a prediction. A mask that a reader has saved meanwhile stays the current one.
 
-        lesions: as results.json has them. Nothing changes where a reader saved, signed or referred already
-        and the item has another model's result: what was read stays with what was shown.
+        lesions: as in results.json. Nothing changes where a reader has saved, signed or referred the item
+        with another model's prediction, so that a reading stays with the prediction it was based on.
         """
         self._check_writable()
         with self.ledger.change() as connection:
@@ -225,7 +227,7 @@ class ItemStore(StateFolder):
                     "UPDATE items SET lesions = ?, findings = ?, source = 'model' WHERE id = ?",
                     (len(lesions), json.dumps(list(lesions)), identity),
                 )
-            note(
+            add_log_entry(
                 *(connection, identity, "predicted", row["revision"], at),
                 model=model_hash,
                 lesions=len(lesions),
@@ -235,7 +237,7 @@ class ItemStore(StateFolder):
             return item_of(row_of(connection, identity))
 
     def save_attention(self, identity: str, attention: Mapping[str, NDArray[np.float32]]) -> None:
-        """Keep the gates' coefficients, float (H, W) in 0..1 by the gate's name, of the item's prediction."""
+        """Store the attention coefficients of a prediction: float (H, W) in 0..1 by the gate's name."""
         self._check_writable()
         self._row(identity)
         folder = self.prediction_folder(identity)
@@ -245,20 +247,20 @@ class ItemStore(StateFolder):
             connection.execute("UPDATE items SET gates = ? WHERE id = ?", (len(attention), identity))
 
     def probability(self, identity: str) -> NDArray[np.float32] | None:
-        """The model's probabilities, float32 (H, W), 0..1; None before there are some."""
+        """The probabilities of the prediction, float32 (H, W), 0..1; None without one."""
         if self._row(identity)["model_hash"] is None:
             return None
         path = self.prediction_folder(identity) / "probability.png"
         return mask_png.fraction_of(path.read_bytes())
 
     def attention_png(self, identity: str, gate: int) -> bytes | None:
-        """One gate's coefficients as a grey PNG of 8 bits, gates from 1; None where they are not kept."""
+        """The coefficients of one gate as a grey PNG of 8 bits, gates from 1; None unless stored."""
         if not 1 <= gate <= self._row(identity)["gates"]:
             return None
         return (self.prediction_folder(identity) / f"attention_{gate}.png").read_bytes()
 
     def threshold(self, identity: str) -> float | None:
-        """The threshold that the model's mask was made with; None before there is one."""
+        """The threshold of the model's mask; None without a prediction."""
         value = self._row(identity)["threshold"]
         return None if value is None else float(value)
 

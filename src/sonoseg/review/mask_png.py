@@ -1,4 +1,4 @@
-"""Masks and maps as PNG, and back: of what is sent to us, nothing is believed before its header was read."""
+"""Masks and maps as PNG, and back; the header of an uploaded PNG is checked before it is decoded."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from sonoseg.results.png import encode_png, mask_png, probability_png
 from sonoseg.review.http_errors import Unusable
 
 THUMBNAIL = 160
-"""The longer side of a thumbnail in pixels, at most."""
+"""The largest side of a thumbnail, pixels."""
 
 _END = b"\0\0\0\0IEND\xaeB`\x82"
 
@@ -21,13 +21,13 @@ _MODES = {"1", "L", "LA", "P", "PA", "RGB", "RGBA"}
 
 
 def read_mask(data: bytes, shape: tuple[int, int]) -> NDArray[np.bool_]:
-    """The mask in a PNG that somebody sent: bool (H, W).
+    """Decode an uploaded mask: bool (H, W).
 
-    data: of 0 and 255 alone, grey or with three equal colours; what is transparent is 0. shape: (H, W).
-    Raises Unusable for what is no PNG, of another size (before it is decoded), or has other values.
+    data: a PNG of 0 and 255 only, grey or with three equal channels; transparent pixels are 0. shape: (H, W).
+    Raises Unusable where it is not a PNG, has another size (checked before decoding) or other values.
     """
-    if not data.endswith(_END):  # Pillow would pass over a missing end
-        raise _not_a_mask("no PNG, or one that is cut off")
+    if not data.endswith(_END):  # Pillow ignores a missing end
+        raise _not_a_mask("not a PNG, or truncated")
     try:
         with Image.open(io.BytesIO(data), formats=("PNG",)) as image:
             height, width = shape
@@ -36,7 +36,7 @@ def read_mask(data: bytes, shape: tuple[int, int]) -> NDArray[np.bool_]:
                     f"a mask of {image.width} x {image.height} pixels (width x height) for an image of "
                     f"{width} x {height}",
                     where="the mask",
-                    remedy="Send the mask on the image's own grid",
+                    remedy="Send a mask of the size of the image",
                 )
             if image.mode not in _MODES or getattr(image, "n_frames", 1) != 1:
                 raise _not_a_mask(f"a PNG of mode {image.mode} or with several frames")
@@ -45,8 +45,8 @@ def read_mask(data: bytes, shape: tuple[int, int]) -> NDArray[np.bool_]:
             values = np.asarray(image.convert("RGBA") if clear else image)
     except Unusable:
         raise
-    except Exception as error:  # decoders meet damage with any exception
-        raise _not_a_mask("no PNG, or a damaged one") from error
+    except Exception as error:  # decoders raise any exception
+        raise _not_a_mask("not a PNG, or damaged") from error
     if values.dtype == np.bool_:
         return values
     if values.ndim == 3:
@@ -64,19 +64,17 @@ def read_mask(data: bytes, shape: tuple[int, int]) -> NDArray[np.bool_]:
 
 
 def _not_a_mask(found: str) -> Unusable:
-    return Unusable(
-        found, where="the mask", remedy="Send a grey PNG, 255 where there is lesion and 0 elsewhere"
-    )
+    return Unusable(found, where="the mask", remedy="Send a grey PNG, 255 on lesions and 0 elsewhere")
 
 
 def mask_of(data: bytes) -> NDArray[np.bool_]:
-    """The mask in a PNG of ours: bool (H, W)."""
+    """Decode a stored mask: bool (H, W)."""
     with Image.open(io.BytesIO(data), formats=("PNG",)) as image:
         return np.asarray(image.convert("L")) >= 128
 
 
 def fraction_of(data: bytes) -> NDArray[np.float32]:
-    """The probabilities in a PNG of ours of 16 bits, or coefficients in one of 8: float32 (H, W), 0..1."""
+    """Decode stored probabilities (16 bits) or coefficients (8 bits): float32 (H, W), 0..1."""
     with Image.open(io.BytesIO(data), formats=("PNG",)) as image:
         values = np.asarray(image)
     top = 255 if values.dtype == np.uint8 else 65535
@@ -84,19 +82,19 @@ def fraction_of(data: bytes) -> NDArray[np.float32]:
 
 
 def fraction_png(values: NDArray[np.float32]) -> bytes:
-    """Grey PNG of 8 bits of numbers float (H, W) in 0..1: 255 is 1."""
+    """Encode values float (H, W) in 0..1 as a grey PNG of 8 bits; 255 is 1."""
     return encode_png(np.rint(np.clip(values, 0, 1) * 255).astype(np.uint8))
 
 
 def thumbnail_png(pixels: NDArray[np.uint8]) -> bytes:
-    """A small view of an image uint8 (H, W), at most THUMBNAIL pixels wide and high, never enlarged."""
+    """The thumbnail of an image uint8 (H, W), at most THUMBNAIL pixels wide and high, as PNG."""
     image = Image.fromarray(pixels)
     image.thumbnail((THUMBNAIL, THUMBNAIL), Image.Resampling.BOX)
     return encode_png(np.asarray(image))
 
 
 def fingerprint(mask: NDArray[np.bool_]) -> str:
-    """The SHA-256 of a mask's pixels, whatever the PNG: equal masks of one size have equal ones."""
+    """The SHA-256 of a mask's pixels, independent of the PNG encoding."""
     return hashlib.sha256(np.packbits(mask).tobytes()).hexdigest()
 
 

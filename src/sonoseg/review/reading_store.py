@@ -16,22 +16,22 @@ from sonoseg.review.http_errors import NotThere, Stale, WrongStatus
 from sonoseg.review.items import Action, Item, LogEntry, Status, Tool
 from sonoseg.review.reading import Review
 from sonoseg.review.state_folder import StateFolder
-from sonoseg.review.store_rows import entry_of, item_of, note, now, review_of, row_of, source_of
+from sonoseg.review.store_rows import add_log_entry, entry_of, item_of, now, review_of, row_of, source_of
 
 
 class ReadingStore(StateFolder):
     """The masks, reviews and log of a state folder."""
 
     def mask_png(self, identity: str, revision: int | None = None) -> bytes | None:
-        """A mask as a grey PNG of 0 and 255: of that revision, by default the current one.
+        """A mask as a grey PNG of 0 and 255: of `revision`, by default the current one.
 
-        None where the model has not found it yet. Raises NotThere for a revision that never was.
+        None without a prediction. Raises NotThere for an unknown revision.
         """
         row = self._row(identity)
         wanted = row["revision"] if revision is None else revision
         if not 0 <= wanted <= row["revision"]:
             raise NotThere(
-                f"there is no revision {wanted}; the last is {row['revision']}",
+                f"no revision {wanted}; the last is {row['revision']}",
                 where=identity,
                 remedy="See the item's history",
             )
@@ -40,7 +40,7 @@ class ReadingStore(StateFolder):
         return self.mask_path(identity, wanted).read_bytes()
 
     def mask(self, identity: str, revision: int | None = None) -> NDArray[np.bool_]:
-        """The same as bool (H, W); without lesion where there is none yet."""
+        """A mask as bool (H, W); empty without a prediction."""
         data = self.mask_png(identity, revision)
         if data is None:
             row = self._row(identity)
@@ -48,7 +48,7 @@ class ReadingStore(StateFolder):
         return mask_png.mask_of(data)
 
     def lesions(self, identity: str) -> list[dict[str, Any]]:
-        """The lesions of the current mask, measured, as results.json has them."""
+        """The measured lesions of the current mask, as in results.json."""
         text = self._row(identity)["findings"]
         return [] if text is None else list(json.loads(text))
 
@@ -63,21 +63,21 @@ class ReadingStore(StateFolder):
         tool: Tool = Tool.OTHER,
         seconds: float | None = None,
     ) -> Item:
-        """Keep a reader's mask, bool (H, W), as the next revision.
+        """Save a reader's mask, bool (H, W), as the next revision.
 
-        lesions: of this mask, as results.json has them. expected: the revision it was made from.
-        Whose the mask is, is told by its pixels: those of an earlier revision are by whom that was; else it
-        is edited, or manual where it goes back to an empty mask and not to the model's.
+        lesions: of this mask, as in results.json. expected: the revision that the mask was based on.
+        The source follows from the pixels: that of an earlier revision with the same mask; else "edited", or
+        "manual" where the mask was drawn from an empty one.
 
-        Raises Stale where the revision has moved on, WrongStatus where the item is signed.
+        Raises Stale where the revision has changed, WrongStatus where the item is signed.
         """
         self._check_writable()
-        data, mark = mask_png.mask_png(mask), mask_png.fingerprint(mask)
+        data, digest = mask_png.mask_png(mask), mask_png.fingerprint(mask)
         with self.ledger.change() as connection:
             row = self._current(connection, identity, expected)
             revision = row["revision"] + 1
-            source = source_of(connection, row, mark, empty=not mask.any())
-            # Before the commit: at worst a file that no revision names is left, until the next save.
+            source = source_of(connection, row, digest, empty=not mask.any())
+            # Before the commit: a failure leaves at worst an unused file, which the next save replaces.
             atomic_write_bytes(self.mask_path(identity, revision), data, durable=True)
             at = now()
             connection.execute(
@@ -85,7 +85,7 @@ class ReadingStore(StateFolder):
                 " status = 'read', signed_at = NULL, updated_at = ? WHERE id = ?",
                 (revision, source, len(lesions), json.dumps(list(lesions)), reader or None, at, identity),
             )
-            note(
+            add_log_entry(
                 *(connection, identity, "mask", revision, at),
                 reader=reader,
                 tool=tool,
@@ -93,18 +93,18 @@ class ReadingStore(StateFolder):
                 model=row["model_hash"],
                 lesions=len(lesions),
                 seconds=seconds,
-                mask=mark,
+                mask=digest,
             )
             return item_of(row_of(connection, identity))
 
     def review(self, identity: str) -> Review | None:
-        """What a reader said of it; None before anybody did."""
+        """The review of an item; None without one."""
         with self.ledger.read() as connection:
             row_of(connection, identity)
             return review_of(connection, identity)
 
     def save_review(self, identity: str, review: Review, *, expected: int) -> Review:
-        """Keep a reader's words; every version stays in the log. Raises Stale and WrongStatus."""
+        """Save a review; every version stays in the log. Raises Stale and WrongStatus."""
         self._check_writable()
         with self.ledger.change() as connection:
             row = self._current(connection, identity, expected)
@@ -113,9 +113,9 @@ class ReadingStore(StateFolder):
             version = 0 if former is None or former.version is None else former.version
             if review.version is not None and review.version != version:
                 raise Stale(
-                    f"the review was saved elsewhere meanwhile: version {version}, not {review.version}",
+                    f"the review was changed by another client: version {version}, not {review.version}",
                     where=identity,
-                    remedy="Take in what was saved, and save again",
+                    remedy="Load the saved state, and save again",
                     current=_state(row) | {"version": version},
                 )
             saved = review.model_copy(update={"version": version + 1})
@@ -131,7 +131,7 @@ class ReadingStore(StateFolder):
                 " reader = coalesce(?, reader), updated_at = ? WHERE id = ?",
                 (review.reader or None, at, identity),
             )
-            note(
+            add_log_entry(
                 *(connection, identity, "review", row["revision"], at),
                 reader=review.reader,
                 model=row["model_hash"],
@@ -141,36 +141,36 @@ class ReadingStore(StateFolder):
             return saved
 
     def sign(self, identity: str, reader: str, *, expected: int) -> Item:
-        """A reader answers for the current mask. Raises Stale, and WrongStatus where there is none yet."""
+        """Sign the current mask. Raises Stale, and WrongStatus where there is no mask."""
         self._check_writable()
         with self.ledger.change() as connection:
             row = self._current(connection, identity, expected)
             if row["revision"] == 0 and row["model_hash"] is None:
                 raise WrongStatus(
-                    "there is no mask yet", where=identity, remedy="Wait for the model's, or save one"
+                    "the item has no mask", where=identity, remedy="Wait for the model, or save one"
                 )
             return self._set_status(connection, row, "signed", "signed", reader)
 
     def refer(self, identity: str, reader: str, comment: str = "", *, expected: int) -> Item:
-        """A reader leaves it to another one. Raises Stale and WrongStatus."""
+        """Refer the item to another reader. Raises Stale and WrongStatus."""
         self._check_writable()
         with self.ledger.change() as connection:
             row = self._current(connection, identity, expected)
             return self._set_status(connection, row, "referred", "referred", reader, comment)
 
     def reopen(self, identity: str, reader: str, *, expected: int) -> Item:
-        """Take a signature or a referral back. Raises Stale, and WrongStatus where there is neither."""
+        """Withdraw a signature or a referral. Raises Stale, and WrongStatus where there is neither."""
         self._check_writable()
         with self.ledger.change() as connection:
             row = self._current(connection, identity, expected, signed=True)
             if row["status"] not in ("signed", "referred"):
                 raise WrongStatus(
-                    f"its status is {row['status']}", where=identity, remedy="Go on, it is open already"
+                    f"its status is {row['status']}", where=identity, remedy="Continue: it is open"
                 )
             return self._set_status(connection, row, "read", "reopened", reader)
 
     def history(self, identity: str) -> list[LogEntry]:
-        """The log of one item, the first entry first."""
+        """The log of an item, in order."""
         with self.ledger.read() as connection:
             row_of(connection, identity)
             rows = connection.execute("SELECT * FROM log WHERE id = ? ORDER BY entry", (identity,)).fetchall()
@@ -180,18 +180,18 @@ class ReadingStore(StateFolder):
     def _current(
         connection: sqlite3.Connection, identity: str, expected: int, *, signed: bool = False
     ) -> sqlite3.Row:
-        """The item's row, where it is still at the expected revision and, unless allowed, not signed."""
+        """The row of an item at the expected revision, not signed unless `signed` allows it."""
         row = row_of(connection, identity)
         if row["revision"] != expected:
             raise Stale(
-                f"it was changed elsewhere meanwhile: revision {row['revision']}, not {expected}",
+                f"the item was changed by another client: revision {row['revision']}, not {expected}",
                 where=identity,
-                remedy="Take in what was saved, and save again",
+                remedy="Load the saved state, and save again",
                 current=_state(row),
             )
         if row["status"] == "signed" and not signed:
             raise WrongStatus(
-                f"it is signed by {row['reader']}", where=identity, remedy="Reopen it, then change it"
+                f"the item is signed by {row['reader']}", where=identity, remedy="Reopen it first"
             )
         return row
 
@@ -209,7 +209,7 @@ class ReadingStore(StateFolder):
             "UPDATE items SET status = ?, reader = ?, signed_at = ?, updated_at = ? WHERE id = ?",
             (status, reader, at if status == "signed" else None, at, row["id"]),
         )
-        note(
+        add_log_entry(
             *(connection, row["id"], action, row["revision"], at),
             reader=reader,
             source=row["source"],

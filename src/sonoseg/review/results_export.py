@@ -59,8 +59,8 @@ class Reviewed:
 
     frame: the image. mask: bool (H, W), the current one. probability: float32 (H, W) of the model, or None.
     source: of the mask: "model", "edited" or "manual". reader: who changed it last.
-    signed_at: None unless signed.     file: the file name; by default the name of the frame. identity: of the item. revision: of the mask.
-    threshold: of the model's mask. model: name and hash.
+    signed_at: None unless signed. file: the file name; by default the name of the frame.
+    identity: of the item. revision: of the mask. threshold: of the model's mask. model: name and hash.
     """
 
     frame: Frame

@@ -37,7 +37,7 @@ Pixel = Annotated[int, Field(ge=0, le=1 << 20)]
 
 
 class Saved(BaseModel):
-    """A mask was saved: its revision, whose it is, its lesions, measured."""
+    """A saved mask: its revision, source and measured lesions."""
 
     revision: int
     lesions: int
@@ -48,13 +48,13 @@ class Saved(BaseModel):
 
 
 class MeasureResponse(BaseModel):
-    """The lesions of a mask, measured; nothing was saved."""
+    """The measured lesions of a mask that was not saved."""
 
     findings: list[LesionResult]
 
 
 class Click(BaseModel):
-    """A place in the image, and whether it is to be lesion."""
+    """A pixel, and whether it belongs to the lesion."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -77,16 +77,16 @@ def get_mask(
     request: Request,
     identity: ID,
     server: ServerPart,
-    of: Annotated[Literal["current", "model"], Query(description="The present mask, or the model's own.")] = (
+    of: Annotated[Literal["current", "model"], Query(description="The current mask, or the model's.")] = (
         "current"
     ),
     revision: Annotated[
-        int | None, Query(ge=0, le=1 << 40, description="An earlier one; then `of` is unread.")
+        int | None, Query(ge=0, le=1 << 40, description="An earlier revision; overrides `of`.")
     ] = None,
 ) -> Response:
-    """A mask, 255 where there is lesion and 0 elsewhere; its ETag is the revision.
+    """A mask, 255 on lesions and 0 elsewhere; its ETag is the revision.
 
-    The current mask of an item that has none yet is empty.
+    The current mask of an item without one is empty.
     """
     store = server.store
     item = store.item(identity)
@@ -110,13 +110,13 @@ async def put_mask(
     server: ServerPart,
     revision: Revision,
     reader: ReaderName,
-    x_tool: Annotated[Tool, Header(description="What it was made with.")] = Tool.OTHER,
+    x_tool: Annotated[Tool, Header(description="The tool it was made with.")] = Tool.OTHER,
     x_seconds: Annotated[
         float | None,
-        Header(ge=0, le=1e7, allow_inf_nan=False, description="Spent on it since the last save."),
+        Header(ge=0, le=1e7, allow_inf_nan=False, description="Seconds of reading since the last save."),
     ] = None,
 ) -> Saved:
-    """Save a mask as the next revision. The mask is a PNG of 255 and 0 alone, on the image's own grid."""
+    """Save a mask as the next revision: a PNG of 255 and 0 only, of the size of the image."""
     if server.settings.read_only:
         raise read_only()
     store = server.store
@@ -158,7 +158,7 @@ async def measure(request: Request, identity: ID, server: ServerPart) -> Measure
 
 @router.post("/items/{id}/click", response_class=Response, responses=PNG | problems(400, 403, 404, 413))
 def click(identity: ID, clicks: Clicks, server: ServerPart) -> Response:
-    """The mask after clicks inside and outside a lesion; it is not saved."""
+    """The mask that follows clicks inside and outside a lesion; not saved."""
     from sonoseg.inference.smart_click import Point, smart_click
 
     store = server.store

@@ -1,4 +1,4 @@
-"""The queue of the node beside the archive: what waits, was sent, was given up; only looked at."""
+"""The route of the DICOM node's queue, read-only."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ WAITING = (State.RECEIVED, State.SEGMENTED)
 
 
 class PacsCounts(BaseModel):
-    """How many instances are in each state."""
+    """The number of instances in each state."""
 
     received: int
     segmented: int
@@ -34,7 +34,7 @@ class PacsCounts(BaseModel):
 
 
 class PacsRow(BaseModel):
-    """One instance that the node accepted, without anything that names a patient.
+    """One instance in the queue, without patient attributes.
 
     number: in the order of arrival. instance: its SOP Instance UID. sender: the calling AE title; "" where
     it is not known. size: bytes of its file. model: name and hash of the model that segmented it; "" where
@@ -79,16 +79,16 @@ class Pacs(BaseModel):
 @router.get("/pacs", responses=problems(404))
 def pacs(
     server: ServerPart,
-    state: Annotated[State | None, Query(description="Only those.")] = None,
+    state: Annotated[State | None, Query(description="Only instances in this state.")] = None,
     offset: Annotated[int, Query(ge=0, le=1 << 40)] = 0,
     limit: Annotated[int, Query(ge=1, le=1000)] = 100,
 ) -> Pacs:
     """The queue of the node whose state folder the server was started with."""
     folder = server.settings.pacs
     if folder is None:
-        raise NotThere("this server shows no node's queue", remedy="Start it with --pacs STATE")
+        raise NotThere("the server shows no queue", remedy="Start it with --pacs STATE")
     if not (folder / DATABASE).is_file():
-        raise Busy("no node has worked in the folder of --pacs yet", retry_after=5)
+        raise Busy("no node has used the folder of --pacs yet", retry_after=5)
     try:
         with Rows(folder) as rows:
             return _read(rows, state, offset, limit)

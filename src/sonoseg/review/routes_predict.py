@@ -1,4 +1,4 @@
-"""The route that predicts one image and keeps nothing."""
+"""The route that predicts one image without storing it."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ FILE = {"type": "string", "format": "binary"}
 
 
 class RunLengths(BaseModel):
-    """A mask as the lengths of its runs, row by row: 0 first, then 1, in turns."""
+    """A mask as run lengths, row by row, alternating from 0."""
 
     height: int
     width: int
@@ -48,7 +48,7 @@ class RunLengths(BaseModel):
 
 
 class Predicted(ImageResult):
-    """An image's entry as in results.json, with the model that made it and, where asked for, its mask."""
+    """The entry of an image as in results.json, with the model and, on request, the mask."""
 
     model: ModelIdentity
     threshold: float
@@ -81,16 +81,16 @@ class Predicted(ImageResult):
 async def predict(
     request: Request,
     server: ServerPart,
-    name: Annotated[str, Query(max_length=200, description="How to name it, where the bytes alone come.")] = (
+    name: Annotated[str, Query(max_length=200, description="The name, for a body without a form.")] = (
         "image"
     ),
     spacing: Annotated[
         str, Query(max_length=40, description="Millimetres per pixel: 0.08, or 0.08,0.1 (row, column).")
     ] = "",
-    mask: Annotated[bool, Query(description="Give the mask, too.")] = False,
-    frame: Annotated[int | None, Query(ge=0, le=1 << 30, description="Which of a clip, from 0.")] = None,
+    mask: Annotated[bool, Query(description="Include the mask.")] = False,
+    frame: Annotated[int | None, Query(ge=0, le=1 << 30, description="The frame of a clip, from 0.")] = None,
 ) -> Predicted:
-    """Predict one image; neither it nor the result is kept."""
+    """Predict one image; neither the image nor the result is stored."""
     given = parse_spacing(spacing)
     form = await receive(
         request.stream(),
@@ -102,21 +102,21 @@ async def predict(
     try:
         if len(form.files) != 1:
             raise Unusable(f"{len(form.files)} files", where="files", remedy="Send one")
-        # Not where a network's thread waits: the file is gone when this request ends.
+        # Read here, since the file is removed before the queue may reach it.
         whole = await in_thread(
             lambda: read_one(form.files[0], server.settings.limits, spacing=given, number=frame)
         )
     finally:
         await in_thread(form.discard)
-    found = await asyncio.wrap_future(server.predictions.predict_once(_give(whole)))
-    return await in_thread(lambda: _told(server, form.files[0], found, mask=mask))
+    found = await asyncio.wrap_future(server.predictions.predict_once(_reader_of(whole)))
+    return await in_thread(lambda: _response(server, form.files[0], found, mask=mask))
 
 
-def _give(frame: Frame) -> Callable[[], Frame]:
+def _reader_of(frame: Frame) -> Callable[[], Frame]:
     return lambda: frame
 
 
-def _told(server: Server, arrived: Upload, found: Segmentation, *, mask: bool) -> Predicted:
+def _response(server: Server, arrived: Upload, found: Segmentation, *, mask: bool) -> Predicted:
     predictor = server.predictions.predictor
     assert predictor is not None
     frame = found.frame

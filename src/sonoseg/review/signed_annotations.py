@@ -1,4 +1,4 @@
-"""What readers signed in a state folder, as the data room takes it."""
+"""The signed masks of a state folder, for a prepared set."""
 
 from __future__ import annotations
 
@@ -15,13 +15,12 @@ from sonoseg.review.store import Store
 
 
 def signed_items(store: Store) -> list[Signed]:
-    """Every signed item with its current mask, in the order of the list.
+    """All signed items with their current masks, in the order of the work list.
 
-    All images of a patient are one group, as their DICOM files tell the patient; where they do not, all of
-    one study, and else all frames of one file. The patient becomes a number: the files' own word for the
-    patient is not kept.
+    Images of one patient, by the attributes of their DICOM files, form a group; without a patient, those of
+    one DICOM study; else the frames of one file. Patients become numbers; their identifiers are not kept.
 
-    Raises InputError where a DICOM file cannot be read any more, MissingExtra without the extra `dicom`.
+    Raises InputError where a DICOM file can no longer be read, MissingExtra without the extra `dicom`.
     """
     numbers: dict[str, str] = {}
     found = []
@@ -60,7 +59,7 @@ def _signed(store: Store, item: Item, path: Path, patient: str, group: str) -> S
 
 
 def _identified(path: Path) -> tuple[str, str]:
-    """Who a DICOM file is of, with who gave that id, and its study; "" where it does not tell."""
+    """Patient ID with issuer, and Study Instance UID, of a DICOM file; "" where absent."""
     try:
         import pydicom
         from pydicom.errors import InvalidDicomError
@@ -69,10 +68,10 @@ def _identified(path: Path) -> tuple[str, str]:
     wanted = ["PatientID", "IssuerOfPatientID", "StudyInstanceUID"]
     try:
         header = pydicom.dcmread(path, stop_before_pixels=True, specific_tags=list(wanted), force=True)
-        told = [str(header.get(name) or "").strip() for name in wanted]
+        values = [str(header.get(name) or "").strip() for name in wanted]
     except (OSError, InvalidDicomError, ValueError) as error:
         raise InputError(
-            f"cannot be read any more ({first_line(error)})", where=path, remedy="Bring the file back"
+            f"can no longer be read: {first_line(error)}", where=path, remedy="Restore the file"
         ) from error
-    patient, issuer, study = told
+    patient, issuer, study = values
     return f"{patient} of {issuer}" if patient else "", study

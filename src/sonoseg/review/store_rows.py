@@ -1,4 +1,4 @@
-"""Rows of the state's database as the API tells them, and the lines that are added to the log."""
+"""Rows of the review state as models of the API, and new entries of the log."""
 
 from __future__ import annotations
 
@@ -17,20 +17,18 @@ def row_of(connection: sqlite3.Connection, identity: str) -> sqlite3.Row:
     """The row of an item. Raises NotThere."""
     row = connection.execute("SELECT * FROM items WHERE id = ?", (identity,)).fetchone()
     if row is None:
-        raise NotThere(
-            "there is no such item", where=identity[:40], remedy="See the work list for those there are"
-        )
+        raise NotThere("no such item", where=identity[:40], remedy="See the work list")
     assert isinstance(row, sqlite3.Row)
     return row
 
 
 def unread(row: sqlite3.Row) -> bool:
-    """Whether nobody saved, signed or referred it yet."""
+    """Whether no reader has saved, signed or referred the item."""
     return row["revision"] == 0 and row["status"] in ("new", "read")
 
 
 def item_of(row: sqlite3.Row) -> Item:
-    """An item's row as the API tells it."""
+    """The item of a row."""
     names = set(Item.model_fields) - {"spacing"}
     known = row["spacing_row"] is not None
     return Item.model_validate(
@@ -40,7 +38,7 @@ def item_of(row: sqlite3.Row) -> Item:
 
 
 def entry_of(row: sqlite3.Row) -> LogEntry:
-    """A line of the log as the API tells it."""
+    """The log entry of a row."""
     content = {} if row["content"] is None else json.loads(row["content"])
     comment = content.get("comment") if row["action"] in ("referred", "review") else None
     names = set(LogEntry.model_fields) - {"comment"}
@@ -53,12 +51,12 @@ def review_of(connection: sqlite3.Connection, identity: str) -> Review | None:
     return None if row is None else Review.model_validate_json(row["content"])
 
 
-def source_of(connection: sqlite3.Connection, row: sqlite3.Row, mark: str, *, empty: bool) -> Source:
-    """Whose a mask is; see Store.save_mask."""
+def source_of(connection: sqlite3.Connection, row: sqlite3.Row, digest: str, *, empty: bool) -> Source:
+    """The source of a mask; see ReadingStore.save_mask."""
     same = connection.execute(
         "SELECT source FROM log WHERE id = ? AND mask_sha256 = ? AND source IS NOT NULL"
         " ORDER BY entry DESC LIMIT 1",
-        (row["id"], mark),
+        (row["id"], digest),
     ).fetchone()
     source: Source
     if same is not None:
@@ -70,7 +68,7 @@ def source_of(connection: sqlite3.Connection, row: sqlite3.Row, mark: str, *, em
     return source
 
 
-def note(
+def add_log_entry(
     connection: sqlite3.Connection,
     identity: str,
     action: Action,
@@ -86,7 +84,7 @@ def note(
     mask: str | None = None,
     content: Mapping[str, Any] | None = None,
 ) -> None:
-    """Add a line to the log, within the transaction of what it tells."""
+    """Add an entry to the log, within the transaction of the change."""
     connection.execute(
         "INSERT INTO log (id, action, revision, at, reader, tool, source, model, lesions, seconds,"
         " mask_sha256, content) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
@@ -98,5 +96,5 @@ def note(
 
 
 def now() -> str:
-    """UTC, ISO 8601, to the millisecond."""
+    """The time now: UTC, ISO 8601, milliseconds."""
     return utc_now("milliseconds").replace("+00:00", "Z")
