@@ -73,7 +73,10 @@ def test_the_models_own_test_part_needs_no_caution(mixed: Any, split: Split, spl
 
 @pytest.mark.parametrize(
     ("part", "fold", "word"),
-    [("validation", 1, "optimistic"), ("train", 1, "Training images"), ("all", 1, "seen none"), ("test", 2, "fold 1")],
+    [
+        *(("validation", 1, "optimistic"), ("train", 1, "Training images")),
+        *(("all", 1, "seen none"), ("test", 2, "fold 1")),
+    ],
 )
 def test_other_parts_and_folds_have_a_caution(
     mixed: Any, split: Split, split_file: Path, part: Any, fold: int, word: str

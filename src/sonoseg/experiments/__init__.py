@@ -1,1 +1,1 @@
-"""A study of many runs: folds, seeds and variants from one plan, to one table."""
+"""Experiments: variants over folds and seeds, or a search for the best values, from one plan to one table."""

@@ -10,7 +10,7 @@ from typing import Any
 
 from sonoseg._util.files import atomic_write_text
 from sonoseg._util.locks import locked
-from sonoseg.errors import ExperimentError
+from sonoseg.errors import ExperimentError, UsageError
 from sonoseg.evaluation.evaluation import Evaluation
 from sonoseg.experiments.executor import BUSY, GRACE, Executor, LocalPool, Outcome, Task
 from sonoseg.experiments.experiment_folder import LOCK, ExperimentFolder, evaluation_task
@@ -86,7 +86,12 @@ def run_experiment(
     A run that fails stops no other: see the report. Raises OutputError where another process works in the
     folder, or it cannot be written, and what ExperimentFolder raises.
     """
-    experiment = plan if isinstance(plan, ExperimentFolder) else ExperimentFolder(plan, folder or "")
+    if isinstance(plan, ExperimentFolder):
+        experiment = plan
+    elif folder is None:
+        raise UsageError("a plan needs a folder for its runs", remedy="Give run_experiment a folder")
+    else:
+        experiment = ExperimentFolder(plan, folder)
     executor = executor or LocalPool(jobs)
     if isinstance(experiment.plan, SearchPlan):
         from sonoseg.experiments.search import Search

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
 from typing import Any, Final, Literal
 
@@ -18,7 +18,7 @@ import optuna
 from optuna.trial import FrozenTrial, TrialState
 
 from sonoseg._util.locks import locked
-from sonoseg.errors import OutputError, SonosegError
+from sonoseg.errors import OutputError, SonosegError, TrainingError
 from sonoseg.experiments.executor import BUSY, Executor, Outcome, Task, last_lines
 from sonoseg.experiments.experiment_folder import LOCK, PATIENCE, ExperimentFolder, clear
 from sonoseg.experiments.plan import SearchPlan, Value, short
@@ -173,13 +173,11 @@ class Search:
     def _should_prune(self, study: optuna.Study, task: Task) -> str:
         """Report new epochs of a trial to Optuna; the reason to stop it, "" for none."""
         one = self._running[task.name]
-        try:
+        with suppress(OSError, TrainingError):  # not written yet, or not readable now: at the next poll
             stat = one.run.log.stat()
-        except OSError:
-            return ""
-        if (stat.st_mtime_ns, stat.st_size) != one.log:
-            one.log = (stat.st_mtime_ns, stat.st_size)
-            self._report(study, one)
+            if (stat.st_mtime_ns, stat.st_size) != one.log:
+                self._report(study, one)
+                one.log = (stat.st_mtime_ns, stat.st_size)
         return "" if one.pruned is None else f"pruned after epoch {one.pruned}"
 
     def _report(self, study: optuna.Study, one: _Running) -> None:
@@ -216,12 +214,12 @@ class Search:
 def validation_value(run: Run, plan: SearchPlan) -> tuple[float, int]:
     """The plan's metric on validation at the epoch whose weights were kept, and that epoch.
 
-    Raises SonosegError where the log has no such figure.
+    Raises TrainingError where the log has no such figure.
     """
     kept = max(_validation(run), key=lambda one: (one["dice"] or 0.0, -one["epoch"]), default={})
     value = kept.get(plan.metric)
     if value is None or not math.isfinite(value):
-        raise SonosegError(f"the validation part has no '{plan.metric}'", where=run.log)
+        raise TrainingError(f"the validation part has no '{plan.metric}'", where=run.log)
     return float(value), int(kept["epoch"])
 
 
@@ -230,7 +228,7 @@ def _validation(run: Run) -> list[dict[str, Any]]:
     try:
         entries = [json.loads(line) for line in run.log.read_text("utf-8").splitlines()]
     except (OSError, ValueError) as error:
-        raise SonosegError(f"the log cannot be read ({error})", where=run.log) from error
+        raise TrainingError(f"the log cannot be read ({error})", where=run.log) from error
     return [one for one in entries if one["split"] == "validation"]
 
 
