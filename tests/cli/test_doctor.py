@@ -14,13 +14,13 @@ import pytest
 from typer.testing import CliRunner
 
 from sonoseg import RESEARCH_ONLY
-from sonoseg.cli import doctor_checks as checks
-from sonoseg.cli import installed
-from sonoseg.cli.doctor_checks import Check, all_checks, write_phantom
 from sonoseg.cli.main import app
 from sonoseg.inference.predictor import Predictor
 from sonoseg.inference.runtimes import base
 from sonoseg.inference.segmentation import Segmentation
+from sonoseg.installation import extras
+from sonoseg.installation import self_test as checks
+from sonoseg.installation.self_test import Check, self_test, write_phantom
 from sonoseg.samples import frames
 
 
@@ -36,7 +36,7 @@ def onnx_alone(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("onnx_alone")
 def test_the_shipped_model_goes_through_all_of_it() -> None:
-    found = by_name(all_checks(None))
+    found = by_name(self_test(None))
     for name in ("core", "hash", "onnx fp32", "sizes", "folder"):
         assert found[name].state == "works", found[name]
     assert "true 14.0 mm" in found["sizes"].detail
@@ -55,7 +55,7 @@ def test_a_model_that_was_changed_is_broken(dark_model: Path, tmp_path: Path) ->
         (tmp_path / path.name).write_bytes(path.read_bytes())
     card = json.loads((tmp_path / "card.json").read_text())
     (tmp_path / "card.json").write_text(json.dumps(card | {"sha256": {"model.onnx": "0" * 64}}))
-    found = by_name(all_checks(tmp_path))
+    found = by_name(self_test(tmp_path))
     assert found["hash"].state == "broken"
     assert "SHA-256 differs" in found["hash"].detail
     assert "onnx fp32" not in found
@@ -95,7 +95,7 @@ def test_an_old_package_is_broken_and_a_missing_one_absent(monkeypatch: pytest.M
         about["Requires-Dist"] = line
     for extra in ("dicom", "openvino", "train", "dev"):
         about["Provides-Extra"] = extra
-    monkeypatch.setattr(installed, "metadata", lambda _: about)
+    monkeypatch.setattr(extras, "metadata", lambda _: about)
     found = by_name(list(checks._packages()))
     assert set(found) == {"core", "dicom", "openvino"}
     assert found["core"].state == "broken"
@@ -106,16 +106,16 @@ def test_an_old_package_is_broken_and_a_missing_one_absent(monkeypatch: pytest.M
 
 
 def test_versions_are_compared_by_their_numbers() -> None:
-    assert installed.Package("x", "2.9", "2.13.0+cpu").recent
-    assert not installed.Package("x", "2.13", "2.9.1").recent
-    assert not installed.Package("x", "1", None).recent
-    assert installed.Package("x", "", "0.1").recent
+    assert extras.Package("x", "2.9", "2.13.0+cpu").recent
+    assert not extras.Package("x", "2.13", "2.9.1").recent
+    assert not extras.Package("x", "1", None).recent
+    assert extras.Package("x", "", "0.1").recent
 
 
 @pytest.mark.parametrize(("state", "code"), [("works", 0), ("absent", 0), ("broken", 1)])
 def test_only_what_is_broken_is_a_failure(monkeypatch: pytest.MonkeyPatch, state: Any, code: int) -> None:
     made = [Check("packages", "core", "works", "all"), Check("runtimes", "[x]", state, "why [not]", 0.1234)]
-    monkeypatch.setattr(checks, "all_checks", lambda model: iter(made))
+    monkeypatch.setattr(checks, "self_test", lambda model: iter(made))
     told = CliRunner().invoke(app, ["doctor"], env={"COLUMNS": "120", "NO_COLOR": "1"})
     assert told.exit_code == code
     for words in ("[x]", state, "why [not]", RESEARCH_ONLY):

@@ -1,4 +1,4 @@
-"""`sonoseg doctor`: does what is installed here work? One phantom goes through all of it."""
+"""`sonoseg doctor`: test this installation on one phantom."""
 
 from __future__ import annotations
 
@@ -19,22 +19,22 @@ def doctor(
         Path | None,
         typer.Option("--model", "-m", help="A model folder or training run; the shipped model by default."),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Write JSON for a program to read.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Write JSON to stdout.")] = False,
 ) -> None:
-    """Try everything that is installed on one phantom: packages, the model's hash, runtimes, writers, DICOM.
+    """Test this installation on one phantom: packages, the model's hash, runtimes, writers, DICOM.
 
-    What is absent is no fault; what is there and does not work makes it exit with 1.
+    Absent extras are not errors; anything installed that does not work makes it exit with 1.
     """
     from dataclasses import asdict
 
     from rich.markup import escape
     from rich.table import Table
 
-    from sonoseg.cli.doctor_checks import all_checks
     from sonoseg.cli.warnings_display import plain_warnings
+    from sonoseg.installation.self_test import self_test
 
-    with plain_warnings(), err.status("Trying", spinner="line") if err.is_terminal else nullcontext():
-        checks = list(all_checks(model))
+    with plain_warnings(), err.status("Testing", spinner="line") if err.is_terminal else nullcontext():
+        checks = list(self_test(model))
     broken = [check for check in checks if check.state == "broken"]
     if as_json:
         values = [asdict(check) | {"seconds": round(check.seconds, 3)} for check in checks]
@@ -47,7 +47,7 @@ def doctor(
             last = check.group
             table.add_row(f"[bold]{group}[/]", escape(check.name), _SIGNS[check.state], escape(check.detail))
         out.print(table)
-        ending = f"{len(broken)} broken" if broken else "all that is installed works"
+        ending = f"{len(broken)} broken" if broken else "everything installed works"
         out.print(f"\nsonoseg {__version__}: {ending}.")
         out.print(RESEARCH_ONLY, style="bold")
     if broken:

@@ -11,6 +11,7 @@ from rich.markup import escape
 from sonoseg._util.packages import require
 from sonoseg.cli.choices import PrecisionChoice, RuntimeChoice
 from sonoseg.cli.common import err, out
+from sonoseg.cli.options import ModelFolder, PixelSpacing, Precision, Quiet, Runtime
 from sonoseg.errors import OutputError, UsageError
 
 if TYPE_CHECKING:
@@ -44,28 +45,17 @@ def serve(
         Path | None, typer.Option(help="A certificate (PEM, with its chain) for HTTPS.")
     ] = None,
     keyfile: Annotated[Path | None, typer.Option(help="Its key, unless the certificate file has it.")] = None,
-    model: Annotated[
-        Path | None,
-        typer.Option("--model", "-m", help="A model folder or training run; the shipped model by default."),
-    ] = None,
-    runtime: Annotated[
-        RuntimeChoice, typer.Option(help="The inference engine; the fastest installed one by default.")
-    ] = RuntimeChoice.auto,
-    precision: Annotated[
-        PrecisionChoice,
-        typer.Option(help="The numeric precision; the fastest that the card allows by default."),
-    ] = PrecisionChoice.auto,
+    model: ModelFolder = None,
+    runtime: Runtime = RuntimeChoice.auto,
+    precision: Precision = PrecisionChoice.auto,
     threads: Annotated[int | None, typer.Option(min=1, help="CPU threads of the network.")] = None,
-    spacing: Annotated[
-        str | None,
-        typer.Option(help="Pixel spacing of PATHS in mm, one number or ROW,COLUMN; overrides the file's."),
-    ] = None,
+    spacing: PixelSpacing = None,
     max_bytes: Annotated[int, typer.Option(min=1024, help="Bytes of one file.")] = 64 << 20,
     max_pixels: Annotated[int, typer.Option(min=256, help="Pixels of one image or frame.")] = 16_000_000,
     max_frames: Annotated[int, typer.Option(min=1, help="Frames of one clip.")] = 1000,
     queue: Annotated[int, typer.Option(min=1, help="Images that may wait for the model.")] = 64,
     browser: Annotated[bool, typer.Option("--open", help="Open the page in the browser.")] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print only the address and errors.")] = False,
+    quiet: Quiet = False,
 ) -> None:
     """Serve the review page: look at predictions, correct, measure, sign.
 
@@ -88,7 +78,7 @@ def serve(
     if read_only and paths:
         raise UsageError("PATHS with --read-only", where="PATHS", remedy="Leave one of the two out")
     if pacs is not None:
-        _check_node(pacs)
+        process.check_node(pacs)
     given = None if spacing is None else parse_spacing(spacing)
     with process.listen(host, port) as listening, plain_warnings():
         settings = Settings(
@@ -121,24 +111,12 @@ def serve(
             address = process.address_of(listening, host, secure=certfile is not None)
             _print_address(address, process.login_of(address, token), state, pacs, quiet=quiet)
             if browser:
-                _open(process.login_of(address, token))
+                process.open_browser(process.login_of(address, token))
             process.run(app, listening, certfile=certfile, keyfile=keyfile)
         finally:
             store.close()
     if not quiet:
         err.print(f"Stopped. The state is in {escape(str(state))}", soft_wrap=True)
-
-
-def _check_node(folder: Path) -> None:
-    """Check that the node's queue can be read; one that does not exist yet is reported only."""
-    from sonoseg.pacs.queue_rows import DATABASE, Rows
-
-    if (folder / DATABASE).is_file():
-        Rows(folder).close()
-    elif folder.exists() and not folder.is_dir():
-        raise UsageError("not a folder", where=folder, remedy="Give the --state of `sonoseg pacs serve`")
-    else:
-        err.print(f"[yellow]No node has used {escape(str(folder))} yet[/]", soft_wrap=True)
 
 
 def _add(store: Store, paths: list[str], settings: Settings, spacing: Spacing | None, *, quiet: bool) -> None:
@@ -169,11 +147,3 @@ def _print_address(address: str, login: str, state: Path, pacs: Path | None, *, 
         out.print(f"The state is stored in {escape(str(state))}. Stop with Ctrl-C.", soft_wrap=True)
         out.print(RESEARCH_ONLY, style="bold")
     out.file.flush()  # a program may read it from a pipe
-
-
-def _open(address: str) -> None:
-    import threading
-    import webbrowser
-
-    # The socket listens already; the response comes as soon as the server runs.
-    threading.Thread(target=webbrowser.open, args=(address,), daemon=True).start()

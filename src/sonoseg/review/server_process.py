@@ -10,13 +10,16 @@ import ipaddress
 import signal
 import socket
 import ssl
+import threading
+import warnings
+import webbrowser
 from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-from sonoseg.errors import OutputError, UsageError
+from sonoseg.errors import OutputError, SonosegWarning, UsageError
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
@@ -91,6 +94,21 @@ def check_certificate(certfile: Path | None, keyfile: Path | None) -> None:
         ) from error
 
 
+def check_node(folder: Path) -> None:
+    """Check that the queue in a node's state folder can be read; warn where no node has used it yet.
+
+    Raises UsageError where `folder` is a file, OutputError for a queue of another version.
+    """
+    from sonoseg.pacs.queue_rows import DATABASE, Rows
+
+    if (folder / DATABASE).is_file():
+        Rows(folder).close()
+    elif folder.exists() and not folder.is_dir():
+        raise UsageError("not a folder", where=folder, remedy="Give the --state of `sonoseg pacs serve`")
+    else:
+        warnings.warn(f"no node has used {folder} yet", SonosegWarning, stacklevel=2)
+
+
 def listen(host: str, port: int) -> socket.socket:
     """Open a listening socket. Raises UsageError where the address is in use or not of this machine."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
@@ -113,6 +131,11 @@ def address_of(listening: socket.socket, host: str, *, secure: bool) -> str:
 def login_of(address: str, token: str | None) -> str:
     """The URL that sets the token's cookie, or `address` without a token."""
     return address if token is None else f"{address}login?token={quote(token, safe='')}"
+
+
+def open_browser(address: str) -> None:
+    """Open the page in the browser, in a thread; the socket listens already, so the request waits."""
+    threading.Thread(target=webbrowser.open, args=(address,), daemon=True).start()
 
 
 def run(

@@ -1,4 +1,4 @@
-"""The checks of `sonoseg doctor`: one phantom goes through everything that is installed."""
+"""Self-test of an installation: one phantom through every installed engine, writer and codec."""
 
 from __future__ import annotations
 
@@ -26,18 +26,18 @@ if TYPE_CHECKING:
 State = Literal["works", "absent", "broken"]
 
 PARITY = 1e-4
-"""The largest difference of a probability between two engines that compute in float32."""
+"""Largest accepted difference of probabilities between two engines in float32."""
 
 AGREEMENT = 0.95
-"""The least Dice between the phantom's mask in a lower precision and in float32."""
+"""Smallest accepted Dice between the masks of a lower precision and of float32."""
 
 TRUTH = 0.05
-"""The largest error of the phantom's longest axis, as a share of the true one."""
+"""Largest accepted relative error of the phantom's longest axis."""
 
 
 @dataclass(frozen=True)
 class Check:
-    """One thing that was tried. "absent" is no fault: what is not installed cannot be broken."""
+    """The result of one check. "absent": not installed, which is not an error."""
 
     group: str
     name: str
@@ -46,8 +46,8 @@ class Check:
     seconds: float = 0.0
 
 
-def all_checks(model: Path | None) -> Iterator[Check]:
-    """Try everything, one after the other. model: a folder or run; None is the model that ships."""
+def self_test(model: Path | None) -> Iterator[Check]:
+    """Run all checks in order. model: a model folder or run; None for the shipped model."""
     yield from _packages()
     loaded, check = _model(model)
     yield check
@@ -69,7 +69,7 @@ def all_checks(model: Path | None) -> Iterator[Check]:
 
 
 def _packages() -> Iterator[Check]:
-    from sonoseg.cli.installed import CORE, packages
+    from sonoseg.installation.extras import CORE, packages
 
     for extra, wanted in packages().items():
         old = [
@@ -95,8 +95,8 @@ def _model(folder: Path | None) -> tuple[Model | None, Check]:
         model = Model.load(folder)
     except SonosegError as error:
         return None, Check("model", "hash", "broken", str(error))
-    files = ", ".join(sorted(model.card.sha256)) or "none named on its card"
-    detail = f"{model.card.name} ({model.hash}); as its card says: {files}"
+    files = ", ".join(sorted(model.card.sha256)) or "none on its card"
+    detail = f"{model.card.name} ({model.hash}); hashes as on its card: {files}"
     return model, Check("model", "hash", "works", detail, time.perf_counter() - start)
 
 
@@ -108,7 +108,7 @@ def _phantom() -> tuple[Frame, float]:
 
 
 def _runtimes(model: Model, frame: Frame) -> tuple[tuple[Predictor, Segmentation] | None, list[Check]]:
-    """Every engine in every precision, held against the first that works in float32."""
+    """Every engine in every precision, compared with the first that works in float32."""
     from sonoseg.inference.runtimes.base import ENGINES, PRECISIONS
 
     reference: tuple[Predictor, Segmentation] | None = None
@@ -170,7 +170,7 @@ def _sizes(found: Segmentation, axis: float) -> str:
 
 
 def _folder(predictor: Predictor, frame: Frame) -> str:
-    """Write all that needs no extra, and read the mask back."""
+    """Write all outputs of the core install, and read the mask back."""
     from PIL import Image
 
     from sonoseg.results.entries import RunInfo
@@ -190,13 +190,13 @@ def _folder(predictor: Predictor, frame: Frame) -> str:
         results.finish()
         results.close()
         with Image.open(Path(folder, "masks", "phantom.png")) as image:
-            _need(np.array_equal(np.asarray(image) > 0, found.mask), "the mask is another when read back")
+            _need(np.array_equal(np.asarray(image) > 0, found.mask), "the mask differs when read back")
         written = sum(path.is_file() for path in Path(folder).rglob("*"))
     return f"{written} files written, the mask read back equal"
 
 
 def _dicom(predictor: Predictor, frame: Frame) -> str:
-    """The phantom as a DICOM file: read, segmented, and its objects written and read back."""
+    """Read and segment the phantom as a DICOM file; write its objects and read them back."""
     import highdicom
     import pydicom
 
@@ -212,7 +212,7 @@ def _dicom(predictor: Predictor, frame: Frame) -> str:
         write_phantom(source, frame)
         with open_dicom(source) as clip:
             read = clip.frame(0)
-        _need(np.array_equal(read.pixels, frame.pixels), "the pixels are others when read back")
+        _need(np.array_equal(read.pixels, frame.pixels), "the pixels differ when read back")
         _need(read.spacing == frame.spacing, f"the spacing is {read.spacing} when read back")
         found = predictor.predict(read)
         findings = measure(found)
@@ -222,7 +222,7 @@ def _dicom(predictor: Predictor, frame: Frame) -> str:
         write_object(capture, make_capture(source, found, findings))
         masks = highdicom.seg.segread(seg).pixel_array
         whole = masks.reshape(-1, *found.mask.shape).any(axis=0)
-        _need(np.array_equal(whole, found.mask), "the SEG holds another mask when read back")
+        _need(np.array_equal(whole, found.mask), "the mask of the SEG differs when read back")
         for path in (sr, capture):
             pydicom.dcmread(path)
     versions = f"pydicom {pydicom.__version__}, highdicom {highdicom.__version__}"
@@ -230,7 +230,7 @@ def _dicom(predictor: Predictor, frame: Frame) -> str:
 
 
 def write_phantom(path: Path, frame: Frame) -> None:
-    """Write a Frame as a DICOM ultrasound image with its spacing as a region. The patient is no one."""
+    """Write a Frame as a DICOM ultrasound image with its spacing as a region. The patient is fictitious."""
     from pydicom.dataset import Dataset, FileMetaDataset
     from pydicom.uid import ExplicitVRLittleEndian, UltrasoundImageStorage, generate_uid
 
@@ -275,7 +275,7 @@ def _codecs() -> Iterator[Check]:
         except MissingExtra as error:
             yield Check("dicom", name, "absent", error.remedy or error.found)
         else:
-            yield Check("dicom", name, "works", "its decoder is there")
+            yield Check("dicom", name, "works", "decoder installed")
 
 
 def _try(group: str, name: str, work: Callable[[], str]) -> Check:

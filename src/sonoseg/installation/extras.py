@@ -1,4 +1,4 @@
-"""What is installed, by the extra that brings it, read from the package's own metadata."""
+"""Installed packages by extra, from the metadata of sonoseg."""
 
 from __future__ import annotations
 

@@ -1,0 +1,1 @@
+"""This installation: installed packages, capabilities (`sonoseg info`), self-test (`sonoseg doctor`)."""
