@@ -17,13 +17,13 @@ import numpy as np
 import psutil
 import pytest
 from PIL import Image
+from pycocotools import mask as coco
 
 from sonoseg._util.locks import locked
 from sonoseg.batch.partitions import Partitions, read_results
 from sonoseg.cli.main import main
 from sonoseg.data.phantoms import write_phantoms
 from sonoseg.image.calibration import Origin, Spacing
-from sonoseg.image.run_length import decode
 from sonoseg.inputs.reading_options import ReadingOptions
 
 pytest.importorskip("ray")
@@ -142,7 +142,7 @@ def test_rows_are_those_of_the_plain_engine(run: Run, scans: Path, tmp_path: Pat
             assert row[name] == image[name]
         assert row["uncertainty"] == image["uncertainty"]
         with Image.open(plain / image["files"]["mask"]) as mask:
-            assert np.array_equal(decode(row["mask"]), np.asarray(mask) > 0)
+            assert np.array_equal(coco.decode(row["mask"]), np.asarray(mask) > 0)
     assert sum(len(row["lesions"]) for row in good)
     ((bad, refused),) = [(row, found["refused"][0]) for row in rows if row["error"] is not None]
     assert (bad["file"], bad["error"]) == (refused["file"], refused["reason"])

@@ -9,6 +9,7 @@ from typing import Any
 import fsspec
 import numpy as np
 import pytest
+from pycocotools import mask as coco
 
 from sonoseg._util.files import sha256_file
 from sonoseg.batch.row_reading import ListedFile
@@ -16,7 +17,6 @@ from sonoseg.batch.row_steps import finish, read_tables, segment
 from sonoseg.batch.rows import FINISHED, LESION, counts
 from sonoseg.errors import ModelError
 from sonoseg.image.calibration import Spacing
-from sonoseg.image.run_length import decode
 from sonoseg.inference.predictor import Predictor
 from sonoseg.inputs.reading import read_frame
 from sonoseg.inputs.reading_options import ReadingOptions
@@ -56,7 +56,7 @@ def test_rows_agree_with_predict(predictor: Predictor) -> None:
     assert [row["file"] for row in rows] == names
     for row, name in zip(rows, names, strict=True):
         plain = predictor.predict(read_frame(name, spacing=spacing))
-        assert np.array_equal(decode(row["mask"]), plain.mask)
+        assert np.array_equal(coco.decode(row["mask"]), plain.mask)
         assert row["sha256"] == sha256_file(name)
         assert (row["height"], row["width"]) == plain.frame.shape
         assert row["uncertainty"] == float(f"{plain.uncertainty:.6g}")
@@ -110,7 +110,7 @@ def test_files_of_a_store_and_a_table_of_spacings(predictor: Predictor) -> None:
     names = [f"memory:///clinic/{name}.png" for name in "abc"]
     good, bad, absent = run_steps(predictor, names, ReadingOptions(spacing=Spacing(1, 1), spacings=table))
     assert (good["spacing_origin"], good["spacing"], good["file"]) == ("table", [0.3, 0.3], names[0])
-    assert np.array_equal(decode(good["mask"]), predictor.predict(samples()[0]).mask)
+    assert np.array_equal(coco.decode(good["mask"]), predictor.predict(samples()[0]).mask)
     assert "not an image" in bad["error"]
     assert "no such file" in absent["error"]
 
@@ -175,7 +175,7 @@ def test_the_frames_of_a_clip_are_rows(predictor: Predictor, tmp_path: Path) -> 
             (3, 1, 3),
             (5, 2, 3),
         ]
-        left = [int(np.flatnonzero(decode(row["mask"]).any(axis=0))[0]) for row in rows]
+        left = [int(np.flatnonzero(coco.decode(row["mask"]).any(axis=0))[0]) for row in rows]
         assert np.diff(left).min() > 0  # each is of its own frame
         assert {row["sha256"] for row in rows} == {sha256_file(clip)}
     (refused,) = run_steps(predictor, [str(clip)], ReadingOptions(frames="99", keep_burned_in=True))

@@ -19,7 +19,7 @@ from PIL import Image
 from sonoseg import RESEARCH_ONLY
 from sonoseg.cli.options import parse_spacing
 from sonoseg.errors import UsageError
-from sonoseg.image.frame import Spacing
+from sonoseg.image.calibration import Spacing
 
 Run = Callable[..., tuple[int, str, str]]
 

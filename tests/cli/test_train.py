@@ -47,7 +47,9 @@ def test_a_new_run_needs_its_three(tmp_path: Path) -> None:
 def test_without_the_extra_the_command_that_installs_it(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr("sonoseg._util.packages.find_spec", lambda name: None if name == "torch" else object())
+    monkeypatch.setattr(
+        "sonoseg._util.packages.find_spec", lambda name: None if name == "torch" else object()
+    )
     with pytest.raises(MissingExtra, match=r"pip install 'sonoseg\[train\]'"):
         run("train", "--out", tmp_path / "run")
 

@@ -14,7 +14,8 @@ from sonoseg.data.prepared_set import PreparedSet
 from sonoseg.data.readers import read_sources
 from sonoseg.data.signed_masks import Signed, prepare_reviews
 from sonoseg.errors import DatasetError, OutputError
-from sonoseg.image.frame import Frame, Spacing
+from sonoseg.image.calibration import Spacing
+from sonoseg.image.frame import Frame
 
 PIXELS = np.random.default_rng(3).integers(0, 255, (50, 70), dtype=np.uint8)
 

@@ -12,7 +12,8 @@ import pandas as pd
 import pytest
 
 from sonoseg.errors import DatasetError
-from sonoseg.image.frame import Frame, Spacing
+from sonoseg.image.calibration import Spacing
+from sonoseg.image.frame import Frame
 from sonoseg.inference.segmentation import Segmentation
 
 SHAPE = (60, 80)

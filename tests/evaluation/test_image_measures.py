@@ -12,7 +12,8 @@ import pytest
 from sonoseg.errors import DatasetError
 from sonoseg.evaluation.image_measures import ImageMeasures, kind_of, measure
 from sonoseg.evaluation.policy import POLICY
-from sonoseg.image.frame import Frame, Spacing
+from sonoseg.image.calibration import Spacing
+from sonoseg.image.frame import Frame
 from sonoseg.inference.segmentation import Segmentation
 from sonoseg.metrics.boundary import hd95, nsd
 from sonoseg.metrics.overlap import dice

@@ -3,7 +3,7 @@
 import pytest
 
 from sonoseg.errors import InputError
-from sonoseg.image.calibration import Box, Calibration, Region, Spacing
+from sonoseg.image.calibration import Box, Calibration, Region, Spacing, parse_spacing
 
 FINE, COARSE = Spacing(0.1, 0.1), Spacing(0.2, 0.2)
 LEFT, RIGHT = Box(0, 0, 100, 50), Box(0, 50, 100, 50)
@@ -56,3 +56,14 @@ def test_what_a_person_gave_goes_before_the_regions() -> None:
 def test_an_impossible_spacing_is_refused(bad: tuple[float, float]) -> None:
     with pytest.raises(InputError, match="spacing"):
         Calibration.of(Spacing(*bad))
+
+
+@pytest.mark.parametrize("text", ["", "a", "0", "-1", "nan", "inf", "0.1,0", "0.1,0.1,0.1", "0.1,"])
+def test_what_is_not_a_spacing_is_refused(text: str) -> None:
+    with pytest.raises(ValueError):  # noqa: PT011 - float's own or ours
+        parse_spacing(text)
+
+
+def test_a_spacing_is_one_number_or_row_and_column() -> None:
+    assert parse_spacing("0.08") == Spacing(0.08, 0.08)
+    assert parse_spacing(" 0.08, 0.1 ") == Spacing(0.08, 0.1)

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from sonoseg.errors import InputError, ShapeError
-from sonoseg.image.frame import Frame, Spacing
+from sonoseg.image.calibration import Spacing
+from sonoseg.image.frame import Frame
 
 PIXELS = np.zeros((4, 6), dtype=np.uint8)
 

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from sonoseg.errors import InputError, ModelError, ShapeError, SonosegError, UsageError
-from sonoseg.image.frame import Frame, Spacing
+from sonoseg.image.calibration import Spacing
+from sonoseg.image.frame import Frame
 from sonoseg.inference.predictor import ImageInput, Predictor
 from sonoseg.model.card import Postprocessing
 from sonoseg.model.model import Model

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from sonoseg.image.calibration import Box, Calibration, Region
-from sonoseg.image.frame import Frame, Spacing
+from sonoseg.image.calibration import Box, Calibration, Region, Spacing
+from sonoseg.image.frame import Frame
 from sonoseg.lesions.birads import EchoLevel, Posterior
 from sonoseg.lesions.measurement import Lesion, measure_mask
 from sonoseg.lesions.surroundings import BLACK, surroundings, top_of

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 
 from sonoseg.data.mask_reading import read_mask
 from sonoseg.data.phantoms import draw_spec
-from sonoseg.image.frame import Frame, Spacing
+from sonoseg.image.calibration import Spacing
+from sonoseg.image.frame import Frame
 from sonoseg.lesions.geometry import convex_hull, longest_axis, perpendicular
 from sonoseg.lesions.measurement import Lesion, measure_mask
 

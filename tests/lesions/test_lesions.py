@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from sonoseg.image.frame import Frame, Spacing
+from sonoseg.image.calibration import Spacing
+from sonoseg.image.frame import Frame
 from sonoseg.inference.segmentation import Segmentation
 from sonoseg.lesions.measurement import Findings, measure
 

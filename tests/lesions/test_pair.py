@@ -10,7 +10,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from sonoseg.errors import InputError
-from sonoseg.image.frame import Frame, Spacing
+from sonoseg.image.calibration import Spacing
+from sonoseg.image.frame import Frame
 from sonoseg.lesions.measurement import Findings, measure_mask
 from sonoseg.lesions.orthogonal_views import AGREE, join
 

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from sonoseg.image.calibration import Calibration, Scale
-from sonoseg.image.frame import Frame, Spacing
+from sonoseg.image.calibration import Calibration, Scale, Spacing
+from sonoseg.image.frame import Frame
 from sonoseg.inference.predictor import Predictor
 from sonoseg.inference.segmentation import Segmentation
 from sonoseg.lesions.measurement import measure

@@ -10,7 +10,7 @@ from types import SimpleNamespace
 import pytest
 
 from sonoseg.errors import OutputError
-from sonoseg.image.frame import Spacing
+from sonoseg.image.calibration import Spacing
 from sonoseg.results.entries import ImageEntry, OutputFile, SourceObjects
 from sonoseg.results.journal import Journal, recorded_fingerprint
 

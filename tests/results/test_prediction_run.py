@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from sonoseg.errors import SonosegWarning, UsageError
-from sonoseg.image.frame import Spacing
+from sonoseg.image.calibration import Spacing
 from sonoseg.inputs.reading_options import ReadingOptions
 from sonoseg.results import prediction_run
 from sonoseg.results.prediction_run import OutputOptions, PredictionRun

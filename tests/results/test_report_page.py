@@ -19,8 +19,7 @@ from urllib.parse import unquote
 import pytest
 
 from sonoseg import RESEARCH_ONLY
-from sonoseg.image.calibration import UNKNOWN
-from sonoseg.image.frame import Spacing
+from sonoseg.image.calibration import UNKNOWN, Spacing
 from sonoseg.lesions.measurement import PLANE_NOTE
 from sonoseg.results.entries import ImageEntry, OutputFile, RefusedFile, Results, RunInfo
 from sonoseg.results.report_page import write_report

@@ -11,7 +11,7 @@ from typing import Any
 import jsonschema
 import pytest
 
-from sonoseg.image.frame import Spacing
+from sonoseg.image.calibration import Spacing
 from sonoseg.results.entries import RefusedFile, RunInfo
 from sonoseg.results.schema import DIALECT, ID, PATH, results_schema, schema_text
 from sonoseg.results.tables import write_json

@@ -13,8 +13,7 @@ from typing import Any
 import pytest
 
 from sonoseg import RESEARCH_ONLY, __version__
-from sonoseg.image.calibration import UNKNOWN
-from sonoseg.image.frame import Spacing
+from sonoseg.image.calibration import UNKNOWN, Spacing
 from sonoseg.results.entries import ImageEntry, RefusedFile, Results, RunInfo
 from sonoseg.results.tables import COLUMNS, write_csv, write_json
 

@@ -18,7 +18,8 @@ from pydicom.uid import ExplicitVRLittleEndian, UltrasoundMultiFrameImageStorage
 
 from sonoseg import RESEARCH_ONLY
 from sonoseg.errors import OutputError, UsageError
-from sonoseg.image.frame import Frame, Spacing
+from sonoseg.image.calibration import Spacing
+from sonoseg.image.frame import Frame
 from sonoseg.inputs.frame_list import FrameRef, read
 from sonoseg.results.schema import results_schema
 from sonoseg.review.reading import Assessment, LesionShape, Review

@@ -6,10 +6,12 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
+from pycocotools import mask as coco
 
 from sonoseg.image.calibration import Scale
-from sonoseg.image.run_length import encode
 from sonoseg.inference.segmentation import Segmentation
 from sonoseg.lesions.measurement import measure
 from sonoseg.results.entries import ImageEntry
@@ -108,8 +110,14 @@ def result_row(row: Mapping[str, Any], segmentation: Segmentation) -> dict[str, 
     return {
         **{name: row[name] for name in (*KEY.names, "file", "frame", "sha256", "warnings")},
         **{name: image[name] for name in kept},
-        "mask": encode(segmentation.mask),
+        "mask": run_lengths(segmentation.mask),
     }
+
+
+def run_lengths(mask: NDArray[np.bool_]) -> dict[str, Any]:
+    """Encode a mask, bool (H, W), in compressed COCO run lengths: {"size": [H, W], "counts": ASCII text}."""
+    encoded = coco.encode(np.asfortranarray(mask, dtype=np.uint8))
+    return {"size": encoded["size"], "counts": encoded["counts"].decode("ascii")}
 
 
 def error_row(row: Mapping[str, Any], error: str) -> dict[str, Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -12,7 +11,7 @@ from sonoseg.cli.choices import EngineChoice, PrecisionChoice, RuntimeChoice, Tt
 from sonoseg.errors import UsageError
 
 if TYPE_CHECKING:
-    from sonoseg.image.frame import Spacing
+    from sonoseg.image.calibration import Spacing
 
 Option = typer.Option
 
@@ -87,17 +86,14 @@ Quiet = Annotated[bool, Option("--quiet", "-q", help="Print only problems.")]
 
 
 def parse_spacing(text: str) -> Spacing:
-    """Read "0.08" or "0.08,0.1" (row, column) as millimetres per pixel. Raises UsageError."""
-    from sonoseg.image.frame import Spacing
+    """Parse "0.08" or "0.08,0.1" (row, column) in millimetres per pixel. Raises UsageError."""
+    from sonoseg.image import calibration
 
     try:
-        values = [float(part) for part in text.split(",")]
-    except ValueError:
-        values = []
-    if len(values) not in (1, 2) or not all(math.isfinite(value) and value > 0 for value in values):
+        return calibration.parse_spacing(text)
+    except ValueError as error:
         raise UsageError(
             f"'{text}' is not a pixel spacing",
             where="--spacing",
             remedy="Give millimetres per pixel: one number above 0, or ROW,COLUMN",
-        )
-    return Spacing(values[0], values[-1])
+        ) from error

@@ -96,7 +96,7 @@ def predict(
         "overwrite": overwrite,
     }
     if on_ray:
-        require("scale", "ray", "pyarrow", "fsspec")
+        require("scale", "ray", "pyarrow", "fsspec", "pycocotools")
         from sonoseg.batch.run import BatchRun
         from sonoseg.cli.predict_ray import predict_ray
 

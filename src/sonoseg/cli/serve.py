@@ -15,7 +15,7 @@ from sonoseg.cli.options import ModelFolder, PixelSpacing, Precision, Quiet, Run
 from sonoseg.errors import OutputError, UsageError
 
 if TYPE_CHECKING:
-    from sonoseg.image.frame import Spacing
+    from sonoseg.image.calibration import Spacing
     from sonoseg.review.settings import Settings
     from sonoseg.review.store import Store
 

@@ -12,7 +12,8 @@ from PIL import Image
 from sonoseg.data.mask_reading import LARGEST_CLASS, lesion_of, mask_values
 from sonoseg.data.record import Record
 from sonoseg.errors import SonosegError
-from sonoseg.inputs.reading import FORMATS, read_frame
+from sonoseg.image.raster import FORMATS
+from sonoseg.inputs.reading import read_frame
 
 THUMBNAIL_SIDE = 24
 """Side of the thumbnail for near-duplicate search, pixels."""

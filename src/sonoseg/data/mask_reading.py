@@ -10,7 +10,8 @@ from PIL import Image, ImageOps
 
 from sonoseg._util.text import first_line
 from sonoseg.errors import DatasetError
-from sonoseg.inputs.reading import FORMATS, MAX_PIXELS
+from sonoseg.image.raster import FORMATS
+from sonoseg.image.size_limits import MAX_PIXELS
 
 # A mask whose largest value is at most this holds class numbers, not grey levels.
 LARGEST_CLASS = 15

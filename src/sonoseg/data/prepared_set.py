@@ -15,7 +15,8 @@ from sonoseg._util.packages import missing_extra
 from sonoseg.data.network_arrays import build_arrays, read_own
 from sonoseg.data.record import PROVENANCE
 from sonoseg.errors import DatasetError
-from sonoseg.image.frame import Frame, Spacing
+from sonoseg.image.calibration import Spacing
+from sonoseg.image.frame import Frame
 from sonoseg.image.network_grid import Fit
 
 if TYPE_CHECKING:

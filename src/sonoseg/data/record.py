@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from sonoseg.errors import DatasetError
-from sonoseg.image.frame import Spacing
+from sonoseg.image import calibration
+from sonoseg.image.calibration import Spacing
 
 LABELS = ("benign", "malignant", "normal", "unknown")
 
@@ -131,13 +132,13 @@ def parse_spacing(row: str, column: str, where: str | Path) -> Spacing | None:
     if not row.strip() and not column.strip():
         return None
     try:
-        spacing = Spacing(float(row), float(column))
+        spacing = calibration.parse_spacing(f"{row},{column}")
     except ValueError:
-        spacing = Spacing(0.0, 0.0)
-    if not all(0 < side < 10 for side in spacing):
+        spacing = None
+    if spacing is None or not all(side < 10 for side in spacing):
         raise DatasetError(
-            f"'{row}', '{column}' is no spacing in mm per pixel",
+            f"'{row}', '{column}' is not a pixel spacing",
             where=where,
-            remedy="Give two numbers between 0 and 10, or leave both cells empty",
+            remedy="Give two numbers between 0 and 10 mm, or leave both cells empty",
         )
     return spacing

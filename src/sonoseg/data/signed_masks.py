@@ -13,7 +13,8 @@ from PIL import Image
 from sonoseg.data.preparation import PreparationResult, Track, prepare
 from sonoseg.data.record import DataSource, Record, natural_key
 from sonoseg.errors import DatasetError
-from sonoseg.image.frame import Frame, Spacing
+from sonoseg.image.calibration import Spacing
+from sonoseg.image.frame import Frame
 from sonoseg.image.network_grid import Fit
 
 

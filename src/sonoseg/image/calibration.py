@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
@@ -15,6 +16,17 @@ class Spacing(NamedTuple):
 
     row: float
     column: float
+
+
+def parse_spacing(text: str) -> Spacing:
+    """Parse "0.08", or "0.08,0.1" (row, column), in millimetres per pixel.
+
+    Raises ValueError unless `text` is one or two positive numbers.
+    """
+    values = [float(part) for part in text.split(",")]
+    if len(values) > 2 or not all(math.isfinite(value) and value > 0 for value in values):
+        raise ValueError(text)
+    return Spacing(values[0], values[-1])
 
 
 class Box(NamedTuple):

@@ -107,14 +107,6 @@ def run_lengths(mask: NDArray[np.bool_]) -> list[int]:
     return [0, *counts] if flat.size and flat[0] else counts
 
 
-def from_run_lengths(counts: list[int], shape: tuple[int, int]) -> NDArray[np.bool_]:
-    """The mask bool (H, W) of COCO's uncompressed run lengths. Raises ShapeError where they do not fit."""
-    if sum(counts) != shape[0] * shape[1]:
-        raise ShapeError(f"run lengths of {sum(counts)} pixels for a mask of {shape}")
-    flat = np.repeat(np.arange(len(counts)) % 2 == 1, counts)
-    return flat.reshape(shape, order="F")
-
-
 def _signed_area(points: Points) -> float:
     x, y = points.T
     return float((x * np.roll(y, -1) - np.roll(x, -1) * y).sum() / 2)

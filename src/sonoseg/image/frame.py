@@ -10,8 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sonoseg.errors import InputError, ShapeError
-from sonoseg.image.calibration import UNCALIBRATED, Calibration
-from sonoseg.image.calibration import Spacing as Spacing
+from sonoseg.image.calibration import UNCALIBRATED, Calibration, Spacing
 
 
 @dataclass(frozen=True, eq=False)

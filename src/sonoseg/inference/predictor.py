@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from sonoseg.errors import ModelError, ShapeError, SonosegError, UsageError
-from sonoseg.image.frame import Frame, Spacing
+from sonoseg.image.calibration import Spacing
+from sonoseg.image.frame import Frame
 from sonoseg.image.grey import grey_array, grey_image
 from sonoseg.image.network_grid import Grid
 from sonoseg.inference.pipeline import OfflineExecutor

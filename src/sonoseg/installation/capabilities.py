@@ -87,7 +87,7 @@ def _extras() -> dict[str, Any]:
 
 
 def _reads() -> list[str]:
-    from sonoseg.inputs.reading import FORMATS
+    from sonoseg.image.raster import FORMATS
 
     return [*FORMATS, "DICOM"]
 

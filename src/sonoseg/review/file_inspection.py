@@ -13,10 +13,12 @@ from sonoseg._util.text import first_line
 from sonoseg.dicom.reading.clip import Clip
 from sonoseg.dicom.reading.detection import is_dicom
 from sonoseg.errors import InputError, SonosegError
-from sonoseg.image.calibration import Calibration, Origin, Spacing
+from sonoseg.image import calibration
+from sonoseg.image.calibration import Origin, Spacing
 from sonoseg.image.frame import Frame
+from sonoseg.image.raster import FORMATS
 from sonoseg.image.size_limits import check_file
-from sonoseg.inputs.reading import FORMATS, read_frame
+from sonoseg.inputs.reading import read_frame
 from sonoseg.review.form_upload import Upload
 from sonoseg.review.http_errors import Unusable
 from sonoseg.review.item_store import StoredImage
@@ -37,18 +39,13 @@ def parse_spacing(text: str) -> Spacing | None:
     if not text.strip():
         return None
     try:
-        values = [float(part) for part in text.split(",")]
-        spacing = Spacing(values[0], values[-1])
-        if len(values) > 2:
-            raise ValueError
-        Calibration.of(spacing)
-    except (ValueError, InputError) as error:
+        return calibration.parse_spacing(text)
+    except ValueError as error:
         raise Unusable(
-            f"'{text[:40]}' is no spacing",
+            f"'{text[:40]}' is not a pixel spacing",
             where="spacing",
             remedy="Give 0.08, or 0.08,0.1 (row, column), in mm",
         ) from error
-    return spacing
 
 
 def inspect(

@@ -9,7 +9,7 @@ from sonoseg._util.packages import missing_extra
 from sonoseg._util.text import first_line
 from sonoseg.data.signed_masks import Signed
 from sonoseg.errors import InputError
-from sonoseg.image.frame import Spacing
+from sonoseg.image.calibration import Spacing
 from sonoseg.review.items import Item
 from sonoseg.review.store import Store
 

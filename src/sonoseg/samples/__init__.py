@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from sonoseg.image.calibration import Calibration
-from sonoseg.image.frame import Frame, Spacing
+from sonoseg.image.calibration import Calibration, Spacing
+from sonoseg.image.frame import Frame
 
 FOLDER = Path(__file__).parent
 TABLE = FOLDER / "samples.csv"

@@ -8,7 +8,7 @@ import pytest
 
 from sonoseg.data.readers import read_source
 from sonoseg.errors import DatasetError
-from sonoseg.image.frame import Spacing
+from sonoseg.image.calibration import Spacing
 
 
 def test_classes_spacing_and_masks(breast: Path) -> None:

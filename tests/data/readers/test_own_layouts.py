@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from sonoseg.data.readers import read_source
 from sonoseg.data.readers.own_layouts import _together, short_name
 from sonoseg.errors import DatasetError
-from sonoseg.image.frame import Spacing
+from sonoseg.image.calibration import Spacing
 
 
 def test_equal_names(pairs: Callable[..., Path]) -> None:

@@ -18,7 +18,8 @@ from pydicom.uid import (
     generate_uid,
 )
 
-from sonoseg.image.frame import Frame, Spacing
+from sonoseg.image.calibration import Spacing
+from sonoseg.image.frame import Frame
 from sonoseg.inference.segmentation import Segmentation
 from sonoseg.lesions.measurement import Findings, measure
 

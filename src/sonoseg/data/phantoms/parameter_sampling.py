@@ -18,7 +18,7 @@ from sonoseg.data.phantoms.spec import (
     outline_of,
 )
 from sonoseg.errors import UsageError
-from sonoseg.image.frame import Spacing
+from sonoseg.image.calibration import Spacing
 
 Range: TypeAlias = tuple[float, float]
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from sonoseg.data.phantoms.outline import Outline, make_outline
 from sonoseg.errors import UsageError
-from sonoseg.image.frame import Spacing
+from sonoseg.image.calibration import Spacing
 
 Kind: TypeAlias = Literal["cyst", "oval", "spiculated", "normal"]
 KINDS: tuple[Kind, ...] = get_args(Kind)

@@ -8,7 +8,7 @@ from pathlib import Path
 from sonoseg.data.readers.table_files import read_sheet, read_table
 from sonoseg.data.record import DataSource, Record, folders_near, image_files_in, natural_key, parse_label
 from sonoseg.errors import DatasetError
-from sonoseg.image.frame import Spacing
+from sonoseg.image.calibration import Spacing
 
 _IMAGE = re.compile(r"^case\d+$")
 _TUMOUR = re.compile(r"^(?P<image>case\d+)_tumor\d*$")

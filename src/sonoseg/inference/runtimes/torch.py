@@ -8,8 +8,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sonoseg._util.packages import missing_extra
-from sonoseg._util.text import first_line
-from sonoseg.errors import ModelError
 from sonoseg.inference.runtimes.base import Engine, Precision, Unsupported, run_error
 from sonoseg.model.model import Model
 

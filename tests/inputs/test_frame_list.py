@@ -67,7 +67,7 @@ def test_a_still_is_itself_whatever_the_choice(tmp_path: Path, make_dicom: Make)
         for choice in ("all", "key", "10:50:5", "7"):
             assert list_frames(path, choice) == [FrameRef(path)]
         assert np.array_equal(read(FrameRef(path)).pixels, GREY)
-    with pytest.raises(InputError, match="no such file"):
+    with pytest.raises(InputError, match="does not exist"):
         list_frames(tmp_path / "none.dcm")
 
 
@@ -76,7 +76,7 @@ def test_reading_by_reference(clip: Path) -> None:
         frame = read(ref)
         assert frame.index == ref.index
         assert np.array_equal(frame.pixels, GREY + ref.index)
-    with pytest.raises(InputError, match="a clip of 12 frames, where one image is needed"):
+    with pytest.raises(InputError, match="clip of 12 frames"):
         read(FrameRef(clip))
     with pytest.raises(InputError, match="frame 12 does not exist"):
         read(FrameRef(clip, 12))

