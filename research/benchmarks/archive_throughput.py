@@ -1,4 +1,4 @@
-"""A folder of phantoms through `sonoseg predict --engine ray`, beside plain `sonoseg predict`, in turns.
+"""Measure `sonoseg predict --engine ray` on a folder of phantoms, in turns with plain `sonoseg predict`.
 
     python research/benchmarks/archive_throughput.py [--images 10000] [--drawn 1000] [--rounds 3] \
         [--json FILE]
@@ -33,11 +33,11 @@ import turns
 
 TARGET = 0.9
 SAMPLES = 200
-"""Points that the memory's curve is thinned to."""
+"""Number of points of the stored memory curve."""
 
 
 def main() -> None:
-    """Measure, print, write JSON."""
+    """Measure, print and write the result."""
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     options.add_argument("--images", type=int, default=10_000, help="files in the folder")
     options.add_argument(
@@ -78,7 +78,7 @@ def main() -> None:
 
 
 def fill(folder: Path, count: int, drawn: int) -> None:
-    """So many PNG files in folder/all, of which `drawn` differ."""
+    """Write PNG files to folder/all, of which `drawn` differ."""
     from sonoseg.data.phantoms import write_phantoms
 
     write_phantoms(folder / "set", min(count, drawn), 1)
@@ -89,7 +89,7 @@ def fill(folder: Path, count: int, drawn: int) -> None:
 
 
 def measure(wish: Any, folder: Path) -> dict[str, Any]:
-    """The run with a worker killed, and the turns."""
+    """Measure the run with a worker killed, and the turns."""
     both = ["--runtime", wish.runtime, "--precision", wish.precision]
     engine = ["--engine", "ray", "--partition", str(wish.partition), *both]
     if wish.workers:
@@ -119,13 +119,13 @@ def measure(wish: Any, folder: Path) -> dict[str, Any]:
 
 
 def command(folder: Path, words: list[str]) -> list[str]:
-    """The words of a whole `sonoseg predict`."""
+    """The command line of `sonoseg predict`."""
     said = [sys.executable, "-m", "sonoseg", "predict", str(folder / "all"), "--out", str(folder / "results")]
     return [*said, "--quiet", *words]
 
 
 def with_a_kill(folder: Path, words: list[str], wish: Any) -> dict[str, Any]:
-    """One run whose worker is killed when half of the partitions are done."""
+    """Run once, and kill a worker when half of the partitions are done."""
     from sonoseg.batch.partitions import Manifest, read_results
 
     done, workers, curve = folder / "results" / "partitions", 0, []
@@ -178,12 +178,12 @@ def with_a_kill(folder: Path, words: list[str], wish: Any) -> dict[str, Any]:
 
 
 def most(curve: list[dict[str, Any]], wanted: Any) -> int:
-    """The most memory of the samples that are wanted; 0 without any."""
+    """The peak memory of some samples; 0 without any."""
     return max((one["bytes"] for one in curve if wanted(one)), default=0)
 
 
 def processes(pid: int) -> list[psutil.Process]:
-    """A process and all below it."""
+    """A process and its descendants."""
     try:
         parent = psutil.Process(pid)
         return [parent, *parent.children(recursive=True)]
@@ -192,7 +192,7 @@ def processes(pid: int) -> list[psutil.Process]:
 
 
 def title(process: psutil.Process) -> str:
-    """What a process calls itself: Ray's workers say what they do."""
+    """The title of a process, which Ray sets for its workers."""
     try:
         return " ".join([process.name(), *process.cmdline()])
     except psutil.Error:
@@ -200,7 +200,7 @@ def title(process: psutil.Process) -> str:
 
 
 def memory(family: list[psutil.Process]) -> int:
-    """Bytes of memory of some processes, shared ones shared out among them (PSS of Linux)."""
+    """Memory of some processes, bytes, with shared memory divided among them (PSS of Linux)."""
     total = 0
     for process in family:
         try:
@@ -211,7 +211,7 @@ def memory(family: list[psutil.Process]) -> int:
 
 
 def stages(folder: Path, engine: str, precision: str) -> dict[str, float]:
-    """Milliseconds of processor time an image, stage by stage, in one thread, over at most 200 images."""
+    """Processor time per image of each stage, ms, in one thread, over at most 200 images."""
     import pyarrow as pa
 
     from sonoseg.batch.partitions import Partitions

@@ -1,4 +1,4 @@
-"""Worker: the same augmentation with MONAI's transforms on a cache in memory, an epoch at a time.
+"""Worker: the same augmentation with MONAI's transforms on a cache in memory, one epoch per step.
 
     python data_monai.py PREPARED SIZE BATCH PAIRS
 
@@ -52,7 +52,7 @@ def main() -> None:
 
 
 def transforms(size: int) -> Any:
-    """The changes of the recipe `compact`, in MONAI's words, in the same ranges and for every image."""
+    """The augmentation of the recipe `compact` as MONAI transforms, in the same ranges, on every image."""
     import torch
     from monai import transforms as t
 

@@ -1,4 +1,4 @@
-"""The data path: pairs of image and mask a second, sonoseg beside MONAI's transforms, in turns, in one run.
+"""Measure the data path, pairs of image and mask per second: sonoseg in turns with MONAI's transforms.
 
     python research/benchmarks/data_path.py [--rounds 6] [--pairs 256] [--json FILE]
 
@@ -24,7 +24,7 @@ TARGET = 5.0
 
 
 def main() -> None:
-    """Measure, print, write JSON."""
+    """Measure, print and write the result."""
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     options.add_argument("--rounds", type=int, default=6, help="turns of each side")
     options.add_argument("--pairs", type=int, default=256, help="pairs an epoch; a turn of MONAI is one")
@@ -80,12 +80,12 @@ def main() -> None:
 
 
 def worker(name: str, words: list[str | Path]) -> turns.Worker:
-    """One side. Both get the allocator settings of `sonoseg train`: MONAI is no slower for them."""
+    """Start one side. Both get the allocator settings of `sonoseg train`, which do not slow MONAI."""
     return turns.Worker(name, [sys.executable, HERE / f"data_{name}.py", *words], SETTINGS)
 
 
 def prepare(folder: Path, count: int, size: int) -> Path:
-    """Phantoms, made and prepared by the command; the prepared set's folder."""
+    """Make and prepare phantoms; return the folder of the prepared set."""
     drawn, prepared = folder / "phantoms", folder / "prepared"
     for words in (
         ["phantom", "--out", drawn, "--count", str(count), "--seed", "7"],

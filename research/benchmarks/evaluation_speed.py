@@ -1,4 +1,4 @@
-"""How long the evaluation itself takes, without any network, and how much memory it holds.
+"""Measure the time and the memory of an evaluation without any network.
 
     python research/benchmarks/evaluation_speed.py [--images 780] [--height 500] [--width 600] [--json FILE]
 
@@ -31,7 +31,7 @@ SPACING = Spacing(0.1, 0.12)  # uneven, so that distances are measured twice
 
 
 class MadeUp:
-    """A prepared set and a predictor in one: a few dozen different images, over and over."""
+    """A prepared set and a predictor in one, which repeats a few dozen different images."""
 
     def __init__(self, images: int, shape: tuple[int, int]) -> None:
         rng = np.random.default_rng(0)
@@ -86,7 +86,7 @@ class MadeUp:
 
 
 def main() -> None:
-    """Measure, print, write JSON."""
+    """Measure, print and write the result."""
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     options.add_argument("--images", type=int, default=780)
     options.add_argument("--height", type=int, default=500)

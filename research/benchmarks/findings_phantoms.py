@@ -29,7 +29,7 @@ def known(points: NDArray[np.float64], ends: NDArray[np.float64]) -> tuple[float
 
 
 def main() -> None:
-    """Measure the exact masks of phantoms and print how far the figures are off, and the words given."""
+    """Measure the exact masks of phantoms; print the errors and the descriptors."""
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("--count", type=int, default=200)
     options.add_argument("--seed", type=int, default=3_000)

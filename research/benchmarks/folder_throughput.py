@@ -1,4 +1,4 @@
-"""A folder of images through `sonoseg predict`, beside the bare network's throughput, in turns.
+"""Measure `sonoseg predict` on a folder of images, in turns with the network alone.
 
     python research/benchmarks/folder_throughput.py [--images 500] [--rounds 3] [--model FOLDER ...] \
         [--json FILE]
@@ -28,7 +28,7 @@ TARGET = 0.85
 
 
 def main() -> None:
-    """Measure, print, write JSON."""
+    """Measure, print and write the result."""
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     options.add_argument("--images", type=int, default=500, help="images in the folder")
     options.add_argument("--rounds", type=int, default=3, help="turns of each")
@@ -109,7 +109,7 @@ def one(wish: Any, folder: Path, which: str, images: Path, few: Path) -> dict[st
 
 
 def fill(folder: Path, count: int) -> None:
-    """So many PNG files: copies of the samples."""
+    """Write PNG files, which are copies of the samples."""
     from sonoseg.samples import paths
 
     samples = paths()
@@ -119,7 +119,7 @@ def fill(folder: Path, count: int) -> None:
 
 
 def command(images: Path, to: Path, words: list[str]) -> tuple[float, int]:
-    """Seconds of a whole `sonoseg predict`, and the peak of its resident memory in bytes (Linux)."""
+    """Seconds of one `sonoseg predict` process, and its peak resident memory, bytes (Linux)."""
     import time
 
     line = [sys.executable, "-m", "sonoseg", "predict", str(images), "--out", str(to), "-q", *words]
@@ -136,7 +136,7 @@ def command(images: Path, to: Path, words: list[str]) -> tuple[float, int]:
 
 
 def stages(model: str | None, engine: str, precision: str, images: Path) -> dict[str, float]:
-    """Milliseconds of processor time an image, stage by stage, in one thread and without overlap."""
+    """Processor time per image of each stage, ms, in one thread and without overlap."""
     import time
 
     from sonoseg.image.network_grid import Grid

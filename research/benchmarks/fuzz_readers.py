@@ -1,11 +1,11 @@
-"""Feed damaged images to the readers: each must be read or refused in words, soon, and without a crash.
+"""Read damaged images: each must be read or refused with an error, quickly and without a crash.
 
     .venv/bin/python research/benchmarks/fuzz_readers.py --seconds 600 --seed 1 --keep FOLDER [FILES ...]
 
 Mutates the FILES, pydicom's own small samples and a few raster images: bytes flipped, cut, doubled, moved
 and replaced by odd numbers, elements set to odd values. Nine in ten start from a file that can be read. A
 worker process reads one mutant after the other; where it dies (a crash in a codec, or an input that takes
-longer than --patience), the mutant is kept and another worker goes on.
+longer than --patience), the mutant is kept and another worker continues.
 
 Findings are: any exception but SonosegError, a death, more than SLOW seconds of processor time, a warning of
 another library, a patient's name in a message. Exit 1 where there is one. Same seed, same mutants, as long as
@@ -32,13 +32,13 @@ from pathlib import Path
 import numpy as np
 
 SLOW = 5.0
-"""Seconds of processor time that no mutant may take."""
+"""Processor time above which a mutant is a finding, seconds."""
 
 MAX_BYTES = 1 << 20
-"""Larger samples are left out: their mutants would be few."""
+"""Larger samples are left out, since they allow few mutants."""
 
 MEMORY = 6 << 30
-"""Address space of a worker: what wants more must be refused."""
+"""Address space of a worker; a file that needs more must be refused."""
 
 ODD = (
     0,
@@ -92,7 +92,7 @@ REGION: dict[str, tuple[object, ...]] = {
 
 
 class Sample:
-    """A file to start from: its name, its bytes, and the words of its patient that no message may hold."""
+    """A sample file: name, bytes, and the identifying values of its patient, which no message may contain."""
 
     def __init__(self, name: str, data: bytes) -> None:
         self.name, self.data = name, data
@@ -112,7 +112,7 @@ class Sample:
 
 
 def samples(files: list[Path]) -> list[Sample]:
-    """The user's files, pydicom's own, and a few rasters."""
+    """The given files, pydicom's samples, and a few raster images."""
     import pydicom
     from PIL import Image
 
@@ -135,7 +135,7 @@ def samples(files: list[Path]) -> list[Sample]:
 
 
 def mutate(sample: Sample, other: Sample, rng: np.random.Generator) -> bytes:
-    """A damaged copy of a sample."""
+    """Return a damaged copy of a sample."""
     if sample.data[128:132] == b"DICM" and rng.random() < 0.25 and (edited := _edited(sample, rng)):
         return edited
     data = bytearray(sample.data)
@@ -147,7 +147,7 @@ def mutate(sample: Sample, other: Sample, rng: np.random.Generator) -> bytes:
 
 
 def _place(data: bytearray, rng: np.random.Generator) -> int:
-    """Mostly in the header, where most can go wrong."""
+    """Choose a position, mostly in the header."""
     return int(rng.integers(min(len(data), 4096) if rng.random() < 0.4 else len(data)))
 
 
@@ -192,7 +192,7 @@ WAYS: tuple[Callable[[bytearray, bytes, np.random.Generator], None], ...] = (
 
 
 def _edited(sample: Sample, rng: np.random.Generator) -> bytes | None:
-    """A well-formed file with one to three elements set to odd values or left out."""
+    """Return a valid file with one to three elements set to unusual values or removed."""
     import pydicom
 
     with warnings.catch_warnings():
@@ -217,7 +217,7 @@ def _edited(sample: Sample, rng: np.random.Generator) -> bytes | None:
 
 
 def judge(path: Path, sample: Sample, keep: bool) -> tuple[str, str]:
-    """Read one mutant: ("read" or "refused" or "FOUND ...", what was said)."""
+    """Read one mutant: return ("read", "refused" or "FOUND ...", message)."""
     from sonoseg.errors import SonosegError, SonosegWarning
     from sonoseg.inputs.frame_list import list_frames, read
 
@@ -243,7 +243,7 @@ def judge(path: Path, sample: Sample, keep: bool) -> tuple[str, str]:
 
 
 def work(folder: Path, files: list[Path], seed: int, seconds: float, patience: int) -> None:
-    """Read mutants for some time; say what each led to, one JSON line each, on stdout."""
+    """Read mutants for some time; write the outcome of each to stdout, one JSON line each."""
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
     faulthandler.enable()
     rng = np.random.default_rng(seed)

@@ -1,4 +1,4 @@
-"""Writes the seed network as a model folder, in float32 and int8, for the speed of its runtimes alone.
+"""Write the seed network as a model folder, in float32 and int8, to measure the speed of its runtimes.
 
     python infer_model.py FOLDER [SIZE]
 

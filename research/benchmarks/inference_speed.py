@@ -1,4 +1,4 @@
-"""Inference at batch 1: sonoseg's runtimes beside Keras, in turns, in one run.
+"""Measure inference at batch 1: sonoseg's runtimes in turns with Keras.
 
     python research/benchmarks/inference_speed.py [--rounds 7] [--images 8] [--model FOLDER] [--json FILE]
 
@@ -36,7 +36,7 @@ SETUPS = (
 
 
 def main() -> None:
-    """Measure, print, write JSON."""
+    """Measure, print and write the result."""
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     options.add_argument("--rounds", type=int, default=7, help="turns of each")
     options.add_argument("--images", type=int, default=8, help="images a turn")
@@ -124,14 +124,14 @@ def main() -> None:
 
 
 def limits() -> dict[str, float]:
-    """The matrix limits, measured in a process that ends."""
+    """Measure the matrix limits in a process of its own."""
     done = subprocess.run([sys.executable, HERE / "limits.py"], check=True, stdout=subprocess.PIPE, text=True)
     found: dict[str, float] = json.loads(done.stdout)
     return found
 
 
 def gflop(model: str) -> float:
-    """Twice the multiply-accumulates of an image's forward pass, in billions."""
+    """Operations of the forward pass of an image, GFLOP: twice its multiply-accumulates."""
     from sonoseg.model.model import Model
     from sonoseg.networks import NetworkOptions, build
     from sonoseg.networks.layer_table import summary

@@ -15,7 +15,7 @@ VARIABLES = {"KERAS_BACKEND": "tensorflow", "CUDA_VISIBLE_DEVICES": "-1", "TF_CP
 
 
 def python() -> Path:
-    """The environment's interpreter; makes the environment where it is absent or its pins have changed."""
+    """Return the environment's interpreter; make the environment if it is absent or its pins have changed."""
     interpreter = FOLDER / ("Scripts/python.exe" if sys.platform == "win32" else "bin/python")
     stamp = FOLDER / "installed.txt"
     wanted = REQUIREMENTS.read_text("utf-8")

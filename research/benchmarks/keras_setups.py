@@ -1,4 +1,4 @@
-"""Which way of training in Keras is the fastest: one after the other, a few turns each.
+"""Compare ways of training in Keras, one after the other, a few turns each.
 
     python research/benchmarks/keras_setups.py [--rounds 3] [--steps 1] [--json FILE]
 
@@ -20,7 +20,7 @@ from training_speed import keras_worker
 
 
 def main() -> None:
-    """Measure, print, write JSON."""
+    """Measure, print and write the result."""
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     options.add_argument("--rounds", type=int, default=3, help="turns of each setup")
     options.add_argument("--steps", type=int, default=1, help="steps a turn")

@@ -24,7 +24,7 @@ HERE = Path(__file__).resolve().parent
 
 
 def main() -> None:
-    """Measure, print, write JSON."""
+    """Measure, print and write the result."""
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     options.add_argument("--runs", type=int, default=60, help="images after the first ten")
     options.add_argument("--model", nargs="*", default=["seed", "shipped"], help="seed, shipped or folders")

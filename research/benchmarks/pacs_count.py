@@ -1,4 +1,4 @@
-"""What an archive holds at the end of pacs_kills.py, read by pydicom: whose, how many, and aligned?"""
+"""Count the results in the PACS at the end of pacs_kills.py, and check their alignment with pydicom."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ KINDS = {
 
 @dataclass(frozen=True)
 class Source:
-    """One instance that was sent: what its results must agree with. frames: 1 for a still."""
+    """One instance that was sent, with what its results must match. frames: 1 for a still image."""
 
     path: Path
     uid: str
@@ -38,7 +38,7 @@ class Source:
 
     @classmethod
     def of(cls, path: Path) -> Source:
-        """That of a file."""
+        """Read a file."""
         found = dcmread(path, stop_before_pixels=True)
         return cls(
             path,
@@ -51,14 +51,14 @@ class Source:
         )
 
     def wanted(self) -> dict[str, int]:
-        """How many results of each kind belong to it."""
+        """The expected number of results of each kind."""
         return {"seg": 1, "sr": 1, "capture": self.frames}
 
 
 def count(
     sources: Iterable[Source], files: Iterator[bytes], *, compared: int, predictor: Predictor | None = None
 ) -> dict[str, Any]:
-    """Sort what an archive holds by source and kind, and read each segmentation's place.
+    """Sort the objects of the PACS by source and kind, and read the position of each segmentation.
 
     files: every object of the archive, one at a time. compared: sources whose segmentation is compared, pixel
     for pixel, with the mask that the model gives now. predictor: has that model; the shipped one by default.
@@ -102,7 +102,7 @@ def count(
 
 
 def referenced(result: Dataset) -> set[str]:
-    """The instances that an object names anywhere."""
+    """The instances that an object references."""
     return {str(one.value) for one in result.iterall() if one.keyword == "ReferencedSOPInstanceUID"}
 
 
@@ -132,7 +132,7 @@ def misplaced(seg: Dataset, source: Source) -> list[str]:
 
 
 def masks_of(seg: Dataset, frames: int) -> NDArray[np.bool_]:
-    """The lesions of a segmentation, together, on each frame of its source: (frames, H, W)."""
+    """The union of the segments on each frame of the source, (frames, H, W)."""
     stored = seg.pixel_array.reshape(-1, seg.Rows, seg.Columns).astype(bool)
     masks = np.zeros((frames, seg.Rows, seg.Columns), bool)
     for mask, item in zip(stored, seg.PerFrameFunctionalGroupsSequence, strict=True):
@@ -144,7 +144,7 @@ def masks_of(seg: Dataset, frames: int) -> NDArray[np.bool_]:
 def compare(
     masks: Mapping[str, NDArray[np.bool_]], sources: Mapping[str, Source], predictor: Predictor | None
 ) -> dict[str, int]:
-    """How many of these segmentations are, pixel for pixel, what the model gives for their source here."""
+    """Count the segmentations that equal the model's mask of their source, pixel by pixel."""
     if not masks:
         return {"compared": 0, "equal": 0}
     predictor, equal = predictor or Predictor(), 0

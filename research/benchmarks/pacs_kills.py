@@ -1,17 +1,17 @@
-"""Hundreds of instances from senders at once into `sonoseg pacs serve`, killed in the middle; then count.
+"""Send hundreds of instances to `sonoseg pacs serve`, kill it meanwhile, and count the results.
 
     python research/benchmarks/pacs_kills.py [--instances 500] [--senders 4] [--kills 3] [--at-once] \
         [--json FILE]
 
 The node is the command itself, a process of its own with its default settings and the shipped model; the
-archive is a real Orthanc with its DICOMweb plug-in, both on loopback in a temporary folder. Results go back
+PACS is an Orthanc server with its DICOMweb plug-in, both on loopback in a temporary folder. Results go back
 over C-STORE (dimse), and everything once more over STOW-RS (web). What is sent: the public set's DICOM files
 where they stand beside the repository, and phantoms, stills and clips, raw and JPEG. Each eighth instance is
 given to two senders, which send it at about the same time. A sender sends again whatever was not answered
-with success. Senders hold back while the node has `--ahead` instances in hand, so that each kill (SIGKILL,
+with success. Senders hold back while the node has `--ahead` instances in work, so that each kill (SIGKILL,
 when a share of the instances is done, and up to a second of chance later) finds it receiving, segmenting and
 sending; where it stood is read from its folder before it is started again. At the end each object in the
-archive is read by pydicom. Exit code 1 where something is double, missing, given up or not aligned.
+PACS is read by pydicom. Exit code 1 where something is double, missing, failed or not aligned.
 """
 
 from __future__ import annotations
@@ -45,19 +45,19 @@ WAYS = ("dimse", "web")
 
 
 def main() -> None:
-    """Measure, print, write JSON."""
+    """Measure, print and write the result."""
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     options.add_argument("--instances", type=int, default=500, help="that are sent, each way")
     options.add_argument("--senders", type=int, default=4, help="at once")
     options.add_argument("--kills", type=int, default=3, help="of the node, each way")
     options.add_argument(
-        "--ahead", type=int, default=100, help="instances in hand at which senders hold back"
+        "--ahead", type=int, default=100, help="instances in work at which senders hold back"
     )
     options.add_argument("--way", action="append", choices=WAYS, help="how results go back; both by default")
     options.add_argument("--at-once", action="store_true", help="both ways at the same time")
     options.add_argument("--compared", type=int, default=25, help="segmentations compared pixel for pixel")
     options.add_argument("--seed", type=int, default=0, help="of the moments of the kills")
-    options.add_argument("--patience", type=float, default=3600, help="seconds after which a way is given up")
+    options.add_argument("--patience", type=float, default=3600, help="seconds after which a way is aborted")
     options.add_argument("--json", type=Path, help="also write the result here")
     wish = options.parse_args()
     warnings.filterwarnings("ignore", module="pydicom")  # a real file names its character set wrongly
@@ -77,11 +77,11 @@ def main() -> None:
     if wish.json:
         wish.json.write_text(json.dumps(result, indent=2) + "\n", "utf-8")
     if not all(good(one) for one in ways.values()):
-        sys.exit("something is double, missing, given up or not aligned: see above")
+        sys.exit("something is double, missing, failed or not aligned: see above")
 
 
 def good(one: Mapping[str, Any]) -> bool:
-    """Whether the count is what was promised."""
+    """Whether nothing is double, missing, failed or misaligned."""
     there = one["archive"]
     return bool(
         one["accepted"] == one["instances"] == one["spool"]["sent"]
@@ -105,7 +105,7 @@ class Node:
         self.seconds = self.start()
 
     def start(self) -> float:
-        """Start it; the seconds until it listens."""
+        """Start the node; return the seconds until it listens."""
         began = time.perf_counter()
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(self.words, stdout=subprocess.PIPE, stderr=log, text=True)
@@ -116,25 +116,25 @@ class Node:
         return time.perf_counter() - began
 
     def kill(self) -> None:
-        """SIGKILL: nothing of it runs any more."""
+        """Kill the node (SIGKILL)."""
         self.process.kill()
         self.process.communicate()
 
     def end(self) -> int:
-        """SIGTERM: its exit code."""
+        """Stop the node (SIGTERM); return its exit code."""
         self.process.terminate()
         self.process.communicate(timeout=300)
         return self.process.returncode
 
 
 def measure(wish: argparse.Namespace, way: str) -> dict[str, Any]:
-    """One way, in a folder of its own."""
+    """Measure one way in a folder of its own."""
     with tempfile.TemporaryDirectory() as name:
         return send_and_count(wish, way, Path(name))
 
 
 def send_and_count(wish: argparse.Namespace, way: str, folder: Path) -> dict[str, Any]:
-    """Send, kill, wait, count."""
+    """Send, kill, wait and count."""
     parts = fixtures()
     sources = [Source.of(path) for path in draw(parts, folder / "sources", wish.instances)]
     (folder / "orthanc").mkdir()
@@ -188,7 +188,7 @@ def watch(
     waiting: threading.Event,
     orthanc: Any,
 ) -> list[dict[str, Any]]:
-    """Hold the senders back, kill the node when it is time, and wait for the end."""
+    """Throttle the senders, kill the node at the given shares, and wait for the end."""
     chance, kills, began = random.Random(wish.seed), list[dict[str, Any]](), time.perf_counter()
     while time.perf_counter() - began < wish.patience:
         time.sleep(0.1)
@@ -215,12 +215,12 @@ def watch(
             print(orthanc.folder.parent.name, json.dumps(kills[-1]), file=sys.stderr, flush=True)
         if done >= wish.instances and not in_hand and not any(one.thread.is_alive() for one in senders):
             return kills
-    print(f"given up after {wish.patience:.0f} s", file=sys.stderr)
+    print(f"aborted after {wish.patience:.0f} s", file=sys.stderr)
     return kills
 
 
 def counts(state: Path) -> Mapping[State, int]:
-    """The rows of each state."""
+    """The number of rows in each state."""
     try:
         with Rows(state) as rows:
             return rows.counts()
@@ -229,7 +229,7 @@ def counts(state: Path) -> Mapping[State, int]:
 
 
 def found(state: Path, orthanc: Any) -> dict[str, Any]:
-    """Where a killed node stood, by its folder and by the archive.
+    """The state of a killed node, from its folder and from the PACS.
 
     begun: its segmentation, and not ended, at this kill or one before. unnoted: in the archive, and the node
     was killed before it noted so.
@@ -253,7 +253,7 @@ def found(state: Path, orthanc: Any) -> dict[str, Any]:
 
 
 def settled(state: Path) -> dict[str, Any]:
-    """What the queue says at the end; left: files that nobody needs any more and that are still there."""
+    """The states of the queue at the end; left: files that are still there and not needed."""
     with Rows(state) as rows:
         result: dict[str, Any] = {str(name): number for name, number in rows.counts().items()}
         whys = Counter(row.why for row in rows.rows(State.GIVEN_UP))
@@ -263,13 +263,13 @@ def settled(state: Path) -> dict[str, Any]:
 
 
 def objects(orthanc: Any) -> Iterator[bytes]:
-    """Every object of the archive, as a file."""
+    """Read every object of the PACS, as a file."""
     for instance in cast("list[str]", orthanc.rest("/instances")):
         yield cast("bytes", orthanc.rest(f"/instances/{instance}/file"))
 
 
 def given(sources: Sequence[Source], number: int, senders: int) -> list[Source]:
-    """The part of one sender: each eighth instance is its neighbour's too."""
+    """The instances of one sender; each eighth belongs to the next sender too."""
     return [
         one
         for k, one in enumerate(sources)
@@ -278,7 +278,7 @@ def given(sources: Sequence[Source], number: int, senders: int) -> list[Source]:
 
 
 def draw(parts: Any, folder: Path, instances: int) -> list[Path]:
-    """The files: real ones where they are, then phantoms; of ten, one is a clip and two are JPEG."""
+    """The files to send: public ones if available, then phantoms; of ten, one is a clip and two are JPEG."""
     real = sorted(REAL.glob("*.dcm"))[:instances] if REAL.is_dir() else []
     drawn = [
         parts.write_phantom(
@@ -294,7 +294,7 @@ def draw(parts: Any, folder: Path, instances: int) -> list[Path]:
 
 
 def fixtures() -> Any:
-    """What the tests have, too: Orthanc in a folder, and phantoms as DICOM ultrasound."""
+    """Load helpers of the tests: Orthanc in a folder, and phantoms as DICOM ultrasound."""
     spec = importlib.util.spec_from_file_location("pacs_fixtures", turns.ROOT / "tests/pacs/conftest.py")
     assert spec is not None
     assert spec.loader is not None

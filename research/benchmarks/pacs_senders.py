@@ -1,4 +1,4 @@
-"""The senders of pacs_kills.py: each sends its instances until the node has answered each with success."""
+"""Senders of pacs_kills.py: each repeats its instances until the node has answered each with success."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Sender:
         self._contexts = [build_context(sop_class, syntax) for sop_class, syntax in pairs]
 
     def stop(self) -> None:
-        """Send no more."""
+        """Stop sending."""
         self._stopped.set()
 
     def _send(self) -> None:
@@ -45,7 +45,7 @@ class Sender:
             self._stopped.wait(0.2)
 
     def _associate(self, left: Sequence[Source]) -> None:
-        """Send over one association, as long as it holds."""
+        """Send over one association until it ends."""
         entity = AE(self.title)
         association = entity.associate("127.0.0.1", self._port, contexts=self._contexts, ae_title="SONOSEG")
         if not association.is_established:

@@ -1,8 +1,8 @@
-"""The trained networks of a study at batch 1, in turns, in one run: milliseconds an image.
+"""Measure the trained networks of an experiment at batch 1, in turns: milliseconds per image.
 
-    python research/benchmarks/peer_latency.py STUDY [--rounds 11] [--images 16] [--json FILE]
+    python research/benchmarks/peer_latency.py EXPERIMENT [--rounds 11] [--images 16] [--json FILE]
 
-STUDY is the folder of `sonoseg experiment research/plans/peers.yaml`; of each variant its first run's Model
+EXPERIMENT is the folder of `sonoseg experiment research/plans/peers.yaml`; of each variant its first run's Model
 is taken. All in float32 by the same engine, ONNX Runtime, which every installation has. Ratios to the first
 variant are taken within a round.
 """
@@ -26,7 +26,7 @@ HERE = Path(__file__).resolve().parent
 
 
 def main() -> None:
-    """Measure, print, write JSON."""
+    """Measure, print and write the result."""
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     options.add_argument("study", type=Path, help="the study's folder")
     options.add_argument("--rounds", type=int, default=11, help="turns of each")
@@ -65,7 +65,7 @@ def main() -> None:
 
 
 def trained(study: Path) -> dict[str, Model]:
-    """A Model a variant, in the plan's order."""
+    """The Model of each variant, in the order of the plan."""
     plan = load_plan(study / "plan.yaml")
     found = {}
     for name in plan.variants:
@@ -77,7 +77,7 @@ def trained(study: Path) -> dict[str, Model]:
 
 
 def row(name: str, model: Model, own: list[float], reference: list[float]) -> dict[str, Any]:
-    """What one network costs: parameters, multiplications, milliseconds, ratio to the reference."""
+    """The cost of one network: parameters, multiplications, milliseconds, ratio to the reference."""
     size = model.card.preprocessing.size
     parameters, macs = cost(NetworkOptions.model_validate(model.card.network), size)
     return {

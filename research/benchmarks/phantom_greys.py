@@ -42,7 +42,7 @@ def describe(pixels: NDArray[np.uint8]) -> list[float]:
 
 
 def images(folder: Path | None, count: int) -> Iterator[NDArray[np.uint8]]:
-    """Phantoms from seed 5000 on, or a folder's images that are no masks."""
+    """Phantoms from seed 5000 on, or the images of a folder except masks."""
     if folder is None:
         for phantom in make_phantoms(count, 5000):
             yield phantom.frame.pixels

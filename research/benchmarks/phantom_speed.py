@@ -1,4 +1,6 @@
-"""How many phantoms a second: python research/benchmarks/phantom_speed.py [--count 60] [--workers 1].
+"""Measure phantoms per second.
+
+    python research/benchmarks/phantom_speed.py [--count 60] [--workers 1]
 
 Renders 450 x 550 px scans of all kinds in memory (no PNG is written) and prints images a second.
 """
@@ -16,7 +18,7 @@ SHAPE = (450, 550)
 
 
 def one(seed: int) -> int:
-    """Draw and render one phantom; its lesion's pixels, so that nothing can be left out."""
+    """Draw and render one phantom; return its number of lesion pixels."""
     return int(render(draw_spec(seed, shape=SHAPE)).mask.sum())
 
 

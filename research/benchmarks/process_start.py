@@ -1,4 +1,4 @@
-"""One image, from the start of the process to written mask and overlay: `sonoseg predict` beside Keras.
+"""Measure one image from process start to written mask and overlay: `sonoseg predict` and Keras.
 
     python research/benchmarks/process_start.py [--rounds 9] [--json FILE]
 
@@ -36,7 +36,7 @@ OURS: dict[str, tuple[str, ...]] = {
 
 
 def main() -> None:
-    """Measure, print, write JSON."""
+    """Measure, print and write the result."""
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     options.add_argument("--rounds", type=int, default=9, help="starts of each")
     options.add_argument("--image", type=Path, help="an image in place of a sample")
@@ -90,7 +90,7 @@ def main() -> None:
 
 
 def run(command: Sequence[Any], environment: dict[str, str]) -> tuple[float, float]:
-    """Seconds by the clock, and of the processor, from start to end of a process."""
+    """Wall and processor time of a process, seconds."""
     before, began = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
     done = subprocess.run(
         [str(word) for word in command], env=environment, capture_output=True, text=True, check=False

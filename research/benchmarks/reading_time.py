@@ -1,10 +1,10 @@
-"""From opening an image to a right mask: how many actions, from the model's mask and without a model.
+"""Count the actions to a correct mask, from the model's mask and without a model.
 
     python research/benchmarks/reading_time.py --data PREPARED --split SPLIT [--set busi] \
         [--images 50] [--json FILE]
 
-A scripted reader (scripted_reader.py) mends masks of validation images until Dice with the true mask is 0.95:
-with smart click and brush, whichever mends more at each step; with smart clicks (and the brush where they do
+A scripted reader (scripted_reader.py) corrects masks of validation images until Dice with the true mask is 0.95:
+with smart click and brush, whichever corrects more at each step; with smart clicks (and the brush where they do
 not help); with the brush alone; and with polygons; `fastest` is what takes the fewest seconds of these on an
 image. Each from three starts: the model's mask, an empty one with the model's probability behind the smart
 click, and an empty one without any model. The test part is never read. Images are those with a lesion, in an
@@ -27,7 +27,7 @@ from typing import Any
 import numpy as np
 
 import turns
-from scripted_reader import BRUSHES, GOAL, HELPS, Scene, Work, mend
+from scripted_reader import BRUSHES, GOAL, HELPS, Scene, Work, correct
 from sonoseg.data.prepared_set import PreparedSet
 from sonoseg.data.splits import Split
 from sonoseg.evaluation.bootstrap import bootstrap_means
@@ -63,7 +63,7 @@ class Times:
     cm: float = 2.54 / 96
 
     def of(self, work: Work, shape: tuple[int, int], answer: float) -> float:
-        """Seconds of some work on an image (H, W). answer: of the server to a smart click."""
+        """The modelled seconds of the work on an image (H, W). answer: time of a smart click's answer."""
         press = self.point + 2 * self.button
         done = work.done
         scale = 0.96 * min(self.canvas[0] / shape[0], self.canvas[1] / shape[1])
@@ -82,7 +82,7 @@ class Times:
 
 
 def main() -> None:
-    """Read, measure, print, write JSON."""
+    """Read, measure, print and write the result."""
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     options.add_argument("--data", type=Path, required=True, help="a prepared set")
     options.add_argument(
@@ -159,7 +159,7 @@ def chosen(prepared: PreparedSet, split: Split, wish: Any) -> list[str]:
 
 
 def one(prepared: PreparedSet, predictor: Predictor, name: str, answer: float) -> dict[str, Any]:
-    """One image: what each reader needs from each start."""
+    """Read one image with each tool from each start."""
     frame, truth = prepared.frame(name), prepared.mask(name)
     found = predictor.predict(frame)
     empty = np.zeros_like(truth)
@@ -173,7 +173,7 @@ def one(prepared: PreparedSet, predictor: Predictor, name: str, answer: float) -
         for start, (mask, probability) in starts.items():
             if tools in ("brush", "polygon") and start == "empty":
                 continue  # nothing asks for the probability: the same as without
-            work = mend(Scene(frame.pixels, truth, probability), mask, tools)
+            work = correct(Scene(frame.pixels, truth, probability), mask, tools)
             label = f"{tools}/{start}"
             row["actions"][label] = work.actions
             row[label] = {
@@ -191,7 +191,7 @@ def one(prepared: PreparedSet, predictor: Predictor, name: str, answer: float) -
 
 
 def fastest(row: dict[str, Any], start: str) -> dict[str, Any]:
-    """What the tools that take the fewest seconds did; `tools` names them, with the start.
+    """The work of the tools that take the fewest seconds; `tools` names them, with the start.
 
     Brush and polygon ask for no probability: from an empty mask they are the same with a model and without.
     """
@@ -203,7 +203,7 @@ def fastest(row: dict[str, Any], start: str) -> dict[str, Any]:
 
 
 def figures(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """Means with intervals, for each way of mending and start, and paired differences to the model's mask."""
+    """Means with intervals for each tool and start, and paired differences to the model's mask."""
     groups = [row["group"] for row in rows]
     mean: dict[str, Any] = {}
     difference: dict[str, Any] = {}
@@ -245,7 +245,7 @@ def _told(values: Any, groups: Sequence[str]) -> dict[str, Any]:
 
 
 def _command(command: str, wish: Any) -> str:
-    """The command with the last part of each path: where the sets lie is a machine's own business."""
+    """The command line with the last part of each path."""
     for path in (wish.data, wish.split, wish.model):
         if path is not None:
             command = command.replace(str(path), path.name)

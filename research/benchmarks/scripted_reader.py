@@ -1,15 +1,15 @@
-"""A reader who is a script: mends a mask with the tools of the review page, and counts what that takes.
+"""Correct a mask with the tools of the review page by a script, and count its actions.
 
-It knows the true mask, so it never hesitates and never misses; the same holds from whatever mask it starts.
-Places are of the image's own pixels. A step mends the largest region that is wrong (missing or too much):
+The script knows the true mask, so it does not hesitate and does not miss, from every start.
+Positions are pixels of the image. A step corrects the largest region that is wrong (missing or too much):
 
 - click: the middle of the region, where it is deepest, as inside or outside; all clicks on one lesion count
   together, as the page sends them (server/click.py).
 - stroke: of the brush or the eraser along the region. The brush's edge never passes the true border (by more
-  than half a pixel). Among the brushes of BRUSHES the one that mends most is taken; changing it takes key
-  presses, as the page steps it. The stroke is one drag along the longest way through the places where the
-  brush may stand, by those where it mends most.
-- delete: a lesion that is none is removed, by a key with the pointer on it.
+  than half a pixel). Among the brushes of BRUSHES the one that corrects most is taken; changing it takes key
+  presses, as the page steps it. The stroke is one drag along the longest path through the positions where the
+  brush may stand, by those where it corrects most.
+- delete: a false-positive lesion is removed by a key with the pointer on it.
 - polygon: corners around the region, or around a whole lesion.
 """
 
@@ -36,11 +36,11 @@ GOAL = 0.95
 BRUSHES = (60, 28, 14, 6, 2)
 """Diameters in image pixels; the page begins with 14 and offers 1 to 120."""
 HELPS = 0.005
-"""A click that raises Dice by less is taken back; after two such the brush does the rest."""
+"""A click that raises Dice by less is undone; after two of these the brush is used."""
 
 
 class Stroke(NamedTuple):
-    """A stroke: its diameter, its way, int (N, 2) of (row, column), and what it covers, bool (H, W)."""
+    """A stroke: its diameter, its path, int (N, 2) of (row, column), and the covered pixels, bool (H, W)."""
 
     brush: int
     way: NDArray[np.int64]
@@ -49,7 +49,7 @@ class Stroke(NamedTuple):
 
 @dataclass
 class Work:
-    """What was done. done: how often each action. dice: at the start and after each step.
+    """The work done. done: how often each action. dice: at the start and after each step.
 
     corners: of polygons. drawn: image pixels that strokes went. pieces: straight pieces of their ways.
     """
@@ -62,7 +62,7 @@ class Work:
 
     @property
     def actions(self) -> int:
-        """All that the hand does on the image: clicks, strokes, deletions, corners, and what is undone."""
+        """The number of actions: clicks, strokes, deletions, corners and undo steps."""
         return (
             sum(self.done[name] for name in ("click", "stroke", "delete", "clear", "undo"))
             + self.corners
@@ -77,19 +77,19 @@ class Work:
 
 @dataclass
 class Scene:
-    """What the reader sees and knows. probability: None where there is no model behind the smart click."""
+    """What the reader sees and knows. probability: None where smart click has no model."""
 
     pixels: NDArray[np.uint8]
     truth: Mask
     probability: NDArray[np.float32] | None
 
 
-def mend(scene: Scene, start: Mask, tools: str, most: int = 150) -> Work:
-    """Mend a mask until Dice is GOAL, with some tools.
+def correct(scene: Scene, start: Mask, tools: str, most: int = 150) -> Work:
+    """Correct a mask until Dice is GOAL, with some tools.
 
-    tools: "both", at each step a click or a stroke, whichever mends more; "clicks", and the brush where they
+    tools: "both", at each step a click or a stroke, whichever corrects more; "clicks", and the brush where they
         do not help; "brush"; "polygon".
-    most: steps, after which it is given up.
+    most: the maximum number of steps.
     """
     work = Work(dice=[overlap(start, scene.truth)])
     if tools == "polygon":
@@ -136,7 +136,7 @@ def _better(one: Mask, other: Mask, truth: Mask) -> bool:
 
 
 def _false_lesion(mask: Mask, truth: Mask, aim: Point) -> Mask | None:
-    """The whole lesion under a place that is too much, where nothing of it is true."""
+    """The whole lesion at a false-positive pixel, if none of it is true."""
     if aim.inside:
         return None
     numbers, _ = label(mask)
@@ -155,7 +155,7 @@ def presses(before: int, after: int) -> int:
 
 
 def best_stroke(mask: Mask, truth: Mask, aim: Point) -> Stroke:
-    """The stroke that mends most of the region around a place; of equal ones that with the larger brush."""
+    """The stroke that corrects most of the region around a pixel; of equal ones that of the larger brush."""
     wrong = (truth & ~mask) if aim.inside else (mask & ~truth)
     numbers, _ = label(wrong)
     region = numbers == numbers[aim.row, aim.column]
@@ -174,7 +174,7 @@ def _gain(stroke: Stroke, region: Mask) -> int:
 
 
 def _stroke(region: Mask, free: NDArray[np.float64], brush: int, aim: Point) -> Stroke | None:
-    """A stroke with one brush; None where it has no place to stand. free: distance from the true border."""
+    """A stroke with one brush; None where the brush does not fit. free: distance from the true border."""
     radius = brush / 2
     window = _window(region, brush)
     near = distance_transform_edt(~region[window]) < radius
@@ -205,7 +205,7 @@ def _window(region: Mask, margin: int) -> tuple[slice, slice]:
 
 
 def _way(part: Mask, worth: NDArray[np.float32]) -> NDArray[np.int64]:
-    """From end to end of a part, bool (h, w), of one piece: the cheapest way, places of worth being cheap."""
+    """The cheapest path from end to end of a connected part, bool (h, w); pixels of high value are cheap."""
     places = np.argwhere(part)
     if len(places) == 1:
         return places
@@ -289,7 +289,7 @@ def _redrawn(scene: Scene, start: Mask, work: Work) -> Work:
 
 
 def polygon(region: Mask, wanted: float) -> tuple[Mask, int]:
-    """A region's outline with few corners: the coarsest whose Dice with it is as wanted; and its corners."""
+    """The coarsest polygon of a region that reaches a Dice with it, and its corners."""
     (outer,) = [one for one in contours(region) if not one.hole][:1]
     filled = fill([outer], region.shape)
     for tolerance in (32.0, 16.0, 11.0, 8.0, 5.6, 4.0, 2.8, 2.0, 1.4, 1.0, 0.7, 0.5):

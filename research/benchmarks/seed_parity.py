@@ -1,4 +1,4 @@
-"""Our preset `seed` and the same network in Keras give the same output from the same weights.
+"""Compare the preset `seed` with the same network in Keras: equal weights must give equal output.
 
     python research/benchmarks/seed_parity.py [--size 256] [--images 2] [--json FILE]
 
@@ -38,7 +38,7 @@ def main() -> None:
 
 
 def compare(size: int, count: int, path: Path | None) -> None:
-    """Our side: draw weights and images, ask Keras, and judge."""
+    """Run our side: draw weights and images, run Keras, and compare."""
     import torch
 
     import keras_env
@@ -101,7 +101,7 @@ def compare(size: int, count: int, path: Path | None) -> None:
 
 
 def difference(network: Any, images: Any, theirs: np.ndarray) -> dict[str, float]:
-    """How far our probabilities are from theirs, (N, H, W, 1)."""
+    """The differences between our probabilities and theirs, (N, H, W, 1)."""
     import torch
 
     with torch.no_grad():
@@ -116,7 +116,7 @@ def difference(network: Any, images: Any, theirs: np.ndarray) -> dict[str, float
 
 
 def keras_side(folder: Path) -> None:
-    """Keras' side: the answers to our weights and to its own, and its own weights."""
+    """Run Keras: outputs with our weights and with its own, and its own weights."""
     import keras
     import tensorflow as tf
 

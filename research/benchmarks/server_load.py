@@ -1,13 +1,13 @@
-"""Many clients at one `sonoseg serve`, beside `sonoseg predict` on a folder of the same images, in turns.
+"""Measure `sonoseg serve` with many clients, in turns with `sonoseg predict` on a folder of the same images.
 
     python research/benchmarks/server_load.py [--clients 16] [--predictions 2000] [--rounds 4] [--json FILE]
 
 The server is a process of its own on loopback, started once; each client has one connection and asks
 POST /api/v1/predict for the next image, with its mask, as soon as it has the answer to the last. A client
-that is told 503 waits as Retry-After says and asks again: its latency counts from its first asking. In each
+that receives 503 waits as Retry-After says and sends again: its latency counts from the first request. In each
 round the same number of images goes through the server and then, while it waits, through the whole command
 `sonoseg predict` in a fresh process, which also writes masks, overlays, tables and the page. The clients take
-processor time too, on the same cores: how much is told. `steady` is the folder's speed without its start,
+processor time too, on the same cores; it is reported. `steady` is the folder's speed without its start,
 from the difference between all images of a round and a few. A tenth of the predictions come before the
 first round, unmeasured; the server's peak memory after them and at the end shows whether it is flat.
 """
@@ -41,21 +41,21 @@ PATH = "/api/v1/predict?mask=true"
 
 @dataclass
 class Told:
-    """What the clients were told: seconds of each answer, how often 503, and what else went wrong."""
+    """The answers to the clients: seconds of each, number of 503, and other errors."""
 
     seconds: list[float] = field(default_factory=list)
     refused: int = 0
     errors: list[str] = field(default_factory=list)
 
     def add(self, other: Told) -> None:
-        """Take another's in."""
+        """Add another client's answers."""
         self.seconds += other.seconds
         self.refused += other.refused
         self.errors += other.errors
 
 
 def main() -> None:
-    """Measure, print, write JSON."""
+    """Measure, print and write the result."""
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     options.add_argument("--clients", type=int, default=16, help="clients that ask at once")
     options.add_argument(
@@ -96,7 +96,7 @@ def main() -> None:
 
 
 def measure(wish: Any, folder: Path) -> dict[str, Any]:
-    """All rounds of both sides."""
+    """Measure all rounds of both sides."""
     each = math.ceil(wish.predictions / wish.rounds)
     few = max(1, each // 10)
     fill(folder / "all", each)
@@ -171,7 +171,7 @@ class Server:
         self.port = int(found[1])
 
     def ask(self, method: str, path: str) -> Any:
-        """An answer's JSON; None where it is no success."""
+        """The JSON of an answer; None where it is not a success."""
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
         connection.request(method, path)
         answer = connection.getresponse()
@@ -180,7 +180,7 @@ class Server:
         return json.loads(data) if answer.status < 400 else None
 
     def wait(self) -> None:
-        """Until the model is loaded."""
+        """Wait until the model is loaded."""
         end = time.monotonic() + 300
         while self.ask("GET", "/ready") is None:
             if time.monotonic() > end:
@@ -214,7 +214,7 @@ class Server:
 
 
 def load(port: int, clients: int, images: Sequence[bytes]) -> tuple[float, Told]:
-    """Ask for each image once, so many clients at a time; the seconds of all, and what they were told."""
+    """Send each image once with some concurrent clients; return the total seconds and the answers."""
     waiting: queue.SimpleQueue[bytes] = queue.SimpleQueue()
     for image in images:
         waiting.put(image)
@@ -233,7 +233,7 @@ def load(port: int, clients: int, images: Sequence[bytes]) -> tuple[float, Told]
 
 
 def client(port: int, waiting: queue.SimpleQueue[bytes], told: Told) -> None:
-    """Ask for one image after the other until none is left."""
+    """Send one image after the other until none is left."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=120)
     while True:
         try:
@@ -253,7 +253,7 @@ def client(port: int, waiting: queue.SimpleQueue[bytes], told: Told) -> None:
 
 
 def ask(connection: http.client.HTTPConnection, image: bytes) -> float | None:
-    """Ask for one image: None where it was answered, seconds to wait where the server has too much to do.
+    """Send one image: None where it was answered, seconds to wait where the server is busy.
 
     Raises ValueError for any other answer, and for one that is no result.
     """
@@ -270,13 +270,13 @@ def ask(connection: http.client.HTTPConnection, image: bytes) -> float | None:
 
 
 def percentile(values: Sequence[float], share: float) -> float:
-    """The least value that so many percent of all do not exceed."""
+    """The percentile of some values."""
     ordered = sorted(values)
     return ordered[max(0, math.ceil(share / 100 * len(ordered)) - 1)]
 
 
 def installed(name: str) -> str | None:
-    """A package's version, None where it is not there."""
+    """The version of a package; None where it is not installed."""
     try:
         return version(name)
     except PackageNotFoundError:

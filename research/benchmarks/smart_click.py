@@ -1,4 +1,4 @@
-"""How many smart clicks does a scripted clicker need? On images of a set whose masks are the truth.
+"""Count the smart clicks that a scripted reader needs, on images with true masks.
 
     python research/benchmarks/smart_click.py ../data/busi --split split.json --images 30
 
@@ -38,7 +38,7 @@ GOALS = (0.9, 0.95)
 
 
 class Clicked(NamedTuple):
-    """What one image took: Dice at the start and after each click, and milliseconds of processor each."""
+    """The clicks on one image: Dice at the start and after each, and processor time of each, ms."""
 
     dice: list[float]
     milliseconds: list[float]
@@ -55,7 +55,7 @@ def overlap(one: Mask, other: Mask) -> float:
 
 
 def next_click(mask: Mask, truth: Mask) -> Point:
-    """The middle of the largest region that is missing or too much."""
+    """The middle of the largest missing or false-positive region."""
     largest, found = 0, Point(0, 0, True)
     for inside, wrong in ((True, truth & ~mask), (False, mask & ~truth)):
         numbers, count = label(wrong)
@@ -101,7 +101,7 @@ def chosen(records: Sequence[Record], split: Path | None, fold: int, seed: int) 
 
 
 def told(name: str, those: Sequence[Clicked], most: int) -> dict[str, object]:
-    """One task's figures."""
+    """The figures of one task."""
     row: dict[str, object] = {"task": name, "images": len(those)}
     for goal in GOALS:
         counts = [one.clicks(goal, most) for one in those]

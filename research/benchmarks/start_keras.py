@@ -1,4 +1,4 @@
-"""The least that a Keras user writes: load a model, predict one image, write a mask and an overlay.
+"""A minimal Keras script: load a model, predict one image, write a mask and an overlay.
 
     python start_keras.py save MODEL.keras
     python start_keras.py predict MODEL.keras IMAGE FOLDER

@@ -20,7 +20,7 @@ ENDLESS = 20_000
 
 
 class Over(Exception):
-    """There are no more turns."""
+    """Raised when there are no more turns."""
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""Training of the seed network: sonoseg beside Keras on TensorFlow, in turns, in one run.
+"""Measure the training of the seed network: sonoseg in turns with Keras on TensorFlow.
 
     python research/benchmarks/training_speed.py [--rounds 6] [--steps 3] [--setup fit] [--json FILE]
 
@@ -25,7 +25,7 @@ TARGET = 1.45
 
 
 def main() -> None:
-    """Measure, print a table, write JSON."""
+    """Measure, print and write the result."""
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     options.add_argument("--rounds", type=int, default=6, help="turns of each side")
     options.add_argument("--steps", type=int, default=3, help="steps a turn")
@@ -81,13 +81,13 @@ NAMED = ("torch", "keras", "tensorflow")
 
 
 def sonoseg_worker(size: int, batch: int, precision: str) -> turns.Worker:
-    """Our side, in this environment."""
+    """Start sonoseg, in this environment."""
     words = [sys.executable, HERE / "train_sonoseg.py", str(size), str(batch), precision]
     return turns.Worker("sonoseg", words)
 
 
 def keras_worker(python: Path, setup: str, size: int, batch: int, name: str = "keras") -> turns.Worker:
-    """Keras' side, in its own."""
+    """Start Keras, in its own environment."""
     from sonoseg.training.allocator import SETTINGS
 
     variables = keras_env.VARIABLES | (SETTINGS if SETUPS[setup].allocator else {})
@@ -95,7 +95,7 @@ def keras_worker(python: Path, setup: str, size: int, batch: int, name: str = "k
 
 
 def limits() -> dict[str, float]:
-    """The matrix limits, measured in a process that ends."""
+    """Measure the matrix limits in a process of its own."""
     done = subprocess.run([sys.executable, HERE / "limits.py"], check=True, stdout=subprocess.PIPE, text=True)
     found: dict[str, float] = json.loads(done.stdout)
     return found

@@ -1,4 +1,4 @@
-"""Two programs side by side: long-lived processes that take turns, so that both meet the same machine.
+"""Run two programs in turns, as long-lived processes, so that both meet the same state of the machine.
 
 A worker makes a `Turns`, and answers each order until `next` gives None. The other side starts `Worker`s and
 gives out turns; while one works the others wait for a line, and use no processor time. Standard library only:
@@ -25,14 +25,14 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 class Order(NamedTuple):
-    """What a worker is to do in a turn: `amount` times `what`."""
+    """The work of a turn: `amount` times `what`."""
 
     what: str
     amount: int
 
 
 class Turns:
-    """The worker's end: orders come in on stdin, answers go out on what was stdout.
+    """The worker's side: orders arrive on stdin, answers are written to the former stdout.
 
     Whatever else the worker's libraries print goes to stderr.
     """
@@ -52,15 +52,15 @@ class Turns:
         return order
 
     def done(self, **more: Any) -> None:
-        """Stop the clock and answer with the seconds, the memory and what else is to be known."""
+        """Stop the clock and answer with the seconds, the memory and further values."""
         seconds = time.perf_counter() - self.began
         print(json.dumps({"seconds": seconds, **memory(), **more}), file=self.answers, flush=True)
 
 
 class Worker:
-    """The other end: starts the program and gives it turns.
+    """The other side: starts the program and gives it turns.
 
-    command: the program and its words. environment: set beside what is inherited.
+    command: the program and its arguments. environment: variables added to the inherited ones.
     """
 
     def __init__(
@@ -78,7 +78,7 @@ class Worker:
         )
 
     def turn(self, amount: int, what: str = "") -> float:
-        """Give a turn and wait for its end; the seconds it took, measured by the worker."""
+        """Give a turn and wait for its end; return the seconds that the worker measured."""
         assert self.process.stdin is not None
         assert self.process.stdout is not None
         with contextlib.suppress(BrokenPipeError):
@@ -128,12 +128,12 @@ def spread(values: Sequence[float]) -> dict[str, Any]:
 
 
 def shown(figure: Mapping[str, Any], digits: int = 2) -> str:
-    """A spread in words: median (least-greatest)."""
+    """A spread as text: median (least-greatest)."""
     return f"{figure['median']:.{digits}f} ({figure['least']:.{digits}f}-{figure['greatest']:.{digits}f})"
 
 
 def machine() -> dict[str, Any]:
-    """What a reader needs to know about where and when this was measured."""
+    """The machine, the date, the commit and the command of a measurement."""
     model = platform.processor() or platform.machine()
     with contextlib.suppress(OSError):
         for line in Path("/proc/cpuinfo").read_text("utf-8").splitlines():
@@ -163,7 +163,7 @@ def _short(word: str) -> str:
 
 
 def warn_if_busy(load: float) -> None:
-    """Say so on stderr where other programs were running: the figures would be theirs too."""
+    """Warn on stderr if other programs are running, since they change the figures."""
     if load > 0.5:
         print(f"warning: load average {load}: other programs are running beside this one", file=sys.stderr)
 

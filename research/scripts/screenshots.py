@@ -92,7 +92,7 @@ def shoot(page: Page, name: str) -> None:
 
 
 def desktop(page: Page) -> None:
-    """The whole page in the dark theme: a mended lesion, described."""
+    """The whole page in the dark theme, with a corrected and described lesion."""
     page.click("#samples")
     page.fill("#reader", "AB")
     until(

@@ -18,7 +18,7 @@ ROWS: dict[str, Callable[[Mapping[str, Any]], str]] = {
     ),
     "**instances accepted**": lambda one: f"**{one['accepted']:,}**",
     **{
-        f"{name} in the archive, wanted": lambda one, kind=kind: (
+        f"{name} in the PACS, expected": lambda one, kind=kind: (
             f"{one['archive']['kinds'][kind]:,}, {one['archive']['wanted'][kind]:,}"
         )
         for kind, name in KINDS.items()
@@ -26,7 +26,7 @@ ROWS: dict[str, Callable[[Mapping[str, Any]], str]] = {
     "**double, missing, of no source**": lambda one: (
         f"**{one['archive']['double']}, {one['archive']['missing']}, {one['archive']['others']}**"
     ),
-    "in the queue: sent, given up, neither": lambda one: ", ".join(
+    "in the queue: sent, failed, neither": lambda one: ", ".join(
         f"{number:,}"
         for number in (
             one["spool"]["sent"],
@@ -68,17 +68,17 @@ def pacs_kills(result: Result) -> str:
     head = (
         "Kill",
         "after, s",
-        "instances answered with success, senders still at it",
+        "instances answered with success, senders still sending",
         "received, segmented, sent",
-        "segmentation begun, not ended",
+        "segmentation started, not finished",
         "half-written",
         "file without a row",
-        "result in the archive, not noted",
+        "result in the PACS, not recorded",
     )
     orthanc = " and ".join(sorted({one["orthanc"] for one in ways.values()}))
     senders = next(iter(ways.values()))["senders"]
     words = (
-        f"{senders} senders, which hold back at {result['ahead']} instances in hand; Orthanc {orthanc}. "
+        f"{senders} senders, which wait at {result['ahead']} instances in work; Orthanc {orthanc}. "
         f"{'Both ways ran at the same time.' if result['at_once'] else 'One way after the other.'}"
     )
     return f"{table(('Counted', *(NAMES[way] for way in ways)), counted)}\n\n{table(head, kills)}\n\n{words}"

@@ -1,4 +1,4 @@
-"""The fuzzer of the readers sees what it is there to see."""
+"""The fuzzer of the readers detects the findings that it looks for."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The benchmark of the node under kills counts what is there, and sees what is wrong."""
+"""The benchmark of the killed node counts its results and detects errors in them."""
 
 from __future__ import annotations
 

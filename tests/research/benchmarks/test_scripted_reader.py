@@ -1,4 +1,4 @@
-"""The scripted reader draws as the page's tools do, and counts what it does."""
+"""The scripted reader draws as the tools of the review page do, and counts its actions."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def test_key_presses_between_brushes_are_the_pages(reader: ModuleType) -> None:
 def test_every_way_reaches_the_goal_and_is_counted(reader: ModuleType, tools: str) -> None:
     truth = disc(60, 80, 30) | disc(120, 160, 14)
     start = disc(60, 70, 26) | disc(30, 170, 16)  # one to be moved, one missing, one that is none
-    work = reader.mend(scene(reader, truth), start, tools)
+    work = reader.correct(scene(reader, truth), start, tools)
     assert work.reached
     assert work.actions > 0
     assert work.done["delete"] + work.done["clear"] >= 1
@@ -97,14 +97,14 @@ def test_every_way_reaches_the_goal_and_is_counted(reader: ModuleType, tools: st
 def test_a_right_mask_takes_nothing(reader: ModuleType) -> None:
     truth = disc(60, 80, 30)
     for tools in ("both", "clicks", "brush", "polygon"):
-        assert reader.mend(scene(reader, truth), truth, tools).actions == 0
+        assert reader.correct(scene(reader, truth), truth, tools).actions == 0
 
 
 def test_a_better_start_takes_less(reader: ModuleType) -> None:
     truth = disc(60, 80, 30)
     for tools in ("brush", "polygon"):
-        near = reader.mend(scene(reader, truth), disc(60, 80, 28), tools)
-        far = reader.mend(scene(reader, truth), disc(60, 80, 0), tools)
+        near = reader.correct(scene(reader, truth), disc(60, 80, 28), tools)
+        far = reader.correct(scene(reader, truth), disc(60, 80, 0), tools)
         assert near.actions <= far.actions
 
 

@@ -1,4 +1,4 @@
-"""The clients of the load benchmark count what they are told."""
+"""The clients of the load benchmark count the answers of the server."""
 
 from __future__ import annotations
 
