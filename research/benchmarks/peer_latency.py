@@ -2,9 +2,9 @@
 
     python research/benchmarks/peer_latency.py EXPERIMENT [--rounds 11] [--images 16] [--json FILE]
 
-EXPERIMENT is the folder of `sonoseg experiment research/plans/peers.yaml`; of each variant its first run's Model
-is taken. All in float32 by the same engine, ONNX Runtime, which every installation has. Ratios to the first
-variant are taken within a round.
+EXPERIMENT is the folder of `sonoseg experiment research/plans/peers.yaml`; of each variant its first run's
+Model is taken. All in float32 by the same engine, ONNX Runtime, which every installation has. Ratios to the
+first variant are taken within a round.
 """
 
 from __future__ import annotations

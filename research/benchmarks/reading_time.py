@@ -3,13 +3,13 @@
     python research/benchmarks/reading_time.py --data PREPARED --split SPLIT [--set busi] \
         [--images 50] [--json FILE]
 
-A scripted reader (scripted_reader.py) corrects masks of validation images until Dice with the true mask is 0.95:
-with smart click and brush, whichever corrects more at each step; with smart clicks (and the brush where they do
-not help); with the brush alone; and with polygons; `fastest` is what takes the fewest seconds of these on an
-image. Each from three starts: the model's mask, an empty one with the model's probability behind the smart
-click, and an empty one without any model. The test part is never read. Images are those with a lesion, in an
-order drawn by --seed; --skip leaves the first out, such as those that smart click's constants were chosen on
-(smart_click.py). Intervals are 95 % bootstrap ones over groups, differences are paired.
+A scripted reader (scripted_reader.py) corrects masks of validation images until Dice with the true mask is
+0.95: with smart click and brush, whichever corrects more at each step; with smart clicks (and the brush where
+they do not help); with the brush alone; and with polygons; `fastest` is what takes the fewest seconds of
+these on an image. Each from three starts: the model's mask, an empty one with the model's probability behind
+the smart click, and an empty one without any model. The test part is never read. Images are those with a
+lesion, in an order drawn by --seed; --skip leaves the first out, such as those that smart click's constants
+were chosen on (smart_click.py). Intervals are 95 % bootstrap ones over groups, differences are paired.
 
 Seconds are those of the keystroke-level model, not of a person: see `Times`.
 """

@@ -87,8 +87,8 @@ class Scene:
 def correct(scene: Scene, start: Mask, tools: str, most: int = 150) -> Work:
     """Correct a mask until Dice is GOAL, with some tools.
 
-    tools: "both", at each step a click or a stroke, whichever corrects more; "clicks", and the brush where they
-        do not help; "brush"; "polygon".
+    tools: "both", at each step a click or a stroke, whichever corrects more; "clicks",
+        and the brush where they do not help; "brush"; "polygon".
     most: the maximum number of steps.
     """
     work = Work(dice=[overlap(start, scene.truth)])
@@ -246,13 +246,13 @@ def _polygons(scene: Scene, start: Mask, work: Work) -> Work:
     if work.reached:
         return work
     ways = [
-        _mended(scene, start, Work(dice=list(work.dice))),
+        _corrected(scene, start, Work(dice=list(work.dice))),
         _redrawn(scene, start, Work(dice=list(work.dice))),
     ]
     return min((way for way in ways if way.reached), key=lambda way: way.actions, default=ways[0])
 
 
-def _mended(scene: Scene, start: Mask, work: Work) -> Work:
+def _corrected(scene: Scene, start: Mask, work: Work) -> Work:
     mask = start
     for _ in range(40):
         if work.reached:

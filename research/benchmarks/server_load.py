@@ -2,14 +2,14 @@
 
     python research/benchmarks/server_load.py [--clients 16] [--predictions 2000] [--rounds 4] [--json FILE]
 
-The server is a process of its own on loopback, started once; each client has one connection and asks
-POST /api/v1/predict for the next image, with its mask, as soon as it has the answer to the last. A client
-that receives 503 waits as Retry-After says and sends again: its latency counts from the first request. In each
+The server is a process of its own on loopback, started once; each client has one connection and asks POST
+/api/v1/predict for the next image, with its mask, as soon as it has the answer to the last. A client that
+receives 503 waits as Retry-After says and sends again: its latency counts from the first request. In each
 round the same number of images goes through the server and then, while it waits, through the whole command
 `sonoseg predict` in a fresh process, which also writes masks, overlays, tables and the page. The clients take
-processor time too, on the same cores; it is reported. `steady` is the folder's speed without its start,
-from the difference between all images of a round and a few. A tenth of the predictions come before the
-first round, unmeasured; the server's peak memory after them and at the end shows whether it is flat.
+processor time too, on the same cores; it is reported. `steady` is the folder's speed without its start, from
+the difference between all images of a round and a few. A tenth of the predictions come before the first
+round, unmeasured; the server's peak memory after them and at the end shows whether it is flat.
 """
 
 from __future__ import annotations

@@ -37,7 +37,7 @@ def scene(reader: ModuleType, truth: np.ndarray, *, known: bool = False) -> obje
 
 
 @pytest.mark.parametrize("inside", [True, False])
-def test_a_stroke_mends_and_never_passes_the_true_border(reader: ModuleType, inside: bool) -> None:
+def test_a_stroke_corrects_and_never_passes_the_true_border(reader: ModuleType, inside: bool) -> None:
     truth, mask = disc(80, 100, 40), disc(80, 88, 40)
     aim = next(
         point
