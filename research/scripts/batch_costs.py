@@ -166,7 +166,7 @@ def costs_text(figures: Measured, assumed: Assumed) -> str:
 
 
 def costs_table() -> str:
-    """The table of docs/archive.md, with the default assumptions."""
+    """The table of docs/batch-inference.md, with the default assumptions."""
     return costs_text(measured(), Assumed())
 
 

@@ -1,4 +1,4 @@
-"""Tables of docs/server.md and docs/archive.md: the server, and batch inference on Ray."""
+"""Tables of docs/server.md and docs/batch-inference.md: the server, and batch inference on Ray."""
 
 from __future__ import annotations
 
