@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_CONSTRAINT=constraints.txt $(BIN)/python -m pip install --quiet
 
-.PHONY: demo test quick pytest long coverage lint style types page-test page-lint figures clean
+.PHONY: demo test quick pytest long coverage mutants lint style types page-test page-lint figures clean
 
 demo: $(VENV)/core.stamp
 	@$(BIN)/sonoseg demo --out demo
@@ -17,13 +17,19 @@ quick: $(VENV)/dev.stamp
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow and not long and not process"
 
 pytest: $(VENV)/dev.stamp
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 4 --dist loadfile --no-loadscope-reorder -m "not long" -rs --durations 20
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 4 --dist loadfile --no-loadscope-reorder -m "not long" --durations 20
 
 long: $(VENV)/dev.stamp
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile -m long -rs
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile -m long
 
 coverage: $(VENV)/dev.stamp
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 4 --dist loadfile -m "not long" --cov --cov-report=term
+
+# Mutation testing of the rooms that [tool.mutmut] names: docs/testing.md.
+mutants: $(VENV)/dev.stamp
+	@$(PIP) --editable '.[mutation]'
+	OMP_NUM_THREADS=1 $(BIN)/mutmut run
+	$(BIN)/python tools/mutants.py report
 
 lint: style types
 
@@ -41,7 +47,8 @@ types: $(VENV)/dev.stamp
 page-test:
 	@if node -e 'const [a, b] = process.versions.node.split("."); process.exit(a > 20 || (a == 20 && b >= 19) ? 0 : 1)' 2>/dev/null; \
 	then cd tests/page && node --test; \
-	else echo "page-test skipped: node 20.19 or newer not found"; fi
+	else echo "page-test skipped: node 20.19 or newer not found"; \
+	     case " $$SONOSEG_REQUIRE " in *" node "*) exit 1;; esac; fi
 
 # tsc and eslint over the review page; npm fetches both, in the versions of tests/page/package-lock.json.
 page-lint: tests/page/node_modules/.package-lock.json

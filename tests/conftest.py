@@ -5,9 +5,11 @@ from __future__ import annotations
 import functools
 import io
 import os
+import re
+import secrets
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
@@ -20,19 +22,89 @@ from PIL import Image
 
 from sonoseg._util.locks import locked
 
-# A machine with other work on it is slow now and then; no test here asserts a time.
-settings.register_profile("sonoseg", deadline=None)
-settings.load_profile("sonoseg")
+# "ci" draws the same examples every time. SONOSEG_TEST_PROFILE=random draws others; the seed is printed.
+# No deadline: on a loaded machine any test may be slow.
+settings.register_profile("ci", deadline=None, derandomize=True)
+settings.register_profile("random", deadline=None, print_blob=True)
+PROFILE = os.environ.get("SONOSEG_TEST_PROFILE", "ci")
+settings.load_profile(PROFILE)
+
+PROCESS_FIXTURES = frozenset(("browser", "orthanc", "make_orthanc", "dcmtk", "phantom_run"))
+"""A test that uses one of these starts a process, or trains a network: it is marked `process`."""
+
+REQUIRED = os.environ.get("SONOSEG_REQUIRE", "").split()
+"""Programs that must be there, such as "orthanc dcmtk": a test that is skipped for want of one fails."""
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_configure(config: pytest.Config) -> None:
+    """Choose the seed of random runs here, so that every process of xdist gets the same one."""
+    if PROFILE == "random" and config.getoption("--hypothesis-seed") is None:
+        config.option.hypothesis_seed = str(secrets.randbelow(2**32))
+
+
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Files with slow tests come first.
+    """Mark the tests that start processes, and run files with slow tests first.
 
-    Files are handed out whole, by xdist's own rule the most tests first: the slow ones, of few tests, would
-    come last, with some processes at work and the others waiting.
+    xdist hands out whole files, by its own rule those of the most tests first. Files of few but slow tests
+    would come last, and run while the other workers wait.
     """
+    for item in items:
+        if PROCESS_FIXTURES.intersection(getattr(item, "fixturenames", ())):
+            item.add_marker("process")
     slow = {item.path for item in items if item.get_closest_marker("slow")}
     items.sort(key=lambda item: item.path not in slow)
+
+
+def missing_requirement(report: pytest.TestReport | pytest.CollectReport) -> str | None:
+    """Return the required program for want of which a test or a file was skipped, if any."""
+    reason = skip_reason(report).lower() if report.skipped and not hasattr(report, "wasxfail") else ""
+    return next((name for name in REQUIRED if re.search(rf"\b{re.escape(name.lower())}\b", reason)), None)
+
+
+def skip_reason(report: pytest.TestReport | pytest.CollectReport) -> str:
+    """Return the reason of a skipped test or file, in one line."""
+    text = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
+    return " ".join(text.removeprefix("Skipped: ").split())
+
+
+def _fail_if_required(report: Any) -> Any:
+    name = missing_requirement(report)
+    if name is not None:
+        reason = skip_reason(report)
+        report.outcome, report.longrepr = "failed", f"{name} is required by SONOSEG_REQUIRE: {reason}"
+    return report
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, Any, Any]:
+    """Fail a test that was skipped for want of a required program."""
+    return _fail_if_required((yield))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report() -> Generator[None, Any, Any]:
+    """Fail a file that was skipped for want of a required program."""
+    return _fail_if_required((yield))
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """List what was skipped by reason, and the seed of a random run."""
+    skipped: dict[str, list[str]] = {}
+    for report in terminalreporter.stats.get("skipped", []):
+        skipped.setdefault(skip_reason(report), []).append(report.nodeid.split("::")[0])
+    if skipped:
+        terminalreporter.section("skipped")
+    for reason, files in sorted(skipped.items(), key=lambda item: -len(item[1])):
+        terminalreporter.line(f"{len(files):4} {reason}")
+        for file in sorted(set(files)):
+            terminalreporter.line(f"       {file}")
+    if PROFILE == "random":
+        seed = terminalreporter.config.getoption("--hypothesis-seed")
+        terminalreporter.line(
+            f"Random examples. To repeat: SONOSEG_TEST_PROFILE=random pytest --hypothesis-seed={seed}"
+        )
 
 
 REAL_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"

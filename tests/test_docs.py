@@ -54,16 +54,18 @@ def name(document: Path) -> str:
     return document.relative_to(ROOT).as_posix()
 
 
-@pytest.mark.parametrize("document", DOCUMENTS, ids=name)
+def runnable(document: Path) -> list[Block]:
+    return [block for block in blocks(document) if block.kind in ("python", "console")]
+
+
+@pytest.mark.process
+@pytest.mark.parametrize("document", filter(runnable, DOCUMENTS), ids=name)
 def test_what_the_document_shows_runs(
     document: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    runnable = [block for block in blocks(document) if block.kind in ("python", "console")]
-    if not runnable:
-        pytest.skip(f"{name(document)} shows nothing to run")
     monkeypatch.chdir(tmp_path)
     names: dict[str, Any] = {"__name__": "__main__"}
-    for block in runnable:
+    for block in runnable(document):
         where = f"{name(document)}, line {block.line}"
         if block.kind == "python":
             code = compile("\n" * (block.line - 1) + block.text, where, "exec")

@@ -8,6 +8,8 @@ import sys
 import tomllib
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).resolve().parents[1]
 SOURCE = ROOT / "src" / "sonoseg"
 
@@ -47,6 +49,7 @@ TEXTS = (
 )
 
 
+@pytest.mark.process
 def test_the_core_imports_without_any_extra() -> None:
     modules = (
         ".".join(part for part in path.relative_to(SOURCE.parent).with_suffix("").parts if part != "__init__")
@@ -110,3 +113,9 @@ def test_every_dependency_has_a_floor() -> None:
     for item in (*project["dependencies"], *extras):
         assert item.startswith("sonoseg[") or ">=" in item, item
         assert not item.startswith(NEVER), item
+
+
+def test_the_paths_of_the_mutation_tests_are_there() -> None:
+    mutmut = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["tool"]["mutmut"]
+    for pattern in (*mutmut["only_mutate"], *mutmut["pytest_add_cli_args_test_selection"]):
+        assert any(ROOT.glob(pattern)), pattern
