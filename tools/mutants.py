@@ -3,8 +3,9 @@
     python tools/mutants.py sample SHARE SEED   print the names of a random share of the mutants
     python tools/mutants.py report [NOTE]       write the table of docs/testing.md; exit 1 below 90 % killed
 
-mutmut keeps a `.meta` file for each module in mutants/, with the exit code of the tests for each mutant. A mutant
-is killed where a test fails or the tests do not end; it survives where they pass or where no test reaches it.
+mutmut keeps a `.meta` file for each module in mutants/, with the exit code of the tests for each mutant. A
+mutant is killed where a test fails or the tests do not end; it survives where they pass, or where no test
+reaches it.
 """
 
 from __future__ import annotations

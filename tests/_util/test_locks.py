@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-import time
 from pathlib import Path
 from threading import Timer
 
@@ -65,9 +64,8 @@ def test_it_ends_with_a_process_that_is_killed(tmp_path: Path) -> None:
     assert holder.stdout.readline() == b"held\n"
     holder.kill()
     holder.wait()
-    began = time.monotonic()
     with locked(path, *BUSY, patience=30):
-        assert time.monotonic() - began < 30
+        pass  # an OutputError would say that the lock is still held
 
 
 def test_a_folder_that_cannot_be_written_is_refused(tmp_path: Path) -> None:
