@@ -5,6 +5,7 @@ from __future__ import annotations
 from itertools import combinations
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
@@ -64,3 +65,17 @@ def test_a_flat_image_is_like_nothing() -> None:
 
 def test_identical() -> None:
     assert identical_groups(["a", "", "b", "a", "", "a"]) == [[0, 3, 5]]
+
+
+def test_a_similarity_of_exactly_0_85_is_a_near_duplicate() -> None:
+    assert NEAR_DUPLICATE_SIMILARITY == 0.85
+    for similarity, found in ((0.85, 1), (0.8499, 0)):
+        pair = np.array([[1, 0], [similarity, np.sqrt(1 - similarity**2)]], dtype=np.float32)
+        assert len(near_duplicate_pairs(pair)) == found
+
+
+def test_the_most_similar_pair_comes_first() -> None:
+    thumbs = np.array([[1, 0], [0.9, np.sqrt(0.19)], [1, 0]], dtype=np.float32)
+    pairs = near_duplicate_pairs(thumbs)
+    assert [pair[:2] for pair in pairs] == [(0, 2), (0, 1), (1, 2)]
+    assert [pair[2] for pair in pairs] == pytest.approx([1, 0.9, 0.9])

@@ -143,3 +143,21 @@ def test_rotating_the_image_rotates_the_result(mask: np.ndarray, options: Postpr
     ramp = np.linspace(0.5, 1, mask.size, dtype=np.float32).reshape(mask.shape)
     turned = postprocess(np.rot90(mask), np.rot90(ramp), several)
     assert np.array_equal(turned, np.rot90(postprocess(mask, ramp, several)))
+
+
+def test_the_probability_limits_are_inclusive() -> None:
+    mask = drawn("##..##", "##..##")
+    probability = np.where(mask, 0.75, 0.1).astype(np.float32)
+    for least, left in ((0.75, 8), (0.7501, 0)):
+        options = Postprocessing(min_area=0, min_mean_probability=least)
+        assert postprocess(mask, probability, options).sum() == left
+    probability[:, 4:] = 0.375  # exactly half of the other
+    for share, left in ((0.5, 8), (0.5001, 4)):
+        options = Postprocessing(min_area=0, min_relative_probability=share)
+        assert postprocess(mask, probability, options).sum() == left
+
+
+def test_of_two_largest_the_first_from_the_top_stays() -> None:
+    mask = drawn("....##", "......", "##....")
+    kept = postprocess(mask, np.ones(mask.shape, np.float32), Postprocessing(min_area=0, keep_largest=True))
+    assert np.array_equal(kept, drawn("....##", "......", "......"))

@@ -10,6 +10,7 @@ from hypothesis.extra import numpy as hnp
 
 from sonoseg.errors import ShapeError, UsageError
 from sonoseg.image.frame import Frame
+from sonoseg.inference import uncertainty as module
 from sonoseg.inference.segmentation import Segmentation
 from sonoseg.inference.uncertainty import (
     image_uncertainty,
@@ -149,3 +150,8 @@ def test_of_equal_uncertainties_the_first_is_referred() -> None:
 def test_different_shapes_are_refused() -> None:
     with pytest.raises(ShapeError, match="one grid"):
         image_uncertainty(np.zeros((3, 4)), np.zeros((4, 3), bool), 0.5)
+
+
+def test_the_levels() -> None:
+    assert (module.LOWER, module.UPPER) == (0.25, 0.75)
+    assert module.NOTHING_FOUND == 0.5

@@ -39,3 +39,9 @@ def test_the_word(
 ) -> None:
     found = orientation_of(width, height, longest, across, angle)
     assert found == (Orientation.PARALLEL if parallel else Orientation.NOT_PARALLEL)
+
+
+def test_the_limits() -> None:
+    assert (OBLIQUE, ROUND) == (30.0, 0.9)
+    assert orientation_of(20, 17, 20, 18, 0) == Orientation.NOT_PARALLEL  # round from exactly 0.9
+    assert orientation_of(18, 12, 20, 10, 30.0) == Orientation.PARALLEL  # oblique above exactly 30

@@ -141,3 +141,7 @@ def test_the_best_threshold_is_the_nearest_to_one_half_of_equals() -> None:
     thresholds = np.array([0.2, 0.4, 0.7, 0.9])
     assert best_threshold(thresholds, np.array([0.8, 0.7, 0.8, 0.1])) == 0.7
     assert best_threshold(thresholds, np.array([0.8, 0.8 - 1e-9, 0.3, 0.1])) == 0.4  # equal but for rounding
+
+
+def test_the_thresholds_of_a_sweep() -> None:
+    assert overlap.THRESHOLDS.tolist() == [step / 100 for step in range(10, 95, 5)]

@@ -10,6 +10,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from sonoseg.errors import EmptyMaskError, ShapeError
+from sonoseg.metrics import temperature as module
 from sonoseg.metrics.temperature import LogitCounts, moved_threshold
 
 
@@ -79,3 +80,8 @@ def test_a_moved_threshold_gives_the_same_mask(threshold: float, before: float, 
     assert abs(int(one.sum()) - int(other.sum())) <= 1  # a logit on the very edge
     back = moved_threshold(moved_threshold(threshold, before, after), after, before)
     assert back == pytest.approx(threshold)
+
+
+def test_the_range_and_the_bins() -> None:
+    assert (module.LIMIT, module.LEAST, module.MOST) == (64.0, 0.05, 20.0)
+    assert LogitCounts().lesion.size == 8192

@@ -118,3 +118,12 @@ def test_a_disc_is_short() -> None:
     path = svg_path((rows - 150) ** 2 + (columns - 200) ** 2 < 80**2)
     assert len(path) < 1000
     assert set(path) <= set("0123456789Mlz -")
+
+
+def test_a_pixel_of_which_half_is_lesion_is_lesion(make: SimpleNamespace) -> None:
+    assert SIDE == 400
+    found = make.segmentation("half", shape=(40, 40))
+    for columns, drawn in ((2, True), (1, False)):
+        mask = np.zeros((40, 40), dtype=bool)
+        mask[10, 10 : 10 + columns] = True  # a half, and a quarter, of one block of 2 x 2 pixels
+        assert bool(make_preview(replace(found, mask=mask), side=20).outline) == drawn
