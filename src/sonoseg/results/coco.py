@@ -17,13 +17,13 @@ CATEGORY = {"id": 1, "name": "lesion", "supercategory": "finding"}
 def coco_image(
     segmentation: Segmentation, findings: Findings, file: str, *, rle: bool = False
 ) -> dict[str, Any]:
-    """One image with its annotations, still without ids: a plain object that JSON can keep.
+    """Describe one image with its annotations, without ids, as a JSON object.
 
-    file: the image, as annotation tools should find it.
-    rle: run lengths in place of polygons. A lesion with a hole gets them anyway: polygons have no holes.
+    file: the path of the image for annotation tools.
+    rle: run lengths instead of polygons. A lesion with a hole always has them: polygons have no holes.
 
-    Places and sizes are in pixels, (0, 0) the outer corner of the first pixel. `bbox` is x, y, width, height;
-    `area` counts pixels; `score` is the lesion's mean probability, null for a mask that no network made.
+    Positions and sizes are in pixels, (0, 0) is the outer corner of the first pixel. `bbox` is x, y, width,
+    height; `area` counts pixels; `score` is the lesion's mean probability, null without a network.
     """
     height, width = segmentation.mask.shape
     annotations = []
@@ -57,7 +57,7 @@ def coco_image(
 
 
 def coco(entries: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
-    """The whole data set: `entries` as `coco_image` gives them, numbered from 1 in their order."""
+    """Assemble the data set from the results of `coco_image`, numbered from 1 in their order."""
     images: list[dict[str, Any]] = []
     annotations: list[dict[str, Any]] = []
     for number, image in enumerate(entries, start=1):

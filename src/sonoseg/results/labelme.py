@@ -1,4 +1,4 @@
-"""Results as LabelMe annotations, one file an image, for a person to edit."""
+"""Results as LabelMe annotations, one file for each image, to edit."""
 
 from __future__ import annotations
 
@@ -16,19 +16,18 @@ VERSION = "5.5.0"
 """The version of LabelMe whose file format this is."""
 
 TOLERANCE = 0.75
-"""Pixels that a dropped point may lie from the outline: enough to lose the stairs (0.71), under a pixel."""
+"""Pixels that a dropped point may lie off the outline: enough to remove pixel stairs (0.71)."""
 
 
 def labelme(
     segmentation: Segmentation, findings: Findings, image: str, *, tolerance: float = TOLERANCE
 ) -> dict[str, Any]:
-    """One image's lesions as LabelMe polygons.
+    """Describe an image's lesions as LabelMe polygons.
 
-    image: the image's path as seen from the JSON file, with /. LabelMe opens it, so it must be a raster
-        image of the same size.
-    tolerance: see `contours`; 0 keeps every pixel's corner, more than a person wants to drag.
+    image: the image's path relative to the JSON file, with /; a raster image of the same size.
+    tolerance: see `contours`; 0 keeps every pixel's corner.
 
-    A lesion is one outer polygon, as LabelMe knows no holes; the group is the lesion's number.
+    A lesion is one outer polygon, as LabelMe has no holes; the group is the lesion's number.
     """
     height, width = segmentation.mask.shape
     masks = lesion_masks(segmentation.mask, findings.lesions)

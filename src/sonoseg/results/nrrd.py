@@ -1,7 +1,7 @@
-"""A mask as NRRD that 3D Slicer opens as a segmentation (.seg.nrrd).
+"""Masks as NRRD files that 3D Slicer opens as segmentations (.seg.nrrd).
 
 The NRRD format, version 5: teem.sourceforge.net/nrrd/format.html. The segment fields: 3D Slicer's
-documentation, "Segmentation file (.seg.nrrd)". Written here, as it takes forty lines and no library.
+documentation, "Segmentation file (.seg.nrrd)". No library is used: forty lines suffice.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ _TERMINOLOGY = (
 
 
 def nrrd(segmentation: Segmentation, findings: Findings) -> bytes:
-    """An image's lesions as a label map of one slice: 0 none, n lesion number n.
+    """Encode an image's lesions as a label map of one slice: 0 none, n lesion number n.
 
-    Axes are columns, rows and the slice, in left-posterior-superior space as Slicer lays a plain image;
-    the slice is 1 thick. The spacing is the one that holds for the whole frame, or else for all its lesions;
-    where there is none it is 1 and the units say "pixel".
+    Axes are columns, rows and the slice, in left-posterior-superior space as Slicer places a plain image;
+    the slice is 1 thick. The spacing is that of the whole frame, or else that of all its lesions; where there
+    is none it is 1 and the unit is "pixel".
 
     Raises ShapeError for more than 65,535 lesions.
     """
@@ -63,8 +63,8 @@ def nrrd(segmentation: Segmentation, findings: Findings) -> bytes:
     ]
     extent = f"0 {width - 1} 0 {height - 1} 0 0"
     colour = " ".join(f"{part / 255:.6g}" for part in AMBER)
-    for place, lesion in enumerate(lesions):
-        segment = f"Segment{place}_"
+    for index, lesion in enumerate(lesions):
+        segment = f"Segment{index}_"
         lines += [
             f"{segment}Color:={colour}",
             f"{segment}Extent:={extent}",
@@ -81,7 +81,7 @@ def nrrd(segmentation: Segmentation, findings: Findings) -> bytes:
         f"sonoseg_model:={segmentation.model}",
     ]
     head = "\n".join(lines) + "\n\n"
-    # No time of writing in the stream: the same mask gives the same bytes.
+    # Without a time stamp in the stream, the same mask gives the same bytes.
     return head.encode() + gzip.compress(labels.tobytes(), compresslevel=6, mtime=0)
 
 

@@ -29,6 +29,8 @@ from sonoseg.results.formatting import (
 )
 from sonoseg.results.preview import Preview
 
+REPORT_TEMPLATE = "report.html.jinja"
+
 _LINKS = {
     "overlay": "Overlay",
     "mask": "Mask",
@@ -92,9 +94,7 @@ def write_report(file: TextIO, results: Results) -> None:
         "refused": results.refused,
         "facts": _facts(about, referring=results.referred is not None),
     }
-    html_templates.write_page(
-        file, "report.html.jinja", values, style=("page.css", "report.css"), script=script
-    )
+    html_templates.write_page(file, REPORT_TEMPLATE, values, style=("page.css", "report.css"), script=script)
 
 
 def _filters(results: Results) -> list[dict[str, Any]]:

@@ -19,8 +19,9 @@ from sonoseg.inference.uncertainty import refer as choose
 from sonoseg.inputs.frame_list import FrameRef
 from sonoseg.lesions.measurement import Findings
 from sonoseg.results.entries import ImageEntry, OutputFile, RefusedFile, Results, RunInfo, SourceFile
+from sonoseg.results.html_templates import preload
 from sonoseg.results.journal import FORMER_JOURNAL, JOURNAL, Journal
-from sonoseg.results.report_page import write_report
+from sonoseg.results.report_page import REPORT_TEMPLATE, write_report
 from sonoseg.results.result_files import ImageFiles, SourceFiles
 from sonoseg.results.result_names import frame_names
 from sonoseg.results.run_manifest import RunNotes, write_manifest
@@ -116,6 +117,7 @@ class ResultsFolder:
 
         Records the start of a session in the journal. Raises OutputError.
         """
+        preload(REPORT_TEMPLATE)  # while the network works
         journal = self._open()
         todo: list[FrameRef] = []
         done: list[FrameRef] = []
