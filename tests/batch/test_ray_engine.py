@@ -152,7 +152,7 @@ def test_rows_are_those_of_the_plain_engine(run: Run, scans: Path, tmp_path: Pat
     assert code == 3
     assert "3 of 3 partitions are done" in warned
     assert {path: path.stat().st_mtime_ns for path in (out / "partitions").iterdir()} == before
-    # Other options do not go on with it, and nothing is replaced unasked.
+    # Other options cannot resume it, and nothing is replaced without --overwrite.
     code, _, warned = run(folder, "--out", out, *ENGINE, "--resume", "--threshold", 0.4)
     assert code == 1
     assert "threshold was 0.5 and is 0.4" in warned
