@@ -101,7 +101,7 @@ def test_a_lesion_of_low_relative_probability_is_removed() -> None:
     for share, left in ((0, 9), (0.88, 9), (0.9, 5), (0.99, 4), (1, 4)):
         options = Postprocessing(min_area=0, min_relative_probability=share)
         assert postprocess(mask, probability, options).sum() == left
-    # By the mean, not by the peak; and a single lesion stays, however low-probability.
+    # By the mean, not by the peak; and a single lesion stays, however low its probability.
     probability[0, 4] = 0.99
     options = Postprocessing(min_area=0, min_relative_probability=0.98)
     assert postprocess(mask, probability, options).sum() == 5
