@@ -47,7 +47,7 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark the tests that start processes, and run files with slow tests first.
 
-    xdist hands out whole files, by its own rule those of the most tests first. Files of few but slow tests
+    xdist assigns whole files, those with the most tests first. Files of few but slow tests
     would come last, and run while the other workers wait.
     """
     for item in items:
