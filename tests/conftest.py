@@ -29,7 +29,10 @@ settings.register_profile("random", deadline=None, print_blob=True)
 PROFILE = os.environ.get("SONOSEG_TEST_PROFILE", "ci")
 settings.load_profile(PROFILE)
 
-PROCESS_FIXTURES = frozenset(("browser", "orthanc", "make_orthanc", "dcmtk", "phantom_run"))
+PROCESS_FIXTURES = frozenset(
+    ("browser", "orthanc", "make_orthanc", "dcmtk", "storescp", "certificates", "listening", "serving")
+    + ("phantom_run",)
+)
 """A test that uses one of these starts a process, or trains a network: it is marked `process`."""
 
 REQUIRED = os.environ.get("SONOSEG_REQUIRE", "").split()

@@ -53,6 +53,7 @@ def test_it_lasts_as_long_as_a_process_that_inherited_it(tmp_path: Path) -> None
         pass
 
 
+@pytest.mark.process
 def test_it_ends_with_a_process_that_is_killed(tmp_path: Path) -> None:
     path = tmp_path / ".lock"
     script = (

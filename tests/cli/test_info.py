@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 
+import pytest
 from typer.testing import CliRunner
 
 from sonoseg import RESEARCH_ONLY, __version__
@@ -21,6 +22,7 @@ print([name for name in heavy if name in sys.modules], file=sys.stderr)
 """
 
 
+@pytest.mark.process
 def test_everything_is_listed_and_nothing_heavy_loaded() -> None:
     ran = subprocess.run(
         [sys.executable, "-c", SCRIPT], capture_output=True, text=True, timeout=120, check=True

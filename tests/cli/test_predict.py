@@ -312,6 +312,7 @@ def test_a_long_table_is_cut_on_the_terminal_only(
     assert len(rows(tmp_path / "out")) == 5
 
 
+@pytest.mark.process
 def test_the_whole_process_imports_nothing_heavy_and_exits_3(dark_model: Path, tmp_path: Path) -> None:
     scan(tmp_path / "in" / "a.png")
     (tmp_path / "in" / "b.png").touch()

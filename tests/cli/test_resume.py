@@ -86,6 +86,7 @@ def killed(words: list[str], out: Path, after: int) -> int:
     return recorded(out)
 
 
+@pytest.mark.process
 @pytest.mark.skipif(os.name != "posix", reason="SIGKILL")
 def test_a_run_killed_twice_ends_as_an_uninterrupted_one(
     run: Run, dark_model: Path, scans: Path, tmp_path: Path

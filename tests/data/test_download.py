@@ -170,6 +170,7 @@ def test_no_server(server: Server, tmp_path: Path) -> None:
         fetch(lost, tmp_path, tries=2, wait=0)
 
 
+@pytest.mark.process
 def test_killed_in_the_middle(server: Server, tmp_path: Path) -> None:
     server.slow = 0.01
     script = (

@@ -177,6 +177,7 @@ def test_a_prepared_set_is_a_set_of_ones_own(busi: Path, tmp_path: Path) -> None
     np.testing.assert_array_equal(first.arrays(32)[0], second.arrays(32)[0])
 
 
+@pytest.mark.process
 def test_a_killed_run_goes_on(pairs: Callable[..., Path], tmp_path: Path) -> None:
     """SIGKILL at several moments; what was done is not done again, and the end is the same."""
     root = pairs([f"n{number}" for number in range(60)])

@@ -67,6 +67,7 @@ def test_growing_is_a_maximum_over_a_rectangle(mask: np.ndarray, rows: int, colu
     assert np.array_equal(grow_box(mask, rows, columns), expected)
 
 
+@pytest.mark.process
 def test_a_prediction_of_one_image_needs_no_scipy() -> None:
     code = (
         "import sys, tempfile; from sonoseg.samples import paths; from sonoseg.cli.main import app\n"

@@ -298,6 +298,7 @@ def test_a_model_may_be_given_as_a_model(dark_model: Path) -> None:
         Predictor(dark_model.parent / "nothing")
 
 
+@pytest.mark.process
 def test_starting_and_predicting_imports_nothing_heavy(dark_model: Path) -> None:
     program = (
         "import sys, time\n"

@@ -311,6 +311,7 @@ def test_too_large_by_its_header(tmp_path: Path, width: int, height: int) -> Non
         read_frame(path)
 
 
+@pytest.mark.process
 def test_30000_by_30000_costs_no_memory(tmp_path: Path) -> None:
     path = tmp_path / "huge.png"
     row = zlib.compress(bytes(30_001))

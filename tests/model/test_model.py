@@ -96,6 +96,7 @@ def test_the_card_survives_a_round_trip(folder: Path) -> None:
     assert ModelCard.read(folder / "card.json") == card
 
 
+@pytest.mark.process
 def test_reading_a_model_needs_no_torch(folder: Path) -> None:
     code = (
         f"import sys; from sonoseg import Model; Model.load({str(folder)!r}); print('torch' in sys.modules)"

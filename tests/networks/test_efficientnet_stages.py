@@ -46,6 +46,7 @@ def test_the_plain_encoder_has_no_stages() -> None:
         stages("plain")
 
 
+@pytest.mark.process
 def test_the_numbers_need_nothing_installed() -> None:
     """TensorFlow's environments read them without torch, pydantic or NumPy."""
     code = (

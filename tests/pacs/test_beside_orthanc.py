@@ -147,6 +147,7 @@ def send_all(orthanc: Any) -> None:
     assert done["FailedInstancesCount"] == 0, done
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("way", ["dimse", "web"])
 def test_results_come_back_aligned(
     orthanc: Any, make_phantom: Phantom, dark_model: Path, tmp_path: Path, way: str
@@ -182,6 +183,7 @@ def _masks(orthanc: Any, folder: Path, sources: list[Path]) -> Iterator[NDArray[
             yield seg.pixel_array
 
 
+@pytest.mark.process
 def test_nothing_of_the_patient_goes_back(
     orthanc: Any, make_phantom: Phantom, dark_model: Path, tmp_path: Path
 ) -> None:
@@ -207,6 +209,7 @@ def test_nothing_of_the_patient_goes_back(
     assert not any(personal in log for personal in ("Musterfrau", "P-a", "ACC-a"))
 
 
+@pytest.mark.process
 def test_an_archive_that_is_down_gets_the_results_later(
     make_orthanc: Callable[..., Any], make_phantom: Phantom, dark_model: Path, tmp_path: Path
 ) -> None:
@@ -229,6 +232,7 @@ def test_an_archive_that_is_down_gets_the_results_later(
         wait_for(mine, 3)
 
 
+@pytest.mark.process
 def test_a_stranger_may_not_send(
     orthanc: Any, make_phantom: Phantom, dark_model: Path, tmp_path: Path, dcmtk: Callable[..., Any]
 ) -> None:

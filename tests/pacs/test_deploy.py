@@ -115,6 +115,7 @@ def test_who_calls_whom_fits_together(compose: dict[str, Any]) -> None:
     assert f"('127.0.0.1', {node.port})" in probe
 
 
+@pytest.mark.process
 def test_orthanc_routes_ultrasound_and_takes_the_results(
     make_orthanc: Callable[..., Any],
     make_phantom: Callable[..., Path],
@@ -195,6 +196,7 @@ def test_the_unit_runs_our_verb_and_may_write_its_state() -> None:
     assert load(DEPLOY / "node.toml").state == Path("/var/lib") / said["StateDirectory"]
 
 
+@pytest.mark.process
 def test_systemd_has_nothing_to_say_against_the_unit(tmp_path: Path) -> None:
     if shutil.which("systemd-analyze") is None:
         pytest.skip("systemd-analyze is not installed")

@@ -84,6 +84,7 @@ def test_a_log_axis_is_labelled_in_plain_numbers() -> None:
     assert axes.get_yscale() == "log"
 
 
+@pytest.mark.process
 def test_no_display_and_no_pyplot_is_needed() -> None:
     code = (
         "import sys\n"
@@ -93,6 +94,7 @@ def test_no_display_and_no_pyplot_is_needed() -> None:
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
 
 
+@pytest.mark.process
 def test_an_absent_matplotlib_names_the_extra() -> None:
     code = (
         "import importlib.util as u; real = u.find_spec\n"

@@ -189,6 +189,7 @@ def test_read_only_folder(
     open_folder.chmod(0o755)
 
 
+@pytest.mark.process
 @pytest.mark.skipif(os.name != "posix", reason="SIGKILL")
 def test_killed_process_loses_no_completed_change(path: Path) -> None:
     program = (

@@ -225,6 +225,7 @@ def test_500_images_are_written_one_at_a_time(about: RunInfo, make: SimpleNamesp
     assert longest < 50_000
 
 
+@pytest.mark.process
 @pytest.mark.skipif(shutil.which("node") is None, reason="node, which reads the script, is not installed")
 def test_the_script_is_sound(about: RunInfo, make: SimpleNamespace, tmp_path: Path) -> None:
     script = tmp_path / "report.js"

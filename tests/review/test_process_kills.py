@@ -106,6 +106,7 @@ def test_a_killed_server_has_every_save_that_it_acknowledged(
 MOUNTED = 'mount -t tmpfs -o size=6m tmpfs "$1" && shift && exec "$@"'
 
 
+@pytest.mark.process
 def test_a_disk_that_is_really_full_loses_nothing_and_is_told(
     tmp_path: Path, serving: Callable[..., Any], draw: Any
 ) -> None:

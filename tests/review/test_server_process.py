@@ -125,6 +125,7 @@ def ask(port: int, method: str, path: str, body: bytes | None = None, **headers:
         connection.close()
 
 
+@pytest.mark.process
 def test_a_server_from_start_to_signal(tmp_path: Path, draw: Any, dark_model: Path) -> None:
     (tmp_path / "in").mkdir()
     (tmp_path / "in" / "a.png").write_bytes(draw.scan(1))
@@ -174,6 +175,7 @@ def test_a_server_from_start_to_signal(tmp_path: Path, draw: Any, dark_model: Pa
     assert read_frame(state / "originals" / f"{item['id']}.png").shape == (60, 80)
 
 
+@pytest.mark.process
 def test_five_hundred_megabytes_over_a_socket(tmp_path: Path, dark_model: Path) -> None:
     words = ["--state", str(tmp_path / "state"), "--model", str(dark_model), "--max-bytes", str(4 << 20)]
     with (
@@ -198,6 +200,7 @@ def test_five_hundred_megabytes_over_a_socket(tmp_path: Path, dark_model: Path) 
         assert not list((tmp_path / "state" / "incoming").glob("*"))
 
 
+@pytest.mark.process
 @pytest.mark.skipif(shutil.which("openssl") is None, reason="no openssl to make a certificate with")
 def test_https(tmp_path: Path, dark_model: Path) -> None:
     cert, key = tmp_path / "cert.pem", tmp_path / "key.pem"

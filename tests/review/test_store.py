@@ -451,6 +451,7 @@ def kill_in(folder: Path, identity: str, moment: str, after: int = 0) -> int:
     return last
 
 
+@pytest.mark.process
 @pytest.mark.skipif(os.name != "posix", reason="SIGKILL")
 def test_a_kill_in_the_middle_of_a_save_leaves_the_state_before_or_after_it(
     store: Store, fill: Fill, draw: Any

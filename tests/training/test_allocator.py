@@ -50,6 +50,7 @@ def test_not_without_glibc_nor_when_declined(monkeypatch: pytest.MonkeyPatch) ->
     assert not allocator.needed()
 
 
+@pytest.mark.process
 def test_the_command_does_it_before_torch_is_imported() -> None:
     """The real thing, in its own process: it re-executes, then says what it lacks."""
     environment = {name: value for name, value in os.environ.items() if name not in allocator.SETTINGS}

@@ -61,6 +61,7 @@ def launched(words: list[str]) -> tuple[Any, dict[str, Any]]:
     return given, context.params
 
 
+@pytest.mark.process
 @pytest.mark.parametrize(
     ("resume", "hosts"),
     [
@@ -100,6 +101,7 @@ def job() -> dict[str, Any]:
     return one
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("resume", [False, True])
 def test_the_job_of_kubernetes(
     commands: Callable[..., list[str]], job: dict[str, Any], resume: bool, tmp_path: Path

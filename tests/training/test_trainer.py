@@ -259,6 +259,7 @@ def test_a_full_disk_leaves_the_last_checkpoint(tmp_path: Path, monkeypatch: pyt
     assert [item.name for item in tmp_path.iterdir()] == ["last.pt"]
 
 
+@pytest.mark.process
 @pytest.mark.skipif(sys.platform != "linux", reason="limits a file's size in the Linux way")
 def test_a_truly_full_disk(phantom_set: Path, phantom_split: Path, tmp_path: Path) -> None:
     """A process that may write no file above 20 kB: the same as a full disk, seen from inside."""

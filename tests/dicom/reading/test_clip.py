@@ -45,6 +45,7 @@ Make = Callable[..., Any]
 # What is read ----------------------------------------------------------------------------------------
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("process", ["+e1", "+el"])
 def test_lossless_jpeg_by_the_gpl_codec(tmp_path: Path, make_dicom: Make, process: str) -> None:
     pytest.importorskip("libjpeg", reason="pylibjpeg-libjpeg is not installed: the extra dicom-gpl")

@@ -194,6 +194,7 @@ def test_missing_libraries_are_named(still: Case, monkeypatch: pytest.MonkeyPatc
         make_seg(*still)
 
 
+@pytest.mark.process
 def test_the_writers_load_without_their_libraries() -> None:
     code = (
         "import sys, sonoseg.dicom.writing.seg, sonoseg.dicom.writing.sr, sonoseg.dicom.writing.capture;"
