@@ -30,8 +30,10 @@ PROFILE = os.environ.get("SONOSEG_TEST_PROFILE", "ci")
 settings.load_profile(PROFILE)
 
 PROCESS_FIXTURES = frozenset(
-    ("browser", "orthanc", "make_orthanc", "dcmtk", "storescp", "certificates", "listening", "serving")
-    + ("phantom_run",)
+    (
+        *("browser", "orthanc", "make_orthanc", "dcmtk", "storescp"),
+        *("certificates", "listening", "serving", "phantom_run"),
+    )
 )
 """A test that uses one of these starts a process, or trains a network: it is marked `process`."""
 

@@ -59,7 +59,7 @@ def runnable(document: Path) -> list[Block]:
 
 
 @pytest.mark.process
-@pytest.mark.parametrize("document", filter(runnable, DOCUMENTS), ids=name)
+@pytest.mark.parametrize("document", [one for one in DOCUMENTS if runnable(one)], ids=name)
 def test_what_the_document_shows_runs(
     document: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
