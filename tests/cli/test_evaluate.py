@@ -197,9 +197,9 @@ def test_what_is_not_there_is_said_before_the_work(
     out = ("--out", tmp_path / "s")
     with pytest.raises(ModelError, match="not a model folder"):
         run("evaluate", nowhere, "--data", phantom_set, "--split", phantom_split, *out)
-    with pytest.raises(DatasetError, match="no prepared set"):
+    with pytest.raises(DatasetError, match="not a prepared set"):
         run("evaluate", dark_model, "--data", nowhere, "--split", phantom_split, *out)
-    with pytest.raises(DatasetError, match="no split file"):
+    with pytest.raises(DatasetError, match="not a split file"):
         run("evaluate", dark_model, "--data", phantom_set, "--split", nowhere, *out)
     with pytest.raises(UsageError, match="no fold 7"):
         run(*given, *out, "--fold", 7)

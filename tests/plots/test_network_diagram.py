@@ -89,7 +89,7 @@ def test_other_presets_are_drawn_too(preset: str, legible) -> None:
     assert any("stem" in text for text in words(figure)) == (preset != "unet")
     # What strides inside its blocks is not pooled; what has a presence head shows it.
     assert any("max pooling" in text for text in words(figure)) == (preset != "sonoseg")
-    assert any("downsampled in the next" in text for text in words(figure)) == (preset == "sonoseg")
+    assert any("halved in the next" in text for text in words(figure)) == (preset == "sonoseg")
     assert ("Presence of a lesion" in words(figure)) == (preset == "sonoseg")
     legible(figure)
 

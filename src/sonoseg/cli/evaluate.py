@@ -5,7 +5,7 @@ from __future__ import annotations
 from enum import StrEnum
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -14,6 +14,8 @@ from sonoseg.cli.choices import PrecisionChoice, RuntimeChoice, TtaChoice
 from sonoseg.cli.common import out, print_json, progress
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from sonoseg.evaluation.evaluation import Evaluation
     from sonoseg.inference.predictor import Predictor
 
@@ -67,11 +69,10 @@ def evaluate(
 
     require_free_folder(to, overwrite=overwrite)
     prepared = PreparedSet.open(data)
-
-    settings = {"runtime": runtime.value, "precision": precision.value, "tta": tta.value}
-    load = partial(Predictor, threads=threads, **settings)  # type: ignore[arg-type]
-    scope = {"fold": fold, "part": part.value, "sets": sets or []}
-    measure = partial(evaluate_part, prepared=prepared, split_file=split, track=progress, **scope)
+    settings: dict[str, Any] = {"runtime": runtime.value, "precision": precision.value, "tta": tta.value}
+    load: Callable[..., Predictor] = partial(Predictor, threads=threads, **settings)
+    scope: dict[str, Any] = {"split_file": split, "fold": fold, "part": part.value, "sets": sets or []}
+    measure: Callable[..., Evaluation] = partial(evaluate_part, prepared=prepared, track=progress, **scope)
 
     # Both are loaded before either is measured: a wrong path must not cost a quarter of an hour.
     predictor = load(model, threshold=threshold)

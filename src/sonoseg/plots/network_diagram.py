@@ -185,7 +185,7 @@ def _layer(row: Mapping[str, Any]) -> Layer:
 def _going_down(encoder: Layer) -> str:
     down, skip = encoder.outputs
     if down == skip:
-        return f"{shape(down)}\ndownsampled in the next"
+        return f"{shape(down)}\nhalved in the next"
     return f"max pooling\n{shape(down)}"
 
 
