@@ -14,8 +14,6 @@ from sonoseg.cli.choices import PrecisionChoice, RuntimeChoice, TtaChoice
 from sonoseg.cli.common import out, print_json, progress
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from sonoseg.evaluation.evaluation import Evaluation
     from sonoseg.inference.predictor import Predictor
 
@@ -70,9 +68,9 @@ def evaluate(
     require_free_folder(to, overwrite=overwrite)
     prepared = PreparedSet.open(data)
     settings: dict[str, Any] = {"runtime": runtime.value, "precision": precision.value, "tta": tta.value}
-    load: Callable[..., Predictor] = partial(Predictor, threads=threads, **settings)
+    load: Any = partial(Predictor, threads=threads, **settings)
     scope: dict[str, Any] = {"split_file": split, "fold": fold, "part": part.value, "sets": sets or []}
-    measure: Callable[..., Evaluation] = partial(evaluate_part, prepared=prepared, track=progress, **scope)
+    measure: Any = partial(evaluate_part, prepared=prepared, track=progress, **scope)
 
     # Both are loaded before either is measured: a wrong path must not cost a quarter of an hour.
     predictor = load(model, threshold=threshold)
