@@ -74,12 +74,11 @@ def evaluate(
 
     # Both are loaded before either is measured: a wrong path must not cost a quarter of an hour.
     predictor = load(model, threshold=threshold)
-    other: Evaluation | Predictor | None = None
+    rival: Any = None
     if compare is not None:
-        other = Evaluation.load(compare) if (compare / SUMMARY).is_file() else load(compare)
-    evaluation = measure(predictor)
-    if isinstance(other, Predictor):
-        other = measure(other)
+        rival = Evaluation.load(compare) if (compare / SUMMARY).is_file() else load(compare)
+    evaluation: Evaluation = measure(predictor)
+    other: Evaluation | None = measure(rival) if isinstance(rival, Predictor) else rival
     comparison = None if other is None else compare_evaluations(evaluation, other)
     page = write_evaluation(evaluation, to, predictor, prepared, other=other, comparison=comparison)
     if as_json:
