@@ -15,7 +15,6 @@ from sonoseg.cli.common import out, print_json, progress
 
 if TYPE_CHECKING:
     from sonoseg.evaluation.evaluation import Evaluation
-    from sonoseg.inference.predictor import Predictor
 
 
 PartChoice = StrEnum("PartChoice", ["test", "validation", "train", "all"])
