@@ -3,7 +3,7 @@
     python research/scripts/batch_costs.py [--cpu-price 2.4] [--gpu-price 6] ...   # print the table
 
 Measured figures come from research/benchmarks/results: throughput and processor time of the stages from
-archive_throughput.json, or else from folder_throughput.json (the same of plain `sonoseg predict`), and the
+batch_throughput.json, or else from folder_throughput.json (the same of plain `sonoseg predict`), and the
 operations per image from inference_speed.json. Prices, machine sizes and the share of its peak that a GPU
 reaches are assumptions: each is an option and is listed below the table with its date.
 """
@@ -75,12 +75,12 @@ class Measured:
 def measured(folder: Path = BENCHMARKS) -> Measured:
     """Read the measured figures of the shipped model."""
     gflop = read_json(folder / "inference_speed.json")["gflop_per_image"]["shipped"]
-    if (folder / "archive_throughput.json").exists():
-        found = read_json(folder / "archive_throughput.json")
+    if (folder / "batch_throughput.json").exists():
+        found = read_json(folder / "batch_throughput.json")
         rate = found["images_per_second"]["ray"]["median"] / found["machine"]["cores"]
         spent = found["stages_ms"]
         around, driver = spent["read"] + spent["finish"], spent["driver"]
-        return Measured(rate, around, driver, gflop, "archive_throughput.json, inference_speed.json")
+        return Measured(rate, around, driver, gflop, "batch_throughput.json, inference_speed.json")
     found = read_json(folder / "folder_throughput.json")
     (row,) = [row for row in found["rows"] if row["model"] == "shipped"]
     spent = row["stages_ms"]

@@ -15,7 +15,7 @@ from page_tables.markdown import Result
 from page_tables.pacs import pacs_kills
 from page_tables.peers import peer_latency
 from page_tables.reading import reading_time
-from page_tables.serving import archive_throughput, server_load
+from page_tables.serving import batch_throughput, server_load
 from page_tables.training import data_path, keras_setups, seed_parity, training_speed
 
 BENCHMARK_TABLES: dict[str, Callable[[Result], str]] = {
@@ -32,7 +32,7 @@ BENCHMARK_TABLES: dict[str, Callable[[Result], str]] = {
         precision_loss,
         peer_latency,
         server_load,
-        archive_throughput,
+        batch_throughput,
         pacs_kills,
         reading_time,
     )

@@ -29,7 +29,7 @@ def server_load(result: Result) -> str:
     return f"{table(('Load', ''), rows)}\n\n{words}"
 
 
-def archive_throughput(result: Result) -> str:
+def batch_throughput(result: Result) -> str:
     """Images a second of both sides, their ratio, rows with a worker killed, memory, processor time."""
     rate, killed = result["images_per_second"], result["killed"]
     memory, spent = killed["memory_bytes"], result["stages_ms"]
@@ -55,4 +55,4 @@ def archive_throughput(result: Result) -> str:
         f"{result['partition']:,}, {killed['runtime']}, rounds of each: "
         f"{result['rounds']}. The target is a ratio of {result['target']:g}."
     )
-    return f"{table(('Archive', ''), rows)}\n\n{words}"
+    return f"{table(('Batch inference', ''), rows)}\n\n{words}"

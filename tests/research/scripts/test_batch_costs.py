@@ -54,7 +54,7 @@ def test_the_engines_own_figures_go_first(costs: ModuleType, tmp_path: Path) -> 
         "images_per_second": {"ray": {"median": 50}},
         "stages_ms": {"read": 3, "network": 20, "finish": 7, "driver": 0.5},
     }
-    (tmp_path / "archive_throughput.json").write_text(json.dumps(own))
+    (tmp_path / "batch_throughput.json").write_text(json.dumps(own))
     found = costs.measured(tmp_path)
     assert (found.rate, found.around, found.driver) == (25, 10, 0.5)
     assert "driver" in costs.rates("cpu", 1, found, costs.Assumed())

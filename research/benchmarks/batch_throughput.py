@@ -1,6 +1,6 @@
 """Measure `sonoseg predict --engine ray` on a folder of phantoms, in turns with plain `sonoseg predict`.
 
-    python research/benchmarks/archive_throughput.py [--images 10000] [--drawn 1000] [--rounds 3] \
+    python research/benchmarks/batch_throughput.py [--images 10000] [--drawn 1000] [--rounds 3] \
         [--json FILE]
 
 First the engine alone, once, over all images, with one of the workers that hold the network killed in the
@@ -58,7 +58,7 @@ def main() -> None:
         result = measure(wish, folder)
     packages = ("ray", "pyarrow", "onnxruntime", "openvino")
     result = {
-        "benchmark": "archive_throughput",
+        "benchmark": "batch_throughput",
         "machine": about,
         "versions": {one: version(one) for one in packages},
         **result,
