@@ -1,4 +1,4 @@
-"""`sonoseg pacs`: beside an archive (PACS), as its client and as a node that segments for it."""
+"""`sonoseg pacs`: a client of a PACS, and a node that segments for it."""
 
 from __future__ import annotations
 
@@ -9,6 +9,6 @@ from sonoseg.cli.pacs_query import query
 from sonoseg.cli.pacs_send import send
 from sonoseg.cli.pacs_serve import serve
 
-app = typer.Typer(help="Beside a PACS: take ultrasound and send results back; query, fetch, send.")
+app = typer.Typer(help="Work with a PACS: segment what it sends; query, fetch, send.")
 for verb in (serve, query, fetch, send):
     app.command()(verb)

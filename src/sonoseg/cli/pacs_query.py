@@ -1,41 +1,25 @@
-"""`sonoseg pacs query`: what an archive has."""
+"""`sonoseg pacs query`: list studies, series or instances of a PACS."""
 
 from __future__ import annotations
 
 from dataclasses import asdict
+from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from sonoseg._util.packages import require
 from sonoseg.cli.common import err, out, print_json
-from sonoseg.cli.pacs_address import (
-    AccessionOption,
-    ArchiveOption,
-    CaOption,
-    CertificateOption,
-    ConfigOption,
-    DateOption,
-    InstanceOption,
-    KeyOption,
-    LevelChoice,
+from sonoseg.cli.pacs_options import (
+    ConnectionOptions,
+    JsonOption,
     LimitOption,
-    ModalityOption,
-    OurAeOption,
-    PasswordOption,
-    PatientOption,
-    SeriesOption,
-    StudyOption,
-    TimeoutOption,
-    TlsOption,
-    TokenOption,
-    UserOption,
-    address_of,
-    query_of,
+    MatchingOptions,
+    shared_options,
 )
 
 if TYPE_CHECKING:
-    from sonoseg.pacs.client import QueryMatch
+    from sonoseg.pacs.query import QueryMatch
 
 _COLUMNS = {
     "study": {
@@ -55,78 +39,47 @@ _COLUMNS = {
 }
 
 
-def query(
-    archive: ArchiveOption = None,
-    config: ConfigOption = None,
-    echo: Annotated[
-        bool, typer.Option("--echo", help="Only ask whether it is there and lets us in.")
-    ] = False,
-    level: Annotated[LevelChoice, typer.Option(help="What one line is.")] = LevelChoice.study,
-    patient: PatientOption = None,
-    accession: AccessionOption = None,
-    date: DateOption = None,
-    modality: ModalityOption = None,
-    study: StudyOption = None,
-    series: SeriesOption = None,
-    instance: InstanceOption = None,
-    limit: LimitOption = 100,
-    as_json: Annotated[bool, typer.Option("--json", help="Write JSON for a program to read.")] = False,
-    our_ae: OurAeOption = None,
-    tls: TlsOption = False,
-    ca: CaOption = None,
-    certificate: CertificateOption = None,
-    key: KeyOption = None,
-    user: UserOption = None,
-    password_variable: PasswordOption = None,
-    token_variable: TokenOption = None,
-    timeout: TimeoutOption = None,
-) -> None:
-    """List studies, series or instances of an archive; names of patients are not asked for.
+class LevelChoice(StrEnum):
+    """The level of a query."""
 
-    Exit code 1 where the archive cannot be reached or refuses.
+    study = "study"
+    series = "series"
+    instance = "instance"
+
+
+@shared_options
+def query(
+    connection: ConnectionOptions,
+    matching: MatchingOptions,
+    echo: Annotated[bool, typer.Option("--echo", help="Only verify the connection.")] = False,
+    level: Annotated[LevelChoice, typer.Option(help="What to list.")] = LevelChoice.study,
+    limit: LimitOption = 100,
+    as_json: JsonOption = False,
+) -> None:
+    """List studies, series or instances; patients' names are never requested.
+
+    Exit code 1 if the archive cannot be reached or refuses.
     """
     require("pacs", "pynetdicom", "dicomweb_client")
     from sonoseg.cli.warnings_display import plain_warnings
     from sonoseg.pacs.client import open_archive
 
-    address = address_of(
-        archive,
-        config,
-        tls=tls,
-        ca=ca,
-        certificate=certificate,
-        key=key,
-        our_ae=our_ae,
-        user=user,
-        password_variable=password_variable,
-        token_variable=token_variable,
-        timeout=timeout,
-    )
-    asked = query_of(
-        level=level.value,
-        patient=patient,
-        accession=accession,
-        date=date,
-        modality=modality,
-        study=study,
-        series=series,
-        instance=instance,
-        limit=limit,
-    )
-    with plain_warnings(), open_archive(address) as opened:
+    address = connection.address()
+    keys = matching.query(level.value, limit)
+    found: list[QueryMatch] = []
+    with plain_warnings(), open_archive(address) as archive:
         if echo:
-            opened.echo()
-            found = []
+            archive.echo()
         else:
-            found = list(opened.find(asked))
+            found = list(archive.find(keys))
     if as_json:
         print_json({"archive": str(address), "found": [asdict(item) for item in found]})
     elif echo:
-        out.print(f"{address} is there and lets us in", markup=False, soft_wrap=True)
+        out.print(f"{address} accepts our connection", markup=False, soft_wrap=True)
     else:
         _table(found, level.value)
     if limit is not None and len(found) == limit:
-        err.print(f"the first {limit:,}: there may be more, see --limit")
+        err.print(f"the first {limit:,} matches: there may be more, see --limit")
 
 
 def _table(found: list[QueryMatch], level: str) -> None:

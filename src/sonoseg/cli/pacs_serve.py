@@ -1,17 +1,16 @@
-"""`sonoseg pacs serve`: the node beside the archive."""
+"""`sonoseg pacs serve`: run the node beside a PACS."""
 
 from __future__ import annotations
 
-import signal
-import threading
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.markup import escape
 
 from sonoseg._util.packages import require
 from sonoseg.cli.common import err, out
+from sonoseg.errors import UsageError
 
 if TYPE_CHECKING:
     from sonoseg.pacs.node import Node
@@ -19,63 +18,57 @@ if TYPE_CHECKING:
 
 def serve(
     config: Annotated[
-        Path | None, typer.Option("--config", "-c", help="Settings, a TOML file: see docs/pacs.md.")
+        Path | None, typer.Option("--config", "-c", help="Settings file (TOML): see docs/pacs.md.")
     ] = None,
     archive: Annotated[
         str | None,
-        typer.Option(help="Where results go: AE@HOST:PORT, or the root of DICOMweb, http(s)://..."),
+        typer.Option(help="Destination of the results: AE@HOST:PORT, or the root of DICOMweb, http(s)://..."),
     ] = None,
     ae: Annotated[str | None, typer.Option(help="Our AE title.")] = None,
     host: Annotated[str | None, typer.Option(help="The address to listen on.")] = None,
-    port: Annotated[
-        int | None, typer.Option(min=0, max=65535, help="The port; 0 is any that is free.")
-    ] = None,
+    port: Annotated[int | None, typer.Option(min=0, max=65535, help="The port; 0 is any free one.")] = None,
     allow: Annotated[
-        list[str] | None, typer.Option(help="An AE title that may send; again for more; '*' is everyone.")
+        list[str] | None, typer.Option(help="An AE title that may send; repeatable; '*' is any.")
     ] = None,
     state: Annotated[
-        Path | None, typer.Option(help="The folder that keeps what was received, until it is sent.")
+        Path | None, typer.Option(help="Folder of received instances until their results are sent.")
     ] = None,
     send_back: Annotated[
-        list[str] | None, typer.Option(help="What is sent back: seg, sr, capture; again for more.")
+        list[str] | None, typer.Option(help="Results to send: seg, sr, capture; repeatable.")
     ] = None,
     anonymise: Annotated[
-        bool, typer.Option("--anonymise", help="Leave the patient and the study out of what is sent back.")
+        bool, typer.Option("--anonymise", help="Blank patient and study attributes in the results.")
     ] = False,
     model: Annotated[
         Path | None,
         typer.Option("--model", "-m", help="A model folder or training run; the shipped model by default."),
     ] = None,
     certificate: Annotated[
-        Path | None, typer.Option(help="Our certificate (PEM, with its chain): callers must speak TLS.")
+        Path | None, typer.Option(help="Our certificate (PEM, with its chain): callers must use TLS.")
     ] = None,
-    key: Annotated[Path | None, typer.Option(help="Its key, where the certificate's file has none.")] = None,
+    key: Annotated[
+        Path | None, typer.Option(help="Its key (PEM), unless the certificate's file contains it.")
+    ] = None,
     ca: Annotated[
         Path | None, typer.Option(help="Authorities (PEM) that must have signed a caller's certificate.")
     ] = None,
-    again: Annotated[bool, typer.Option("--again", help="Take in hand again what was given up.")] = False,
-    quiet: Annotated[
-        bool, typer.Option("--quiet", "-q", help="Say only the address and what went wrong.")
-    ] = False,
+    retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Requeue failed instances.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print only the address and errors.")] = False,
 ) -> None:
-    """Take ultrasound from the archive or its senders, segment it, and send the results back.
+    """Receive ultrasound, segment it, and send the results to the archive.
 
-    What was received is on disk before its sender is told so; stopped or killed, start it again with the same
-    folder. Options go before the settings file. Stop with Ctrl-C: the instance in hand is finished.
+    An instance is on disk before its sender gets a response. A stopped or killed node resumes when it is
+    started with the same folder. Options override the settings file. Ctrl-C stops after the current instance.
     """
     require("pacs", "pynetdicom", "dicomweb_client")
     require("dicom", "pydicom", "highdicom")
     from sonoseg.cli.warnings_display import plain_warnings, warn
-    from sonoseg.errors import UsageError
     from sonoseg.pacs.node import Node
-    from sonoseg.pacs.node_settings import load
+    from sonoseg.pacs.node_settings import load_settings
 
     if (key or ca) and certificate is None:
-        raise UsageError("a key or authorities without a certificate", remedy="Give --certificate too")
-    tls: dict[str, Any] | None = None
-    if certificate is not None:
-        tls = {"certificate": certificate, "key": key, "ca": ca}
-    settings = load(
+        raise UsageError("--key or --ca without --certificate", remedy="Give --certificate too")
+    settings = load_settings(
         config,
         archive=archive,
         ae=ae,
@@ -86,54 +79,29 @@ def serve(
         send_back=send_back or None,
         anonymise=anonymise or None,
         model=model,
-        tls=tls,
+        tls=None if certificate is None else {"certificate": certificate, "key": key, "ca": ca},
     )
     with plain_warnings():
-        node = Node(settings, tell=warn)
-        if again:
-            count = node.spool.again()
-            node.audit.note("again", instances=count)
-            err.print(f"{count:,} instances that were given up are in hand again")
-        _run(node, quiet=quiet)
+        node = Node(settings, report=warn)
+        if retry_failed:
+            err.print(f"{node.retry_failed():,} failed instances requeued")
+        node.run(lambda: _print_start(node, quiet=quiet))
     if not quiet:
-        err.print(f"Stopped. What waits is in {escape(str(settings.state))}", soft_wrap=True)
+        err.print(f"Stopped. The queue is in {escape(str(settings.state))}", soft_wrap=True)
 
 
-def _run(node: Node, *, quiet: bool) -> None:
-    """Work until SIGINT or SIGTERM; a second one ends at once, and loses nothing either."""
-    ended = threading.Event()
-    former: dict[int, Any] = {}
-
-    def end(number: int, _: object) -> None:
-        ended.set()
-        signal.signal(number, former[number] or signal.SIG_DFL)
-
-    for each in (signal.SIGINT, signal.SIGTERM):
-        former[each] = signal.signal(each, end)
-    try:
-        node.start()
-        _tell(node, quiet=quiet)
-        while not ended.wait(3600):
-            pass
-        node.stop()
-    finally:
-        for number, handler in former.items():
-            signal.signal(number, handler)
-
-
-def _tell(node: Node, *, quiet: bool) -> None:
+def _print_start(node: Node, *, quiet: bool) -> None:
     from sonoseg import RESEARCH_ONLY
-    from sonoseg.pacs.queue_rows import State
+    from sonoseg.pacs.queue_rows import InstanceState
 
     settings = node.settings
     secure = " with TLS" if settings.tls else ""
-    place = f"{settings.ae} listens on {settings.host}, port {node.port}{secure}"
-    out.print(escape(place), soft_wrap=True)
+    out.print(escape(f"{settings.ae} listens on {settings.host}, port {node.port}{secure}"), soft_wrap=True)
     if not quiet:
-        who = ", ".join(settings.allowed) or "everyone who reaches it"
-        counts = node.spool.counts()
-        waiting = counts[State.RECEIVED] + counts[State.SEGMENTED]
-        out.print(f"May send: {escape(who)}. Results go to {escape(str(settings.archive))}", soft_wrap=True)
-        out.print(f"Model: {escape(node.model)}. Waiting from before: {waiting:,}", soft_wrap=True)
+        senders = ", ".join(settings.allowed) or "any AE title"
+        counts = node.queue.counts()
+        waiting = counts[InstanceState.RECEIVED] + counts[InstanceState.SEGMENTED]
+        out.print(f"Senders: {escape(senders)}. Archive: {escape(str(settings.archive))}", soft_wrap=True)
+        out.print(f"Model: {escape(node.model)}. Queued instances: {waiting:,}", soft_wrap=True)
         out.print(RESEARCH_ONLY, style="bold")
-    out.file.flush()  # somebody may read it from a pipe
+    out.file.flush()  # for readers of a pipe

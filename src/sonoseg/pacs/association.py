@@ -1,4 +1,4 @@
-"""One association (PS3.8) with an archive, opened and closed; why it failed, in words."""
+"""An association (PS3.8) with a PACS as requestor, and the reason if it fails."""
 
 from __future__ import annotations
 
@@ -8,20 +8,23 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from sonoseg.errors import PacsError, UsageError
-from sonoseg.pacs.address import DimseAddress, PeerTls
+from sonoseg.errors import PacsError
+from sonoseg.pacs.address import DimseAddress
+from sonoseg.pacs.tls import client_context
 
 if TYPE_CHECKING:
     from pynetdicom.association import Association
     from pynetdicom.presentation import PresentationContext
 
-# SOP classes of the services that we use (PS3.4 A.4, C.6.2.3), which pynetdicom names in a way that no type
-# checker follows.
+# SOP classes of the services (PS3.4 A.4, C.6.2.3): pynetdicom defines their names dynamically, which type
+# checkers cannot follow.
 VERIFICATION = "1.2.840.10008.1.1"
 FIND, MOVE, GET = (f"1.2.840.10008.5.1.4.1.2.2.{number}" for number in (1, 2, 3))
 
-LARGEST_PDU = 1 << 17  # as most archives take it: fewer, longer pieces than the library's 16 KiB
-MOST_CONTEXTS = 128  # PS3.8 section 9.3.2.2: their ids are the odd numbers to 255
+MAX_PDU = 1 << 17
+"""Bytes of a PDU: most archives accept more than pynetdicom's 16 KiB, and fewer PDUs are faster."""
+MAX_CONTEXTS = 128
+"""Presentation contexts of an association: their ids are the odd numbers to 255 (PS3.8 9.3.2.2)."""
 
 
 @contextmanager
@@ -32,9 +35,9 @@ def associate(
     roles: Sequence[Any] = (),
     handlers: Sequence[tuple[Any, Callable[..., Any]]] = (),
 ) -> Iterator[Association]:
-    """An association with at least one accepted context, released at the end; aborted after an exception.
+    """Open an association with at least one accepted context; released at the end, aborted on an exception.
 
-    roles: SCP/SCU role selections (PS3.7 D.3.3.4). Raises PacsError where there is none.
+    roles: SCP/SCU role selections (PS3.7 D.3.3.4). Raises PacsError if it fails.
     """
     from pynetdicom import AE
 
@@ -50,7 +53,7 @@ def associate(
             address.port,
             contexts=list(contexts),
             ae_title=address.ae,
-            max_pdu=LARGEST_PDU,
+            max_pdu=MAX_PDU,
             ext_neg=list(roles),
             tls_args=tls,
             evt_handlers=list(handlers),
@@ -58,7 +61,7 @@ def associate(
     except (OSError, ValueError, RuntimeError) as error:
         raise PacsError(f"cannot be reached: {error}", where=str(address), remedy=_REACH) from error
     if not association.is_established:
-        raise _why(address, association)
+        raise _failure(address, association)
     try:
         yield association
     except BaseException:
@@ -68,41 +71,22 @@ def associate(
         association.release()
 
 
-def client_context(tls: PeerTls) -> ssl.SSLContext:
-    """The TLS settings of our side: TLS 1.2 or later, the peer's certificate and name checked (BCP 195).
-
-    Raises UsageError where a file cannot be read.
-    """
-    try:
-        context = ssl.create_default_context(ssl.Purpose.SERVER_AUTH, cafile=tls.ca)
-        context.minimum_version = ssl.TLSVersion.TLSv1_2
-        if tls.certificate is not None:
-            context.load_cert_chain(tls.certificate, tls.key)
-    except OSError as error:  # ssl.SSLError is one
-        raise UsageError(
-            f"TLS: {error.strerror or error}",
-            where=", ".join(str(path) for path in (tls.ca, tls.certificate, tls.key) if path),
-            remedy="Give PEM files: the authority's certificate, and our certificate with its key",
-        ) from error
-    return context
+_REACH = "Check host, port and firewall, and that the archive is running"
 
 
-_REACH = "Check host and port, that it runs, and the firewall between"
-
-
-def _why(address: DimseAddress, association: Association) -> PacsError:
+def _failure(address: DimseAddress, association: Association) -> PacsError:
     where = str(address)
     if association.is_rejected:
         answer = association.acceptor.primitive
         reason = getattr(answer, "reason_str", "") or "no reason given"
         return PacsError(
-            f"rejects the association: {reason}",
+            f"association rejected: {reason}",
             where=where,
-            remedy=f"Check its AE title, and that it knows ours ({address.our_ae}) with our host",
+            remedy=f"Check its AE title, and that ours ({address.our_ae}) is configured there with our host",
         )
     if association.rejected_contexts and not association.accepted_contexts:
         return PacsError(
-            "accepts none of what we propose",
+            "no presentation context accepted",
             where=where,
             remedy=f"Allow {address.our_ae} this service and these transfer syntaxes in the archive",
         )
@@ -110,14 +94,14 @@ def _why(address: DimseAddress, association: Association) -> PacsError:
     if problem is not None:
         return PacsError(f"cannot be reached: {problem}", where=where, remedy=_REACH)
     return PacsError(
-        "takes the connection but not the association",
+        "connection accepted, but no association",
         where=where,
-        remedy=f"Check TLS on both sides, its AE title, and that it knows ours ({address.our_ae})",
+        remedy=f"Check TLS on both sides, its AE title, and that ours ({address.our_ae}) is configured there",
     )
 
 
 def _connection_problem(address: DimseAddress) -> str | None:
-    """pynetdicom logs why a connection failed but does not say it: ask the socket itself."""
+    """Return why a connection fails: pynetdicom logs the reason, but does not return it."""
     try:
         with socket.create_connection((address.host, address.port), address.connect_timeout) as plain:
             if address.tls is not None:
@@ -125,7 +109,7 @@ def _connection_problem(address: DimseAddress) -> str | None:
                 with client_context(address.tls).wrap_socket(plain, server_hostname=name):
                     pass
     except ssl.SSLCertVerificationError as error:
-        return f"its certificate is not trusted: {error.verify_message}"
+        return f"certificate is not trusted: {error.verify_message}"
     except ssl.SSLError as error:
         return f"TLS: {error.reason or error}"
     except OSError as error:

@@ -1,6 +1,6 @@
-"""Who sent what, and what became of it: JSON lines that are only added to.
+"""Audit log of the node: JSON lines, append-only.
 
-Instances, AE titles, addresses and users are named; a patient, a study's text, or a pixel never.
+Lines contain instances, AE titles, addresses and users; never a patient, a text of a study, or pixels.
 """
 
 from __future__ import annotations
@@ -24,29 +24,29 @@ Event = Literal[
     "refused",
     "segmented",
     "sent",
-    "put-off",
-    "given-up",
-    "again",
+    "retry",
+    "failed",
+    "requeued",
 ]
 
 
 class Audit:
-    """The log of one node.
+    """The audit log of one node.
 
-    path: of the file, made where it is not there. Each line is one write at its end, opened anew: whoever
-    rotates logs may move the file away at any time.
-    trouble: told, once until a line is written again, that lines cannot be written. The work does not stop
-    for it: what it would have told is in the queue too, until it is sent.
+    path: of the file, created if needed. The file is opened for each line, so log rotation may move it away
+        at any time.
+    report: called with a message, once until a line is written again, when lines cannot be written. The node
+        continues: the queue contains the same events until an instance is sent.
     """
 
-    def __init__(self, path: Path, trouble: Callable[[str], None] = lambda text: None) -> None:
+    def __init__(self, path: Path, report: Callable[[str], None] = lambda text: None) -> None:
         self.path = path
-        self._trouble = trouble
+        self._report = report
         self._lock = threading.Lock()
         self._failing = False
 
     def note(self, event: Event, **details: str | int | float | list[str] | None) -> None:
-        """Add one line: when, what, and the details that are not None."""
+        """Append one line: time, event, and the details that are not None."""
         line: dict[str, object] = {"at": utc_now("milliseconds"), "event": event}
         line |= {key: value for key, value in details.items() if value is not None}
         data = json.dumps(line, ensure_ascii=False).encode() + b"\n"
@@ -56,27 +56,27 @@ class Audit:
                 self._failing = False
             except OSError as error:
                 if not self._failing:
-                    self._trouble(f"{self.path}: the audit log cannot be written: {error.strerror or error}")
+                    self._report(f"{self.path}: audit log cannot be written: {error.strerror or error}")
                 self._failing = True
 
     def _append(self, data: bytes) -> None:
         handle = os.open(self.path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o640)
         try:
-            if os.lseek(handle, 0, os.SEEK_END) and _last(handle) != b"\n":
-                data = b"\n" + data  # a line that a full disk or a killed node cut short ends here
+            if os.lseek(handle, 0, os.SEEK_END) and _last_byte(handle) != b"\n":
+                data = b"\n" + data  # the last line was truncated by a full disk or a killed node
             os.write(handle, data)
         finally:
             os.close(handle)
 
 
-def _last(handle: int) -> bytes:
+def _last_byte(handle: int) -> bytes:
     os.lseek(handle, -1, os.SEEK_END)
     return os.read(handle, 1)
 
 
 def user() -> str:
-    """Whom the node runs as."""
+    """Return the user that the node runs as."""
     try:
         return getpass.getuser()
-    except (OSError, KeyError):  # a number without a name, as in containers
+    except (OSError, KeyError):  # a user ID without a name, as in containers
         return str(os.getuid()) if hasattr(os, "getuid") else "unknown"

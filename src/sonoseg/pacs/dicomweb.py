@@ -1,4 +1,4 @@
-"""An archive over DICOMweb: QIDO-RS, WADO-RS, STOW-RS (PS3.18 chapter 10)."""
+"""A PACS over DICOMweb: QIDO-RS, WADO-RS, STOW-RS (PS3.18 chapter 10)."""
 
 from __future__ import annotations
 
@@ -8,30 +8,43 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from http import HTTPStatus
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any
 
 import requests
 from dicomweb_client.web import DICOMwebClient
 
 from sonoseg._util.files import atomic_path
 from sonoseg._util.text import first_line
-from sonoseg.errors import InputError, PacsError, UsageError
+from sonoseg.errors import PacsError, UsageError
 from sonoseg.pacs.address import WebAddress
-from sonoseg.pacs.client import Fetched, FetchOutcome, Query, QueryLevel, QueryMatch, Stored, StoreOutcome
-from sonoseg.pacs.instance_header import Sendable, read_sendable
-from sonoseg.pacs.query_levels import RETURNED, of_series, place, walk
-from sonoseg.pacs.stow import refused_as_a_whole, told_per_instance
+from sonoseg.pacs.archive import (
+    Archive,
+    Fetched,
+    FetchOutcome,
+    Stored,
+    StoreOutcome,
+    instance_path,
+    missing_by_series,
+    split_sendable,
+)
+from sonoseg.pacs.instance_header import Sendable
+from sonoseg.pacs.query import RETURNED, UIDS, Query, QueryLevel, QueryMatch, search_levels
+from sonoseg.pacs.status_codes import DUPLICATE, status_text
 from sonoseg.pacs.web_session import WebSession
 
-_UIDS = ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID")
+if TYPE_CHECKING:
+    from pydicom import Dataset
+
 _PAGE = 200
 _BATCH_FILES = 32
 _BATCH_BYTES = 64 << 20
 
+_TEMPORARY = (408, 425, 429, 502, 503, 504, 507)
+"""HTTP status codes after which the same request may succeed later."""
 
-class WebArchive:
-    """An archive at a WebAddress. Raises UsageError where its secret or a TLS file is missing."""
+
+class WebArchive(Archive):
+    """A client for a WebAddress. Raises UsageError if its secret or a TLS file is missing."""
 
     def __init__(self, address: WebAddress) -> None:
         self.address = address
@@ -41,169 +54,152 @@ class WebArchive:
                 address.url.rstrip("/"),
                 session=self._session,
                 timeout=(address.connect_timeout, address.timeout),
-                # In one piece: with pieces it would send no length, which proxies refuse.
+                # Not chunked: a chunked request has no Content-Length, which proxies refuse.
                 chunk_size=1 << 40,
             )
         except ValueError as error:
             raise UsageError(first_line(error), where=address.url) from error
-        self._client.set_http_retry_params(retry=False)  # who sends decides whether to send again
+        self._client.set_http_retry_params(retry=False)  # the caller decides about retries
 
     def echo(self) -> None:
-        """A search for one study. Raises PacsError."""
-        with self._asking("a search"):
+        """QIDO-RS search for one study. Raises PacsError."""
+        with self._request("QIDO-RS"):
             self._client.search_for_studies(limit=1)
 
     def find(self, query: Query) -> Iterator[QueryMatch]:
         """QIDO-RS, page by page. Raises PacsError."""
-        yield from walk(query, self._ask)
+        yield from search_levels(query, self._search)
 
-    def _ask(self, level: QueryLevel, keys: dict[str, str]) -> Iterator[QueryMatch]:
+    def _search(self, level: QueryLevel, keys: dict[str, str]) -> Iterator[QueryMatch]:
         filters = dict(keys)
-        names = ("study_instance_uid", "series_instance_uid")[: list(QueryLevel).index(level)]
-        above: dict[str, Any] = {
+        names = ("study_instance_uid", "series_instance_uid")[: level.depth]
+        parents: dict[str, Any] = {
             name: filters.pop(keyword)
-            for name, keyword in zip(names, _UIDS, strict=False)
+            for name, keyword in zip(names, UIDS, strict=False)
             if keyword in filters
         }
-        search: Callable[..., list[dict[str, Any]]]
-        if level is QueryLevel.STUDY:
-            search = self._client.search_for_studies
-        elif level is QueryLevel.SERIES:
-            search = self._client.search_for_series
-        else:
-            search = self._client.search_for_instances
+        search: Callable[..., list[dict[str, Any]]] = {
+            QueryLevel.STUDY: self._client.search_for_studies,
+            QueryLevel.SERIES: self._client.search_for_series,
+            QueryLevel.INSTANCE: self._client.search_for_instances,
+        }[level]
+        fields = list(RETURNED[level])
         offset, seen = 0, set[tuple[str | None, ...]]()
         while True:
-            with self._asking("a search"):
-                page = search(
-                    **above, search_filters=filters, fields=list(RETURNED[level]), limit=_PAGE, offset=offset
-                )
-                answers = [_found(level, keys, item) for item in page]
-            new = [found for found in answers if (found.study, found.series, found.instance) not in seen]
+            with self._request("QIDO-RS"):
+                page = search(**parents, search_filters=filters, fields=fields, limit=_PAGE, offset=offset)
+                matches = [_match(level, keys, item) for item in page]
+            new = [match for match in matches if (match.study, match.series, match.instance) not in seen]
             yield from new
-            # An archive may give shorter pages than asked, and one that knows no offset begins again.
+            # An archive may return shorter pages than requested, or ignore the offset and start again.
             if not new:
                 return
-            seen |= {(found.study, found.series, found.instance) for found in new}
+            seen |= {(match.study, match.series, match.instance) for match in new}
             offset += len(page)
 
     def fetch(self, query: Query, folder: Path) -> Iterator[Fetched]:
-        """WADO-RS, one instance a request, in its own transfer syntax. Raises PacsError, OutputError."""
-        found = list(self.find(query.model_copy(update={"level": QueryLevel.INSTANCE})))
-        for missing, there in of_series(found, folder):
-            yield from there
-            for item in missing:
-                yield self._fetch(item, folder)
+        """WADO-RS, one instance per request, in its own transfer syntax. Raises PacsError, OutputError."""
+        matches = list(self.find(query.model_copy(update={"level": QueryLevel.INSTANCE})))
+        for missing, existing in missing_by_series(matches, folder):
+            yield from existing
+            for match in missing:
+                yield self._fetch(match, folder)
 
-    def _fetch(self, item: QueryMatch, folder: Path) -> Fetched:
-        instance = item.instance or ""
-        path = place(folder, instance)
+    def _fetch(self, match: QueryMatch, folder: Path) -> Fetched:
+        instance = match.instance or ""
+        path = instance_path(folder, instance)
         try:
-            with self._asking("a retrieval"), warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # an answer that is not multipart is taken all the same
+            with self._request("WADO-RS"), warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # a response that is not multipart is accepted
                 values = self._client.retrieve_instance(
-                    item.study, item.series or "", instance, media_types=(("application/dicom", "*"),)
+                    match.study, match.series or "", instance, media_types=(("application/dicom", "*"),)
                 )
         except PacsError as error:
             if isinstance(error, _Unreachable):
                 raise
-            return Fetched(instance, FetchOutcome.FAILED, words=error.found)
+            return Fetched(instance, FetchOutcome.FAILED, reason=error.found)
         if str(values.get("SOPInstanceUID")) != instance:
-            return Fetched(instance, FetchOutcome.FAILED, words="the archive sent another instance")
+            return Fetched(instance, FetchOutcome.FAILED, reason="the archive sent another instance")
         with atomic_path(path) as temporary:
             values.save_as(temporary, enforce_file_format=True)
         return Fetched(instance, FetchOutcome.FETCHED, path)
 
     def store(self, files: Sequence[Path]) -> list[Stored]:
-        """STOW-RS, some files a request; the archive's answer is read per instance."""
-        outcomes: dict[int, Stored] = {}
-        waiting: list[tuple[int, Sendable]] = []
-        for index, path in enumerate(files):
-            try:
-                waiting.append((index, read_sendable(path)))
-            except InputError as error:
-                outcomes[index] = Stored(path, StoreOutcome.REFUSED, words=error.found)
+        """STOW-RS, several files per request; the response is read per instance."""
+        waiting, outcomes = split_sendable(files)
         for batch in _batches(waiting):
-            answers = self._store([item for _, item in batch])
-            outcomes |= {index: answer for (index, _), answer in zip(batch, answers, strict=True)}
+            stored = self._store([item for _, item in batch])
+            outcomes |= {index: one for (index, _), one in zip(batch, stored, strict=True)}
         return [outcomes[index] for index in range(len(files))]
 
     def _store(self, items: list[Sendable]) -> list[Stored]:
         from pydicom import dcmread
 
         try:
-            answer = self._client.store_instances([dcmread(item.path) for item in items])
+            response = self._client.store_instances([dcmread(item.path) for item in items])
         except requests.HTTPError as error:
-            refusal = _answer_of(error)
-            told = told_per_instance(items, refusal)
-            if told is None and len(items) > 1:
-                # Refused as a whole, perhaps for one of them or for its size: each by itself.
+            failure = _response(error)
+            outcomes = stow_outcomes(items, failure)
+            if outcomes is None and len(items) > 1:
+                # Refused as a whole, perhaps for one of them or for its size: send each by itself.
                 return [stored for item in items for stored in self._store([item])]
-            return told or refused_as_a_whole(items, refusal)
+            return outcomes or refused_outcomes(items, failure)
         except (requests.RequestException, OSError) as error:
-            words = _connection_words(error)
-            return [Stored(i.path, StoreOutcome.UNREACHABLE, i.instance, words=words) for i in items]
-        except Exception as error:  # of a file: a data set that cannot be encoded; or of an answer: no JSON
+            reason = _connection_failure(error)
+            return [Stored(i.path, StoreOutcome.UNREACHABLE, i.instance, reason=reason) for i in items]
+        except Exception as error:  # a data set that cannot be encoded, or a response that is not JSON
             if len(items) > 1:
                 return [stored for item in items for stored in self._store([item])]
-            words = f"cannot be sent, or the answer not read: {first_line(error)}"
-            return [Stored(items[0].path, StoreOutcome.REFUSED, items[0].instance, words=words)]
-        return told_per_instance(items, answer) or [
+            reason = f"cannot be sent, or invalid response: {first_line(error)}"
+            return [Stored(items[0].path, StoreOutcome.REFUSED, items[0].instance, reason=reason)]
+        return stow_outcomes(items, response) or [
             Stored(item.path, StoreOutcome.STORED, item.instance) for item in items
         ]
 
     @contextmanager
-    def _asking(self, what: str) -> Iterator[None]:
+    def _request(self, service: str) -> Iterator[None]:
         try:
             yield
         except requests.HTTPError as error:
-            status = _answer_of(error).status_code
+            status = _response(error).status_code
             remedy = "Look into the archive's log"
             if status in (401, 403):
-                remedy = "Give user and password, or a token, that the archive lets in"
+                remedy = "Give a user and password, or a token, that the archive accepts"
             elif status == 404:
-                remedy = "Check the address: the root of the services, mostly .../dicom-web"
+                remedy = "Check the address: the root of the services, often .../dicom-web"
             raise PacsError(
-                f"answers {what} with {status} {_phrase(status)}", where=str(self.address), remedy=remedy
+                f"{service} failed with {_http_status(status)}", where=str(self.address), remedy=remedy
             ) from error
         except requests.RequestException as error:
-            # An answer that is no JSON is a RequestException too.
+            # A response that is not JSON is a RequestException too.
             if isinstance(error, ValueError) and not isinstance(error, requests.ConnectionError):
-                raise self._odd(what, error) from error
+                raise self._invalid(service, error) from error
             raise _Unreachable(
-                f"cannot be reached: {_connection_words(error)}",
+                f"cannot be reached: {_connection_failure(error)}",
                 where=str(self.address),
-                remedy="Check address, that it runs, its certificate, and the firewall between",
+                remedy="Check address, certificate and firewall, and that the archive is running",
             ) from error
         except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise self._odd(what, error) from error
+            raise self._invalid(service, error) from error
 
-    def _odd(self, what: str, error: Exception) -> PacsError:
+    def _invalid(self, service: str, error: Exception) -> PacsError:
         return PacsError(
-            f"answers {what} with something that is no DICOMweb: {first_line(error)}",
+            f"invalid response to {service}: {first_line(error)}",
             where=str(self.address),
-            remedy="Check the address: the root of the services, mostly .../dicom-web",
+            remedy="Check the address: the root of the services, often .../dicom-web",
         )
 
     def close(self) -> None:
-        """Close the connections that are kept open."""
+        """Close the open connections."""
         self._session.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
 
 class _Unreachable(PacsError):
-    """No answer at all, where others are answers with a failure."""
+    """There was no response at all."""
 
 
-def _answer_of(error: requests.HTTPError) -> requests.Response:
-    assert error.response is not None  # it is only raised for one
+def _response(error: requests.HTTPError) -> requests.Response:
+    assert error.response is not None  # raised for responses only
     return error.response
 
 
@@ -220,7 +216,7 @@ def _batches(waiting: Sequence[tuple[int, Sendable]]) -> Iterator[list[tuple[int
         yield batch
 
 
-def _found(level: QueryLevel, keys: dict[str, str], item: dict[str, Any]) -> QueryMatch:
+def _match(level: QueryLevel, keys: dict[str, str], item: dict[str, Any]) -> QueryMatch:
     from pydicom.datadict import tag_for_keyword
 
     def text(keyword: str) -> str:
@@ -228,35 +224,82 @@ def _found(level: QueryLevel, keys: dict[str, str], item: dict[str, Any]) -> Que
         values = entry.get("Value") if isinstance(entry, dict) else None
         return "\\".join(str(v) for v in values if v is not None) if isinstance(values, list) else ""
 
-    uids = [text(keyword) or keys.get(keyword) for keyword in _UIDS[: list(QueryLevel).index(level) + 1]]
-    uids += [None] * (3 - len(uids))
-    values = {keyword: text(keyword) for keyword in RETURNED[level]}
-    return QueryMatch(
-        level, uids[0] or "", uids[1], uids[2], {key: value for key, value in values.items() if value}
-    )
+    return QueryMatch.of(level, keys, text)
 
 
-def _connection_words(error: Exception) -> str:
-    """The reason within what requests and urllib3 wrap around it, without the address and its query."""
+def stow_outcomes(items: Sequence[Sendable], response: Dataset | requests.Response) -> list[Stored] | None:
+    """Read a STOW-RS response per instance (PS3.18 10.5.3, annex I.2); None if it does not list instances.
+
+    An item that such a response does not list counts as refused.
+    """
+    from pydicom import Dataset
+
+    values = response if isinstance(response, Dataset) else _stow_dataset(response)
+    if values is None:
+        return None
+    good = values.get("ReferencedSOPSequence") or []
+    bad = values.get("FailedSOPSequence") or []
+    if not good and not bad:
+        return None
+    stored = {str(item.get("ReferencedSOPInstanceUID")): item.get("WarningReason") for item in good}
+    failed = {str(item.get("ReferencedSOPInstanceUID")): item.get("FailureReason") for item in bad}
+    return [_stow_outcome(item, stored, failed) for item in items]
+
+
+def _stow_outcome(item: Sendable, stored: dict[str, int | None], failed: dict[str, int | None]) -> Stored:
+    if item.instance in stored:
+        warning = stored[item.instance]
+        text = "" if warning is None else status_text(int(warning))
+        return Stored(item.path, StoreOutcome.STORED, item.instance, warning, text)
+    code = failed.get(item.instance)
+    if code is None:
+        reason = "the archive's response does not list it as stored"
+        return Stored(item.path, StoreOutcome.REFUSED, item.instance, reason=reason)
+    outcome = StoreOutcome.STORED if code == DUPLICATE else StoreOutcome.REFUSED
+    return Stored(item.path, outcome, item.instance, int(code), status_text(int(code)))
+
+
+def refused_outcomes(items: Sequence[Sendable], response: requests.Response) -> list[Stored]:
+    """Return one outcome per item for a response of which only the HTTP status is usable."""
+    status = response.status_code
+    outcome = StoreOutcome.UNREACHABLE if status in _TEMPORARY else StoreOutcome.REFUSED
+    return [Stored(item.path, outcome, item.instance, status, _http_status(status)) for item in items]
+
+
+def _stow_dataset(response: requests.Response) -> Dataset | None:
+    from pydicom import Dataset
+
+    kind = response.headers.get("Content-Type", "").partition(";")[0].strip()
+    if kind not in ("application/dicom+json", "application/json"):
+        return None
+    try:
+        values = response.json()
+        return Dataset.from_json(values[0] if isinstance(values, list) else values)
+    except Exception:  # another body does not list instances
+        return None
+
+
+def _connection_failure(error: Exception) -> str:
+    """Return the reason inside the errors of requests and urllib3, without the address and its query."""
     if isinstance(error, requests.ConnectTimeout):
-        return "no connection in time"
+        return "connection timed out"
     if isinstance(error, requests.Timeout):
-        return "no answer in time"
+        return "no response in time"
     if isinstance(error, requests.TooManyRedirects):
-        return "it redirects to another address; give that one"
+        return "redirected to another address; give that one"
     inner: BaseException | None = error
     while inner is not None:
         if isinstance(inner, ssl.SSLCertVerificationError):
-            return f"its certificate is not trusted: {inner.verify_message}"
+            return f"certificate is not trusted: {inner.verify_message}"
         if isinstance(inner, OSError) and inner.strerror and not isinstance(inner, requests.RequestException):
             return inner.strerror
         reason = getattr(inner.args[0], "reason", None) if inner.args else None
         inner = reason if isinstance(reason, BaseException) else inner.__cause__ or inner.__context__
-    return "the connection failed or broke"
+    return "the connection failed"
 
 
-def _phrase(status: int) -> str:
+def _http_status(status: int) -> str:
     try:
-        return HTTPStatus(status).phrase
+        return f"{status} {HTTPStatus(status).phrase}"
     except ValueError:
-        return ""
+        return str(status)

@@ -1,33 +1,30 @@
-"""An archive over DIMSE: C-ECHO, C-FIND, C-GET or C-MOVE, C-STORE (PS3.4 annexes A, B, C; PS3.7)."""
+"""A PACS over DIMSE: C-ECHO, C-FIND, C-GET or C-MOVE, C-STORE (PS3.4 annexes A, B, C; PS3.7)."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
 
 from sonoseg._util.text import first_line
 from sonoseg.errors import PacsError
 from sonoseg.pacs.address import DimseAddress
+from sonoseg.pacs.archive import Archive, Fetched, Stored, missing_by_series
 from sonoseg.pacs.association import FIND, VERIFICATION, associate
-from sonoseg.pacs.client import Fetched, Query, QueryLevel, QueryMatch, Stored
 from sonoseg.pacs.dimse_retrieve import get, move
 from sonoseg.pacs.dimse_store import store
-from sonoseg.pacs.query_levels import RETURNED, of_series, walk
-from sonoseg.pacs.status_codes import SUCCESS, told
+from sonoseg.pacs.query import RETURNED, UIDS, Query, QueryLevel, QueryMatch, search_levels
+from sonoseg.pacs.status_codes import PENDING, SUCCESS, status_text
 
 if TYPE_CHECKING:
     from pydicom import Dataset
     from pynetdicom.association import Association
 
 _LEVELS = {QueryLevel.STUDY: "STUDY", QueryLevel.SERIES: "SERIES", QueryLevel.INSTANCE: "IMAGE"}
-_UIDS = ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID")
-_PENDING = (0xFF00, 0xFF01)
 
 
-class DimseArchive:
-    """An archive at a DimseAddress; each method opens an association of its own."""
+class DimseArchive(Archive):
+    """A client for a DimseAddress; each method opens an association of its own."""
 
     def __init__(self, address: DimseAddress) -> None:
         self.address = address
@@ -48,24 +45,27 @@ class DimseArchive:
         with associate(self.address, [build_context(FIND)]) as association:
             finished, count = False, 0
             try:
-                for found in walk(query, lambda level, keys: self._ask(association, level, keys)):
+                for match in search_levels(query, lambda level, keys: self._search(association, level, keys)):
                     count += 1
-                    yield found
+                    yield match
                 finished = query.limit is None or count < query.limit
             finally:
-                # Answers that nobody reads any more would be taken for those of the next question.
+                # Unread responses would be taken for those of the next request.
                 if not finished:
                     association.abort()
 
-    def _ask(self, association: Association, level: QueryLevel, keys: dict[str, str]) -> Iterator[QueryMatch]:
+    def _search(
+        self, association: Association, level: QueryLevel, keys: dict[str, str]
+    ) -> Iterator[QueryMatch]:
         if not association.is_established:
-            raise PacsError("ended the association between two questions", where=str(self.address))
+            raise PacsError("association ended between two requests", where=str(self.address))
         try:
-            answers = association.send_c_find(_identifier(level, keys), FIND)
-            for status, values in answers:
-                if status.get("Status") in _PENDING:
+            for status, values in association.send_c_find(_identifier(level, keys), FIND):
+                if status.get("Status") in PENDING:
                     if values is not None:
-                        yield _found(level, keys, values)
+                        yield QueryMatch.of(
+                            level, keys, lambda keyword, values=values: _text(values, keyword)
+                        )
                 elif status.get("Status") != SUCCESS:
                     raise _failed(self.address, "C-FIND", status)
         except (ValueError, RuntimeError) as error:
@@ -73,74 +73,53 @@ class DimseArchive:
 
     def fetch(self, query: Query, folder: Path) -> Iterator[Fetched]:
         """C-GET or C-MOVE, series by series. Raises PacsError, OutputError, UsageError."""
-        found = list(self.find(query.model_copy(update={"level": QueryLevel.INSTANCE})))
+        matches = list(self.find(query.model_copy(update={"level": QueryLevel.INSTANCE})))
         retrieve = get if self.address.retrieve == "get" else move
-        for missing, there in of_series(found, folder):
-            yield from there
+        for missing, existing in missing_by_series(matches, folder):
+            yield from existing
             if missing:
                 yield from retrieve(self.address, missing, folder)
 
     def store(self, files: Sequence[Path]) -> list[Stored]:
-        """C-STORE, each file as it is where the archive takes its transfer syntax."""
+        """C-STORE, each file in its own transfer syntax if the archive accepts it."""
         return store(self.address, files)
-
-    def close(self) -> None:
-        """Nothing is open between two calls."""
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
 
 def _identifier(level: QueryLevel, keys: dict[str, str]) -> Dataset:
     from pydicom import Dataset
 
-    asked = Dataset()
-    asked.QueryRetrieveLevel = _LEVELS[level]
+    identifier = Dataset()
+    identifier.QueryRetrieveLevel = _LEVELS[level]
     if not all(value.isascii() for value in keys.values()):
-        asked.SpecificCharacterSet = "ISO_IR 192"
-    for keyword in (*_UIDS[: list(QueryLevel).index(level) + 1], *RETURNED[level]):
-        setattr(asked, keyword, "" if keyword not in ("Rows", "Columns") else None)
+        identifier.SpecificCharacterSet = "ISO_IR 192"
+    for keyword in (*UIDS[: level.depth + 1], *RETURNED[level]):
+        setattr(identifier, keyword, None if keyword in ("Rows", "Columns") else "")
     for keyword, value in keys.items():
-        setattr(asked, keyword, value)
-    return asked
-
-
-def _found(level: QueryLevel, keys: dict[str, str], values: Dataset) -> QueryMatch:
-    uids = [str(values.get(keyword) or keys.get(keyword) or "") or None for keyword in _UIDS]
-    return QueryMatch(
-        level,
-        uids[0] or "",
-        uids[1],
-        uids[2],
-        {key: text for key in RETURNED[level] if (text := _text(values, key))},
-    )
+        setattr(identifier, keyword, value)
+    return identifier
 
 
 def _text(values: Dataset, keyword: str) -> str:
     try:
         value = values.get(keyword)
-    except Exception:  # one odd attribute of a peer's answer is no reason to lose the answer
+    except Exception:  # one invalid attribute of a peer's response must not lose the response
         return ""
     if value is None:
         return ""
-    return (
-        str(value) if isinstance(value, str) or not hasattr(value, "__iter__") else "\\".join(map(str, value))
-    )
+    multiple = hasattr(value, "__iter__") and not isinstance(value, str)
+    return "\\".join(map(str, value)) if multiple else str(value)
 
 
-def _failed(address: DimseAddress, what: str, status: Dataset) -> PacsError:
+def _failed(address: DimseAddress, service: str, status: Dataset) -> PacsError:
     code = status.get("Status")
     if code is None:
-        words = f"gives no answer to {what} within {address.timeout:g} s, or ends the association"
-        return PacsError(words, where=str(address), remedy="Look into the archive's log, or wait longer")
-    comment = str(status.get("ErrorComment") or "")
+        return PacsError(
+            f"no response to {service} within {address.timeout:g} s, or association ended",
+            where=str(address),
+            remedy="Look into the archive's log, or increase the timeout",
+        )
     return PacsError(
-        f"answers {what} with {code:04X}: {told(code, comment)}",
+        f"{service} failed with {code:04X}: {status_text(code, str(status.get('ErrorComment') or ''))}",
         where=str(address),
         remedy="Look into the archive's log",
     )

@@ -1,4 +1,4 @@
-"""Instances from an archive over DIMSE: C-GET and C-MOVE (PS3.4 annex C), written whole or not at all."""
+"""Retrieval of instances over DIMSE: C-GET and C-MOVE (PS3.4 annex C), written atomically."""
 
 from __future__ import annotations
 
@@ -12,18 +12,17 @@ from sonoseg._util.files import atomic_write_bytes
 from sonoseg._util.text import first_line
 from sonoseg.errors import OutputError, PacsError, UsageError
 from sonoseg.pacs.address import DimseAddress
-from sonoseg.pacs.association import GET, MOST_CONTEXTS, MOVE, associate
-from sonoseg.pacs.client import Fetched, FetchOutcome, QueryMatch
-from sonoseg.pacs.query_levels import place
-from sonoseg.pacs.status_codes import OUT_OF_RESOURCES, SUCCESS, told
+from sonoseg.pacs.archive import Fetched, FetchOutcome, instance_path
+from sonoseg.pacs.association import GET, MAX_CONTEXTS, MOVE, associate
+from sonoseg.pacs.query import QueryMatch
+from sonoseg.pacs.status_codes import NOT_AUTHORISED, OUT_OF_RESOURCES, PENDING, SUCCESS, status_text
 
 if TYPE_CHECKING:
     from pydicom import Dataset
     from pynetdicom.events import Event
     from pynetdicom.presentation import PresentationContext
 
-# What is asked for where an archive does not say an instance's class: ultrasound, and what we make of it.
-USUAL = (
+SOP_CLASSES = (
     "1.2.840.10008.5.1.4.1.1.6.1",  # Ultrasound Image
     "1.2.840.10008.5.1.4.1.1.3.1",  # Ultrasound Multi-frame Image
     "1.2.840.10008.5.1.4.1.1.7",  # Secondary Capture
@@ -31,7 +30,8 @@ USUAL = (
     "1.2.840.10008.5.1.4.1.1.88.33",  # Comprehensive SR
     "1.2.840.10008.5.1.4.1.1.88.34",  # Comprehensive 3D SR
 )
-# One context each, so that the archive sends an instance as it has it: as it was acquired, most common first.
+"""The SOP classes to request if an archive does not return an instance's: ultrasound and our results."""
+
 SYNTAXES = (
     "1.2.840.10008.1.2.1",  # Explicit VR Little Endian
     "1.2.840.10008.1.2",  # Implicit VR Little Endian
@@ -50,88 +50,89 @@ SYNTAXES = (
     "1.2.840.10008.1.2.1.99",  # Deflated Explicit VR Little Endian
     "1.2.840.10008.1.2.2",  # Explicit VR Big Endian
 )
-_PENDING = (0xFF00, 0xFF01)
-_AT_ONCE = 100  # UIDs in one request: 6.5 kB at most, below every limit met
+"""One context each, so that the archive sends an instance in the syntax that it has; most common first."""
+
+UIDS_PER_REQUEST = 100  # 6.5 kB at most, below every limit met
 
 
-class Arrivals:
-    """Takes the instances that an archive sends: only those asked for, each into its own file."""
+class RetrievedInstances:
+    """Receives the instances that an archive sends: only the requested ones, each into its own file."""
 
     def __init__(self, wanted: Sequence[QueryMatch], folder: Path) -> None:
         self.folder = folder
-        self.arrived: SimpleQueue[Fetched] = SimpleQueue()
-        self._open = {item.instance or "" for item in wanted}
+        self._written: SimpleQueue[Fetched] = SimpleQueue()
+        self._missing = {item.instance or "" for item in wanted}
         self._lock = Lock()
-        self.full: OutputError | None = None
+        self._failure: OutputError | None = None
 
-    def take(self, event: Event) -> int:
-        """Write one instance; the status that answers its C-STORE."""
+    def receive(self, event: Event) -> int:
+        """Write one instance and return the status of its C-STORE response."""
         request: Any = event.request
         instance = str(request.AffectedSOPInstanceUID)
         with self._lock:
-            asked_for = instance in self._open
-            self._open.discard(instance)
-        if not asked_for:
-            return 0x0124  # not authorised
-        path = place(self.folder, instance)
+            requested = instance in self._missing
+            self._missing.discard(instance)
+        if not requested:
+            return NOT_AUTHORISED
+        path = instance_path(self.folder, instance)
         try:
             if not path.exists():
                 atomic_write_bytes(path, event.encoded_dataset())
         except OutputError as error:
-            self.full = error
+            self._failure = error
             return OUT_OF_RESOURCES
-        self.arrived.put(Fetched(instance, FetchOutcome.FETCHED, path))
+        self._written.put(Fetched(instance, FetchOutcome.FETCHED, path))
         return SUCCESS
 
     def drain(self) -> Iterator[Fetched]:
-        """What has arrived since. Raises OutputError where a file could not be written."""
+        """Yield the instances written since. Raises OutputError if a file could not be written."""
         while True:
             try:
-                yield self.arrived.get_nowait()
+                yield self._written.get_nowait()
             except Empty:
                 break
-        if self.full is not None:
-            raise self.full
+        if self._failure is not None:
+            raise self._failure
 
-    def missing(self, words: str) -> Iterator[Fetched]:
-        """What has not arrived."""
+    def missing(self, reason: str) -> Iterator[Fetched]:
+        """Yield the instances that were not sent."""
         with self._lock:
-            missing = sorted(self._open)
+            missing = sorted(self._missing)
         for instance in missing:
-            yield Fetched(instance, FetchOutcome.FAILED, words=words)
+            yield Fetched(instance, FetchOutcome.FAILED, reason=reason)
 
 
 def get(address: DimseAddress, wanted: Sequence[QueryMatch], folder: Path) -> Iterator[Fetched]:
-    """C-GET the wanted instances of one series. Raises PacsError, OutputError."""
+    """Retrieve instances of one series by C-GET. Raises PacsError, OutputError."""
     from pynetdicom import build_context, build_role, evt
 
     classes = _classes(wanted)
-    contexts = [build_context(GET), *_contexts(classes)][:MOST_CONTEXTS]
+    contexts = [build_context(GET), *_contexts(classes)][:MAX_CONTEXTS]
     roles = [build_role(sop_class, scp_role=True) for sop_class in classes]
-    arrivals = Arrivals(wanted, folder)
-    handlers = [(evt.EVT_C_STORE, arrivals.take)]
-    words = "the archive did not send it"
+    instances = RetrievedInstances(wanted, folder)
+    handlers = [(evt.EVT_C_STORE, instances.receive)]
+    reason = "the archive did not send it"
     with associate(address, contexts, roles=roles, handlers=handlers) as association:
         for identifier in _identifiers(wanted):
             try:
                 answers = association.send_c_get(identifier, GET)
                 for status, _ in answers:
-                    yield from arrivals.drain()
-                    words = _told(status) or words
+                    yield from instances.drain()
+                    reason = _failure_text(status) or reason
             except (ValueError, RuntimeError) as error:
                 raise PacsError(f"C-GET failed: {first_line(error)}", where=str(address)) from error
-    yield from arrivals.drain()
-    yield from arrivals.missing(words)
+    yield from instances.drain()
+    yield from instances.missing(reason)
 
 
 def move(address: DimseAddress, wanted: Sequence[QueryMatch], folder: Path) -> Iterator[Fetched]:
-    """C-MOVE the wanted instances of one series to ourselves, listening meanwhile.
+    """Retrieve instances of one series by C-MOVE to a temporary Storage SCP of ours.
 
-    Raises PacsError, OutputError; UsageError where the port is taken.
+    Raises PacsError, OutputError; UsageError if the port is in use.
     """
     from pynetdicom import AE, build_context, evt
 
-    arrivals = Arrivals(wanted, folder)
+    instances = RetrievedInstances(wanted, folder)
     listener = AE(ae_title=address.our_ae)
     listener.require_called_aet = True
     listener.require_calling_aet = [address.ae]
@@ -143,35 +144,35 @@ def move(address: DimseAddress, wanted: Sequence[QueryMatch], folder: Path) -> I
         server = listener.start_server(
             (address.listen_host, address.listen_port or 0),
             block=False,
-            evt_handlers=[(evt.EVT_C_STORE, arrivals.take)],
+            evt_handlers=[(evt.EVT_C_STORE, instances.receive)],
         )
     except OSError as error:
         raise UsageError(
             f"cannot listen: {error.strerror or error}",
             where=f"{address.listen_host}:{address.listen_port}",
-            remedy="Choose a port that is free, the one that the archive knows us by",
+            remedy="Choose a free port, the one that is configured in the archive",
         ) from error
     assert server is not None
-    words = "the archive did not send it"
+    reason = "the archive did not send it"
     try:
         with associate(address, [build_context(MOVE)]) as association:
             for identifier in _identifiers(wanted):
                 try:
                     for status, _ in association.send_c_move(identifier, address.our_ae, MOVE):
-                        yield from arrivals.drain()
-                        words = _told(status) or words
+                        yield from instances.drain()
+                        reason = _failure_text(status) or reason
                 except (ValueError, RuntimeError) as error:
                     raise PacsError(f"C-MOVE failed: {first_line(error)}", where=str(address)) from error
     finally:
         server.shutdown()
-    yield from arrivals.drain()
-    yield from arrivals.missing(words)
+    yield from instances.drain()
+    yield from instances.missing(reason)
 
 
 def _classes(wanted: Sequence[QueryMatch]) -> list[str]:
     named = dict.fromkeys(item.values.get("SOPClassUID", "") for item in wanted)
-    return [*(name for name in named if name), *(USUAL if "" in named else ())][
-        : MOST_CONTEXTS // len(SYNTAXES)
+    return [*(name for name in named if name), *(SOP_CLASSES if "" in named else ())][
+        : MAX_CONTEXTS // len(SYNTAXES)
     ]
 
 
@@ -185,21 +186,21 @@ def _identifiers(wanted: Sequence[QueryMatch]) -> Iterator[Dataset]:
     """The requests, each with a list of UIDs (PS3.4 C.4.2.1.4)."""
     from pydicom import Dataset
 
-    for start in range(0, len(wanted), _AT_ONCE):
-        some = wanted[start : start + _AT_ONCE]
-        asked = Dataset()
-        asked.QueryRetrieveLevel = "IMAGE"
-        asked.StudyInstanceUID = some[0].study
-        asked.SeriesInstanceUID = some[0].series
-        uids: Any = [item.instance for item in some]
-        asked.SOPInstanceUID = uids if len(uids) > 1 else uids[0]
-        yield asked
+    for start in range(0, len(wanted), UIDS_PER_REQUEST):
+        part = wanted[start : start + UIDS_PER_REQUEST]
+        identifier = Dataset()
+        identifier.QueryRetrieveLevel = "IMAGE"
+        identifier.StudyInstanceUID = part[0].study
+        identifier.SeriesInstanceUID = part[0].series
+        uids: Any = [item.instance for item in part]
+        identifier.SOPInstanceUID = uids if len(uids) > 1 else uids[0]
+        yield identifier
 
 
-def _told(status: Dataset) -> str:
+def _failure_text(status: Dataset) -> str:
     code = status.get("Status")
     if code is None:
-        return "the archive stopped answering"
-    if code in _PENDING or code == SUCCESS:
+        return "the archive stopped responding"
+    if code in PENDING or code == SUCCESS:
         return ""
-    return told(code, str(status.get("ErrorComment") or ""))
+    return status_text(code, str(status.get("ErrorComment") or ""))

@@ -1,4 +1,4 @@
-"""A file's own words about itself that sending it needs: SOP class, instance UID, transfer syntax."""
+"""The header values that sending a file needs: SOP class, instance UID, transfer syntax."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from sonoseg.errors import InputError
 
 @dataclass(frozen=True)
 class Sendable:
-    """A DICOM file that can be sent. size: bytes of the file."""
+    """A DICOM file that can be sent. size: of the file in bytes."""
 
     path: Path
     sop_class: str
@@ -21,7 +21,7 @@ class Sendable:
 
 
 def read_sendable(path: Path) -> Sendable:
-    """Read the head of a file. Raises InputError where it is no DICOM file (PS3.10) or lacks its UIDs."""
+    """Read the header of a file. Raises InputError if it is not a DICOM file (PS3.10) or lacks its UIDs."""
     from pydicom import dcmread
     from pydicom.errors import InvalidDicomError
 
@@ -36,11 +36,9 @@ def read_sendable(path: Path) -> Sendable:
     except OSError as error:
         raise InputError(f"cannot be read: {error.strerror or error}", where=path) from error
     except InvalidDicomError as error:
-        raise InputError("is no DICOM file", where=path, remedy="Send DICOM files only") from error
-    except Exception as error:  # pydicom raises whatever a broken header makes it stumble over
-        raise InputError(
-            f"its header cannot be read or lacks a UID: {first_line(error)}", where=path
-        ) from error
+        raise InputError("not a DICOM file", where=path, remedy="Send DICOM files only") from error
+    except Exception as error:  # pydicom raises any exception for damaged headers
+        raise InputError(f"header is damaged or lacks a UID: {first_line(error)}", where=path) from error
     if not all(values):
-        raise InputError("lacks its SOP class, instance UID or transfer syntax", where=path)
+        raise InputError("SOP class, instance UID or transfer syntax is missing", where=path)
     return Sendable(path, *values, size)

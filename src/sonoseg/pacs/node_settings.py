@@ -1,4 +1,4 @@
-"""What the node is told when it starts: a TOML file, and options that go before it."""
+"""Settings of the node: a TOML file, overridden by options."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from pydantic import AfterValidator, Field, ValidationError, model_validator
 from sonoseg._util.validation import StrictModel, describe
 from sonoseg.errors import UsageError
 from sonoseg.inputs.frame_list import parse_choice
-from sonoseg.pacs.address import OUR_AE, AeTitle, ArchiveAddress, parse
+from sonoseg.pacs.address import OUR_AE, AeTitle, ArchiveAddress, parse_address
 from sonoseg.pacs.tls import NodeTls
 
 MIB = 1 << 20
 ANYONE = "*"
 """In `allow`: every calling AE title."""
 
-Back = Literal["seg", "sr", "capture"]
-"""What may be sent back: segmentation, structured report, secondary capture."""
+ResultKind = Literal["seg", "sr", "capture"]
+"""Results: segmentation, structured report, secondary capture."""
 
 _PATHS = ("state", "model", "certificate", "key", "ca")
 
@@ -34,30 +34,30 @@ def _frames(text: str) -> str:
 
 
 class Retry(StrictModel):
-    """How the node goes on where the archive, or a disk, does not.
+    """Retries of the node while the archive or a disk fails.
 
-    first, most: seconds before the second try, and at most; doubled each time, less up to a half by chance,
-        so that nodes that were stopped by one fault do not all come back at once.
-    tries: of an instance, where the archive does not answer or is short of means, or our disk is full. The
-        default is about a week.
-    refusals: of an instance, where the archive answers and does not want it.
-    crashes: how often the node may end, or its memory fill, while it segments an instance before the
-        instance is blamed.
+    first_delay, max_delay: seconds before the second attempt, and at most; doubled each time, less up to a
+        half at random, so that nodes do not all retry at the same time.
+    attempts: of an instance while the archive does not respond or is out of resources, or our disk is full;
+        by default about a week.
+    refusals: of an instance that the archive refuses.
+    crashes: how often the node may end, or run out of memory, while it segments an instance before that
+        instance fails.
     """
 
-    first: Annotated[float, Field(gt=0)] = 5.0
-    most: Annotated[float, Field(gt=0)] = 900.0
-    tries: Annotated[int, Field(ge=1)] = 700
+    first_delay: Annotated[float, Field(gt=0)] = 5.0
+    max_delay: Annotated[float, Field(gt=0)] = 900.0
+    attempts: Annotated[int, Field(ge=1)] = 700
     refusals: Annotated[int, Field(ge=1)] = 6
     crashes: Annotated[int, Field(ge=1)] = 5
 
 
 class NodeLimits(StrictModel):
-    """What is refused before it costs anything.
+    """Limits of the node.
 
-    max_bytes: of one instance. associations: at once. keep_free: bytes that stay free on the state folder's
-        disk, so that there is room for results: below it the answer is 0xA700, out of resources.
-    idle: seconds after which a silent association is ended.
+    max_bytes: of one instance. associations: at the same time. keep_free: bytes of the state folder's disk to
+        leave free for results; below it instances are refused with 0xA700, out of resources.
+    idle: seconds after which an idle association is aborted.
     """
 
     max_bytes: Annotated[int, Field(ge=1024)] = 2048 * MIB
@@ -67,29 +67,28 @@ class NodeLimits(StrictModel):
 
 
 class NodeSettings(StrictModel):
-    """A node's settings.
+    """Settings of a node.
 
-    ae, host, port: ours; port 0 is any that is free. called: refuse who calls us by another title.
-    allow: the calling AE titles that may send; "*" is everyone, which must be said where other machines
-        reach the node.
-    tls: without it what is sent can be read on the way.
-    state: the folder that keeps what was received, until it is sent; made where it is not there.
-    archive: where results go.
-    send_back: which objects. anonymise: without what belongs to the patient and the study.
-    keep: keep images and results in the state folder once the archive has the results.
-    model, runtime, precision, threads, threshold: as Predictor takes them. frames: of a clip, as --frames.
-    batch: instances that are handed to the archive together.
+    ae, host, port: AE title, address and port to listen on; port 0 is any free one.
+    require_called_ae: refuse associations that call another AE title.
+    allow: the calling AE titles that may send; "*" is any. Required if other machines can connect.
+    tls: without it connections are not encrypted.
+    state: folder of received instances until their results are sent; created if needed.
+    archive: destination of the results. send_back: kinds of results. anonymise: without patient and study.
+    keep: keep instances and results in the state folder after the results were sent.
+    model, runtime, precision, threads, threshold: of Predictor. frames: of a clip, as --frames.
+    batch: instances whose results are sent together.
     """
 
     ae: AeTitle = OUR_AE
     host: str = "127.0.0.1"
     port: Annotated[int, Field(ge=0, le=65535)] = 11112
-    called: bool = True
+    require_called_ae: bool = True
     allow: tuple[AeTitle, ...] = ()
     tls: NodeTls | None = None
     state: Path = Path("sonoseg-node")
     archive: ArchiveAddress
-    send_back: Annotated[tuple[Back, ...], Field(min_length=1)] = ("seg", "sr")
+    send_back: Annotated[tuple[ResultKind, ...], Field(min_length=1)] = ("seg", "sr")
     anonymise: bool = False
     keep: bool = False
     model: Path | None = None
@@ -103,79 +102,72 @@ class NodeSettings(StrictModel):
     limits: NodeLimits = NodeLimits()
 
     @model_validator(mode="after")
-    def _said_who(self) -> NodeSettings:
+    def _allow_is_given(self) -> NodeSettings:
         if not self.allow and not _local(self.host):
             raise ValueError(
-                f"allow: other machines reach {self.host}; name the AE titles that may send, or '{ANYONE}'"
+                f"allow: other machines can connect to {self.host}; name the calling AE titles, or '{ANYONE}'"
             )
         return self
 
     @property
     def allowed(self) -> list[str]:
-        """The calling AE titles that may send; [] is everyone."""
+        """The calling AE titles that may send; [] is any."""
         return [] if ANYONE in self.allow else list(self.allow)
 
 
-def load(path: Path | None, **options: Any) -> NodeSettings:
-    """The settings of a TOML file, with options in place of what it says.
+def load_settings(path: Path | None, **options: Any) -> NodeSettings:
+    """Load the settings of a TOML file, overridden by options.
 
-    path: None is a file that says nothing. Files that it names are looked for beside it. options: by field
-    name; None is no option. `archive` may be one word, as address.parse takes it; where an archive's table
-    leaves out its `kind` or `our_ae`, the one follows from the rest, and the other is `ae`.
+    path: None for options alone. Relative paths in the file are relative to its folder. options: by field
+    name, None for none. `archive` may be a string for `parse_address`; in its table `kind` may be omitted,
+    and `our_ae` is the node's `ae` by default.
 
-    Raises UsageError, naming the key, for a file that cannot be read or that says something wrong.
+    Raises UsageError, naming the key, if the file cannot be read or a value is invalid.
     """
-    said: dict[str, Any] = {} if path is None else _read(path)
-    said |= {name: value for name, value in options.items() if value is not None}
-    if "archive" in said:
-        said["archive"] = _archive(said["archive"], said.get("ae", OUR_AE))
+    values: dict[str, Any] = {} if path is None else _read(path)
+    values |= {name: value for name, value in options.items() if value is not None}
+    if "archive" in values:
+        values["archive"] = _archive(values["archive"], values.get("ae", OUR_AE))
     try:
-        return NodeSettings.model_validate(said)
+        return NodeSettings.model_validate(values)
     except ValidationError as error:
         invalid = describe(error, NodeSettings, tags=("dimse", "web"))
-        if invalid.key == "archive" and "archive" not in said:
-            raise UsageError(
-                "no archive to send results to",
-                where=path or "options",
-                remedy="Name it in [archive] or with --archive",
-            ) from error
-        raise UsageError(
-            invalid.problem,
-            where=path or "options",
-            remedy=invalid.remedy or "See docs/pacs.md for every setting",
-        ) from error
+        problem, remedy = invalid.problem, invalid.remedy or "See docs/pacs.md for the settings"
+        if invalid.key == "archive" and "archive" not in values:
+            problem, remedy = "no archive for the results", "Give it in [archive] or with --archive"
+        raise UsageError(problem, where=path or "options", remedy=remedy) from error
 
 
 def _read(path: Path) -> dict[str, Any]:
     try:
         with path.open("rb") as file:
-            said = tomllib.load(file)
+            values = tomllib.load(file)
     except OSError as error:
         raise UsageError(
-            f"cannot be read ({error.strerror})", where=path, remedy="Name a TOML file with --config"
+            f"cannot be read ({error.strerror})", where=path, remedy="Give a TOML file with --config"
         ) from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise UsageError(f"no valid TOML ({error})", where=path, remedy="Correct it there") from error
-    _beside(said, path.absolute().parent)
-    return said
+        raise UsageError(f"invalid TOML ({error})", where=path, remedy="Correct it there") from error
+    _resolve_paths(values, path.absolute().parent)
+    return values
 
 
-def _archive(said: Any, ae: Any) -> Any:
-    if isinstance(said, str):
-        return parse(said) if "://" in said else parse(said, our_ae=ae)
-    if not isinstance(said, dict):
-        return said
-    kind = said.get("kind", "web" if "url" in said else "dimse")
-    return {"kind": kind} | ({"our_ae": ae} if kind == "dimse" else {}) | said
+def _archive(value: Any, ae: Any) -> Any:
+    if isinstance(value, str):
+        return parse_address(value) if "://" in value else parse_address(value, our_ae=ae)
+    if not isinstance(value, dict):
+        return value
+    kind = value.get("kind", "web" if "url" in value else "dimse")
+    return {"kind": kind} | ({"our_ae": ae} if kind == "dimse" else {}) | value
 
 
-def _beside(said: dict[str, Any], folder: Path) -> None:
-    """Let the files that a settings file names lie beside it, wherever the node is started."""
-    for key, value in said.items():
+def _resolve_paths(values: dict[str, Any], folder: Path) -> None:
+    """Make the paths in a settings file relative to its folder, wherever the node is started."""
+    for key, value in values.items():
         if isinstance(value, dict):
-            _beside(value, folder)
+            _resolve_paths(value, folder)
         elif key in _PATHS and isinstance(value, str):
-            said[key] = str(folder / value)
+            values[key] = str(folder / value)
 
 
 def _local(host: str) -> bool:
@@ -184,4 +176,4 @@ def _local(host: str) -> bool:
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
-        return False  # a name may be anybody's
+        return False  # a host name may resolve to any address

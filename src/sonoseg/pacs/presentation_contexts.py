@@ -1,4 +1,4 @@
-"""What the node takes on an association: ultrasound, in transfer syntaxes that it can decode; and C-ECHO."""
+"""Presentation contexts of the node: ultrasound in the transfer syntaxes that it decodes, and C-ECHO."""
 
 from __future__ import annotations
 
@@ -15,40 +15,39 @@ from sonoseg.dicom.reading.codecs import (
 )
 from sonoseg.dicom.reading.header import BIG_ENDIAN, DEFLATED
 from sonoseg.errors import MissingExtra
+from sonoseg.pacs.association import VERIFICATION
 
 if TYPE_CHECKING:
     from pynetdicom.presentation import PresentationContext
 
-VERIFICATION = "1.2.840.10008.1.1"
-
 ULTRASOUND = (
     "1.2.840.10008.5.1.4.1.1.6.1",  # Ultrasound Image Storage
     "1.2.840.10008.5.1.4.1.1.3.1",  # Ultrasound Multi-frame Image Storage
-    "1.2.840.10008.5.1.4.1.1.6",  # the retired forms of both, which old machines send
+    "1.2.840.10008.5.1.4.1.1.6",  # the retired classes of both, which old scanners send
     "1.2.840.10008.5.1.4.1.1.3",
 )
-"""The SOP classes that are taken (PS3.4, B.5)."""
+"""The accepted SOP classes (PS3.4 B.5)."""
 
 IMPLICIT, EXPLICIT = "1.2.840.10008.1.2", "1.2.840.10008.1.2.1"
 
 NATIVE = (EXPLICIT, IMPLICIT, DEFLATED, BIG_ENDIAN)
-"""Transfer syntaxes that need no codec (PS3.5, A.1 to A.5)."""
+"""Transfer syntaxes without a codec (PS3.5 A.1 to A.5)."""
 
 
-def readable() -> list[str]:
-    """The transfer syntaxes that this installation decodes; what it does not is not even offered.
+def readable_syntaxes() -> list[str]:
+    """Return the transfer syntaxes that this installation decodes.
 
-    An object is kept in the one that it came in: nothing is decoded or coded anew before it is on disk.
+    Instances are stored in the transfer syntax that they arrive in.
     """
     coded = (RLE, *JPEG, *JPEG_LOSSLESS, *JPEG_LS, *JPEG_2000, *HT_JPEG_2000)
     return [*NATIVE, *(syntax for syntax in coded if _decoded(syntax))]
 
 
-def taken() -> list[PresentationContext]:
-    """The presentation contexts that the node supports as an acceptor (PS3.8, 9.3.2.2)."""
+def accepted_contexts() -> list[PresentationContext]:
+    """Return the presentation contexts of the node as an acceptor (PS3.8 9.3.2.2)."""
     from pynetdicom.presentation import build_context
 
-    syntaxes = readable()
+    syntaxes = readable_syntaxes()
     return [
         build_context(VERIFICATION, [EXPLICIT, IMPLICIT]),
         *(build_context(sop_class, syntaxes) for sop_class in ULTRASOUND),

@@ -1,12 +1,12 @@
-"""The node's queue: what was accepted is on disk, file and row, before anybody is told so.
+"""The node's queue: an accepted instance has a file and a row on disk before its sender gets a response.
 
-    STATE/spool.sqlite     a row an instance, a row a result
-    STATE/incoming/        what was received, until it is sent: UID.dcm
-    STATE/results/         what was made of it, until it is sent: UID/seg.dcm ...
-    STATE/given-up/        what could not be done, with the reason: UID/source.dcm, UID/why.json ...
+    STATE/queue.sqlite     a row per instance, a row per result
+    STATE/incoming/        received instances, until their results are sent: UID.dcm
+    STATE/results/         results, until they are sent: UID/seg.dcm ...
+    STATE/failed/          failed instances with the reason: UID/source.dcm, UID/reason.json ...
 
-A state changes in one transaction. Files that a killed node left where they no longer belong are put right at
-the next start; a file without a row gets one, for nothing that was received is thrown away.
+Each state change is one transaction. Files that a killed node left in the wrong folder are moved at the next
+start; a file without a row gets one, so no received instance is lost.
 """
 
 from __future__ import annotations
@@ -14,46 +14,44 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import re
 import shutil
-import sqlite3
 import tempfile
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
+from threading import Lock
 
 from sonoseg import RESEARCH_ONLY
 from sonoseg._util.files import atomic_write_text, cannot_write, remove_leftovers, sha256_file, sync_folder
-from sonoseg._util.locks import locked
 from sonoseg._util.timestamps import utc_now
 from sonoseg.errors import InputError, OutputError
+from sonoseg.pacs.query import is_uid
 from sonoseg.pacs.queue_rows import (
-    DATABASE,
-    LOCK,
     ROW,
-    TABLES,
-    VERSION,
+    SCHEMA,
+    InstanceState,
     QueuedResult,
+    QueueReader,
     QueueRow,
-    Rows,
-    State,
-    check_version,
-    row_of,
+    queue_row,
 )
+from sonoseg.results.ledger import Ledger
 
-INCOMING, RESULTS, GIVEN_UP = "incoming", "results", "given-up"
-SOURCE, WHY = "source.dcm", "why.json"
+INCOMING, RESULTS, FAILED = "incoming", "results", "failed"
+SOURCE, REASON = "source.dcm", "reason.json"
 
-_UID = re.compile(r"\d+(\.\d+)*")
+FORMER_DATABASE = "spool.sqlite"
+"""The queue of sonoseg up to version 1 of its format."""
 
 
 @dataclass(frozen=True)
 class ReceivedInstance:
-    """What is known of an instance before it is looked into.
+    """An instance as its C-STORE request describes it.
 
-    uid, sop_class: as the request says. syntax: as the association agreed. sender: the calling AE title.
+    uid, sop_class: of the request. syntax: the negotiated transfer syntax. sender: the calling AE title.
+    address: the sender's host.
     """
 
     uid: str
@@ -64,123 +62,101 @@ class ReceivedInstance:
 
 
 class Acceptance(StrEnum):
-    """What an instance is to the queue. In each case it is on disk, or its results are in the archive."""
+    """How an instance was accepted. In each case it is on disk, or its results are in the archive."""
 
     NEW = "new"
-    AGAIN = "again"  # it is here already, or done
-    ANEW = "anew"  # it was given up before, or done by another model: it is done again
-    DIFFERS = "differs"  # one of the same UID and other content is under way: the first is kept
+    DUPLICATE = "duplicate"  # it is in the queue, or done
+    RESUBMITTED = "resubmitted"  # it failed before, or another model segmented it: it is segmented again
+    CONFLICT = "conflict"  # another content of the same UID is in the queue: the first one is kept
 
 
-class Spool(Rows):
-    """The queue of one node, opened to work on; any thread may.
+class InstanceQueue(QueueReader):
+    """The queue of a running node; thread-safe.
 
-    folder: the state folder, made where it is not there. model: name and hash of the model in use: what it
-    has done is not done again, what another has done is. keep: leave the files of what was sent.
-    keep_free: bytes of the disk that are left free.
+    folder: the state folder, created if needed.
+    model: name and hash of the model in use; instances that it has segmented are not segmented again.
+    keep: keep the files of instances whose results were sent. keep_free: bytes of the disk to leave free.
 
-    Raises OutputError where the folder cannot be used, or another node works on it.
+    Raises OutputError if the folder cannot be used, or another node is using it.
     """
 
     def __init__(self, folder: Path, *, model: str = "", keep: bool = False, keep_free: int = 0) -> None:
         self.model, self._keep, self._keep_free = model, keep, keep_free
-        self._held = ExitStack()
+        self._accepting = Lock()
         try:
-            folder.mkdir(parents=True, exist_ok=True, mode=0o700)  # patients' images: nobody else's
-            self._held.enter_context(
-                locked(
-                    folder / LOCK,
-                    "another node works on this folder",
-                    "Stop it, or choose another folder with --state",
-                    patience=0.2,  # Rows.working has it for a moment
+            folder.mkdir(parents=True, exist_ok=True, mode=0o700)  # images of patients
+            if (folder / FORMER_DATABASE).exists():
+                raise OutputError(
+                    "state folder was written by an older sonoseg",
+                    where=folder,
+                    remedy="Finish its queue with that version, or choose another folder with --state",
                 )
-            )
-            for name in (INCOMING, RESULTS, GIVEN_UP):
-                (folder / name).mkdir(exist_ok=True)
-            (folder / DATABASE).touch()
+            super().__init__(folder)
         except OSError as error:
-            self._held.close()
             raise cannot_write(folder, error) from error
         try:
-            super().__init__(folder)
-            self._put_right()
+            for name in (INCOMING, RESULTS, FAILED):
+                (folder / name).mkdir(exist_ok=True)
+            self._repair()
+        except OSError as error:
+            self.close()
+            raise cannot_write(folder, error) from error
         except BaseException:
-            self._held.close()
+            self.close()
             raise
 
-    def _open(self, path: Path) -> sqlite3.Connection:
-        connection = sqlite3.connect(path, timeout=30, isolation_level=None, check_same_thread=False)
-        connection.execute("PRAGMA journal_mode = WAL")
-        # With WAL, anything less may lose the last rows when the power fails.
-        connection.execute("PRAGMA synchronous = FULL")
-        connection.execute("PRAGMA foreign_keys = ON")
-        if not connection.execute("SELECT 1 FROM sqlite_master").fetchone():
-            # executescript begins with a commit of its own; the tables are to come whole or not at all.
-            connection.execute("BEGIN IMMEDIATE")
-            for statement in TABLES.split(";\n"):
-                connection.execute(statement)
-            connection.execute(f"PRAGMA user_version = {VERSION}")
-            connection.execute("COMMIT")
-        check_version(connection, path)
-        sync_folder(path.parent)
-        return connection
+    def _open(self, path: Path) -> Ledger:
+        return Ledger(path, SCHEMA, exclusive=True, wait=30)
 
-    def close(self) -> None:
-        """Close the file and let other nodes in."""
-        super().close()
-        self._held.close()
+    def accept(self, instance: ReceivedInstance, data: bytes) -> Acceptance:
+        """Add an instance. data: its complete file (PS3.10).
 
-    # What arrives
-
-    def accept(self, arrived: ReceivedInstance, data: bytes) -> Acceptance:
-        """Take an instance in. data: its file (PS3.10), whole.
-
-        When this returns, a power cut loses nothing of it. Raises OutputError where it cannot be written, the
-        disk being full most of all, and InputError for a UID that is none; then nothing has changed.
+        When this returns, the instance survives a power failure. Raises OutputError if it cannot be written,
+        for example to a full disk, and InputError for an invalid UID; then nothing has changed.
         """
-        if not (_UID.fullmatch(arrived.uid) and len(arrived.uid) <= 64):
-            raise InputError("its SOP Instance UID is none", remedy="See to the sender")
+        if not is_uid(instance.uid):
+            raise InputError("SOP Instance UID is invalid", remedy="Check the sender")
         digest = hashlib.sha256(data).hexdigest()
-        known = self._known(arrived.uid, digest)
+        known = self._known(instance.uid, digest)
         if known is not None:
             return known
-        self._room_for(len(data))
-        temporary = self._write(arrived.uid, data)
+        self._check_space(len(data))
+        temporary = self._write(instance.uid, data)
         try:
-            with self._lock:
-                known = self._known(arrived.uid, digest)  # two senders may send the same at once
+            with self._accepting:
+                known = self._known(instance.uid, digest)  # two senders may send it at the same time
                 if known is not None:
                     return known
-                return self._enter(arrived, temporary, digest, len(data))
+                return self._add(instance, temporary, digest, len(data))
         finally:
             with suppress(OSError):
                 temporary.unlink(missing_ok=True)
 
     def _known(self, uid: str, digest: str) -> Acceptance | None:
-        """What an instance is that needs no file; None for one that does."""
+        """Return the acceptance of an instance whose file is not needed; None if it is."""
         row = self.row(uid)
-        if row is None or row.state is State.GIVEN_UP:
+        if row is None or row.state is InstanceState.FAILED:
             return None
-        if row.state is State.SENT:
-            return Acceptance.AGAIN if row.model == self.model else None
-        if row.state is State.RECEIVED and not self.incoming(uid).exists():
-            return None  # the disk failed between the two, and the sender was told so
-        return Acceptance.AGAIN if row.sha256 == digest else Acceptance.DIFFERS
+        if row.state is InstanceState.SENT:
+            return Acceptance.DUPLICATE if row.model == self.model else None
+        if row.state is InstanceState.RECEIVED and not self.source_path(uid).exists():
+            return None  # the disk failed before the response, and the sender tries again
+        return Acceptance.DUPLICATE if row.sha256 == digest else Acceptance.CONFLICT
 
-    def _room_for(self, size: int) -> None:
+    def _check_space(self, size: int) -> None:
         try:
             free = shutil.disk_usage(self.folder).free
         except OSError as error:
             raise cannot_write(self.folder, error) from error
         if free - size < self._keep_free:
             raise OutputError(
-                f"only {free:,} bytes are free on its disk, and {self._keep_free:,} are kept free",
+                f"only {free:,} bytes of its disk are free, and {self._keep_free:,} must stay free",
                 where=self.folder,
-                remedy="Free some space, or see to the archive that takes no results",
+                remedy="Free some space, or check why the archive stores no results",
             )
 
     def _write(self, uid: str, data: bytes) -> Path:
-        """A new file beside the others that is on the disk, but has not its name yet."""
+        """Write a new file with a temporary name to the disk."""
         folder = self.folder / INCOMING
         name = ""
         try:
@@ -196,42 +172,42 @@ class Spool(Rows):
             raise cannot_write(folder, error) from error
         return Path(name)
 
-    def _enter(self, arrived: ReceivedInstance, temporary: Path, digest: str, size: int) -> Acceptance:
+    def _add(self, instance: ReceivedInstance, temporary: Path, digest: str, size: int) -> Acceptance:
         """Give the file its name and the instance its row."""
-        path = self.incoming(arrived.uid)
+        path = self.source_path(instance.uid)
         try:
             temporary.replace(path)
             sync_folder(path.parent)
         except OSError as error:
             raise cannot_write(path, error) from error
         try:
-            former = self._insert(arrived, digest, size)
+            replaced = self._insert(instance, digest, size)
         except OutputError:
             with suppress(OSError):
                 path.unlink()
             raise
-        shutil.rmtree(self.given_up(arrived.uid), ignore_errors=True)
-        return Acceptance.ANEW if former else Acceptance.NEW
+        shutil.rmtree(self.failed_folder(instance.uid), ignore_errors=True)
+        return Acceptance.RESUBMITTED if replaced else Acceptance.NEW
 
-    def _insert(self, arrived: ReceivedInstance, digest: str, size: int) -> bool:
-        """Write the row, in place of a former one; whether there was one."""
-        now = utc_now("milliseconds")
-        with self._change() as connection:
-            former = connection.execute("SELECT 1 FROM instances WHERE uid = ?", (arrived.uid,)).fetchone()
+    def _insert(self, instance: ReceivedInstance, digest: str, size: int) -> bool:
+        """Write the row, and return whether it replaces one."""
+        now = _now()
+        with self._ledger.change() as connection:
+            former = connection.execute("SELECT 1 FROM instances WHERE uid = ?", (instance.uid,)).fetchone()
             connection.execute(
                 "INSERT INTO instances (uid, sop_class, syntax, sender, address, sha256, size, state, model, "
                 "received_at, updated_at) VALUES (?, ?, ?, ?, ?, ?, ?, 'received', '', ?, ?) "
                 "ON CONFLICT (uid) DO UPDATE SET sop_class = excluded.sop_class, syntax = excluded.syntax, "
                 "sender = excluded.sender, address = excluded.address, sha256 = excluded.sha256, "
-                "size = excluded.size, state = 'received', model = '', begun = 0, tries = 0, refusals = 0, "
-                "next_at = 0, why = NULL, received_at = excluded.received_at, "
+                "size = excluded.size, state = 'received', model = '', starts = 0, attempts = 0, "
+                "refusals = 0, next_at = 0, reason = NULL, received_at = excluded.received_at, "
                 "updated_at = excluded.updated_at",
                 (
-                    arrived.uid,
-                    arrived.sop_class,
-                    arrived.syntax,
-                    arrived.sender,
-                    arrived.address,
+                    instance.uid,
+                    instance.sop_class,
+                    instance.syntax,
+                    instance.sender,
+                    instance.address,
                     digest,
                     size,
                     now,
@@ -240,29 +216,29 @@ class Spool(Rows):
             )
         return former is not None
 
-    # What is done with it
+    def due(self, state: InstanceState, now: float, *, limit: int = 1) -> list[QueueRow]:
+        """Return the next rows of a state that are due, in the order of arrival.
 
-    def due(self, state: State, now: float, *, limit: int = 1) -> list[QueueRow]:
-        """The next rows of a state whose time has come, in the order of arrival; those go last that were
-        begun before and not ended, for they may have ended the node. now: seconds since 1970.
+        Rows that were started and did not end come last, since they may have ended the node.
+        now: seconds since 1970.
         """
         found = self._select(
-            f"SELECT {ROW} FROM instances WHERE state = ? AND next_at <= ? ORDER BY begun, seq LIMIT ?",
+            f"SELECT {ROW} FROM instances WHERE state = ? AND next_at <= ? ORDER BY starts, seq LIMIT ?",
             state.value,
             now,
             limit,
         )
-        return [row_of(one) for one in found]
+        return [queue_row(one) for one in found]
 
-    def begin(self, uid: str) -> int:
-        """Note that segmenting begins; how often it was begun, this time among them."""
-        with self._change() as connection:
-            connection.execute("UPDATE instances SET begun = begun + 1 WHERE uid = ?", (uid,))
-            return int(connection.execute("SELECT begun FROM instances WHERE uid = ?", (uid,)).fetchone()[0])
+    def start(self, uid: str) -> int:
+        """Record the start of a segmentation, and return the number of starts including this one."""
+        with self._ledger.change() as connection:
+            connection.execute("UPDATE instances SET starts = starts + 1 WHERE uid = ?", (uid,))
+            return int(connection.execute("SELECT starts FROM instances WHERE uid = ?", (uid,)).fetchone()[0])
 
-    def segmented(self, uid: str, results: Sequence[QueuedResult]) -> None:
-        """Note that the results of an instance are in their folder, on disk; they wait to be sent."""
-        with self._change() as connection:
+    def add_results(self, uid: str, results: Sequence[QueuedResult]) -> None:
+        """Record that the results of an instance are on disk and can be sent."""
+        with self._ledger.change() as connection:
             for one in results:
                 connection.execute(
                     "INSERT INTO results (uid, source, kind, file, model) VALUES (?, ?, ?, ?, ?) "
@@ -270,18 +246,16 @@ class Spool(Rows):
                     (one.uid, uid, one.kind, one.file, one.model),
                 )
             connection.execute(
-                "UPDATE instances SET state = 'segmented', model = ?, begun = 0, tries = 0, refusals = 0, "
-                "next_at = 0, why = NULL, updated_at = ? WHERE uid = ?",
-                (self.model, utc_now("milliseconds"), uid),
+                "UPDATE instances SET state = 'segmented', model = ?, starts = 0, attempts = 0, "
+                "refusals = 0, next_at = 0, reason = NULL, updated_at = ? WHERE uid = ?",
+                (self.model, _now(), uid),
             )
 
-    def stored(self, uid: str, results: Sequence[str]) -> bool:
-        """Note that the archive has these results of an instance; True where it has all of them now."""
-        with self._change() as connection:
+    def mark_stored(self, uid: str, results: Sequence[str]) -> bool:
+        """Record that the archive stored these results of an instance; return whether it has all of them."""
+        with self._ledger.change() as connection:
             for one in results:
-                connection.execute(
-                    "UPDATE results SET stored_at = ? WHERE uid = ?", (utc_now("milliseconds"), one)
-                )
+                connection.execute("UPDATE results SET stored_at = ? WHERE uid = ?", (_now(), one))
             left = connection.execute(
                 "SELECT COUNT(*) FROM results JOIN instances ON instances.uid = source "
                 "WHERE source = ? AND results.model = instances.model AND stored_at IS NULL",
@@ -290,122 +264,116 @@ class Spool(Rows):
             if left:
                 return False
             connection.execute(
-                "UPDATE instances SET state = 'sent', why = NULL, updated_at = ? WHERE uid = ?",
-                (utc_now("milliseconds"), uid),
+                "UPDATE instances SET state = 'sent', reason = NULL, updated_at = ? WHERE uid = ?",
+                (_now(), uid),
             )
-        self._clear(uid)
+        self._remove_files(uid)
         return True
 
-    def put_off(
-        self, uid: str, until: float, why: str, *, tried: int = 0, refused: int = 0, begun: int = 0
+    def retry_later(
+        self, uid: str, at: float, reason: str, *, attempts: int = 0, refusals: int = 0, starts: int = 0
     ) -> None:
-        """Note what went wrong, and that it is tried again: not before `until`, in seconds since 1970.
+        """Record a failure that is retried, not before `at` in seconds since 1970.
 
-        tried, refused, begun: added to its counts.
+        attempts, refusals, starts: added to the row's.
         """
-        with self._change() as connection:
+        with self._ledger.change() as connection:
             connection.execute(
-                "UPDATE instances SET next_at = ?, why = ?, tries = tries + ?, refusals = refusals + ?, "
-                "begun = MAX(0, begun + ?), updated_at = ? WHERE uid = ?",
-                (until, why, tried, refused, begun, utc_now("milliseconds"), uid),
+                "UPDATE instances SET next_at = ?, reason = ?, attempts = attempts + ?, "
+                "refusals = refusals + ?, starts = MAX(0, starts + ?), updated_at = ? WHERE uid = ?",
+                (at, reason, attempts, refusals, starts, _now(), uid),
             )
 
-    def give_up(self, uid: str, why: str) -> None:
-        """Give an instance up: its files go to a folder of their own, with the reason.
+    def fail(self, uid: str, reason: str) -> None:
+        """Record a final failure, and move the files of the instance to a folder with the reason.
 
-        The row says it first; what a full disk or a killed node leaves of the rest is done at the next start.
+        The row changes first; files that a full disk or a killed node leaves are moved at the next start.
         """
-        with self._change() as connection:
+        with self._ledger.change() as connection:
             connection.execute(
-                "UPDATE instances SET state = 'given-up', why = ?, updated_at = ? WHERE uid = ?",
-                (why, utc_now("milliseconds"), uid),
+                "UPDATE instances SET state = 'failed', reason = ?, updated_at = ? WHERE uid = ?",
+                (reason, _now(), uid),
             )
-        self._set_apart(uid)
+        self._move_failed(uid)
 
-    def make_again(self, uid: str) -> bool:
-        """Let an instance be segmented again, whose results are gone; False where its file is gone, too."""
-        if not self.incoming(uid).is_file():
+    def segment_again(self, uid: str) -> bool:
+        """Requeue an instance whose results are missing; return False if its file is missing too."""
+        if not self.source_path(uid).is_file():
             return False
-        with self._change() as connection:
+        with self._ledger.change() as connection:
             connection.execute(
-                "UPDATE instances SET state = 'received', begun = 0, next_at = 0, updated_at = ? "
+                "UPDATE instances SET state = 'received', starts = 0, next_at = 0, updated_at = ? "
                 "WHERE uid = ?",
-                (utc_now("milliseconds"), uid),
+                (_now(), uid),
             )
         return True
 
-    def again(self, uid: str | None = None) -> int:
-        """Take what was given up in hand again, one instance or all; how many there were."""
-        count = 0
-        for row in self.rows(State.GIVEN_UP):
-            if uid in (None, row.uid) and self._again(row):
-                count += 1
-        return count
+    def requeue_failed(self, uid: str | None = None) -> int:
+        """Requeue one failed instance or all of them, and return their number."""
+        failed = [row for row in self.rows(InstanceState.FAILED) if uid in (None, row.uid)]
+        return sum(self._requeue(row) for row in failed)
 
-    def _again(self, row: QueueRow) -> bool:
-        apart, path = self.given_up(row.uid), self.incoming(row.uid)
-        source = apart / SOURCE
+    def _requeue(self, row: QueueRow) -> bool:
+        failed, path = self.failed_folder(row.uid), self.source_path(row.uid)
         try:
-            if source.exists():
-                source.replace(path)
+            if (failed / SOURCE).exists():
+                (failed / SOURCE).replace(path)
                 sync_folder(path.parent)
         except OSError as error:
             raise cannot_write(path, error) from error
         if not path.exists():
-            return False  # somebody took it away: there is nothing to work on
-        with self._change() as connection:
-            # Results are made anew, with the same UIDs: those that the archive has are not sent again.
+            return False  # the file was removed
+        with self._ledger.change() as connection:
+            # Results are made again with the same UIDs: those that the archive has are not sent again.
             connection.execute(
-                "UPDATE instances SET state = 'received', begun = 0, tries = 0, refusals = 0, next_at = 0, "
-                "why = NULL, updated_at = ? WHERE uid = ?",
-                (utc_now("milliseconds"), row.uid),
+                "UPDATE instances SET state = 'received', starts = 0, attempts = 0, refusals = 0, "
+                "next_at = 0, reason = NULL, updated_at = ? WHERE uid = ?",
+                (_now(), row.uid),
             )
-        shutil.rmtree(apart, ignore_errors=True)
+        shutil.rmtree(failed, ignore_errors=True)
         return True
 
-    # Where the files are
-
-    def incoming(self, uid: str) -> Path:
-        """Where what was received lies."""
+    def source_path(self, uid: str) -> Path:
+        """Return the path of a received instance."""
         return self.folder / INCOMING / f"{uid}.dcm"
 
-    def made(self, uid: str) -> Path:
-        """The folder of what was made of an instance."""
+    def results_folder(self, uid: str) -> Path:
+        """Return the folder of an instance's results."""
         return self.folder / RESULTS / uid
 
-    def given_up(self, uid: str) -> Path:
-        """The folder of an instance that was given up."""
-        return self.folder / GIVEN_UP / uid
+    def failed_folder(self, uid: str) -> Path:
+        """Return the folder of a failed instance."""
+        return self.folder / FAILED / uid
 
-    def _clear(self, uid: str) -> None:
+    def _remove_files(self, uid: str) -> None:
         """Remove the files of an instance whose results are in the archive."""
         if not self._keep:
             with suppress(OSError):
-                self.incoming(uid).unlink(missing_ok=True)
-            shutil.rmtree(self.made(uid), ignore_errors=True)
+                self.source_path(uid).unlink(missing_ok=True)
+            shutil.rmtree(self.results_folder(uid), ignore_errors=True)
 
-    def _set_apart(self, uid: str) -> None:
-        """Move the files of an instance that was given up, and say why beside them."""
-        row, apart = self.row(uid), self.given_up(uid)
+    def _move_failed(self, uid: str) -> None:
+        """Move the files of a failed instance, and write the reason beside them."""
+        row, failed = self.row(uid), self.failed_folder(uid)
         assert row is not None
-        with suppress(OSError, OutputError):  # the row knows; the next start tries again
-            apart.mkdir(exist_ok=True)
-            if not (apart / WHY).exists():
-                atomic_write_text(apart / WHY, self._why(row))
-            for path in sorted(self.made(uid).glob("*.dcm")):
-                path.replace(apart / path.name)
-            shutil.rmtree(self.made(uid), ignore_errors=True)
-            if self.incoming(uid).exists():
-                self.incoming(uid).replace(apart / SOURCE)
-            sync_folder(apart)
+        with suppress(OSError, OutputError):  # the row has the state; the next start tries again
+            failed.mkdir(exist_ok=True)
+            if not (failed / REASON).exists():
+                atomic_write_text(failed / REASON, self._reason_json(row))
+            for path in sorted(self.results_folder(uid).glob("*.dcm")):
+                path.replace(failed / path.name)
+            shutil.rmtree(self.results_folder(uid), ignore_errors=True)
+            if self.source_path(uid).exists():
+                self.source_path(uid).replace(failed / SOURCE)
+            sync_folder(failed)
 
-    def _why(self, row: QueueRow) -> str:
-        said = {
+    def _reason_json(self, row: QueueRow) -> str:
+        report = {
             "instance": row.uid,
-            "why": row.why,
+            "reason": row.reason,
             "sender": row.sender,
             "received_at": row.received_at,
-            "given_up_at": row.updated_at,
+            "failed_at": row.updated_at,
             "model": row.model or self.model,
             "results": [
                 {
@@ -416,63 +384,49 @@ class Spool(Rows):
                 }
                 for one in self.results(row.uid)
             ],
-            "remedy": "See to the reason, then start the node with --again, or send the instance again",
+            "remedy": "Correct the cause, then start the node with --retry-failed or send the instance again",
             "notice": RESEARCH_ONLY,
         }
-        return json.dumps(said, indent=2, ensure_ascii=False) + "\n"
+        return json.dumps(report, indent=2, ensure_ascii=False) + "\n"
 
-    def _put_right(self) -> None:
-        """Put every file where its row says that it belongs. Only while nobody else works here."""
+    def _repair(self) -> None:
+        """Move every file to the folder that its row demands, while no other node uses the folder."""
         remove_leftovers(self.folder / INCOMING)
         for path in sorted((self.folder / INCOMING).glob("*.dcm")):
             row = self.row(path.stem)
             if row is None:
-                self._adopt(path)
-            elif row.state is State.SENT:
-                self._clear(row.uid)
-        for made in sorted((self.folder / RESULTS).iterdir()):
-            row = self.row(made.name)
-            if row is None or row.state is State.RECEIVED:  # half-made, or of a row that is no more
-                shutil.rmtree(made, ignore_errors=True)
-            elif row.state is State.SENT:
-                self._clear(row.uid)
-        for apart in sorted((self.folder / GIVEN_UP).iterdir()):
-            row = self.row(apart.name)
-            if row is not None and row.state is not State.GIVEN_UP and not (apart / SOURCE).exists():
-                shutil.rmtree(apart, ignore_errors=True)  # it was taken in hand again
-        for row in self.rows(State.GIVEN_UP):
-            if self.incoming(row.uid).exists() or not (self.given_up(row.uid) / WHY).exists():
-                self._set_apart(row.uid)
+                self._restore_row(path)
+            elif row.state is InstanceState.SENT:
+                self._remove_files(row.uid)
+        for results in sorted((self.folder / RESULTS).iterdir()):
+            row = self.row(results.name)
+            if row is None or row.state is InstanceState.RECEIVED:  # incomplete, or without a row
+                shutil.rmtree(results, ignore_errors=True)
+            elif row.state is InstanceState.SENT:
+                self._remove_files(row.uid)
+        for failed in sorted((self.folder / FAILED).iterdir()):
+            row = self.row(failed.name)
+            if row is not None and row.state is not InstanceState.FAILED and not (failed / SOURCE).exists():
+                shutil.rmtree(failed, ignore_errors=True)  # it was requeued
+        for row in self.rows(InstanceState.FAILED):
+            if self.source_path(row.uid).exists() or not (self.failed_folder(row.uid) / REASON).exists():
+                self._move_failed(row.uid)
 
-    def _adopt(self, path: Path) -> None:
-        """Give a file without a row one: the node was killed between the two, or the database is new."""
+    def _restore_row(self, path: Path) -> None:
+        """Add the row of a file without one: the node was killed between the two, or the database is new."""
         from sonoseg.dicom.reading.header import quiet_pydicom
 
-        if not _UID.fullmatch(path.stem):
-            return  # not ours
+        if not is_uid(path.stem):
+            return  # not a file of the queue
         sop_class = syntax = ""
-        with quiet_pydicom(), suppress(Exception):  # whatever is wrong with it is told when it is segmented
+        with quiet_pydicom(), suppress(Exception):  # a damaged file is reported when it is segmented
             from pydicom.filereader import read_file_meta_info
 
             meta = read_file_meta_info(path)
             sop_class, syntax = str(meta.MediaStorageSOPClassUID), str(meta.TransferSyntaxUID)
-        now = utc_now("milliseconds")
-        with self._change() as connection:
-            connection.execute(
-                "INSERT INTO instances (uid, sop_class, syntax, sender, address, sha256, size, state, model, "
-                "received_at, updated_at) VALUES (?, ?, ?, '', '', ?, ?, 'received', '', ?, ?)",
-                (path.stem, sop_class, syntax, sha256_file(path), path.stat().st_size, now, now),
-            )
+        restored = ReceivedInstance(path.stem, sop_class, syntax, sender="")
+        self._insert(restored, sha256_file(path), path.stat().st_size)
 
-    @contextmanager
-    def _change(self) -> Iterator[sqlite3.Connection]:
-        """All of the block is done, or nothing, and on disk when it ends. Raises OutputError."""
-        with self._lock, self._faults():
-            self._connection.execute("BEGIN IMMEDIATE")
-            try:
-                yield self._connection
-                self._connection.execute("COMMIT")
-            except BaseException:
-                if self._connection.in_transaction:  # SQLite itself may have rolled back
-                    self._connection.execute("ROLLBACK")
-                raise
+
+def _now() -> str:
+    return utc_now("milliseconds")

@@ -1,20 +1,20 @@
-"""Why an instance is where it is, as far as a page may show it: nothing that could name a patient."""
+"""Redaction of the reasons in the queue, for pages that must not name a patient."""
 
 from __future__ import annotations
 
 import re
 
-_TRIED = re.compile(r"; tried \d+ times$")
+_ATTEMPTS = re.compile(r"; tried \d+ times$")
 
 
-def shown(why: str | None) -> str | None:
-    """The reason in a row without the words of others: an archive's comment, a library's exception.
+def redact(reason: str | None) -> str | None:
+    """Return the reason of a row without text of the archive or of another library's exception.
 
-    Those may quote an object, and so name anybody. They come last, behind a colon of their own; what is kept
-    is the part that is always ours, and how often it was tried. why.json, in the state folder, has all of it.
+    Such text may quote an object and name a patient; it follows the second colon. The number of attempts is
+    kept. The complete reason is in reason.json in the state folder.
     """
-    if why is None:
+    if reason is None:
         return None
-    tried = _TRIED.search(why)
-    rest = why[: tried.start()] if tried else why
-    return ": ".join(rest.split(": ")[:2]) + (tried[0] if tried else "")
+    attempts = _ATTEMPTS.search(reason)
+    rest = reason[: attempts.start()] if attempts else reason
+    return ": ".join(rest.split(": ")[:2]) + (attempts[0] if attempts else "")

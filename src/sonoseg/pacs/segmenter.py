@@ -1,4 +1,4 @@
-"""From one instance to the objects that go back: read, segmented, measured, written, on disk."""
+"""Segmentation of one queued instance: read, segment, measure, and write the DICOM objects to disk."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 _AGAIN = "Send it again from its source"
 
 
-class _Made(NamedTuple):
+class _ResultObject(NamedTuple):
     """One object and the name of its file."""
 
     kind: Kind
@@ -41,10 +41,7 @@ class _Made(NamedTuple):
 
 
 class Segmenter:
-    """Makes results with one model, in one thread at a time.
-
-    settings: what is sent back, and how. Raises as Predictor.
-    """
+    """Makes the results of instances with one model. Not thread-safe. Raises as Predictor."""
 
     def __init__(self, settings: NodeSettings) -> None:
         self._settings = settings
@@ -59,21 +56,21 @@ class Segmenter:
         self.model = f"{model.card.name} ({model.hash})"
 
     def results(self, row: QueueRow, source: Path, folder: Path) -> list[QueuedResult]:
-        """Segment an instance and put its objects into `folder`, on disk, in place of what is there.
+        """Segment an instance and write its objects to `folder`, replacing the folder atomically.
 
         source: its file. folder: in the results of a state folder.
 
-        Raises InputError and MissingExtra for an instance that cannot be used, OutputError where results
-        cannot be written, ModelError where the network fails.
+        Raises InputError and MissingExtra for an instance that cannot be used, OutputError if results cannot
+        be written, ModelError if the network fails.
         """
         check_ultrasound(row, source)
-        half = folder.with_name(f".{folder.name}")
+        temporary = folder.with_name(f".{folder.name}")
         results = []
         try:
-            shutil.rmtree(half, ignore_errors=True)
-            half.mkdir(parents=True)
+            shutil.rmtree(temporary, ignore_errors=True)
+            temporary.mkdir(parents=True)
             for kind, name, dataset in self._objects(row, source):
-                _write(half / name, encode(dataset))
+                _write(temporary / name, encode(dataset))
                 results.append(
                     QueuedResult(
                         uid=str(dataset.SOPInstanceUID),
@@ -83,28 +80,28 @@ class Segmenter:
                         model=self.model,
                     )
                 )
-            sync_folder(half)
+            sync_folder(temporary)
             shutil.rmtree(folder, ignore_errors=True)
-            half.rename(folder)
+            temporary.rename(folder)
             sync_folder(folder.parent)
         except OSError as error:
             raise OutputError(
                 f"cannot be written: {error.strerror or error}", where=folder, remedy="Free some space"
             ) from error
         finally:
-            shutil.rmtree(half, ignore_errors=True)
+            shutil.rmtree(temporary, ignore_errors=True)
         return results
 
-    def _objects(self, row: QueueRow, source: Path) -> Iterator[_Made]:
-        """One after the other: captures as their frames come, then what belongs to the whole instance."""
-        asked, anonymise = self._settings.send_back, self._settings.anonymise
-        # The same moment each time, so that an object that is made again is the same to the last byte.
+    def _objects(self, row: QueueRow, source: Path) -> Iterator[_ResultObject]:
+        """Yield the objects: captures as their frames are segmented, then those of the whole instance."""
+        send_back, anonymise = self._settings.send_back, self._settings.anonymise
+        # The time of receipt, so that an object that is made again has the same bytes.
         when = datetime.fromisoformat(row.received_at).astimezone().replace(tzinfo=None)
         packed, findings = list[PackedSegmentation](), list[Findings]()
         frames = list_frames(source, self._settings.frames)
         for found in self._predictor.predict_many([partial(read, frame) for frame in frames]):
             measured = measure(found)
-            if "capture" in asked:
+            if "capture" in send_back:
                 number = found.frame.index
                 capture = make_capture(
                     source,
@@ -115,43 +112,44 @@ class Segmenter:
                     instance_uid=self.uid("capture", row.uid, number),
                 )
                 name = "capture.dcm" if number is None else f"capture-{number + 1:05}.dcm"
-                yield _Made("capture", name, capture)
+                yield _ResultObject("capture", name, capture)
             packed.append(PackedSegmentation.of(found))
             findings.append(measured)
-        kept, seg = unpacked(packed), None
-        if "seg" in asked:
+        segmentations, seg = unpacked(packed), None
+        if "seg" in send_back:
             seg = make_seg(
                 source,
-                kept,
+                segmentations,
                 findings,
                 anonymise=anonymise,
                 when=when,
                 instance_uid=self.uid("seg", row.uid),
             )
-            yield _Made("seg", "seg.dcm", seg)
-        if "sr" in asked:
+            yield _ResultObject("seg", "seg.dcm", seg)
+        if "sr" in send_back:
             sr = make_sr(
                 source,
-                kept,
+                segmentations,
                 findings,
                 seg=seg,
                 anonymise=anonymise,
                 when=when,
                 instance_uid=self.uid("sr", row.uid),
             )
-            yield _Made("sr", "sr.dcm", sr)
+            yield _ResultObject("sr", "sr.dcm", sr)
 
     def uid(self, kind: Kind, source: str, frame: int | None = None) -> str:
-        """The SOP Instance UID of an object: of its source, the model's hash and its kind, and nothing that
-        chance or a machine could change. Sent twice, it is in the archive once.
+        """Return the SOP Instance UID of an object, derived from its source, the model's hash and its kind.
+
+        It is the same on every machine, so the archive stores an object that is sent twice once.
         """
         return uid("node", kind, source, frame, self.model, self._settings.anonymise)
 
 
 def check_ultrasound(row: QueueRow, source: Path) -> None:
-    """Raise InputError unless a file is the ultrasound image that its sender announced.
+    """Raise InputError unless a file is the ultrasound image that its C-STORE request describes.
 
-    What is said of it quotes only UIDs and codes, for the rest of a header may name the patient.
+    Messages quote only UIDs and codes: other values of a header may name the patient.
     """
     from pydicom import dcmread
     from pydicom.uid import UID
@@ -159,25 +157,25 @@ def check_ultrasound(row: QueueRow, source: Path) -> None:
     from sonoseg.dicom.reading.header import quiet_pydicom
 
     if not source.is_file():
-        raise InputError("its file is gone", remedy=_AGAIN)
+        raise InputError("file is missing", remedy=_AGAIN)
     wanted = ["SOPClassUID", "SOPInstanceUID", "Modality"]
     try:
         with quiet_pydicom():
             header = dcmread(source, stop_before_pixels=True, specific_tags=list(wanted))
             sop_class, instance, modality = (str(header.get(name) or "").strip() for name in wanted)
-    except Exception as error:  # pydicom meets damage with any exception, which may quote the file: not said
-        raise InputError("its header is damaged", remedy=_AGAIN) from error
+    except Exception as error:  # pydicom raises any exception for damaged files, which may quote them
+        raise InputError("header is damaged", remedy=_AGAIN) from error
     if not sop_class or not instance:
-        raise InputError("its header is damaged: it says no SOP class or instance", remedy=_AGAIN)
+        raise InputError("header is damaged: SOP class or instance UID is missing", remedy=_AGAIN)
     if sop_class not in ULTRASOUND:
-        name = UID(sop_class).name if sop_class.replace(".", "").isdigit() else "something unknown"
+        name = UID(sop_class).name if sop_class.replace(".", "").isdigit() else "unknown SOP class"
         raise InputError(f"not ultrasound, but {name}", remedy="Send ultrasound images")
     if modality != "US":
         shown = modality if modality.isalnum() and modality.isupper() and len(modality) <= 16 else "unknown"
-        raise InputError(f"not ultrasound: its modality is {shown}", remedy="Send ultrasound images")
+        raise InputError(f"not ultrasound: modality is {shown}", remedy="Send ultrasound images")
     if instance != row.uid or (row.sop_class and sop_class != row.sop_class):
         raise InputError(
-            "its header names another instance or SOP class than its sender", remedy="See to the sender"
+            "header has another instance UID or SOP class than the request", remedy="Check the sender"
         )
 
 

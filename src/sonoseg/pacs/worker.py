@@ -1,4 +1,4 @@
-"""The node's hands: one thread segments, one sends; both take rows from the spool, and end between two."""
+"""The workers of the node: one thread segments queued instances, one sends their results."""
 
 from __future__ import annotations
 
@@ -7,71 +7,68 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Protocol
 
-from sonoseg.errors import MissingExtra, OutputError, SonosegError
+from sonoseg.errors import OutputError, SonosegError
+from sonoseg.pacs.archive import Archive, Stored, StoreOutcome
 from sonoseg.pacs.audit import Audit
-from sonoseg.pacs.client import Archive, Stored, StoreOutcome
 from sonoseg.pacs.node_settings import Retry
-from sonoseg.pacs.queue import Spool
-from sonoseg.pacs.queue_rows import QueuedResult, QueueRow, State
+from sonoseg.pacs.queue import InstanceQueue
+from sonoseg.pacs.queue_rows import InstanceState, QueuedResult, QueueRow
 
 OUT_OF_RESOURCES = range(0xA700, 0xA800)
-"""The archive has no room, and says that it may have some later (PS3.4, table B.2-1)."""
+"""Status codes of an archive that may store the same object later (PS3.4 table B.2-1)."""
 
-IDLE = 60.0
-"""Seconds after which a thread that nobody woke looks by itself."""
+POLL_INTERVAL = 60.0
+"""Seconds after which an idle thread checks the queue without being woken."""
 
 
-class Makes(Protocol):
-    """What makes results: see Segmenter."""
-
-    def results(self, row: QueueRow, source: Path, folder: Path) -> list[QueuedResult]:
-        """The results of an instance, on disk."""
+SegmentInstance = Callable[[QueueRow, Path, Path], list[QueuedResult]]
+"""Segments an instance: its row, its file and the folder of the results; see Segmenter.results."""
 
 
 class Worker:
-    """Takes what is in the spool on its way.
+    """Segments the queued instances and sends their results.
 
-    opened: opens the archive, for one batch. batch: instances a batch. tell: told what an operator should
-    see, without a word that could name a patient. chance: of the back-off.
+    segment: segments one instance. connect: opens the archive, for one batch. batch: instances per batch.
+    report: called with messages for the operator, which never name a patient. random_source: of the delays.
     """
 
     def __init__(
         self,
-        spool: Spool,
+        queue: InstanceQueue,
         audit: Audit,
-        segmenter: Makes,
-        opened: Callable[[], Archive],
+        segment: SegmentInstance,
+        connect: Callable[[], Archive],
         *,
         retry: Retry,
         batch: int = 8,
-        tell: Callable[[str], None] = lambda text: None,
-        chance: random.Random | None = None,
+        report: Callable[[str], None] = lambda text: None,
+        random_source: random.Random | None = None,
     ) -> None:
-        self._spool, self._audit, self._segmenter, self._opened = spool, audit, segmenter, opened
-        self._retry, self._batch, self._tell = retry, batch, tell
-        self._chance = chance or random.Random()
+        self._queue, self._audit, self._segment, self._connect = queue, audit, segment, connect
+        self._retry, self._batch, self._report = retry, batch, report
+        self._random = random_source or random.Random()
         self._stop = threading.Event()
-        self._news = {State.RECEIVED: threading.Event(), State.SEGMENTED: threading.Event()}
+        self._news = {InstanceState.RECEIVED: threading.Event(), InstanceState.SEGMENTED: threading.Event()}
         self._silent = 0
         self._silent_until = 0.0
+        steps = {InstanceState.RECEIVED: self.segment, InstanceState.SEGMENTED: self.send}
         self._threads = [
-            threading.Thread(target=self._work, args=(State.RECEIVED, self.segment), name="sonoseg-segment"),
-            threading.Thread(target=self._work, args=(State.SEGMENTED, self.send), name="sonoseg-send"),
+            threading.Thread(target=self._work, args=(state, step), name=f"sonoseg-{step.__name__}")
+            for state, step in steps.items()
         ]
 
     def start(self) -> None:
-        """Begin."""
+        """Start the threads."""
         for thread in self._threads:
             thread.start()
 
     def wake(self) -> None:
-        """Say that something was received."""
-        self._news[State.RECEIVED].set()
+        """Wake the segmenting thread: an instance was received."""
+        self._news[InstanceState.RECEIVED].set()
 
     def stop(self) -> None:
-        """End when the instances in hand are done; waits for it."""
+        """Finish the instances in progress, end the threads, and wait for them."""
         self._stop.set()
         for news in self._news.values():
             news.set()
@@ -79,180 +76,176 @@ class Worker:
             if thread.is_alive():
                 thread.join()
 
-    def _work(self, state: State, step: Callable[[], bool]) -> None:
-        failed = 0
+    def _work(self, state: InstanceState, step: Callable[[], bool]) -> None:
+        failures = 0
         while not self._stop.is_set():
             self._news[state].clear()
             try:
                 worked = step()
-                failed = 0
-            except SonosegError as error:  # the spool itself: a full disk, most of all
-                failed += 1
-                if failed == 1:
-                    self._tell(f"the queue cannot be worked on, and is tried again: {error}")
-                self._stop.wait(self._delay(failed))
+                failures = 0
+            except SonosegError as error:  # of the queue itself, for example a full disk
+                failures += 1
+                if failures == 1:
+                    self._report(f"queue cannot be used, retrying: {error}")
+                self._stop.wait(self._delay(failures))
                 continue
             if not worked:
                 self._news[state].wait(self._pause(state))
 
-    def _pause(self, state: State) -> float:
-        """Seconds until the next row of a state is due."""
+    def _pause(self, state: InstanceState) -> float:
+        """Return the seconds until the next row of a state is due."""
         try:
-            first = self._spool.next_at(state)
+            first = self._queue.next_at(state)
         except OutputError:
             first = None
         if first is None:
-            return IDLE
-        if state is State.SEGMENTED:
+            return POLL_INTERVAL
+        if state is InstanceState.SEGMENTED:
             first = max(first, self._silent_until)
-        return min(IDLE, max(0.05, first - time.time()))
+        return min(POLL_INTERVAL, max(0.05, first - time.time()))
 
-    def _delay(self, failed: int) -> float:
-        """Seconds before the next try, after so many failures in a row."""
-        whole: float = min(self._retry.most, self._retry.first * 2.0 ** min(failed - 1, 30))
-        return whole * self._chance.uniform(0.5, 1.0)
-
-    # Segmenting
+    def _delay(self, failures: int) -> float:
+        """Return the seconds before the next attempt, after so many consecutive failures."""
+        longest: float = min(self._retry.max_delay, self._retry.first_delay * 2.0 ** min(failures - 1, 30))
+        return longest * self._random.uniform(0.5, 1.0)
 
     def segment(self) -> bool:
-        """Segment the next instance that is due; False where there is none. Raises OutputError."""
-        due = self._spool.due(State.RECEIVED, time.time())
+        """Segment the next instance that is due; return False if there is none. Raises OutputError."""
+        due = self._queue.due(InstanceState.RECEIVED, time.time())
         if not due:
             return False
         row = due[0]
-        begun = self._spool.begin(row.uid)
-        if begun > self._retry.crashes:
-            self._give_up(row, f"the node ended {begun - 1} times while it was segmented")
+        starts = self._queue.start(row.uid)
+        if starts > self._retry.crashes:
+            self._fail(row, f"the node ended {starts - 1} times while segmenting it")
             return True
         try:
-            results = self._segmenter.results(row, self._spool.incoming(row.uid), self._spool.made(row.uid))
+            results = self._segment(
+                row, self._queue.source_path(row.uid), self._queue.results_folder(row.uid)
+            )
         except OutputError as error:
-            self._put_off(row, error.found, begun=-1)
+            self._retry_later(row, error.found, starts=-1)
         except MemoryError:
-            # Another time there may be more of it; but the instance itself may be what fills it.
-            self._put_off(row, "the memory is full", begun=-1, most=self._retry.crashes)
-        except (MissingExtra, SonosegError) as error:
-            self._give_up(row, worded(error))
+            # More memory may be free later, but the instance itself may be the cause.
+            self._retry_later(row, "out of memory", starts=-1, limit=self._retry.crashes)
+        except SonosegError as error:
+            self._fail(row, ". ".join(part for part in (error.found, error.remedy) if part))
         except Exception as error:  # its text may quote the file, names too
-            self._give_up(row, f"it broke its reader ({type(error).__name__})")
+            self._fail(row, f"reading or segmenting failed ({type(error).__name__})")
         else:
-            self._spool.segmented(row.uid, results)
+            self._queue.add_results(row.uid, results)
             self._audit.note("segmented", instance=row.uid, results=[one.uid for one in results])
-            self._news[State.SEGMENTED].set()
+            self._news[InstanceState.SEGMENTED].set()
         return True
 
-    # Sending
-
     def send(self) -> bool:
-        """Send the next results that are due; False where there are none. Raises OutputError."""
+        """Send the next results that are due; return False if there are none. Raises OutputError."""
         now = time.time()
         if now < self._silent_until:
             return False
         batch: list[tuple[QueueRow, list[QueuedResult]]] = []
-        for row in self._spool.due(State.SEGMENTED, now, limit=self._batch):
-            waiting = [one for one in self._spool.results(row.uid) if one.stored_at is None]
+        for row in self._queue.due(InstanceState.SEGMENTED, now, limit=self._batch):
+            waiting = [one for one in self._queue.results(row.uid) if one.stored_at is None]
             if not all(self._path(one).is_file() for one in waiting):
-                self._make_again(row)
+                self._segment_again(row)
             elif not waiting:
-                self._spool.stored(row.uid, [])
+                self._queue.mark_stored(row.uid, [])
             else:
                 batch.append((row, waiting))
         if not batch:
             return False
         outcomes = self._store([self._path(one) for _, waiting in batch for one in waiting])
-        self._listen(outcomes)
+        self._check_response(outcomes)
         for row, waiting in batch:
-            mine, outcomes = outcomes[: len(waiting)], outcomes[len(waiting) :]
-            self._settle(row, waiting, mine)
+            own, outcomes = outcomes[: len(waiting)], outcomes[len(waiting) :]
+            self._record(row, waiting, own)
         return True
 
     def _path(self, result: QueuedResult) -> Path:
-        return self._spool.folder / result.file
+        return self._queue.folder / result.file
 
     def _store(self, files: Sequence[Path]) -> list[Stored]:
-        """One outcome a file, whatever happens."""
+        """Send files and return one outcome each; never raises."""
         try:
-            with self._opened() as archive:
+            with self._connect() as archive:
                 outcomes = archive.store(files)
         except SonosegError as error:
-            return [Stored(path, StoreOutcome.UNREACHABLE, words=error.found) for path in files]
-        except Exception as error:  # a library's own; the queue must go on
-            words = f"sending failed ({type(error).__name__})"
-            return [Stored(path, StoreOutcome.UNREACHABLE, words=words) for path in files]
+            return [Stored(path, StoreOutcome.UNREACHABLE, reason=error.found) for path in files]
+        except Exception as error:  # of another library: the worker must continue
+            reason = f"sending failed ({type(error).__name__})"
+            return [Stored(path, StoreOutcome.UNREACHABLE, reason=reason) for path in files]
         return outcomes
 
-    def _listen(self, outcomes: Sequence[Stored]) -> None:
-        """Leave an archive in peace that answered nothing at all, longer each time."""
+    def _check_response(self, outcomes: Sequence[Stored]) -> None:
+        """Pause sending to an archive that does not respond, longer each time."""
         if any(one.outcome is not StoreOutcome.UNREACHABLE for one in outcomes):
             if self._silent:
-                self._tell("the archive answers again")
+                self._report("the archive responds again")
             self._silent, self._silent_until = 0, 0.0
             return
         self._silent += 1
         self._silent_until = time.time() + self._delay(self._silent)
         if self._silent == 1:
-            self._tell(f"the archive does not answer, and is tried again: {outcomes[0].words}")
+            self._report(f"the archive does not respond, retrying: {outcomes[0].reason}")
 
-    def _settle(self, row: QueueRow, waiting: Sequence[QueuedResult], outcomes: Sequence[Stored]) -> None:
-        """Note what became of one instance's results."""
+    def _record(self, row: QueueRow, waiting: Sequence[QueuedResult], outcomes: Sequence[Stored]) -> None:
+        """Record the outcomes of one instance's results."""
         pairs = list(zip(waiting, outcomes, strict=True))
         stored = [result.uid for result, one in pairs if one.stored]
-        if self._spool.stored(row.uid, stored):
+        if self._queue.mark_stored(row.uid, stored):
             self._audit.note("sent", instance=row.uid, results=stored)
             return
         if stored:
-            self._audit.note("sent", instance=row.uid, results=stored, rest="put off")
+            self._audit.note("sent", instance=row.uid, results=stored, rest="retry")
         failed = [(result, one) for result, one in pairs if not one.stored]
-        refused = [pair for pair in failed if _unwanted(pair[1])]
+        refused = [pair for pair in failed if _is_refusal(pair[1])]
         result, first = (refused or failed)[0]
         status = "" if first.status is None else f" (status 0x{first.status:04X})"
-        did = "refused by the archive" if refused else "not taken by the archive"
-        why = f"{result.kind} {did}{status}" + (f": {first.words}" if first.words else "")
-        self._put_off(row, why, refused=bool(refused), status=first.status)
+        verb = "refused" if refused else "not stored"
+        reason = f"{result.kind} {verb} by the archive{status}" + (
+            f": {first.reason}" if first.reason else ""
+        )
+        self._retry_later(row, reason, refused=bool(refused), status=first.status)
 
-    # What goes wrong
-
-    def _put_off(
+    def _retry_later(
         self,
         row: QueueRow,
-        why: str,
+        reason: str,
         *,
         refused: bool = False,
-        begun: int = 0,
-        most: int | None = None,
+        starts: int = 0,
+        limit: int | None = None,
         status: int | None = None,
     ) -> None:
-        """Try it again later, or give it up where that was tried often enough."""
-        count = 1 + (row.refusals if refused else row.tries)
-        if count >= (most or (self._retry.refusals if refused else self._retry.tries)):
-            self._give_up(row, f"{why}; tried {count} times")
+        """Schedule another attempt, or record the final failure after the last one."""
+        count = 1 + (row.refusals if refused else row.attempts)
+        if count >= (limit or (self._retry.refusals if refused else self._retry.attempts)):
+            self._fail(row, f"{reason}; tried {count} times")
             return
-        until = time.time() + self._delay(count)
-        self._spool.put_off(
-            row.uid, until, why, tried=0 if refused else 1, refused=1 if refused else 0, begun=begun
+        self._queue.retry_later(
+            row.uid,
+            time.time() + self._delay(count),
+            reason,
+            attempts=int(not refused),
+            refusals=int(refused),
+            starts=starts,
         )
-        self._audit.note(
-            "put-off", instance=row.uid, tries=count, status=None if status is None else f"0x{status:04X}"
-        )
+        code = None if status is None else f"0x{status:04X}"
+        self._audit.note("retry", instance=row.uid, attempts=count, status=code)
 
-    def _give_up(self, row: QueueRow, why: str) -> None:
-        self._spool.give_up(row.uid, why)
-        self._audit.note("given-up", instance=row.uid)
-        # The reason may hold words of the archive's, which may name anybody: it stays in the state folder.
-        self._tell(f"given up: {row.uid}: see {self._spool.given_up(row.uid)}")
+    def _fail(self, row: QueueRow, reason: str) -> None:
+        self._queue.fail(row.uid, reason)
+        self._audit.note("failed", instance=row.uid)
+        # The reason may quote text of the archive, which may name a patient: it stays in the state folder.
+        self._report(f"failed: {row.uid}: see {self._queue.failed_folder(row.uid)}")
 
-    def _make_again(self, row: QueueRow) -> None:
-        """Results that somebody took away are made anew, where their source is there."""
-        if not self._spool.make_again(row.uid):
-            self._give_up(row, "its results are gone, and so is its file")
-        self._news[State.RECEIVED].set()
-
-
-def worded(error: SonosegError) -> str:
-    """Why an instance cannot be used, without the path of our copy of it."""
-    return ". ".join(part for part in (error.found, error.remedy) if part)
+    def _segment_again(self, row: QueueRow) -> None:
+        """Make missing results again, if the instance's file exists."""
+        if not self._queue.segment_again(row.uid):
+            self._fail(row, "results and file are missing")
+        self._news[InstanceState.RECEIVED].set()
 
 
-def _unwanted(outcome: Stored) -> bool:
-    """Whether the archive does not want a result, rather than not now."""
+def _is_refusal(outcome: Stored) -> bool:
+    """Return whether the archive refuses a result permanently."""
     return outcome.outcome is StoreOutcome.REFUSED and outcome.status not in OUT_OF_RESOURCES
