@@ -38,7 +38,7 @@ import turns
 from pacs_count import Source, count
 from pacs_senders import Sender
 from sonoseg.errors import OutputError
-from sonoseg.pacs.queue_rows import Rows, State
+from sonoseg.pacs.queue_rows import InstanceState, QueueReader
 
 REAL = turns.ROOT.parent / "shared" / "data" / "dicom"
 WAYS = ("dimse", "web")
@@ -84,11 +84,11 @@ def good(one: Mapping[str, Any]) -> bool:
     """Whether nothing is double, missing, failed or misaligned."""
     there = one["archive"]
     return bool(
-        one["accepted"] == one["instances"] == one["spool"]["sent"]
+        one["accepted"] == one["instances"] == one["queue"]["sent"]
         and there["kinds"] == there["wanted"]
         and there["aligned"] == there["wanted"]["seg"]
         and there["pixels"]["compared"] == there["pixels"]["equal"]
-        and not any((there["double"], there["missing"], there["others"], one["spool"]["left"]))
+        and not any((there["double"], there["missing"], there["others"], one["queue"]["left"]))
         and one["ended"] == 0
     )
 
@@ -169,7 +169,7 @@ def send_and_count(wish: argparse.Namespace, way: str, folder: Path) -> dict[str
             "associations": sum(sender.associations for sender in senders),
             "accepted": len(sure & {one.uid for one in sources}),
             "kills": kills,
-            "spool": settled(node.state),
+            "queue": settled(node.state),
             "archive": count(sources, objects(orthanc), compared=wish.compared),
             "ended": ended,
         }
@@ -195,9 +195,9 @@ def watch(
         if node.process.poll() is not None:
             sys.exit(f"the node ended by itself: {node.log.read_text('utf-8')[-3000:]}")
         there = counts(node.state)
-        in_hand = there[State.RECEIVED] + there[State.SEGMENTED]
+        in_hand = there[InstanceState.RECEIVED] + there[InstanceState.SEGMENTED]
         (waiting.set if in_hand >= wish.ahead else waiting.clear)()
-        done = there[State.SENT] + there[State.GIVEN_UP]
+        done = there[InstanceState.SENT] + there[InstanceState.FAILED]
         if len(kills) < wish.kills and done >= wish.instances * (len(kills) + 1) / (wish.kills + 1):
             time.sleep(chance.random())
             at = time.perf_counter() - began
@@ -219,13 +219,13 @@ def watch(
     return kills
 
 
-def counts(state: Path) -> Mapping[State, int]:
+def counts(state: Path) -> Mapping[InstanceState, int]:
     """The number of rows in each state."""
     try:
-        with Rows(state) as rows:
+        with QueueReader(state) as rows:
             return rows.counts()
     except OutputError:  # it is being made
-        return dict.fromkeys(State, 0)
+        return dict.fromkeys(InstanceState, 0)
 
 
 def found(state: Path, orthanc: Any) -> dict[str, Any]:
@@ -236,7 +236,7 @@ def found(state: Path, orthanc: Any) -> dict[str, Any]:
     rowless: files that were renamed and have no row yet; half: files and folders that were being written.
     """
     there = set(orthanc.instances())
-    with Rows(state) as rows:
+    with QueueReader(state) as rows:
         listed = rows.rows()
         noted = {one.uid for row in listed for one in rows.results(row.uid) if one.stored_at is not None}
         result = {str(name): number for name, number in rows.counts().items()}
@@ -245,7 +245,7 @@ def found(state: Path, orthanc: Any) -> dict[str, Any]:
     half = [one for one in [*incoming, *(state / "results").iterdir()] if one.name.startswith(".")]
     return {
         "states": result,
-        "begun": sum(row.state is State.RECEIVED and row.begun > 0 for row in listed),
+        "begun": sum(row.state is InstanceState.RECEIVED and row.starts > 0 for row in listed),
         "unnoted": len(there - noted),
         "rowless": sum(one.stem not in uids for one in incoming if not one.name.startswith(".")),
         "half": len(half),
@@ -254,11 +254,11 @@ def found(state: Path, orthanc: Any) -> dict[str, Any]:
 
 def settled(state: Path) -> dict[str, Any]:
     """The states of the queue at the end; left: files that are still there and not needed."""
-    with Rows(state) as rows:
+    with QueueReader(state) as rows:
         result: dict[str, Any] = {str(name): number for name, number in rows.counts().items()}
-        whys = Counter(row.why for row in rows.rows(State.GIVEN_UP))
-    result["whys"] = dict(whys.most_common(5))
-    result["left"] = sum(len(list((state / name).iterdir())) for name in ("incoming", "results", "given-up"))
+        whys = Counter(row.reason for row in rows.rows(InstanceState.FAILED))
+    result["reasons"] = dict(whys.most_common(5))
+    result["left"] = sum(len(list((state / name).iterdir())) for name in ("incoming", "results", "failed"))
     return result
 
 

@@ -6,7 +6,7 @@ import pytest
 from pydantic import BaseModel, ValidationError
 
 from sonoseg.errors import UsageError
-from sonoseg.pacs.address import ArchiveAddress, DimseAddress, WebAddress, parse
+from sonoseg.pacs.address import ArchiveAddress, DimseAddress, WebAddress, parse_address
 
 
 class Holder(BaseModel):
@@ -14,13 +14,13 @@ class Holder(BaseModel):
 
 
 def test_one_word() -> None:
-    assert parse("PACS@pacs.example:104") == DimseAddress(ae="PACS", host="pacs.example", port=104)
-    assert parse("PACS@[::1]:104").model_dump()["host"] == "::1"
-    assert parse("MY PACS@host:104", our_ae="ME", timeout=None) == DimseAddress(
+    assert parse_address("PACS@pacs.example:104") == DimseAddress(ae="PACS", host="pacs.example", port=104)
+    assert parse_address("PACS@[::1]:104").model_dump()["host"] == "::1"
+    assert parse_address("MY PACS@host:104", our_ae="ME", timeout=None) == DimseAddress(
         ae="MY PACS", host="host", port=104, our_ae="ME"
     )
-    assert parse("https://host/dicom-web") == WebAddress(kind="web", url="https://host/dicom-web")
-    assert str(parse("PACS@host:104")) == "PACS@host:104"
+    assert parse_address("https://host/dicom-web") == WebAddress(kind="web", url="https://host/dicom-web")
+    assert str(parse_address("PACS@host:104")) == "PACS@host:104"
 
 
 @pytest.mark.parametrize(
@@ -42,7 +42,7 @@ def test_one_word() -> None:
 )
 def test_words_that_are_none(word: str) -> None:
     with pytest.raises(UsageError):
-        parse(word)
+        parse_address(word)
 
 
 def test_a_table_says_its_kind() -> None:

@@ -11,8 +11,10 @@ from typing import Any
 import pytest
 
 from sonoseg.errors import PacsError, UsageError
-from sonoseg.pacs.address import DimseAddress, PeerTls
-from sonoseg.pacs.client import Query, open_archive
+from sonoseg.pacs.address import DimseAddress
+from sonoseg.pacs.client import open_archive
+from sonoseg.pacs.query import Query
+from sonoseg.pacs.tls import PeerTls
 
 
 def echo(port: int, **more: Any) -> None:
@@ -22,7 +24,7 @@ def echo(port: int, **more: Any) -> None:
 
 def test_titles_that_orthanc_does_not_know(orthanc: Any) -> None:
     # Orthanc closes the connection behind its answer: on a busy machine the close is seen before the reason.
-    told = "Called AE title not recognised|takes the connection but not the association.*its AE title"
+    told = "Called AE title not recognised|connection accepted, but no association.*its AE title"
     with pytest.raises(PacsError, match=told):
         echo(orthanc.port, ae="ANOTHER")
     echo(orthanc.port, ae="ORTHANC")
@@ -41,7 +43,7 @@ def test_a_name_that_does_not_resolve() -> None:
 
 def test_something_that_is_no_dicom() -> None:
     """A listener that says nothing, and one that talks of something else."""
-    told = pytest.raises(PacsError, match="takes the connection but not the association")
+    told = pytest.raises(PacsError, match="connection accepted, but no association")
     with socket.create_server(("127.0.0.1", 0)) as mute, told:
         echo(mute.getsockname()[1], timeout=0.5)
     with socket.create_server(("127.0.0.1", 0)) as web:
@@ -53,13 +55,13 @@ def test_something_that_is_no_dicom() -> None:
                     connection.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
 
         Thread(target=talk, daemon=True).start()
-        with pytest.raises(PacsError, match="takes the connection but not the association"):
+        with pytest.raises(PacsError, match="connection accepted, but no association"):
             echo(web.getsockname()[1], timeout=2)
 
 
 def test_a_service_that_is_not_offered(storescp: Any) -> None:
     port, _ = storescp()
-    with pytest.raises(PacsError, match="accepts none of what we propose"):
+    with pytest.raises(PacsError, match="no presentation context accepted"):
         list(open_archive(DimseAddress(ae="KEEPER", host="127.0.0.1", port=port, timeout=10)).find(Query()))
 
 
@@ -80,9 +82,9 @@ def test_tls_with_certificates_on_both_sides(storescp: Any, certificates: Any) -
 def test_tls_with_a_certificate_that_is_not_trusted(storescp: Any, certificates: Any) -> None:
     port = secure(storescp, certificates, ask=False)
     echo(port, tls=PeerTls(ca=certificates.ca))
-    with pytest.raises(PacsError, match="its certificate is not trusted"):
+    with pytest.raises(PacsError, match="certificate is not trusted"):
         echo(port, tls=PeerTls(ca=certificates.stranger))
-    with pytest.raises(PacsError, match="its certificate is not trusted: Hostname mismatch"):
+    with pytest.raises(PacsError, match="certificate is not trusted: Hostname mismatch"):
         echo(port, tls=PeerTls(ca=certificates.ca, name="another.example"))
 
 

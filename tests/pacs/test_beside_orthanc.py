@@ -216,7 +216,7 @@ def test_an_archive_that_is_down_gets_the_results_later(
     mine = make_orthanc()
     source = make_phantom(tmp_path / "0.dcm", 0)
     config = settings(mine, "dimse", dark_model, tmp_path)
-    config.write_text(config.read_text() + "[retry]\nfirst = 0.2\nmost = 0.5\n")
+    config.write_text(config.read_text() + "[retry]\nfirst_delay = 0.2\nmax_delay = 0.5\n")
     with node(config) as port:
         mine.stop()
         sent = subprocess.run(

@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 import yaml
 
-from sonoseg.pacs.node_settings import load
+from sonoseg.pacs.node_settings import load_settings
 
 ROOT = Path(__file__).resolve().parents[2]
 DEPLOY = ROOT / "deploy"
@@ -92,7 +92,7 @@ def test_the_images_file_copies_what_is_there_and_runs_our_verb(compose: dict[st
 
 def test_who_calls_whom_fits_together(compose: dict[str, Any]) -> None:
     """Names, titles and ports of node.toml, orthanc.json and compose.yaml are the same ones."""
-    node = load(DEPLOY / "node.toml")
+    node = load_settings(DEPLOY / "node.toml")
     orthanc = json.loads((DEPLOY / "orthanc.json").read_text("utf-8"))
     known = orthanc["DicomModalities"]["sonoseg"]
     assert (known["AET"], known["Host"], known["Port"]) == (node.ae, "sonoseg", node.port)
@@ -193,7 +193,7 @@ def test_the_unit_runs_our_verb_and_may_write_its_state() -> None:
     assert ran.returncode == 0
     assert all(word in ran.stdout for word in words[3:] if word.startswith("--"))
     assert said["StateDirectory"] == "sonoseg"  # /var/lib/sonoseg, as node.toml has it
-    assert load(DEPLOY / "node.toml").state == Path("/var/lib") / said["StateDirectory"]
+    assert load_settings(DEPLOY / "node.toml").state == Path("/var/lib") / said["StateDirectory"]
 
 
 @pytest.mark.process

@@ -13,13 +13,15 @@ from pynetdicom import AE, evt
 
 from sonoseg.errors import PacsError, UsageError
 from sonoseg.pacs.address import DimseAddress
-from sonoseg.pacs.client import FetchOutcome, Query, QueryLevel, open_archive
+from sonoseg.pacs.archive import FetchOutcome
+from sonoseg.pacs.client import open_archive
+from sonoseg.pacs.query import Query, QueryLevel
 
 Phantom = Callable[..., Path]
 FIND, GET = "1.2.840.10008.5.1.4.1.2.2.1", "1.2.840.10008.5.1.4.1.2.2.3"
 ULTRASOUND = "1.2.840.10008.5.1.4.1.1.6.1"
 EXPLICIT = "1.2.840.10008.1.2.1"
-FETCHED, FAILED, THERE = FetchOutcome.FETCHED, FetchOutcome.FAILED, FetchOutcome.THERE
+FETCHED, FAILED, THERE = FetchOutcome.FETCHED, FetchOutcome.FAILED, FetchOutcome.EXISTS
 
 
 @pytest.fixture
@@ -96,7 +98,7 @@ def test_a_fetch_that_breaks_off_goes_on(images: list[Dataset], tmp_path: Path) 
         told = fetch(port, images, tmp_path / "out")
     outcomes = [told[image.SOPInstanceUID].outcome for image in images]
     assert outcomes == [FETCHED, FAILED, FAILED]
-    assert told[images[1].SOPInstanceUID].words == "the archive stopped answering"
+    assert told[images[1].SOPInstanceUID].reason == "the archive stopped responding"
     with server(images, sends) as port:
         told = fetch(port, images, tmp_path / "out")
     assert [told[image.SOPInstanceUID].outcome for image in images] == [THERE, FETCHED, FETCHED]
@@ -114,7 +116,7 @@ def test_an_archive_that_refuses(images: list[Dataset], tmp_path: Path) -> None:
     with server(images, refuses) as port:
         told = fetch(port, images, tmp_path / "out")
     assert {item.outcome for item in told.values()} == {FAILED}
-    assert {item.words for item in told.values()} == {"out of resources: cannot perform sub-operations"}
+    assert {item.reason for item in told.values()} == {"out of resources: cannot perform sub-operations"}
 
 
 def test_a_question_that_fails_says_how(images: list[Dataset], tmp_path: Path) -> None:
@@ -126,7 +128,7 @@ def test_a_question_that_fails_says_how(images: list[Dataset], tmp_path: Path) -
     running = entity.start_server(("127.0.0.1", 0), block=False, evt_handlers=[(evt.EVT_C_FIND, fails)])
     assert running is not None
     try:
-        with pytest.raises(PacsError, match="answers C-FIND with A700: out of resources"):
+        with pytest.raises(PacsError, match="C-FIND failed with A700: out of resources"):
             fetch(running.server_address[1], images, tmp_path / "out")
     finally:
         running.shutdown()
@@ -148,7 +150,7 @@ def test_a_move_to_a_title_that_the_archive_does_not_know(
     )
     (told,) = open_archive(address).fetch(Query(patient="P-a"), tmp_path / "out")
     assert told.outcome is FAILED
-    assert told.words
+    assert told.reason
     assert not (tmp_path / "out").exists()
     orthanc.rest("/modalities/other", "DELETE")
 

@@ -13,7 +13,8 @@ from pydicom import dcmread
 from pynetdicom import AE, evt
 
 from sonoseg.pacs.address import DimseAddress
-from sonoseg.pacs.client import Stored, StoreOutcome, open_archive
+from sonoseg.pacs.archive import Stored, StoreOutcome
+from sonoseg.pacs.client import open_archive
 
 Phantom = Callable[..., Path]
 REFUSED, STORED, UNREACHABLE = StoreOutcome.REFUSED, StoreOutcome.STORED, StoreOutcome.UNREACHABLE
@@ -57,7 +58,9 @@ def test_dcmtk_keeps_what_it_gets(storescp: Any, tmp_path: Path, make_phantom: P
     assert told[0].outcome is STORED
     assert dcmread(next(folder.iterdir())) == dcmread(sent[0])
     assert told[1].outcome is REFUSED
-    assert told[1].words == "the archive takes no Ultrasound Image Storage in JPEG Baseline (Process 1)"
+    assert (
+        told[1].reason == "the archive does not accept Ultrasound Image Storage in JPEG Baseline (Process 1)"
+    )
 
 
 def test_an_association_that_is_refused(storescp: Any, files: list[Path]) -> None:
@@ -65,7 +68,7 @@ def test_an_association_that_is_refused(storescp: Any, files: list[Path]) -> Non
     told = send(port, files)
     assert {item.outcome for item in told} == {UNREACHABLE}
     # It closes the connection right behind its refusal, which is now and then all that arrives.
-    assert "the association" in told[0].words
+    assert "association" in told[0].reason
 
 
 @pytest.mark.parametrize("fault", ["--abort-after", "--abort-during"])
@@ -80,7 +83,7 @@ def test_an_archive_that_does_not_answer(storescp: Any, files: list[Path]) -> No
     port, _ = storescp("--sleep-during", 60)
     told = send(port, files[:3], timeout=0.5)
     assert {item.outcome for item in told} == {UNREACHABLE}
-    assert "no answer in time" in told[0].words
+    assert "no response in time" in told[0].reason
 
 
 def test_one_file_that_the_archive_chokes_on(files: list[Path]) -> None:
@@ -100,15 +103,15 @@ def test_one_file_that_the_archive_chokes_on(files: list[Path]) -> None:
     ("status", "outcome", "words"),
     [
         (0x0000, STORED, ""),
-        (0x0111, STORED, "the archive had an instance of this UID already"),
+        (0x0111, STORED, "the archive already had an instance of this UID"),
         (0xB000, STORED, "the archive changed some data elements"),
-        (0xB006, STORED, "the archive left out some data elements"),
+        (0xB006, STORED, "the archive discarded some data elements"),
         (0xB007, STORED, "the data set does not match its SOP class"),
         (0xA700, REFUSED, "out of resources"),
         (0xA7FF, REFUSED, "out of resources"),
         (0xA900, REFUSED, "the data set does not match its SOP class"),
-        (0xC000, REFUSED, "the archive cannot understand it"),
-        (0xC123, REFUSED, "the archive cannot understand it"),
+        (0xC000, REFUSED, "the archive cannot understand the data set"),
+        (0xC123, REFUSED, "the archive cannot understand the data set"),
         (0x0110, REFUSED, "processing failure"),
         (0x0122, REFUSED, "SOP class not supported"),
         (0x0124, REFUSED, "not authorised"),
@@ -118,7 +121,7 @@ def test_one_file_that_the_archive_chokes_on(files: list[Path]) -> None:
 def test_every_status_has_its_outcome(files: list[Path], status: int, outcome: Any, words: str) -> None:
     with receiver(lambda event: status) as port:
         (told,) = send(port, files[:1])
-    assert (told.outcome, told.status, told.words) == (outcome, status, words)
+    assert (told.outcome, told.status, told.reason) == (outcome, status, words)
 
 
 def test_the_archives_own_comment_is_told(files: list[Path]) -> None:
@@ -131,7 +134,7 @@ def test_the_archives_own_comment_is_told(files: list[Path]) -> None:
 
     with receiver(answer) as port:
         (told,) = send(port, files[:1])
-    assert told.words == "out of resources: disk 3 is full"
+    assert told.reason == "out of resources: disk 3 is full"
 
 
 def test_an_archive_that_takes_implicit_only(files: list[Path]) -> None:

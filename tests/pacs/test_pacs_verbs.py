@@ -47,10 +47,10 @@ def folder(tmp_path: Path, make_phantom: Phantom) -> Path:
 def test_the_whole_way(run: Run, orthanc: Any, folder: Path, tmp_path: Path, way: str) -> None:
     where = ("--archive", orthanc.web if way == "web" else orthanc.dimse)
     code, out, _ = run("query", *where, "--echo")
-    assert (code, "is there and lets us in" in out) == (0, True)
+    assert (code, "accepts our connection" in out) == (0, True)
 
     code, out, err = run("send", folder, *where)
-    assert (code, out, err) == (0, "2 stored, 0 refused, 0 without an answer\n", "")
+    assert (code, out, err) == (0, "2 stored, 0 refused, 0 without a response\n", "")
 
     code, out, _ = run("query", *where)
     study = str(dcmread(folder / "a0.dcm").StudyInstanceUID)
@@ -64,17 +64,17 @@ def test_the_whole_way(run: Run, orthanc: Any, folder: Path, tmp_path: Path, way
 
     into = tmp_path / "out"
     code, out, _ = run("fetch", *where, "--patient", "P-a", "--out", into)
-    assert (code, out) == (0, "2 fetched, 0 were there already, 0 failed\n")
+    assert (code, out) == (0, "2 fetched, 0 existed, 0 failed\n")
     assert {path.name for path in into.iterdir()} == {f"{item['instance']}.dcm" for item in found}
     code, out, _ = run("fetch", *where, "--patient", "P-a", "--out", into, "--json")
-    assert json.loads(out)["counts"] == {"fetched": 0, "there": 2, "failed": 0}
+    assert json.loads(out)["counts"] == {"fetched": 0, "exists": 2, "failed": 0}
 
 
 def test_by_c_move(run: Run, orthanc: Any, folder: Path, tmp_path: Path) -> None:
     orthanc.put(folder / "a0.dcm")
     words = ("fetch", "-a", orthanc.dimse, "--patient", "P-a", "--out", tmp_path / "out")
     code, out, said = run(*words, "--move-port", orthanc.move_port)
-    assert (code, out) == (0, "1 fetched, 0 were there already, 0 failed\n"), said
+    assert (code, out) == (0, "1 fetched, 0 existed, 0 failed\n"), said
 
 
 def test_more_than_the_limit_is_said(run: Run, orthanc: Any, folder: Path) -> None:
@@ -86,7 +86,7 @@ def test_more_than_the_limit_is_said(run: Run, orthanc: Any, folder: Path) -> No
 def test_a_file_that_is_no_dicom_is_refused(run: Run, orthanc: Any, folder: Path) -> None:
     code, out, err = run("send", folder / "a0.dcm", folder / "list.csv", "-a", orthanc.dimse)
     assert code == 3
-    assert out == "1 stored, 1 refused, 0 without an answer\n"
+    assert out == "1 stored, 1 refused, 0 without a response\n"
     assert "list.csv: refused: is no DICOM file" in err
     assert "1 of 2 files were refused" in err
 
@@ -99,31 +99,31 @@ def test_an_archive_that_is_not_there(run: Run, folder: Path, tmp_path: Path, wh
         assert f"error: {where}: cannot be reached: Connection refused. Check" in err
         assert err.count("\n") == 1, "one line, and nothing of a library's own"
     code, out, err = run("send", folder, "-a", where)
-    assert (code, out) == (1, "0 stored, 0 refused, 2 without an answer\n")
+    assert (code, out) == (1, "0 stored, 0 refused, 2 without a response\n")
     assert "2 of 2 files had no answer. Send them again" in err
 
 
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        (("query",), "no archive is named"),
-        (("query", "-a", "PACS"), "is no address of an archive. Write AE@HOST:PORT"),
+        (("query",), "no archive is given"),
+        (("query", "-a", "PACS"), "not an address of a PACS. Write AE@HOST:PORT"),
         (("query", "-a", "A@h:1", "-c", "node.toml"), "both --archive and --config"),
         (("query", "-a", "A@h:99999"), "'port': input should be less than or equal to 65535"),
-        (("query", "-a", "A@h:1", "--our-ae", "seventeen letters"), "1 to 16 printable ASCII signs"),
+        (("query", "-a", "A@h:1", "--our-ae", "seventeen letters"), "1 to 16 printable ASCII characters"),
         (("query", "-a", "A@h:1", "--user", "me"), "unknown key 'user'"),
         (("query", "-a", "http://h/dicom-web", "--our-ae", "ME"), "unknown key 'our_ae'"),
         (("query", "-a", "http://h/dicom-web", "--tls"), "Write https:// instead"),
         (("query", "-a", "http://h/dicom-web", "--user", "me"), "user and password_variable belong together"),
-        (("query", "-a", "http://me:word@h/dicom-web"), "url must not hold a name or password"),
+        (("query", "-a", "http://me:word@h/dicom-web"), "url must not contain a user or password"),
         (("query", "-a", "http://h/", "--token-variable", "NOT_SET_9"), "variable NOT_SET_9 is not set"),
-        (("query", "-a", "http://h/", "--ca", "absent.pem"), "absent.pem: TLS: there is no such file"),
+        (("query", "-a", "http://h/", "--ca", "absent.pem"), "absent.pem: TLS: no such file"),
         (("query", "-a", "A@h:1", "--ca", "absent.pem"), "absent.pem: TLS: No such file"),
         (("query", "-a", "A@h:1", "--key", "k.pem"), "certificate and key belong together"),
         (("query", "-a", "A@h:1", "--study", "../x"), "--study: string should match"),
         (("query", "-a", "A@h:1", "--date", "yesterday"), "--date: string should match"),
         (("query", "-a", "A@h:1", "--series", "1.2"), "a series UID needs the level series or instance"),
-        (("fetch", "-a", "A@h:1", "-o", "x"), "this would fetch the whole archive"),
+        (("fetch", "-a", "A@h:1", "-o", "x"), "this would retrieve the whole archive"),
         (("query", "-c", "absent.toml"), "absent.toml: cannot be read"),
     ],
 )
@@ -146,4 +146,4 @@ def test_the_archive_of_a_settings_file(run: Run, orthanc: Any, tmp_path: Path) 
     assert (code, err) == (0, "")
     code, out, err = run("query", "-c", config, "--our-ae", "ME")
     assert (code, out) == (2, "")
-    assert "options of the connection beside --config" in err
+    assert "options of the connection with --config" in err

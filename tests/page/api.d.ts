@@ -101,21 +101,21 @@ interface QueueRow {
   instance: string;
   sender: string;
   state: string;
-  begun: number;
-  tries: number;
+  starts: number;
+  attempts: number;
   refusals: number;
   next_at: string | null;
-  why: string | null;
+  reason: string | null;
   received_at: string;
   updated_at: string;
 }
 
 interface QueueReport {
-  working: boolean | null;
+  running: boolean | null;
   changed_at: string | null;
   waiting_since: string | null;
   due_at: string | null;
-  counts: Record<"received" | "segmented" | "sent" | "given_up", number>;
+  counts: Record<"received" | "segmented" | "sent" | "failed", number>;
   total: number;
   rows: QueueRow[];
 }

@@ -17,7 +17,7 @@ pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 import uvicorn
 
 from sonoseg.inference.predictor import Predictor
-from sonoseg.pacs.queue import ReceivedInstance, Spool
+from sonoseg.pacs.queue import InstanceQueue, ReceivedInstance
 from sonoseg.pacs.queue_rows import QueuedResult
 from sonoseg.review.app import create_app
 from sonoseg.review.settings import Settings
@@ -31,7 +31,7 @@ class Desk:
 
     def __init__(self, folder: Path) -> None:
         self.folder, self.address, self.tab = folder, "", None
-        self.node = Spool(folder, model="tiny (abc)")
+        self.node = InstanceQueue(folder, model="tiny (abc)")
 
     def take(self, first: int, count: int) -> None:
         """The node accepts instances."""
@@ -48,7 +48,7 @@ def desk(
 ) -> Iterator[Desk]:
     made = Desk(tmp_path / "node")
     made.take(1, 3)
-    made.node.segmented(
+    made.node.add_results(
         "1.2.826.0.1.2",
         [
             QueuedResult(
@@ -56,10 +56,10 @@ def desk(
             )
         ],
     )
-    made.node.put_off(
+    made.node.retry_later(
         "1.2.826.0.1.2", time.time() + 600, "seg not taken by the archive: cannot be reached", tried=3
     )
-    made.node.give_up("1.2.826.0.1.1", "not ultrasound: its modality is <b>MG</b>. Send ultrasound images")
+    made.node.fail("1.2.826.0.1.1", "not ultrasound: its modality is <b>MG</b>. Send ultrasound images")
     token = getattr(request, "param", None)
     settings = Settings(folder=tmp_path / "state", pacs=made.folder, token=token)
     with socket.socket() as place:
@@ -110,7 +110,7 @@ def test_it_shows_the_queue_and_refreshes_by_itself(desk: Desk) -> None:
     assert tab.locator("#body .uid").first.text_content() == "1.2.826.0.1.4"
     desk.node.close()
     soon(lambda: tab.locator("#node").text_content() == "Node stopped; 3 waiting")
-    desk.node = Spool(desk.folder)
+    desk.node = InstanceQueue(desk.folder)
     soon(lambda: tab.locator("#node").text_content() == "Node running")
 
 
@@ -125,7 +125,7 @@ def test_by_keyboard_alone(desk: Desk) -> None:
         tab.keyboard.press("Tab")
     tab.keyboard.press("Enter")
     soon(lambda: tab.locator("#body tr").count() == 1)
-    assert tab.locator("#states [aria-pressed='true']").get_attribute("data-state") == "given-up"
+    assert tab.locator("#states [aria-pressed='true']").get_attribute("data-state") == "failed"
     for _ in range(4):
         tab.keyboard.press("Shift+Tab")
     tab.keyboard.press("Space")

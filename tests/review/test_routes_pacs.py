@@ -16,57 +16,59 @@ from starlette.testclient import TestClient
 
 from sonoseg import RESEARCH_ONLY
 from sonoseg.cli.main import app
-from sonoseg.pacs.queue import ReceivedInstance, Spool
-from sonoseg.pacs.queue_rows import DATABASE, QueuedResult, State
+from sonoseg.pacs.queue import InstanceQueue, ReceivedInstance
+from sonoseg.pacs.queue_rows import DATABASE, InstanceState, QueuedResult
 
 ROUTE = "/api/v1/pacs"
 US = "1.2.840.10008.5.1.4.1.1.6.1"
 
 
 @pytest.fixture
-def spool(tmp_path: Path) -> Iterator[Spool]:
-    """A node's spool with an instance in each state, the sent one first."""
-    with Spool(tmp_path / "node", model="tiny (abc)") as made:
+def queue(tmp_path: Path) -> Iterator[InstanceQueue]:
+    """A node's queue with an instance in each state, the sent one first."""
+    with InstanceQueue(tmp_path / "node", model="tiny (abc)") as made:
         for number in range(1, 5):
             made.accept(
                 ReceivedInstance(f"1.2.{number}", US, "1.2.840.10008.1.2.1", "SCANNER"), b"x" * number
             )
         result = QueuedResult("1.2.9", "1.2.1", "seg", "results/1.2.1/seg.dcm", "tiny (abc)")
-        made.segmented("1.2.1", [result])
-        made.stored("1.2.1", ["1.2.9"])
-        made.segmented("1.2.2", [QueuedResult("1.2.8", "1.2.2", "sr", "results/1.2.2/sr.dcm", "tiny (abc)")])
-        made.put_off("1.2.2", 4e9, "sr refused by the archive (status 0xC000): no: Erika", refused=1)
-        made.give_up("1.2.3", "its header is damaged. Send it again from its source")
+        made.add_results("1.2.1", [result])
+        made.mark_stored("1.2.1", ["1.2.9"])
+        made.add_results(
+            "1.2.2", [QueuedResult("1.2.8", "1.2.2", "sr", "results/1.2.2/sr.dcm", "tiny (abc)")]
+        )
+        made.retry_later("1.2.2", 4e9, "sr refused by the archive (status 0xC000): no: Erika", refusals=1)
+        made.fail("1.2.3", "its header is damaged. Send it again from its source")
         yield made
 
 
 def test_the_whole_queue_the_newest_first(
-    tmp_path: Path, spool: Spool, serve: Callable[..., TestClient]
+    tmp_path: Path, queue: InstanceQueue, serve: Callable[..., TestClient]
 ) -> None:
     client = serve(pacs=tmp_path / "node")
     answer = client.get(ROUTE)
     found = answer.json()
-    assert found["counts"] == {"received": 1, "segmented": 1, "sent": 1, "given_up": 1}
+    assert found["counts"] == {"received": 1, "segmented": 1, "sent": 1, "failed": 1}
     assert [(row["instance"], row["state"]) for row in found["rows"]] == [
         ("1.2.4", "received"),
-        ("1.2.3", "given-up"),
+        ("1.2.3", "failed"),
         ("1.2.2", "segmented"),
         ("1.2.1", "sent"),
     ]
     second = found["rows"][2]
-    assert second["why"] == "sr refused by the archive (status 0xC000): no"
+    assert second["reason"] == "sr refused by the archive (status 0xC000): no"
     assert "Erika" not in answer.text
-    assert (second["refusals"], second["tries"], second["next_at"][:4]) == (1, 0, "2096")
+    assert (second["refusals"], second["attempts"], second["next_at"][:4]) == (1, 0, "2096")
     assert (second["sender"], second["size"], second["model"]) == ("SCANNER", 2, "tiny (abc)")
-    row = spool.row("1.2.2")
+    row = queue.row("1.2.2")
     assert row is not None
     assert (found["waiting_since"], found["total"], found["due_at"]) == (row.received_at, 4, None)
-    assert found["changed_at"] == max(one.updated_at for one in spool.rows())
+    assert found["changed_at"] == max(one.updated_at for one in queue.rows())
     assert found["research_only"] == RESEARCH_ONLY
     assert client.get("/api/v1/about").json()["pacs"] is True
 
 
-def test_parts_of_it(tmp_path: Path, spool: Spool, serve: Callable[..., TestClient]) -> None:
+def test_parts_of_it(tmp_path: Path, queue: InstanceQueue, serve: Callable[..., TestClient]) -> None:
     client = serve(pacs=tmp_path / "node")
 
     def asked(**query: Any) -> list[int]:
@@ -75,27 +77,27 @@ def test_parts_of_it(tmp_path: Path, spool: Spool, serve: Callable[..., TestClie
     assert asked(limit=2) == [4, 3]
     assert asked(limit=3, offset=2) == [2, 1]
     assert asked(offset=4) == asked(offset=99) == []
-    assert asked(state="given-up") == [3]
+    assert asked(state="failed") == [3]
     assert client.get(ROUTE, params={"state": "sent"}).json()["total"] == 1
     assert client.get(ROUTE, params={"state": "lost"}).status_code == 422
     assert client.get(ROUTE, params={"limit": 0}).status_code == 422
 
 
 def test_whether_the_node_runs_and_asking_keeps_none_out(
-    tmp_path: Path, spool: Spool, serve: Callable[..., TestClient]
+    tmp_path: Path, queue: InstanceQueue, serve: Callable[..., TestClient]
 ) -> None:
     client = serve(pacs=tmp_path / "node")
-    assert client.get(ROUTE).json()["working"] is True
-    spool.close()
-    assert client.get(ROUTE).json()["working"] is False
-    with Spool(tmp_path / "node"):
-        assert client.get(ROUTE).json()["working"] is True
+    assert client.get(ROUTE).json()["running"] is True
+    queue.close()
+    assert client.get(ROUTE).json()["running"] is False
+    with InstanceQueue(tmp_path / "node"):
+        assert client.get(ROUTE).json()["running"] is True
 
 
 def test_when_all_that_waits_was_put_off(
-    tmp_path: Path, spool: Spool, serve: Callable[..., TestClient]
+    tmp_path: Path, queue: InstanceQueue, serve: Callable[..., TestClient]
 ) -> None:
-    spool.give_up("1.2.4", "the memory is full")
+    queue.fail("1.2.4", "the memory is full")
     found = serve(pacs=tmp_path / "node").get(ROUTE).json()
     assert found["due_at"] == found["rows"][2]["next_at"] != None  # noqa: E711
 
@@ -121,12 +123,12 @@ def test_a_node_that_was_not_started_yet_and_a_file_that_is_no_queue(
     assert (answer.status_code, "cannot be read" in answer.text) == (503, True)
     assert str(tmp_path) not in answer.text
     (folder / DATABASE).unlink()
-    with Spool(folder):
+    with InstanceQueue(folder):
         assert client.get(ROUTE).json()["rows"] == []
 
 
 def test_nothing_of_it_without_the_token(
-    tmp_path: Path, spool: Spool, serve: Callable[..., TestClient]
+    tmp_path: Path, queue: InstanceQueue, serve: Callable[..., TestClient]
 ) -> None:
     client = serve(pacs=tmp_path / "node", token="a token of some length")
     assert client.get(ROUTE).status_code == 401
@@ -137,15 +139,15 @@ def test_nothing_of_it_without_the_token(
 
 
 def test_what_is_looked_at_is_not_changed(
-    tmp_path: Path, spool: Spool, serve: Callable[..., TestClient]
+    tmp_path: Path, queue: InstanceQueue, serve: Callable[..., TestClient]
 ) -> None:
-    before = spool.rows()
+    before = queue.rows()
     client = serve(pacs=tmp_path / "node", read_only=False)
     for method in ("POST", "PUT", "DELETE", "PATCH"):
         assert client.request(method, ROUTE).status_code == 405
     client.get(ROUTE)
-    assert spool.rows() == before
-    assert spool.counts()[State.RECEIVED] == 1
+    assert queue.rows() == before
+    assert queue.counts()[InstanceState.RECEIVED] == 1
 
 
 def test_a_folder_that_cannot_be_a_nodes_is_refused_at_the_start(tmp_path: Path) -> None:

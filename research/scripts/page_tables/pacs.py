@@ -29,12 +29,12 @@ ROWS: dict[str, Callable[[Mapping[str, Any]], str]] = {
     "in the queue: sent, failed, neither": lambda one: ", ".join(
         f"{number:,}"
         for number in (
-            one["spool"]["sent"],
-            one["spool"]["given-up"],
-            one["spool"]["received"] + one["spool"]["segmented"],
+            one["queue"]["sent"],
+            one["queue"]["failed"],
+            one["queue"]["received"] + one["queue"]["segmented"],
         )
     ),
-    "files left in the node's folders": lambda one: str(one["spool"]["left"]),
+    "files left in the node's folders": lambda one: str(one["queue"]["left"]),
     "SEG aligned with its source, by rows, columns, study, reference and derivation": lambda one: (
         f"{one['archive']['aligned']:,} of {one['archive']['kinds']['seg']:,}"
     ),

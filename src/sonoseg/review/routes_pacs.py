@@ -11,8 +11,8 @@ from pydantic import BaseModel
 
 from sonoseg import RESEARCH_ONLY
 from sonoseg.errors import OutputError
-from sonoseg.pacs.queue_rows import DATABASE, QueueRow, Rows, State
-from sonoseg.pacs.redaction import shown
+from sonoseg.pacs.queue_rows import DATABASE, InstanceState, QueueReader, QueueRow
+from sonoseg.pacs.redaction import redact
 from sonoseg.review.error_responses import problems
 from sonoseg.review.http_errors import Busy, NotThere
 from sonoseg.review.request_context import ServerPart
@@ -21,7 +21,7 @@ from sonoseg.review.routes_root import PAGE
 router = APIRouter()
 page = APIRouter()
 
-WAITING = (State.RECEIVED, State.SEGMENTED)
+WAITING = (InstanceState.RECEIVED, InstanceState.SEGMENTED)
 
 
 class PacsCounts(BaseModel):
@@ -30,7 +30,7 @@ class PacsCounts(BaseModel):
     received: int
     segmented: int
     sent: int
-    given_up: int
+    failed: int
 
 
 class PacsRow(BaseModel):
@@ -38,22 +38,22 @@ class PacsRow(BaseModel):
 
     number: in the order of arrival. instance: its SOP Instance UID. sender: the calling AE title; "" where
     it is not known. size: bytes of its file. model: name and hash of the model that segmented it; "" where
-    none has. begun: how often its segmentation was begun and not ended. tries: what failed for a cause
-    outside of it; refusals: by the archive. next_at: not before this; null where it is due or done.
-    why: what went wrong last. Times are ISO 8601, in UTC.
+    none has. starts: segmentations that were started and did not end. attempts: failures
+    that it did not cause; refusals: by the archive. next_at: not before this; null where it is due or done.
+    reason: of the last failure. Times are ISO 8601, in UTC.
     """
 
     number: int
     instance: str
     sender: str
     size: int
-    state: State
+    state: InstanceState
     model: str
-    begun: int
-    tries: int
+    starts: int
+    attempts: int
     refusals: int
     next_at: str | None
-    why: str | None
+    reason: str | None
     received_at: str
     updated_at: str
 
@@ -61,12 +61,12 @@ class PacsRow(BaseModel):
 class Pacs(BaseModel):
     """The queue of the node, the newest instance first.
 
-    working: whether the node runs; null where that cannot be told. waiting_since: when the oldest instance
+    running: whether the node runs; null where that cannot be told. waiting_since: when the oldest instance
     arrived that is not done. due_at: when the first that waits is to be tried; null where none waits, or at
     once. changed_at: when an instance moved last. total: rows of the state that was asked for, or of all.
     """
 
-    working: bool | None
+    running: bool | None
     changed_at: str | None
     waiting_since: str | None
     due_at: str | None
@@ -79,7 +79,7 @@ class Pacs(BaseModel):
 @router.get("/pacs", responses=problems(404))
 def pacs(
     server: ServerPart,
-    state: Annotated[State | None, Query(description="Only instances in this state.")] = None,
+    state: Annotated[InstanceState | None, Query(description="Only instances in this state.")] = None,
     offset: Annotated[int, Query(ge=0, le=1 << 40)] = 0,
     limit: Annotated[int, Query(ge=1, le=1000)] = 100,
 ) -> Pacs:
@@ -90,13 +90,13 @@ def pacs(
     if not (folder / DATABASE).is_file():
         raise Busy("no node has used the folder of --pacs yet", retry_after=5)
     try:
-        with Rows(folder) as rows:
+        with QueueReader(folder) as rows:
             return _read(rows, state, offset, limit)
     except OutputError as error:
         raise Busy(f"the node's queue cannot be read: {error.found}", retry_after=5) from error
 
 
-def _read(rows: Rows, state: State | None, offset: int, limit: int) -> Pacs:
+def _read(rows: QueueReader, state: InstanceState | None, offset: int, limit: int) -> Pacs:
     counts = rows.counts()
     total = sum(counts.values()) if state is None else counts[state]
     end = max(0, total - offset)
@@ -104,7 +104,7 @@ def _read(rows: Rows, state: State | None, offset: int, limit: int) -> Pacs:
     first = [found[0].received_at for one in WAITING if (found := rows.rows(one, limit=1))]
     due = [at for one in WAITING if (at := rows.next_at(one)) is not None]
     return Pacs(
-        working=rows.working(),
+        running=rows.is_running(),
         changed_at=rows.changed_at(),
         waiting_since=min(first, default=None),
         due_at=_time(min(due, default=0)),
@@ -123,11 +123,11 @@ def _row(row: QueueRow) -> PacsRow:
         size=row.size,
         state=row.state,
         model=row.model,
-        begun=row.begun,
-        tries=row.tries,
+        starts=row.starts,
+        attempts=row.attempts,
         refusals=row.refusals,
         next_at=_time(row.next_at) if row.state in WAITING else None,
-        why=shown(row.why),
+        reason=redact(row.reason),
         received_at=row.received_at,
         updated_at=row.updated_at,
     )

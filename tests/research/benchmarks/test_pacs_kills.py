@@ -90,13 +90,13 @@ def test_the_count(tmp_path: Path, kills: ModuleType, predictor: Predictor) -> N
 def test_what_is_good(kills: ModuleType) -> None:
     there = {"kinds": ALL, "wanted": ALL, "aligned": 2, "double": 0, "missing": 0, "others": 0}
     there["pixels"] = {"compared": 1, "equal": 1}
-    one = {"accepted": 2, "instances": 2, "spool": {"sent": 2, "left": 0}, "archive": there, "ended": 0}
+    one = {"accepted": 2, "instances": 2, "queue": {"sent": 2, "left": 0}, "archive": there, "ended": 0}
     assert kills.good(one)
     for wrong in (
         {"accepted": 1},
         {"ended": 1},
-        {"spool": {"sent": 2, "left": 1}},
-        {"spool": {"sent": 1, "left": 0}},
+        {"queue": {"sent": 2, "left": 1}},
+        {"queue": {"sent": 1, "left": 0}},
         {"archive": there | {"double": 1}},
         {"archive": there | {"kinds": ALL | {"sr": 1}}},
         {"archive": there | {"aligned": 1}},

@@ -13,7 +13,7 @@ const MAX_INTERVAL = 30_000; // ms, where the server does not answer
 const PAGE_SIZE = 100; // rows
 const STALE = 600; // s without a change, while an instance is due, after which the page warns
 /** @type {Record<string, string>} */
-const STATES = { received: "received", segmented: "segmented", sent: "sent", "given-up": "failed" };
+const STATES = { received: "received", segmented: "segmented", sent: "sent", failed: "failed" };
 
 class QueuePage {
   constructor() {
@@ -95,9 +95,9 @@ class QueuePage {
   /** @param {QueueReport} report */
   showReport(report) {
     const { counts, total, rows } = report;
-    const { received, segmented, sent, given_up: failed } = counts;
+    const { received, segmented, sent, failed } = counts;
     /** @type {Record<string, number>} */
-    const byState = { "": received + segmented + sent + failed, received, segmented, sent, "given-up": failed };
+    const byState = { "": received + segmented + sent + failed, received, segmented, sent, failed };
     for (const button of this.stateButtons) {
       const count = byState[button.dataset.state ?? ""];
       button.querySelector("b")?.replaceChildren(count.toLocaleString());
@@ -115,9 +115,9 @@ class QueuePage {
   /** @param {QueueReport} report @param {number} waiting instances that are not finished */
   showStatus(report, waiting) {
     const count = `${waiting.toLocaleString()} waiting`;
-    if (report.working === false) this.showNode("down", waiting ? `Node stopped; ${count}` : "Node stopped");
+    if (report.running === false) this.showNode("down", waiting ? `Node stopped; ${count}` : "Node stopped");
     else if (waiting && secondsOverdue(report) > STALE) this.showNode("stale", "No progress for ten minutes");
-    else if (report.working) this.showNode("up", "Node running");
+    else if (report.running) this.showNode("up", "Node running");
     else this.showNode("unknown", "Node status unknown");
     const summary = waiting ? `${count}, the oldest since ${formatTime(report.waiting_since)}` : "Nothing waiting";
     byId("summary").textContent = report.changed_at
@@ -156,14 +156,14 @@ function tableRow(row) {
     cell("Received", formatTime(row.received_at), "time"),
     cell("Changed", formatTime(row.updated_at), "time"),
     cell("Attempts", formatAttempts(row), "attempts"),
-    cell("Reason", [row.why, retry].filter(Boolean).join("; "), "reason"),
+    cell("Reason", [row.reason, retry].filter(Boolean).join("; "), "reason"),
   ]);
 }
 
 /** "started 2 times, 3 failed, 1 refused". @param {QueueRow} row */
-function formatAttempts({ begun, tries, refusals }) {
-  const started = begun === 1 ? "started" : `started ${begun} times`;
-  return [begun && started, tries && `${tries} failed`, refusals && `${refusals} refused`].filter(Boolean).join(", ");
+function formatAttempts({ starts, attempts, refusals }) {
+  const started = starts === 1 ? "started" : `started ${starts} times`;
+  return [starts && started, attempts && `${attempts} failed`, refusals && `${refusals} refused`].filter(Boolean).join(", ");
 }
 
 new QueuePage();

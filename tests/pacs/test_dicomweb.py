@@ -17,7 +17,9 @@ from pydicom import dcmread
 
 from sonoseg.errors import PacsError
 from sonoseg.pacs.address import WebAddress
-from sonoseg.pacs.client import FetchOutcome, Query, QueryLevel, StoreOutcome, open_archive
+from sonoseg.pacs.archive import FetchOutcome, StoreOutcome
+from sonoseg.pacs.client import open_archive
+from sonoseg.pacs.query import Query, QueryLevel
 
 Phantom = Callable[..., Path]
 Answer = tuple[int, dict[str, str], bytes]
@@ -90,17 +92,17 @@ def test_stows_answer_is_read_per_instance(files: list[Path]) -> None:
             told = open_web(url).store(files)
         assert [one.outcome for one in told] == [STORED, REFUSED, REFUSED], status
         assert [one.status for one in told] == [0xB000, 0xA700, None]
-        assert told[0].words == "the archive changed some data elements"
-        assert told[1].words == "out of resources"
+        assert told[0].reason == "the archive changed some data elements"
+        assert told[1].reason == "out of resources"
         assert told[2].instance == silent
-        assert "does not name it" in told[2].words
+        assert "does not list it" in told[2].reason
 
 
 def test_an_instance_that_is_there_already_is_stored(files: list[Path]) -> None:
     answer = {"00081198": {"vr": "SQ", "Value": [item(uid(files[0]), failure=0x0111)]}}
     with server(lambda request, body: json_answer(answer, 409)) as url:
         (told,) = open_web(url).store(files[:1])
-    assert (told.outcome, told.words) == (STORED, "the archive had an instance of this UID already")
+    assert (told.outcome, told.reason) == (STORED, "the archive already had an instance of this UID")
 
 
 def test_one_file_that_is_refused_does_not_keep_back_the_others(files: list[Path]) -> None:
@@ -113,7 +115,7 @@ def test_one_file_that_is_refused_does_not_keep_back_the_others(files: list[Path
     with server(answer) as url:
         told = open_web(url).store(files)
     assert [one.outcome for one in told] == [STORED, REFUSED, STORED]
-    assert (told[1].status, told[1].words) == (400, "400 Bad Request")
+    assert (told[1].status, told[1].reason) == (400, "400 Bad Request")
 
 
 @pytest.mark.parametrize(
@@ -127,7 +129,7 @@ def test_every_http_status_has_its_outcome(files: list[Path], status: int, outco
     with server(lambda request, body: (status, {"Location": "http://127.0.0.1:1/"}, b"no")) as url:
         told = open_web(url).store(files[:1])
     assert [one.outcome for one in told] == [outcome]
-    assert told[0].words
+    assert told[0].reason
 
 
 def test_nothing_is_sent_to_where_a_redirect_points(files: list[Path]) -> None:
@@ -139,7 +141,7 @@ def test_nothing_is_sent_to_where_a_redirect_points(files: list[Path]) -> None:
 
     with server(other) as second, server(lambda r, b: (307, {"Location": f"{second}/studies"}, b"")) as first:
         (told,) = open_web(first).store(files[:1])
-        with pytest.raises(PacsError, match="redirects to another address"):
+        with pytest.raises(PacsError, match="redirected to another address"):
             open_web(first).echo()
     assert told.outcome is UNREACHABLE
     assert elsewhere == []
@@ -148,13 +150,13 @@ def test_nothing_is_sent_to_where_a_redirect_points(files: list[Path]) -> None:
 @pytest.mark.parametrize(
     ("answer", "words"),
     [
-        ((200, {"Content-Type": "text/html"}, b"<html>Welcome</html>"), "something that is no DICOMweb"),
-        ((200, DICOM_JSON, b"[1, 2"), "something that is no DICOMweb"),
-        ((200, DICOM_JSON, b"[1, 2]"), "something that is no DICOMweb"),
-        ((401, {}, b""), "answers a search with 401 Unauthorized. Give user and password"),
-        ((403, {}, b""), "answers a search with 403 Forbidden"),
-        ((404, {}, b""), "answers a search with 404 Not Found. Check the address"),
-        ((500, {}, b""), "answers a search with 500 Internal Server Error. Look into"),
+        ((200, {"Content-Type": "text/html"}, b"<html>Welcome</html>"), "invalid response to QIDO-RS"),
+        ((200, DICOM_JSON, b"[1, 2"), "invalid response to QIDO-RS"),
+        ((200, DICOM_JSON, b"[1, 2]"), "invalid response to QIDO-RS"),
+        ((401, {}, b""), "401 Unauthorized. Give a user and password"),
+        ((403, {}, b""), "403 Forbidden"),
+        ((404, {}, b""), "404 Not Found. Check the address"),
+        ((500, {}, b""), "500 Internal Server Error. Look into"),
     ],
 )
 def test_a_search_that_fails_says_how(answer: Answer, words: str) -> None:
@@ -168,7 +170,7 @@ def test_a_server_that_says_nothing() -> None:
 
     with socket.create_server(("127.0.0.1", 0)) as mute:
         url = f"http://127.0.0.1:{mute.getsockname()[1]}/dicom-web"
-        with pytest.raises(PacsError, match="cannot be reached: no answer in time"):
+        with pytest.raises(PacsError, match="cannot be reached: no response in time"):
             open_web(url, timeout=0.3).echo()
 
 
@@ -209,7 +211,7 @@ def test_another_instance_than_asked_for_is_not_kept(files: list[Path], tmp_path
     )
     with server(answer) as url:
         (told,) = open_web(url).fetch(query, tmp_path / "out")
-    assert (told.outcome, told.words) == (FetchOutcome.FAILED, "the archive sent another instance")
+    assert (told.outcome, told.reason) == (FetchOutcome.FAILED, "the archive sent another instance")
     assert not (tmp_path / "out").exists()
 
 
@@ -240,7 +242,7 @@ def test_tls_both_ways(certificates: Any, monkeypatch: pytest.MonkeyPatch) -> No
     with server(lambda request, body: json_answer([]), context) as url:
         open_web(url, ca=certificates.ca).echo()
         for stranger in ({"ca": certificates.stranger}, {}):
-            with pytest.raises(PacsError, match="cannot be reached: its certificate is not trusted"):
+            with pytest.raises(PacsError, match="cannot be reached: certificate is not trusted"):
                 open_web(url, **stranger).echo()
     context.verify_mode = ssl.CERT_REQUIRED
     with server(lambda request, body: json_answer([]), context) as url:

@@ -10,8 +10,10 @@ import pytest
 from pydicom import dcmread
 
 from sonoseg.errors import PacsError
-from sonoseg.pacs.address import DimseAddress, WebAddress, parse
-from sonoseg.pacs.client import Archive, FetchOutcome, Query, QueryLevel, StoreOutcome, open_archive
+from sonoseg.pacs.address import DimseAddress, WebAddress, parse_address
+from sonoseg.pacs.archive import Archive, FetchOutcome, StoreOutcome
+from sonoseg.pacs.client import open_archive
+from sonoseg.pacs.query import Query, QueryLevel
 
 WAYS = ("dimse", "move", "web")
 Phantom = Callable[..., Path]
@@ -19,9 +21,9 @@ Phantom = Callable[..., Path]
 
 def address(orthanc: Any, way: str) -> DimseAddress | WebAddress:
     if way == "web":
-        return parse(orthanc.web, timeout=30)
+        return parse_address(orthanc.web, timeout=30)
     options = {"retrieve": "move", "listen_port": orthanc.move_port} if way == "move" else {}
-    return parse(orthanc.dimse, timeout=30, **options)
+    return parse_address(orthanc.dimse, timeout=30, **options)
 
 
 @pytest.fixture(params=WAYS)
@@ -152,11 +154,11 @@ def test_fetching_goes_on_where_it_was_and_replaces_nothing(
     out.mkdir()
     (out / f"{uid(files[0])}.dcm").write_text("mine")
     fetched = {item.instance: item for item in archive.fetch(Query(patient="P-a"), out)}
-    assert fetched[uid(files[0])].outcome is FetchOutcome.THERE
+    assert fetched[uid(files[0])].outcome is FetchOutcome.EXISTS
     assert [fetched[uid(path)].outcome for path in files[1:3]] == [FetchOutcome.FETCHED] * 2
     assert (out / f"{uid(files[0])}.dcm").read_text() == "mine"
     again = list(archive.fetch(Query(patient="P-a"), out))
-    assert {item.outcome for item in again} == {FetchOutcome.THERE}
+    assert {item.outcome for item in again} == {FetchOutcome.EXISTS}
 
 
 def test_one_instance_is_fetched(archive: Archive, orthanc: Any, files: list[Path], tmp_path: Path) -> None:
@@ -199,8 +201,8 @@ def test_files_that_cannot_be_sent_do_not_keep_back_the_others(
     assert [item.path for item in stored] == sent
     assert [item.stored for item in stored] == [False, True, False, True, False]
     assert stored[0].outcome is StoreOutcome.REFUSED
-    assert "no DICOM file" in stored[0].words
-    assert "No such file" in stored[2].words
+    assert "not a DICOM file" in stored[0].reason
+    assert "No such file" in stored[2].reason
     assert len(orthanc.instances()) == 2
 
 
@@ -217,7 +219,7 @@ def test_an_archive_that_is_down(make_orthanc: Callable[..., Any], files: list[P
             list(archive.fetch(Query(patient="P-a"), tmp_path / "out"))
         stored = archive.store(files)
         assert [item.outcome for item in stored] == [StoreOutcome.UNREACHABLE] * 4
-        assert "Connection refused" in stored[3].words
+        assert "Connection refused" in stored[3].reason
     mine.start()
     for archive in ways:
         assert all(item.stored for item in archive.store(files))

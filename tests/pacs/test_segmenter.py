@@ -13,8 +13,8 @@ import pytest
 from sonoseg.errors import InputError, OutputError
 from sonoseg.inference.predictor import Predictor
 from sonoseg.inputs.frame_list import list_frames, read
-from sonoseg.pacs.node_settings import load
-from sonoseg.pacs.queue_rows import QueueRow, State
+from sonoseg.pacs.node_settings import load_settings
+from sonoseg.pacs.queue_rows import InstanceState, QueueRow
 from sonoseg.pacs.segmenter import Segmenter, check_ultrasound
 
 US, CLIP = "1.2.840.10008.5.1.4.1.1.6.1", "1.2.840.10008.5.1.4.1.1.3.1"
@@ -24,7 +24,7 @@ US, CLIP = "1.2.840.10008.5.1.4.1.1.6.1", "1.2.840.10008.5.1.4.1.1.3.1"
 def segmenter(dark_model: Path) -> Callable[..., Segmenter]:
     def make(**options: Any) -> Segmenter:
         said = {"send_back": ["seg", "sr", "capture"], "runtime": "onnx", "model": dark_model}
-        return Segmenter(load(None, archive="A@localhost:1", **(said | options)))
+        return Segmenter(load_settings(None, archive="A@localhost:1", **(said | options)))
 
     return make
 
@@ -41,13 +41,13 @@ def row_of(path: Path, **values: Any) -> QueueRow:
         "address": "",
         "sha256": "",
         "size": 1,
-        "state": State.RECEIVED,
+        "state": InstanceState.RECEIVED,
         "model": "",
-        "begun": 1,
-        "tries": 0,
+        "starts": 1,
+        "attempts": 0,
         "refusals": 0,
         "next_at": 0.0,
-        "why": None,
+        "reason": None,
         "received_at": "2026-05-01T10:00:00.000+00:00",
         "updated_at": "",
     }
@@ -154,12 +154,12 @@ def _set(**values: Any) -> Callable[[Path], None]:
     [
         (1, _cut, "pixel"),
         (1, _garble, "damaged"),
-        (1, Path.unlink, "gone"),
-        (1, _set(Modality="MG"), "its modality is MG"),
-        (1, _set(Modality="Erika Muster"), "its modality is unknown"),
+        (1, Path.unlink, "missing"),
+        (1, _set(Modality="MG"), "modality is MG"),
+        (1, _set(Modality="Erika Muster"), "modality is unknown"),
         (1, _set(SOPClassUID="1.2.840.10008.5.1.4.1.1.1.2"), "not ultrasound, but Digital Mammography"),
-        (1, _set(SOPClassUID=CLIP), "names another instance or SOP class"),
-        (1, _set(SOPInstanceUID="1.2.3"), "names another instance or SOP class"),
+        (1, _set(SOPClassUID=CLIP), "another instance UID or SOP class"),
+        (1, _set(SOPInstanceUID="1.2.3"), "another instance UID or SOP class"),
         (1, _set(PixelData=None), "without pixel data"),
         (1, _set(Rows=0), "0"),
         (3, _set(NumberOfFrames=0), "NumberOfFrames is 0"),

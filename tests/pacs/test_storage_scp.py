@@ -19,23 +19,25 @@ import pytest
 
 from sonoseg.errors import OutputError, UsageError
 from sonoseg.pacs.audit import Audit
-from sonoseg.pacs.node_settings import load
-from sonoseg.pacs.queue import Spool
-from sonoseg.pacs.storage_scp import Receiver
+from sonoseg.pacs.node_settings import load_settings
+from sonoseg.pacs.queue import InstanceQueue
+from sonoseg.pacs.storage_scp import StorageScp
 
 Listening = Callable[..., "Ears"]
 Send = Callable[..., list[int | None]]
 
 
 class Ears:
-    """A receiver with its spool."""
+    """A receiver with its queue."""
 
     def __init__(self, folder: Path, **options: Any) -> None:
-        self.settings = load(None, archive="A@localhost:1", port=0, state=folder / "state", **options)
-        self.spool = Spool(self.settings.state, model="m")
+        self.settings = load_settings(
+            None, archive="A@localhost:1", port=0, state=folder / "state", **options
+        )
+        self.queue = InstanceQueue(self.settings.state, model="m")
         self.audit = Audit(folder / "audit.jsonl")
         self.woken = 0
-        self.receiver = Receiver(self.settings, self.spool, self.audit, self._wake)
+        self.receiver = StorageScp(self.settings, self.queue, self.audit, self._wake)
         self.port = self.receiver.port
         self.receiver.start()
 
@@ -47,7 +49,7 @@ class Ears:
 
     def close(self) -> None:
         self.receiver.stop(patience=0.2)
-        self.spool.close()
+        self.queue.close()
 
 
 @pytest.fixture
@@ -74,9 +76,9 @@ def test_an_instance_arrives_as_it_was_sent(
     assert sender(ears.port, files) == [0x0000, 0x0000]
     for path in files:
         sent = pydicom.dcmread(path)
-        row = ears.spool.row(str(sent.SOPInstanceUID))
+        row = ears.queue.row(str(sent.SOPInstanceUID))
         assert row is not None
-        kept = pydicom.dcmread(ears.spool.incoming(row.uid))
+        kept = pydicom.dcmread(ears.queue.source_path(row.uid))
         assert kept.file_meta.TransferSyntaxUID == sent.file_meta.TransferSyntaxUID == row.syntax
         assert kept.PixelData == sent.PixelData
         assert (row.sop_class, row.sender, row.address) == (sent.SOPClassUID, "SCANNER", "127.0.0.1")
@@ -91,8 +93,12 @@ def test_the_same_instance_twice_is_taken_once(
     ears = listening()
     path = make_phantom(tmp_path / "one.dcm", 1)
     assert sender(ears.port, [path, path]) + sender(ears.port, [path]) == [0x0000] * 3
-    assert len(ears.spool.rows()) == 1
-    assert [one["was"] for one in ears.events() if one["event"] == "received"] == ["new", "again", "again"]
+    assert len(ears.queue.rows()) == 1
+    assert [one["acceptance"] for one in ears.events() if one["event"] == "received"] == [
+        "new",
+        "duplicate",
+        "duplicate",
+    ]
 
 
 def test_who_is_not_on_the_list_is_refused(
@@ -102,7 +108,7 @@ def test_who_is_not_on_the_list_is_refused(
     path = make_phantom(tmp_path / "one.dcm", 1)
     assert sender(ears.port, [path], ae="STRANGER") == [None]
     assert sender(ears.port, [path], called="ANOTHER") == [None]
-    assert ears.spool.rows() == []
+    assert ears.queue.rows() == []
     assert sender(ears.port, [path], ae="ROOM 2") == [0x0000]
     refused = [one for one in ears.events() if one["event"] == "association-refused"]
     assert [(one["sender"], one["called"]) for one in refused] == [
@@ -114,7 +120,7 @@ def test_who_is_not_on_the_list_is_refused(
 def test_another_title_may_be_called_where_that_is_wanted(
     tmp_path: Path, listening: Listening, sender: Send, make_phantom: Callable[..., Path]
 ) -> None:
-    ears = listening(called=False)
+    ears = listening(require_called_ae=False)
     assert sender(ears.port, [make_phantom(tmp_path / "one.dcm", 1)], called="ANOTHER") == [0x0000]
 
 
@@ -150,7 +156,7 @@ def test_a_full_disk_is_answered_with_out_of_resources(
     with monkeypatch.context() as patched:
         patched.setattr(os, "fsync", full)
         assert sender(ears.port, [path]) == [0xA700]
-    assert ears.spool.rows() == []
+    assert ears.queue.rows() == []
     assert list((ears.settings.state / "incoming").iterdir()) == []
     assert ears.events()[-1]["status"] == "0xA700"
     assert sender(ears.port, [path]) == [0x0000], "and later it has room"
@@ -168,7 +174,7 @@ def test_success_is_said_only_after_the_row_is_there(
     def fails(*_: object) -> bool:
         raise OutputError("the disk is full")
 
-    monkeypatch.setattr(ears.spool, "_insert", fails)
+    monkeypatch.setattr(ears.queue, "_insert", fails)
     assert sender(ears.port, [make_phantom(tmp_path / "one.dcm", 1)]) == [0xA700]
     assert ears.woken == 0
 
@@ -177,7 +183,7 @@ def test_a_little_room_is_kept_for_results(
     tmp_path: Path, listening: Listening, sender: Send, make_phantom: Callable[..., Path]
 ) -> None:
     ears = listening(limits={"keep_free": 1 << 60})
-    ears.spool._keep_free = ears.settings.limits.keep_free
+    ears.queue._keep_free = ears.settings.limits.keep_free
     assert sender(ears.port, [make_phantom(tmp_path / "one.dcm", 1)]) == [0xA700]
 
 
@@ -187,7 +193,7 @@ def test_an_instance_beyond_the_limit_ends_its_association(
     ears = listening(limits={"max_bytes": 200_000})
     large = make_phantom(tmp_path / "large.dcm", 1, frames=60)
     assert sender(ears.port, [large]) == [None]
-    assert ears.spool.rows() == []
+    assert ears.queue.rows() == []
     assert sender(ears.port, [make_phantom(tmp_path / "small.dcm", 1)]) == [0x0000]
 
 
@@ -219,17 +225,17 @@ def test_a_file_that_is_no_image_is_kept_as_it_is(
         return int(answer.Status)
 
     assert store("1.2.3") == 0x0000
-    assert ears.spool.incoming("1.2.3").read_bytes().endswith(bytes(100))
+    assert ears.queue.source_path("1.2.3").read_bytes().endswith(bytes(100))
     assert store("1.2.4", "1.2.840.10008.5.1.4.1.1.3.1") == 0xA900
     association.release()
-    assert [row.uid for row in ears.spool.rows()] == ["1.2.3"]
+    assert [row.uid for row in ears.queue.rows()] == ["1.2.3"]
 
 
 def test_a_place_that_is_taken(tmp_path: Path, listening: Listening) -> None:
     ears = listening()
-    settings = load(None, archive="A@localhost:1", port=ears.port, state=tmp_path / "other")
-    with pytest.raises(UsageError, match="cannot listen there"):
-        Receiver(settings, ears.spool, ears.audit)
+    settings = load_settings(None, archive="A@localhost:1", port=ears.port, state=tmp_path / "other")
+    with pytest.raises(UsageError, match="cannot listen"):
+        StorageScp(settings, ears.queue, ears.audit)
 
 
 # TLS
@@ -272,7 +278,7 @@ def test_over_tls(
     with socket.create_connection(("127.0.0.1", ears.port)):  # says nothing, and keeps nobody out
         assert sender(ears.port, [path], tls_args=(client(papers, shown=False), "node")) == [0x0000]
     assert sender(ears.port, [path]) == [None], "not without TLS"
-    assert len(ears.spool.rows()) == 1
+    assert len(ears.queue.rows()) == 1
 
 
 def test_over_tls_with_the_callers_certificate(

@@ -6,8 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from sonoseg.pacs.client import Query, QueryLevel, QueryMatch
-from sonoseg.pacs.query_levels import is_uid, walk
+from sonoseg.pacs.query import Query, QueryLevel, QueryMatch, is_uid, search_levels
 
 Keys = dict[str, str]
 
@@ -41,7 +40,7 @@ class Odd:
 
 def test_levels_below_are_asked_for_with_the_uids_above() -> None:
     odd = Odd()
-    found = list(walk(Query(level=QueryLevel.INSTANCE, patient="P"), odd))
+    found = list(search_levels(Query(level=QueryLevel.INSTANCE, patient="P"), odd))
     assert len({item.instance for item in found}) == len(found) == 8
     for level, keys in odd.asked:
         if level is not QueryLevel.STUDY:
@@ -53,14 +52,14 @@ def test_levels_below_are_asked_for_with_the_uids_above() -> None:
 
 def test_what_is_known_is_not_asked_for() -> None:
     odd = Odd()
-    (found,) = walk(Query(level=QueryLevel.INSTANCE, study="1", series="1.2", instance="1.2.1"), odd)
+    (found,) = search_levels(Query(level=QueryLevel.INSTANCE, study="1", series="1.2", instance="1.2.1"), odd)
     assert found.instance == "1.2.1"
     assert [level for level, _ in odd.asked] == [QueryLevel.INSTANCE]
 
 
 def test_no_question_after_the_limit() -> None:
     odd = Odd()
-    assert len(list(walk(Query(level=QueryLevel.INSTANCE, limit=2), odd))) == 2
+    assert len(list(search_levels(Query(level=QueryLevel.INSTANCE, limit=2), odd))) == 2
     assert len([level for level, _ in odd.asked if level is QueryLevel.INSTANCE]) == 1
 
 
@@ -75,7 +74,7 @@ def test_no_question_after_the_limit() -> None:
     ],
 )
 def test_odd_answers_are_left_out(extra: QueryMatch) -> None:
-    found = list(walk(Query(level=QueryLevel.INSTANCE, study="1", series="1.1"), Odd(extra)))
+    found = list(search_levels(Query(level=QueryLevel.INSTANCE, study="1", series="1.1"), Odd(extra)))
     assert [item.instance for item in found] == ["1.1.1", "1.1.2"]
 
 

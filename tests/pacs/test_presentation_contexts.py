@@ -10,14 +10,18 @@ from sonoseg.pacs import presentation_contexts as contexts
 
 
 def test_only_what_is_needed_is_offered() -> None:
-    offered = {str(one.abstract_syntax): [str(x) for x in one.transfer_syntax] for one in contexts.taken()}
+    offered = {
+        str(one.abstract_syntax): [str(syntax) for syntax in one.transfer_syntax]
+        for one in contexts.accepted_contexts()
+    }
     assert set(offered) == {contexts.VERIFICATION, *contexts.ULTRASOUND}
     for sop_class in contexts.ULTRASOUND:
         assert {contexts.IMPLICIT, contexts.EXPLICIT, codecs.RLE, *codecs.JPEG} <= set(offered[sop_class])
 
 
 def test_a_codec_that_is_not_installed_is_not_offered(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert set(codecs.JPEG_LS) <= set(contexts.readable())
+    assert set(codecs.JPEG_LS) <= set(contexts.readable_syntaxes())
     monkeypatch.setattr(packages, "find_spec", lambda name: None)
-    assert not set(codecs.JPEG_LS + codecs.JPEG_2000 + codecs.JPEG_LOSSLESS) & set(contexts.readable())
-    assert set(contexts.NATIVE) <= set(contexts.readable())
+    missing = {*codecs.JPEG_LS, *codecs.JPEG_2000, *codecs.JPEG_LOSSLESS}
+    assert not missing & set(contexts.readable_syntaxes())
+    assert set(contexts.NATIVE) <= set(contexts.readable_syntaxes())

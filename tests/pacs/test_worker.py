@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import re
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -12,11 +13,11 @@ from typing import Any
 import pytest
 
 from sonoseg.errors import InputError, MissingExtra, ModelError, OutputError, PacsError
+from sonoseg.pacs.archive import Archive, Stored, StoreOutcome
 from sonoseg.pacs.audit import Audit
-from sonoseg.pacs.client import Archive, Stored, StoreOutcome
 from sonoseg.pacs.node_settings import Retry
-from sonoseg.pacs.queue import ReceivedInstance, Spool
-from sonoseg.pacs.queue_rows import QueuedResult, QueueRow, State
+from sonoseg.pacs.queue import InstanceQueue, ReceivedInstance
+from sonoseg.pacs.queue_rows import InstanceState, QueuedResult, QueueRow
 from sonoseg.pacs.worker import Worker
 
 STORED, REFUSED, UNREACHABLE = StoreOutcome.STORED, StoreOutcome.REFUSED, StoreOutcome.UNREACHABLE
@@ -41,7 +42,7 @@ class Told:
             outcome, status = self.answer(path)
             if outcome is STORED:
                 self.stored.append(f"{path.parent.name}/{path.name}")
-            outcomes.append(Stored(path, outcome, status=status, words="Musterfrau^Erika is not known"))
+            outcomes.append(Stored(path, outcome, status=status, reason="Musterfrau^Erika is not known"))
         return outcomes
 
     def __enter__(self) -> Told:
@@ -75,22 +76,22 @@ class Bench:
     """A worker with all that it works on; `step` does what is due, whenever it is."""
 
     def __init__(self, folder: Path, **retry: Any) -> None:
-        self.spool = Spool(folder / "state", model="m")
+        self.queue = InstanceQueue(folder / "state", model="m")
         self.archive, self.makes = Told(), Makes()
-        self.told: list[str] = []
+        self.reports: list[str] = []
         self.audit = Audit(folder / "audit.jsonl")
         self.worker = self.other(**retry)
 
     def other(self, **retry: Any) -> Worker:
         return Worker(
-            self.spool,
+            self.queue,
             self.audit,
-            self.makes,
+            lambda *given: self.makes.results(*given),
             lambda: self._opened(),
-            retry=Retry(**{"first": 0.001, "most": 0.001} | retry),
+            retry=Retry(**{"first_delay": 0.001, "max_delay": 0.001} | retry),
             batch=3,
-            tell=self.told.append,
-            chance=random.Random(1),
+            report=self.reports.append,
+            random_source=random.Random(1),
         )
 
     def _opened(self) -> Archive:
@@ -98,17 +99,17 @@ class Bench:
 
     def take(self, *uids: str) -> None:
         for uid in uids:
-            self.spool.accept(ReceivedInstance(uid, US, "1.2.840.10008.1.2.1", "SCANNER"), uid.encode())
+            self.queue.accept(ReceivedInstance(uid, US, "1.2.840.10008.1.2.1", "SCANNER"), uid.encode())
 
     def step(self, times: int = 1) -> None:
         for _ in range(times):
             time.sleep(0.003)
-            for _ in self.spool.rows(State.RECEIVED):
+            for _ in self.queue.rows(InstanceState.RECEIVED):
                 self.worker.segment()
             self.worker.send()
 
     def row(self, uid: str) -> QueueRow:
-        row = self.spool.row(uid)
+        row = self.queue.row(uid)
         assert row is not None
         return row
 
@@ -117,13 +118,13 @@ class Bench:
 def bench(tmp_path: Path) -> Iterator[Bench]:
     made = Bench(tmp_path)
     yield made
-    made.spool.close()
+    made.queue.close()
 
 
 def test_from_received_to_sent(bench: Bench) -> None:
     bench.take("1.1", "1.2", "1.3", "1.4")
     bench.step(2)
-    assert bench.spool.counts()[State.SENT] == 4
+    assert bench.queue.counts()[InstanceState.SENT] == 4
     assert bench.archive.batches == [6, 2], "some instances together, in one association"
     assert len(set(bench.archive.stored)) == len(bench.archive.stored) == 8
     assert not bench.worker.send()
@@ -137,18 +138,18 @@ def test_an_archive_that_is_away_is_waited_for(bench: Bench) -> None:
     bench.take("1.1")
     bench.step(4)
     row = bench.row("1.1")
-    assert (row.state, row.refusals) == (State.SEGMENTED, 0)
-    assert 1 <= row.tries <= 4
+    assert (row.state, row.refusals) == (InstanceState.SEGMENTED, 0)
+    assert 1 <= row.attempts <= 4
     assert bench.makes.made == ["1.1"], "nothing is computed again for it"
-    assert len(bench.told) == 1, "said once"
+    assert len(bench.reports) == 1, "said once"
     bench.archive.answer = lambda path: (STORED, 0)
     bench.step(2)
-    assert bench.row("1.1").state is State.SENT
-    assert bench.told[1:] == ["the archive answers again"]
+    assert bench.row("1.1").state is InstanceState.SENT
+    assert bench.reports[1:] == ["the archive responds again"]
 
 
 def test_an_archive_that_is_away_is_left_in_peace(tmp_path: Path) -> None:
-    bench = Bench(tmp_path, first=1000.0, most=3000.0)
+    bench = Bench(tmp_path, first_delay=1000.0, max_delay=3000.0)
     bench.archive.answer = lambda path: (UNREACHABLE, None)
     bench.take("1.1", "1.2", "1.3", "1.4")
     bench.step(5)
@@ -157,7 +158,7 @@ def test_an_archive_that_is_away_is_left_in_peace(tmp_path: Path) -> None:
     assert 500 <= waits[0] <= 1000 <= waits[1] <= 2000
     assert all(1500 <= wait <= 3000 for wait in waits[2:])
     assert len(set(waits)) == 5, "by chance, so that not all nodes come back at once"
-    bench.spool.close()
+    bench.queue.close()
 
 
 @pytest.mark.parametrize("fault", [PacsError("no secret"), RuntimeError("Musterfrau^Erika"), OSError(5)])
@@ -166,11 +167,11 @@ def test_whatever_a_library_raises_the_queue_goes_on(bench: Bench, fault: Except
     bench.take("1.1")
     bench.step()
     row = bench.row("1.1")
-    assert (row.state, row.tries) == (State.SEGMENTED, 1)
-    assert "Erika" not in str(row.why)
+    assert (row.state, row.attempts) == (InstanceState.SEGMENTED, 1)
+    assert "Erika" not in str(row.reason)
     bench.archive.fault = None
     bench.step(2)
-    assert bench.row("1.1").state is State.SENT
+    assert bench.row("1.1").state is InstanceState.SENT
 
 
 def test_what_is_refused_is_given_up_with_the_reason(tmp_path: Path) -> None:
@@ -178,18 +179,18 @@ def test_what_is_refused_is_given_up_with_the_reason(tmp_path: Path) -> None:
     bench.archive.answer = lambda path: (REFUSED, 0xC000) if path.name == "sr.dcm" else (STORED, 0)
     bench.take("1.1")
     bench.step(5)
-    assert bench.row("1.1").state is State.GIVEN_UP
+    assert bench.row("1.1").state is InstanceState.FAILED
     assert bench.archive.stored == ["1.1/seg.dcm"], "what was stored is not sent again"
     assert bench.archive.batches == [2, 1, 1]
-    apart = bench.spool.given_up("1.1")
-    assert sorted(path.name for path in apart.iterdir()) == ["seg.dcm", "source.dcm", "sr.dcm", "why.json"]
-    why = json.loads((apart / "why.json").read_text("utf-8"))["why"]
+    apart = bench.queue.failed_folder("1.1")
+    assert sorted(path.name for path in apart.iterdir()) == ["reason.json", "seg.dcm", "source.dcm", "sr.dcm"]
+    why = json.loads((apart / "reason.json").read_text("utf-8"))["reason"]
     assert why.startswith("sr refused by the archive (status 0xC000)")
     assert why.endswith("tried 3 times")
     audit = bench.audit.path.read_text("utf-8")
     assert "0xC000" in audit
-    assert "Erika" not in audit + "".join(bench.told), "an archive's words may name anybody"
-    bench.spool.close()
+    assert "Erika" not in audit + "".join(bench.reports), "an archive's words may name anybody"
+    bench.queue.close()
 
 
 def test_an_archive_without_room_is_not_one_that_refuses(tmp_path: Path) -> None:
@@ -197,24 +198,24 @@ def test_an_archive_without_room_is_not_one_that_refuses(tmp_path: Path) -> None
     bench.archive.answer = lambda path: (REFUSED, 0xA700)
     bench.take("1.1")
     bench.step(3)
-    assert (bench.row("1.1").state, bench.row("1.1").refusals) == (State.SEGMENTED, 0)
+    assert (bench.row("1.1").state, bench.row("1.1").refusals) == (InstanceState.SEGMENTED, 0)
     bench.archive.answer = lambda path: (STORED, 0)
     bench.step(2)
-    assert bench.row("1.1").state is State.SENT
-    bench.spool.close()
+    assert bench.row("1.1").state is InstanceState.SENT
+    bench.queue.close()
 
 
 def test_one_that_nobody_answers_for_holds_no_other_back(tmp_path: Path) -> None:
-    bench = Bench(tmp_path, tries=4)
+    bench = Bench(tmp_path, attempts=4)
     bench.archive.answer = lambda path: (UNREACHABLE, None) if path.parent.name == "1.1" else (STORED, 0)
     bench.take("1.1", "1.2")
     bench.step()
-    assert bench.row("1.2").state is State.SENT
-    assert bench.row("1.1").state is State.SEGMENTED
+    assert bench.row("1.2").state is InstanceState.SENT
+    assert bench.row("1.1").state is InstanceState.SEGMENTED
     bench.step(20)
-    assert bench.row("1.1").state is State.GIVEN_UP
-    assert "tried 4 times" in str(bench.row("1.1").why)
-    bench.spool.close()
+    assert bench.row("1.1").state is InstanceState.FAILED
+    assert "tried 4 times" in str(bench.row("1.1").reason)
+    bench.queue.close()
 
 
 @pytest.mark.parametrize(
@@ -223,21 +224,19 @@ def test_one_that_nobody_answers_for_holds_no_other_back(tmp_path: Path) -> None
         (InputError("corrupt", remedy="Send it again"), "corrupt. Send it again"),
         (MissingExtra("needs a codec"), "needs a codec"),
         (ModelError("not finite"), "not finite"),
-        (ValueError("Musterfrau^Erika"), "it broke its reader (ValueError)"),
+        (ValueError("Musterfrau^Erika"), "reading or segmenting failed (ValueError)"),
     ],
 )
-def test_an_instance_that_cannot_be_used_is_given_up_at_once(
-    bench: Bench, fault: Exception, said: str
-) -> None:
+def test_an_instance_that_cannot_be_used_is_failed_at_once(bench: Bench, fault: Exception, said: str) -> None:
     bench.makes.fault = fault
     bench.take("1.1")
     bench.step()
-    assert (bench.row("1.1").state, bench.row("1.1").why) == (State.GIVEN_UP, said)
+    assert (bench.row("1.1").state, bench.row("1.1").reason) == (InstanceState.FAILED, said)
     bench.makes.fault = None
     bench.take("1.2")
-    assert bench.spool.again("1.1") == 1
+    assert bench.queue.requeue_failed("1.1") == 1
     bench.step()
-    assert bench.spool.counts()[State.SENT] == 2
+    assert bench.queue.counts()[InstanceState.SENT] == 2
 
 
 @pytest.mark.parametrize("fault", [OutputError("the disk is full"), MemoryError()])
@@ -245,29 +244,29 @@ def test_a_fault_of_the_machine_is_no_fault_of_the_instance(bench: Bench, fault:
     bench.makes.fault = fault
     bench.take("1.1")
     bench.step(3)
-    assert bench.row("1.1").state is State.RECEIVED
-    assert "full" in str(bench.row("1.1").why)
+    assert bench.row("1.1").state is InstanceState.RECEIVED
+    assert re.search("full|out of memory", str(bench.row("1.1").reason))
     bench.makes.fault = None
     bench.step(2)
-    assert bench.row("1.1").state is State.SENT
+    assert bench.row("1.1").state is InstanceState.SENT
 
 
 def test_an_instance_that_fills_the_memory_is_given_up(bench: Bench) -> None:
     bench.makes.fault = MemoryError()
     bench.take("1.1")
     bench.step(9)
-    assert bench.row("1.1").state is State.GIVEN_UP
-    assert bench.row("1.1").why == "the memory is full; tried 5 times"
+    assert bench.row("1.1").state is InstanceState.FAILED
+    assert bench.row("1.1").reason == "out of memory; tried 5 times"
 
 
 def test_an_instance_that_ends_the_node_is_found_out(bench: Bench) -> None:
     bench.take("1.1", "1.2")
     for _ in range(5):
-        bench.spool.begin("1.1")  # and the node was killed
+        bench.queue.start("1.1")  # and the node was killed
     bench.step(2)
     assert bench.makes.made == ["1.2"]
-    assert bench.row("1.1").state is State.GIVEN_UP
-    assert "ended 5 times" in str(bench.row("1.1").why)
+    assert bench.row("1.1").state is InstanceState.FAILED
+    assert "ended 5 times" in str(bench.row("1.1").reason)
 
 
 def test_results_that_are_gone_are_made_again(bench: Bench) -> None:
@@ -275,33 +274,33 @@ def test_results_that_are_gone_are_made_again(bench: Bench) -> None:
     while bench.worker.segment():
         pass
     for uid in ("1.1", "1.2"):
-        (bench.spool.made(uid) / "sr.dcm").unlink()
-    bench.spool.incoming("1.2").unlink()
+        (bench.queue.results_folder(uid) / "sr.dcm").unlink()
+    bench.queue.source_path("1.2").unlink()
     bench.step(3)
-    assert bench.row("1.1").state is State.SENT
+    assert bench.row("1.1").state is InstanceState.SENT
     assert bench.makes.made == ["1.1", "1.2", "1.1"]
-    assert bench.row("1.2").state is State.GIVEN_UP
+    assert bench.row("1.2").state is InstanceState.FAILED
 
 
 def test_the_threads_go_on_past_a_queue_that_cannot_be_written(
     bench: Bench, monkeypatch: pytest.MonkeyPatch, until: Callable[..., None]
 ) -> None:
-    real, failed = bench.spool.begin, []
+    real, failed = bench.queue.start, []
 
-    def begin(uid: str) -> int:
+    def start(uid: str) -> int:
         if len(failed) < 3:
             failed.append(uid)
             raise OutputError("the disk is full")
         return real(uid)
 
-    monkeypatch.setattr(bench.spool, "begin", begin)
+    monkeypatch.setattr(bench.queue, "start", start)
     bench.worker.start()
     bench.take("1.1", "1.2")
     bench.worker.wake()
-    until(lambda: bench.spool.counts()[State.SENT] == 2)
+    until(lambda: bench.queue.counts()[InstanceState.SENT] == 2)
     bench.worker.stop()
     assert len(failed) == 3
-    assert len(bench.told) == 1
+    assert len(bench.reports) == 1
 
 
 def test_stopping_finishes_the_instance_in_hand(bench: Bench, until: Callable[..., None]) -> None:
@@ -325,5 +324,5 @@ def test_stopping_finishes_the_instance_in_hand(bench: Bench, until: Callable[..
     go_on.set()
     stopping.join(60)
     assert not stopping.is_alive()
-    assert bench.row("1.1").state in (State.SEGMENTED, State.SENT)
-    assert bench.row("1.2").state is State.RECEIVED
+    assert bench.row("1.1").state in (InstanceState.SEGMENTED, InstanceState.SENT)
+    assert bench.row("1.2").state is InstanceState.RECEIVED

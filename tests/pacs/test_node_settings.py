@@ -8,7 +8,7 @@ import pytest
 
 from sonoseg.errors import UsageError
 from sonoseg.pacs.address import DimseAddress, WebAddress
-from sonoseg.pacs.node_settings import load
+from sonoseg.pacs.node_settings import load_settings
 
 WHOLE = """
 ae = "NODE1"
@@ -29,7 +29,7 @@ port = 11112
 tls = { ca = "hospital.pem" }
 
 [retry]
-first = 1.5
+first_delay = 1.5
 """
 
 
@@ -40,7 +40,7 @@ def written(folder: Path, text: str) -> Path:
 
 
 def test_a_whole_file(tmp_path: Path) -> None:
-    settings = load(written(tmp_path, WHOLE))
+    settings = load_settings(written(tmp_path, WHOLE))
     assert (settings.ae, settings.port, settings.allowed) == ("NODE1", 104, ["SCANNER", "ROOM 2"])
     assert settings.state == tmp_path / "queue", "files lie beside the file that names them"
     assert settings.tls is not None
@@ -49,30 +49,30 @@ def test_a_whole_file(tmp_path: Path) -> None:
     assert settings.archive.our_ae == "NODE1", "we have one title, unless it is said"
     assert settings.archive.tls is not None
     assert settings.archive.tls.ca == tmp_path / "hospital.pem"
-    assert settings.retry.first == 1.5
+    assert settings.retry.first_delay == 1.5
     assert settings.send_back == ("seg", "sr", "capture")
 
 
 def test_options_go_before_the_file(tmp_path: Path) -> None:
     path = written(tmp_path, WHOLE)
-    settings = load(path, ae="OTHER", port=0, archive="http://localhost:8042/dicom-web", allow=None)
+    settings = load_settings(path, ae="OTHER", port=0, archive="http://localhost:8042/dicom-web", allow=None)
     assert (settings.ae, settings.port) == ("OTHER", 0)
     assert isinstance(settings.archive, WebAddress)
     assert settings.allowed == ["SCANNER", "ROOM 2"]
-    other = load(path, ae="OTHER", archive="PACS@localhost:104").archive
+    other = load_settings(path, ae="OTHER", archive="PACS@localhost:104").archive
     assert isinstance(other, DimseAddress)
     assert other.our_ae == "OTHER"
 
 
 def test_without_a_file_an_archive_is_enough() -> None:
-    settings = load(None, archive="PACS@localhost:104")
+    settings = load_settings(None, archive="PACS@localhost:104")
     assert (settings.host, settings.send_back, settings.allowed) == ("127.0.0.1", ("seg", "sr"), [])
 
 
 def test_who_may_send_must_be_said_where_others_reach_it() -> None:
-    with pytest.raises(UsageError, match="name the AE titles"):
-        load(None, archive="PACS@localhost:104", host="0.0.0.0")
-    settings = load(None, archive="PACS@localhost:104", host="0.0.0.0", allow=["*"])
+    with pytest.raises(UsageError, match="name the calling AE titles"):
+        load_settings(None, archive="PACS@localhost:104", host="0.0.0.0")
+    settings = load_settings(None, archive="PACS@localhost:104", host="0.0.0.0", allow=["*"])
     assert settings.allowed == []
 
 
@@ -80,7 +80,7 @@ def test_who_may_send_must_be_said_where_others_reach_it() -> None:
     ("text", "said"),
     [
         ("", "no archive"),
-        ("ae = 'x'\nae = 'y'", "no valid TOML"),
+        ("ae = 'x'\nae = 'y'", "invalid TOML"),
         ("[archive]\nae='A'\nhost='h'\nport=99999", "archive.port"),
         ("aee = 'x'\n[archive]\nae='A'\nhost='h'\nport=1", "unknown key 'aee'"),
         ("send_back = ['png']\n[archive]\nurl='http://h'", "send_back"),
@@ -88,20 +88,20 @@ def test_who_may_send_must_be_said_where_others_reach_it() -> None:
         ("frames = 'some'\n[archive]\nurl='http://h'", "names no frames"),
         ("ae = 'a title that is too long'\n[archive]\nurl='http://h'", "AE title"),
         ("archive = 7", "archive"),
-        ("[retry]\nfirst = 0\n[archive]\nurl='http://h'", "retry.first"),
+        ("[retry]\nfirst_delay = 0\n[archive]\nurl='http://h'", "retry.first_delay"),
     ],
 )
 def test_what_is_wrong_is_named(tmp_path: Path, text: str, said: str) -> None:
     path = written(tmp_path, text)
     with pytest.raises(UsageError) as told:
-        load(path)
+        load_settings(path)
     assert said in str(told.value)
     assert str(path) in str(told.value)
 
 
 def test_a_file_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="cannot be read"):
-        load(tmp_path / "none.toml")
+        load_settings(tmp_path / "none.toml")
     (tmp_path / "latin.toml").write_bytes(b"ae = '\xfc'")
-    with pytest.raises(UsageError, match="no valid TOML"):
-        load(tmp_path / "latin.toml")
+    with pytest.raises(UsageError, match="invalid TOML"):
+        load_settings(tmp_path / "latin.toml")

@@ -17,7 +17,7 @@ import numpy as np
 import pydicom
 import pytest
 
-from sonoseg.pacs.queue_rows import Rows, State
+from sonoseg.pacs.queue_rows import InstanceState, QueueReader
 
 if os.name != "posix":
     pytest.skip("SIGKILL is Unix'", allow_module_level=True)
@@ -32,37 +32,37 @@ QUICK = """
 runtime = "onnx"
 threads = 1
 [retry]
-first = 0.05
-most = 0.2
+first_delay = 0.05
+max_delay = 0.2
 refusals = 2
 """
 
 KILLED_BEFORE_THE_ANSWER = """
 import os, signal
-from sonoseg.pacs.queue import Spool
-real = Spool._insert
+from sonoseg.pacs.queue import InstanceQueue
+real = InstanceQueue._insert
 def insert(self, *given):
     real(self, *given)
     os.kill(os.getpid(), signal.SIGKILL)
-Spool._insert = insert
+InstanceQueue._insert = insert
 """
 
 KILLED_BEFORE_THE_ROW = KILLED_BEFORE_THE_ANSWER.replace("    real(self, *given)\n", "")
 
 KILLED_AFTER_SEGMENTING = """
 import os, signal
-from sonoseg.pacs.queue import Spool
+from sonoseg.pacs.queue import InstanceQueue
 def segmented(self, *given):
     os.kill(os.getpid(), signal.SIGKILL)
-Spool.segmented = segmented
+InstanceQueue.add_results = segmented
 """
 
 KILLED_AFTER_SENDING = """
 import os, signal
-from sonoseg.pacs.queue import Spool
+from sonoseg.pacs.queue import InstanceQueue
 def stored(self, uid, results):
     os.kill(os.getpid(), signal.SIGKILL)
-Spool.stored = stored
+InstanceQueue.mark_stored = stored
 """
 
 
@@ -113,8 +113,8 @@ def serving(tmp_path: Path, fake_archive: Any, dark_model: Path) -> Iterator[Cal
             one.kill()
 
 
-def counts(state: Path) -> dict[State, int]:
-    with Rows(state) as rows:
+def counts(state: Path) -> dict[InstanceState, int]:
+    with QueueReader(state) as rows:
         return rows.counts()
 
 
@@ -134,8 +134,8 @@ def test_the_whole_way_and_a_calm_end(
     paths = [make_phantom(tmp_path / f"{number}.dcm", number) for number in range(3)]
     bad = make_phantom(tmp_path / "mg.dcm", 7, Modality="MG")
     assert sender(node.port, [*paths, bad]) == [0x0000] * 4
-    until(lambda: counts(tmp_path / "state")[State.SENT] == 3)
-    until(lambda: counts(tmp_path / "state")[State.GIVEN_UP] == 1)
+    until(lambda: counts(tmp_path / "state")[InstanceState.SENT] == 3)
+    until(lambda: counts(tmp_path / "state")[InstanceState.FAILED] == 1)
     code, said = node.end()
     assert (code, "Stopped" in said, "given up" in said) == (0, True, True)
     assert "Traceback" not in said
@@ -152,7 +152,7 @@ def test_the_whole_way_and_a_calm_end(
         ]
         mask = seg.pixel_array.reshape(-1, seg.Rows, seg.Columns).any(axis=0)
         assert np.array_equal(mask, Predictor(dark_model).predict(path).mask)
-    (why,) = (tmp_path / "state" / "given-up").glob("*/why.json")
+    (why,) = (tmp_path / "state" / "failed").glob("*/reason.json")
     assert "its modality is MG" in json.loads(why.read_text("utf-8"))["why"]
     audit = (tmp_path / "state" / "audit.jsonl").read_text("utf-8")
     assert [json.loads(line)["event"] for line in audit.splitlines()][-1] == "stopped"
@@ -184,9 +184,9 @@ def test_killed_at_the_worst_moments_it_loses_nothing_and_stores_once(
     assert fake_archive.stored, "the last one was killed between the archive's answer and its note"
     node = serving("--quiet")
     assert sender(node.port, paths) == [0x0000] * 3, "who got no answer sends again, and the others may"
-    until(lambda: counts(tmp_path / "state")[State.SENT] == 3)
+    until(lambda: counts(tmp_path / "state")[InstanceState.SENT] == 3)
     assert node.end()[0] == 0
-    with Rows(tmp_path / "state") as rows:
+    with QueueReader(tmp_path / "state") as rows:
         results = [one.uid for row in rows.rows() for one in rows.results(row.uid)]
     # Sent again where the kill came between the archive's answer and our note; never as another instance.
     assert set(fake_archive.stored) == set(results)
@@ -205,10 +205,10 @@ def test_an_archive_that_comes_late_gets_everything(
     node = serving()
     paths = [make_phantom(tmp_path / f"{number}.dcm", number) for number in range(2)]
     assert sender(node.port, paths) == [0x0000] * 2
-    until(lambda: counts(tmp_path / "state")[State.SEGMENTED] == 2)
-    until(lambda: '"put-off"' in (tmp_path / "state" / "audit.jsonl").read_text("utf-8"))
+    until(lambda: counts(tmp_path / "state")[InstanceState.SEGMENTED] == 2)
+    until(lambda: '"retry"' in (tmp_path / "state" / "audit.jsonl").read_text("utf-8"))
     fake_archive.start()
-    until(lambda: counts(tmp_path / "state")[State.SENT] == 2)
+    until(lambda: counts(tmp_path / "state")[InstanceState.SENT] == 2)
     code, said = node.end()
     assert code == 0
     assert "does not answer" in said
@@ -227,13 +227,13 @@ def test_what_was_given_up_is_taken_in_hand_again(
     fake_archive.start()
     node = serving("--send-back", "seg")
     assert sender(node.port, [make_phantom(tmp_path / "one.dcm", 1)]) == [0x0000]
-    until(lambda: counts(tmp_path / "state")[State.GIVEN_UP] == 1)
+    until(lambda: counts(tmp_path / "state")[InstanceState.FAILED] == 1)
     node.end()
     fake_archive.answer = lambda sop_class: 0x0000
-    node = serving("--send-back", "seg", "--again")
-    until(lambda: counts(tmp_path / "state")[State.SENT] == 1)
+    node = serving("--send-back", "seg", "--retry-failed")
+    until(lambda: counts(tmp_path / "state")[InstanceState.SENT] == 1)
     assert "1 instances that were given up" in node.end()[1]
-    assert list((tmp_path / "state" / "given-up").iterdir()) == []
+    assert list((tmp_path / "state" / "failed").iterdir()) == []
 
 
 @pytest.mark.parametrize("way", ["dimse", "web"])
@@ -254,11 +254,11 @@ def test_with_a_real_archive(
         make_phantom(tmp_path / "clip.dcm", 2, frames=2, jpeg=True),
     ]
     assert sender(node.port, paths) == [0x0000] * 2
-    until(lambda: counts(tmp_path / "state")[State.SENT] == 2)
+    until(lambda: counts(tmp_path / "state")[InstanceState.SENT] == 2)
     assert node.end()[0] == 0
     there = orthanc.instances()
     assert len(there) == 7, "segmentation and report of each, and a capture a frame"
-    with Rows(tmp_path / "state") as rows:
+    with QueueReader(tmp_path / "state") as rows:
         assert set(there) == {one.uid for row in rows.rows() for one in rows.results(row.uid)}
     kinds = sorted(
         pydicom.dcmread(orthanc.read(uid, tmp_path / "back.dcm"), stop_before_pixels=True).Modality
