@@ -65,8 +65,6 @@ def fetch(
     if as_json:
         print_json({"archive": str(address), "counts": counts, "instances": [asdict(i) for i in fetched]})
     else:
-        out.print(
-            f"{counts['fetched']:,} fetched, {counts['exists']:,} existed, {counts['failed']:,} failed"
-        )
+        out.print(f"{counts['fetched']:,} fetched, {counts['exists']:,} existed, {counts['failed']:,} failed")
     if counts["failed"]:
         raise BatchError(f"{counts['failed']:,} of {len(fetched):,} instances could not be retrieved")

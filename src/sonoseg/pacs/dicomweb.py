@@ -78,16 +78,18 @@ class WebArchive(Archive):
             for name, keyword in zip(names, UIDS, strict=False)
             if keyword in filters
         }
-        search: Callable[..., list[dict[str, Any]]] = {
+        searches: dict[QueryLevel, Callable[..., list[dict[str, Any]]]] = {
             QueryLevel.STUDY: self._client.search_for_studies,
             QueryLevel.SERIES: self._client.search_for_series,
             QueryLevel.INSTANCE: self._client.search_for_instances,
-        }[level]
+        }
         fields = list(RETURNED[level])
         offset, seen = 0, set[tuple[str | None, ...]]()
         while True:
             with self._request("QIDO-RS"):
-                page = search(**parents, search_filters=filters, fields=fields, limit=_PAGE, offset=offset)
+                page = searches[level](
+                    **parents, search_filters=filters, fields=fields, limit=_PAGE, offset=offset
+                )
                 matches = [_match(level, keys, item) for item in page]
             new = [match for match in matches if (match.study, match.series, match.instance) not in seen]
             yield from new

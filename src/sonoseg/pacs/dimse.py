@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -63,9 +64,7 @@ class DimseArchive(Archive):
             for status, values in association.send_c_find(_identifier(level, keys), FIND):
                 if status.get("Status") in PENDING:
                     if values is not None:
-                        yield QueryMatch.of(
-                            level, keys, lambda keyword, values=values: _text(values, keyword)
-                        )
+                        yield QueryMatch.of(level, keys, partial(_text, values))
                 elif status.get("Status") != SUCCESS:
                     raise _failed(self.address, "C-FIND", status)
         except (ValueError, RuntimeError) as error:

@@ -89,8 +89,8 @@ class Node:
             ended.set()
             signal.signal(number, former[number] or signal.SIG_DFL)
 
-        for number in (signal.SIGINT, signal.SIGTERM):
-            former[number] = signal.signal(number, end)
+        for caught in (signal.SIGINT, signal.SIGTERM):
+            former[caught] = signal.signal(caught, end)
         try:
             self.start()
             started()
