@@ -87,7 +87,7 @@ def test_a_file_that_is_no_dicom_is_refused(run: Run, orthanc: Any, folder: Path
     code, out, err = run("send", folder / "a0.dcm", folder / "list.csv", "-a", orthanc.dimse)
     assert code == 3
     assert out == "1 stored, 1 refused, 0 without a response\n"
-    assert "list.csv: refused: is no DICOM file" in err
+    assert "list.csv: refused: not a DICOM file" in err
     assert "1 of 2 files were refused" in err
 
 
@@ -100,7 +100,7 @@ def test_an_archive_that_is_not_there(run: Run, folder: Path, tmp_path: Path, wh
         assert err.count("\n") == 1, "one line, and nothing of a library's own"
     code, out, err = run("send", folder, "-a", where)
     assert (code, out) == (1, "0 stored, 0 refused, 2 without a response\n")
-    assert "2 of 2 files had no answer. Send them again" in err
+    assert "no response for 2 of 2 files. Send them again" in err
 
 
 @pytest.mark.parametrize(

@@ -155,7 +155,7 @@ def test_a_folder_that_cannot_be_a_nodes_is_refused_at_the_start(tmp_path: Path)
     (tmp_path / "other").mkdir()
     with sqlite3.connect(tmp_path / "other" / DATABASE) as other:
         other.execute("PRAGMA user_version = 99")
-    for name, found in (("file", "not a folder"), ("other", "a queue of version 99")):
+    for name, found in (("file", "not a folder"), ("other", "version 99")):
         words = ["serve", "--pacs", str(tmp_path / name), "--state", str(tmp_path / "state"), "--port", "0"]
         ran = CliRunner().invoke(app, words)
         assert found in str(ran.exception)

@@ -99,10 +99,10 @@ def check_node(folder: Path) -> None:
 
     Raises UsageError where `folder` is a file, OutputError for a queue of another version.
     """
-    from sonoseg.pacs.queue_rows import DATABASE, Rows
+    from sonoseg.pacs.queue_rows import DATABASE, QueueReader
 
     if (folder / DATABASE).is_file():
-        Rows(folder).close()
+        QueueReader(folder).close()
     elif folder.exists() and not folder.is_dir():
         raise UsageError("not a folder", where=folder, remedy="Give the --state of `sonoseg pacs serve`")
     else:
