@@ -137,7 +137,7 @@ def test_the_whole_way_and_a_calm_end(
     until(lambda: counts(tmp_path / "state")[InstanceState.SENT] == 3)
     until(lambda: counts(tmp_path / "state")[InstanceState.FAILED] == 1)
     code, said = node.end()
-    assert (code, "Stopped" in said, "given up" in said) == (0, True, True)
+    assert (code, "Stopped" in said, "failed: " in said) == (0, True, True)
     assert "Traceback" not in said
     assert len(fake_archive.stored) == 6
     assert set(fake_archive.stored.values()) == {1}
@@ -211,8 +211,8 @@ def test_an_archive_that_comes_late_gets_everything(
     until(lambda: counts(tmp_path / "state")[InstanceState.SENT] == 2)
     code, said = node.end()
     assert code == 0
-    assert "does not answer" in said
-    assert "answers again" in said
+    assert "does not respond" in said
+    assert "responds again" in said
 
 
 def test_what_was_given_up_is_taken_in_hand_again(
@@ -232,7 +232,7 @@ def test_what_was_given_up_is_taken_in_hand_again(
     fake_archive.answer = lambda sop_class: 0x0000
     node = serving("--send-back", "seg", "--retry-failed")
     until(lambda: counts(tmp_path / "state")[InstanceState.SENT] == 1)
-    assert "1 instances that were given up" in node.end()[1]
+    assert "1 failed instances requeued" in node.end()[1]
     assert list((tmp_path / "state" / "failed").iterdir()) == []
 
 
@@ -275,9 +275,9 @@ def test_a_wrong_start_says_why(tmp_path: Path, dark_model: Path) -> None:
     state = str(tmp_path / "state")
     for words, said in (
         ([], "no archive"),
-        (["--archive", "nonsense"], "no address"),
-        (["--archive", "A@h:1", "--host", "0.0.0.0"], "name the AE titles"),
-        (["--archive", "A@h:1", "--key", "k.pem"], "without a certificate"),
+        (["--archive", "nonsense"], "not an address"),
+        (["--archive", "A@h:1", "--host", "0.0.0.0"], "name the calling AE titles"),
+        (["--archive", "A@h:1", "--key", "k.pem"], "without --certificate"),
         (["--archive", "A@h:1", "--send-back", "png"], "send_back"),
         (["--config", str(tmp_path / "none.toml")], "cannot be read"),
     ):
