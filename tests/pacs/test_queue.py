@@ -313,6 +313,7 @@ def _life(queue: InstanceQueue, said: int) -> None:
     done("again 1.1")
 
 
+@pytest.mark.process
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 def test_killed_at_any_line_it_has_what_it_said(tmp_path: Path) -> None:
     """Killed by SIGKILL at lines of the queue's code, in turn; the next start finds all in its place.
