@@ -1,4 +1,4 @@
-"""The figures of a study: drawn where there is something to draw, and only there."""
+"""The figures of an evaluation: drawn where there is data, and only there."""
 
 from __future__ import annotations
 

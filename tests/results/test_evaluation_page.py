@@ -147,7 +147,7 @@ def text_of(page: str) -> str:
     return re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", page))
 
 
-def test_it_says_what_was_measured_on_what(summary: dict[str, Any]) -> None:
+def test_page_states_data_and_figures(summary: dict[str, Any]) -> None:
     page = render_evaluation(summary, [])
     text = text_of(page)
     assert "Evaluation of toy (0123)" in text
@@ -170,7 +170,7 @@ def test_it_says_what_was_measured_on_what(summary: dict[str, Any]) -> None:
         assert proof in text
 
 
-def test_it_is_whole_and_asks_for_nothing(summary: dict[str, Any], tmp_path: Path) -> None:
+def test_page_is_self_contained(summary: dict[str, Any], tmp_path: Path) -> None:
     image = tmp_path / "a.png"
     image.write_bytes(b"\x89PNG not really")
     checker = check(render_evaluation(summary, [PageFigure("froc", image, "A curve.", "Curve")]))
@@ -182,13 +182,13 @@ def test_it_is_whole_and_asks_for_nothing(summary: dict[str, Any], tmp_path: Pat
     assert "@media print" in page
 
 
-def test_what_was_not_measured_has_no_row(summary: dict[str, Any]) -> None:
+def test_unmeasured_figures_have_no_row(summary: dict[str, Any]) -> None:
     assert not any("mm" in row[0] for row in cells(results_table(summary)))
     summary["per_image"]["hd95_mm"] = one(4.2, 3.0, 5.5, n=7)
     assert ["HD95, mm", "4.2 [3.0, 5.5]", "7", "30"] in cells(results_table(summary))
 
 
-def test_cautions_and_unannotated_images_are_said(summary: dict[str, Any]) -> None:
+def test_cautions_and_unannotated_images_are_shown(summary: dict[str, Any]) -> None:
     summary["cautions"] = ["Training images: it remembers."]
     summary["counts"]["unannotated"] = 2
     page = render_evaluation(summary, [])
@@ -196,7 +196,7 @@ def test_cautions_and_unannotated_images_are_said(summary: dict[str, Any]) -> No
     assert "2 labelled as lesion have an empty mask" in page
 
 
-def test_names_cannot_write_html(summary: dict[str, Any]) -> None:
+def test_names_are_escaped(summary: dict[str, Any]) -> None:
     nasty = "<script>alert('x')</script>&"
     summary["model"]["name"] = nasty
     summary["statement"] = nasty
@@ -256,7 +256,7 @@ def test_a_comparison_shows_difference_interval_and_p(summary: dict[str, Any]) -
     assert [row[0] for row in cells(comparison_table(compared(summary)))] == ["Dice", "Q1 smallest"]
 
 
-def test_it_is_written_whole(summary: dict[str, Any], tmp_path: Path) -> None:
+def test_page_is_written(summary: dict[str, Any], tmp_path: Path) -> None:
     page = write_evaluation_page(tmp_path / "new", summary, [])
     assert page.read_text("utf-8") == render_evaluation(summary, [])
 
@@ -272,7 +272,7 @@ def test_it_is_written_whole(summary: dict[str, Any], tmp_path: Path) -> None:
         (NONE, "score", "not measured"),
     ],
 )
-def test_how_a_figure_is_written(figure: dict[str, Any], kind: Any, expected: str) -> None:
+def test_figure_format(figure: dict[str, Any], kind: Any, expected: str) -> None:
     assert interval(figure, kind) == expected
     if figure["mean"] is not None:
         assert expected.startswith(number(figure["mean"], kind))
@@ -289,11 +289,11 @@ def test_how_a_figure_is_written(figure: dict[str, Any], kind: Any, expected: st
         (0.0, "≤ 0.0001"),
     ],
 )
-def test_how_a_p_value_is_written(p: float | None, expected: str) -> None:
+def test_p_value_format(p: float | None, expected: str) -> None:
     assert p_value(p) == expected
 
 
-def test_every_figure_stands_in_its_section(
+def test_figures_are_in_their_sections(
     summary: dict[str, Any], tmp_path: Path, make_png: Callable[[str], Path]
 ) -> None:
     sections = ("strata", "froc", "calibration", "threshold", "cases", "comparison")

@@ -48,14 +48,14 @@ def test_entries_come_back_equal(path: Path, entries: list[ImageEntry]) -> None:
         assert len(journal) == 3
 
 
-def test_the_order_is_that_of_the_asking(path: Path, entries: list[ImageEntry]) -> None:
+def test_entries_follow_the_requested_order(path: Path, entries: list[ImageEntry]) -> None:
     with Journal(path, PRINT) as journal:
         for entry in entries:
             journal.add(entry)
         assert [one.name for one in journal.entries(["none", "nobody", "a"])] == ["none", "a"]
 
 
-def test_the_last_of_a_name_counts_and_one_can_be_left_out(path: Path, entries: list[ImageEntry]) -> None:
+def test_last_entry_of_a_name_counts_and_can_be_removed(path: Path, entries: list[ImageEntry]) -> None:
     with Journal(path, PRINT) as journal:
         journal.add(entries[0])
         journal.add(replace(entries[0], file="newer.png"))
@@ -90,7 +90,7 @@ def test_torn_write_loses_at_most_the_last_image(path: Path, entries: list[Image
             assert len(journal) == min(done + 1, 3)
 
 
-def test_another_run_is_refused_saying_how_it_differs(path: Path) -> None:
+def test_other_settings_are_refused_by_name(path: Path) -> None:
     Journal(path, PRINT).close()
     before = path.read_bytes()
     with pytest.raises(OutputError, match=r"threshold was 0\.4 and is 0\.5") as caught:
@@ -109,13 +109,13 @@ def test_other_files_are_left_alone(path: Path) -> None:
     assert recorded_fingerprint(path) == {}
 
 
-def test_none_there_is_begun(path: Path) -> None:
+def test_missing_journal_is_created(path: Path) -> None:
     assert recorded_fingerprint(path) == {}
     Journal(path, PRINT, resume=True).close()
     assert recorded_fingerprint(path) == PRINT
 
 
-def test_what_belongs_to_a_clip_comes_back(path: Path) -> None:
+def test_objects_of_a_clip_come_back(path: Path) -> None:
     objects = SourceObjects(
         "in/clip.dcm", {"seg": OutputFile("dicom/clip_seg.dcm", "0" * 64, 7)}, ("no sr.",)
     )

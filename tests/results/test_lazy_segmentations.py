@@ -1,4 +1,4 @@
-"""Segmentations that need no memory until they are asked for."""
+"""Packed segmentations: small, and exact when unpacked."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def segmented(index: int) -> Segmentation:
     return Segmentation(frame, probability, mask, mask, 0.5, {"attention_1": probability}, "m (0123456)", "r")
 
 
-def test_a_mask_comes_back_pixel_for_pixel() -> None:
+def test_mask_round_trip() -> None:
     whole = [segmented(index) for index in range(3)]
     packed = unpacked([PackedSegmentation.of(one) for one in whole])
     assert len(packed) == 3
@@ -33,7 +33,7 @@ def test_a_mask_comes_back_pixel_for_pixel() -> None:
         packed[3]
 
 
-def test_what_is_kept_is_small() -> None:
+def test_packed_segmentation_is_small() -> None:
     packed = PackedSegmentation.of(segmented(0))
     light = packed.light
     assert light.frame.pixels.strides == (0, 0), "one byte, however large the frame"

@@ -1,4 +1,4 @@
-"""Images written are read back: masks, probabilities, maps."""
+"""PNG round trips of masks, probabilities and maps."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def opened(data: bytes, kind: str = "PNG") -> Image.Image:
 
 @given(hnp.arrays(np.bool_, SIDES))
 @settings(deadline=None)
-def test_a_mask_comes_back(mask: np.ndarray) -> None:
+def test_mask_round_trip(mask: np.ndarray) -> None:
     image = opened(mask_png(mask))
     assert image.mode == "L"
     assert np.array_equal(np.asarray(image), np.where(mask, 255, 0))
@@ -35,20 +35,20 @@ def test_a_mask_comes_back(mask: np.ndarray) -> None:
 
 @given(hnp.arrays(np.float32, SIDES, elements=st.floats(0, 1, width=32)))
 @settings(deadline=None)
-def test_a_probability_comes_back_to_16_bits(probability: np.ndarray) -> None:
+def test_probability_round_trip_to_16_bits(probability: np.ndarray) -> None:
     values = np.asarray(opened(probability_png(probability))).astype(np.float64)
     assert np.abs(values / 65535 - probability).max() <= 0.5 / 65535 + 1e-7
 
 
 @given(hnp.arrays(np.uint8, SIDES.map(lambda sides: (*sides, 3))))
 @settings(deadline=None)
-def test_colours_come_back(colours: np.ndarray) -> None:
+def test_rgb_round_trip(colours: np.ndarray) -> None:
     image = opened(encode_png(colours))
     image.verify()  # the sums of its chunks
     assert np.array_equal(np.asarray(opened(encode_png(colours))), colours)
 
 
-def test_a_image_that_lies_apart_in_memory_comes_back() -> None:
+def test_non_contiguous_array_round_trip() -> None:
     colours = np.random.default_rng(0).integers(0, 256, (20, 30, 3), dtype=np.uint8)
     for seen in (colours[::2, ::-1], colours.transpose(1, 0, 2), colours[..., ::-1]):
         assert np.array_equal(np.asarray(opened(encode_png(seen))), seen)
@@ -63,7 +63,7 @@ def found() -> Segmentation:
     return Segmentation(Frame(pixels), mask.astype(np.float32), mask, mask, 0.5, maps, "m", "r")
 
 
-def test_an_attention_map_lies_over_the_image(found: Segmentation) -> None:
+def test_attention_map_is_laid_over_the_image(found: Segmentation) -> None:
     assert found.attention is not None
     shown = np.asarray(opened(attention_png(found, "attention_1")))
     assert np.array_equal(shown, heatmap(found.frame.pixels, found.attention["attention_1"]))

@@ -1,4 +1,4 @@
-"""The page: complete, sound, self-contained, and safe with any name."""
+"""The report: complete, well-formed, self-contained, and safe with any name."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ VOID = {"meta", "img", "link", "br", "hr", "input", "path"}
 
 
 class Page(HTMLParser):
-    """Reads a page: which tags are open, what it links to, what it says."""
+    """Parses a page: its open tags, links, images and text."""
 
     def __init__(self, text: str) -> None:
         super().__init__(convert_charrefs=True)
@@ -95,7 +95,7 @@ def text_of(results: Results) -> str:
     return text.getvalue()
 
 
-def test_the_page_is_sound_and_says_everything(
+def test_page_is_well_formed_and_complete(
     about: RunInfo, entries: list[ImageEntry], make: SimpleNamespace
 ) -> None:
     page = Page(text_of(make.results(about, entries, REFUSED)))
@@ -126,7 +126,7 @@ def test_the_page_is_sound_and_says_everything(
     assert refused == ["in/<b>bad</b>.png", "this file is empty (0 bytes)."]
 
 
-def test_the_page_loads_nothing_and_runs_no_script_but_its_own(
+def test_page_loads_nothing_and_runs_only_its_script(
     about: RunInfo, entries: list[ImageEntry], make: SimpleNamespace
 ) -> None:
     text = text_of(make.results(about, entries, REFUSED))
@@ -146,7 +146,7 @@ def test_the_page_loads_nothing_and_runs_no_script_but_its_own(
         assert image["alt"]
 
 
-def test_lesions_are_drawn_over_the_image_not_into_it(
+def test_lesions_are_drawn_as_svg_over_the_image(
     about: RunInfo, entries: list[ImageEntry], make: SimpleNamespace
 ) -> None:
     page = Page(text_of(make.results(about, entries)))
@@ -158,9 +158,7 @@ def test_lesions_are_drawn_over_the_image_not_into_it(
     assert page.drawings[1]["d"] == entries[0].preview.outline  # type: ignore[union-attr]
 
 
-def test_links_lead_to_the_files_whatever_their_names(
-    about: RunInfo, entries: list[ImageEntry], make: SimpleNamespace
-) -> None:
+def test_links_are_quoted(about: RunInfo, entries: list[ImageEntry], make: SimpleNamespace) -> None:
     page = Page(text_of(make.results(about, entries, REFUSED)))
     inside = [unquote(link) for link in page.links if not link.startswith("#")]
     assert f"overlays/{EVIL}.png" in inside
@@ -170,7 +168,7 @@ def test_links_lead_to_the_files_whatever_their_names(
     assert {link[1:] for link in page.links if link.startswith("#")} <= page.ids
 
 
-def test_it_reads_in_light_and_dark_and_prints(
+def test_styles_for_dark_mode_and_print(
     about: RunInfo, entries: list[ImageEntry], make: SimpleNamespace
 ) -> None:
     text = text_of(make.results(about, entries))
@@ -178,7 +176,7 @@ def test_it_reads_in_light_and_dark_and_prints(
         assert rule in text
 
 
-def test_the_referred_are_marked_and_can_be_shown_alone(
+def test_referred_images_are_marked_and_filtered(
     about: RunInfo, entries: list[ImageEntry], make: SimpleNamespace
 ) -> None:
     plain = text_of(make.results(about, entries))
@@ -190,9 +188,7 @@ def test_the_referred_are_marked_and_can_be_shown_alone(
     assert "Referred (1)" in text
 
 
-def test_nothing_found_and_nothing_given(
-    about: RunInfo, entries: list[ImageEntry], make: SimpleNamespace
-) -> None:
+def test_no_lesions_and_no_images(about: RunInfo, entries: list[ImageEntry], make: SimpleNamespace) -> None:
     page = Page(text_of(make.results(about, [entries[1]])))
     assert "No lesion was found." in page.text
     assert "Refused" not in page.text
@@ -227,7 +223,7 @@ def test_500_images_are_written_one_at_a_time(about: RunInfo, make: SimpleNamesp
 
 @pytest.mark.process
 @pytest.mark.skipif(shutil.which("node") is None, reason="node, which reads the script, is not installed")
-def test_the_script_is_sound(about: RunInfo, make: SimpleNamespace, tmp_path: Path) -> None:
+def test_script_parses(about: RunInfo, make: SimpleNamespace, tmp_path: Path) -> None:
     script = tmp_path / "report.js"
     script.write_text(Page(text_of(make.results(about, []))).script)
     subprocess.run(["node", "--check", script], check=True, timeout=60)

@@ -1,4 +1,4 @@
-"""The results folder: checked first, written as it goes, nothing replaced unasked."""
+"""The results folder: checked first, written while the run proceeds, overwritten only on request."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def written(root: Path) -> set[str]:
     }
 
 
-def test_everything_is_written_where_it_is_said(predictor: Predictor, about: RunInfo, tmp_path: Path) -> None:
+def test_all_outputs_are_written(predictor: Predictor, about: RunInfo, tmp_path: Path) -> None:
     gates = predictor.model.card.attention
     results = ResultsFolder(
         tmp_path / "out",
@@ -83,7 +83,7 @@ def test_everything_is_written_where_it_is_said(predictor: Predictor, about: Run
     assert "sub/a" in results.page.read_text(encoding="utf-8")
 
 
-def test_only_what_is_asked_for_is_written(predictor: Predictor, about: RunInfo, tmp_path: Path) -> None:
+def test_default_outputs_are_masks_and_overlays(predictor: Predictor, about: RunInfo, tmp_path: Path) -> None:
     results = ResultsFolder(tmp_path, IMAGES, about)
     results.check()
     results.add(predictor.predict(frames()[0]))
@@ -103,7 +103,7 @@ def test_a_frame_without_a_file_goes_by_its_name(
 
 
 @pytest.mark.parametrize("there", ["masks/sub/a.png", "overlays/a.png", "results.csv", "report.html"])
-def test_existing_results_are_not_replaced_unasked(about: RunInfo, tmp_path: Path, there: str) -> None:
+def test_existing_results_need_overwrite(about: RunInfo, tmp_path: Path, there: str) -> None:
     path = tmp_path / there
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text("mine")
@@ -115,7 +115,7 @@ def test_existing_results_are_not_replaced_unasked(about: RunInfo, tmp_path: Pat
     results.check(overwrite=True)
 
 
-def test_other_files_in_the_folder_do_no_harm(about: RunInfo, tmp_path: Path) -> None:
+def test_other_files_are_left_alone(about: RunInfo, tmp_path: Path) -> None:
     (tmp_path / "masks").mkdir()
     (tmp_path / "masks" / "other.png").write_text("mine")
     (tmp_path / "notes.txt").write_text("mine")
@@ -123,14 +123,14 @@ def test_other_files_in_the_folder_do_no_harm(about: RunInfo, tmp_path: Path) ->
     assert written(tmp_path) == {"masks/other.png", "notes.txt", "journal.sqlite"}
 
 
-def test_how_many_are_there_is_said(about: RunInfo, tmp_path: Path) -> None:
+def test_number_of_existing_results_is_reported(about: RunInfo, tmp_path: Path) -> None:
     for name in ("results.csv", "results.json", "report.html"):
         (tmp_path / name).touch()
     with pytest.raises(OutputError, match=r"results\.csv and 2 more"):
         ResultsFolder(tmp_path, IMAGES, about).check()
 
 
-def test_a_folder_that_cannot_be_written_to(
+def test_unwritable_folder_is_refused(
     about: RunInfo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "file").write_text("x")
@@ -147,7 +147,7 @@ def test_a_folder_that_cannot_be_written_to(
         ResultsFolder(tmp_path, IMAGES, about).check()
 
 
-def test_no_permission_to_write_for_real(
+def test_unwritable_folder_with_real_permissions(
     about: RunInfo, open_folder: Path, ordinary_rights: Callable[[], AbstractContextManager[None]]
 ) -> None:
     open_folder.chmod(0o555)
@@ -157,7 +157,7 @@ def test_no_permission_to_write_for_real(
                 ResultsFolder(folder, IMAGES, about).check()
 
 
-def test_a_full_disk_is_said_and_leaves_no_half_file(
+def test_full_disk_leaves_no_partial_file(
     predictor: Predictor, about: RunInfo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     results = ResultsFolder(tmp_path, IMAGES, about)
@@ -198,7 +198,7 @@ def real_frames(folder: Path) -> dict[Path, str]:
     return names
 
 
-def test_what_is_done_is_known_again(predictor: Predictor, about: RunInfo, tmp_path: Path) -> None:
+def test_resume_skips_finished_images(predictor: Predictor, about: RunInfo, tmp_path: Path) -> None:
     names = real_frames(tmp_path)
     first, second = names
     out = tmp_path / "out"
@@ -226,9 +226,7 @@ def test_what_is_done_is_known_again(predictor: Predictor, about: RunInfo, tmp_p
     assert left() == [first, second]
 
 
-def test_a_clips_frames_have_results_of_their_own(
-    predictor: Predictor, about: RunInfo, tmp_path: Path
-) -> None:
+def test_frames_of_a_clip_have_own_results(predictor: Predictor, about: RunInfo, tmp_path: Path) -> None:
     clip = Path("in/a.dcm")
     refs = [FrameRef(clip, 7), FrameRef(clip, 8)]
     results = ResultsFolder(tmp_path / "out", {clip: "a"}, about, frames=refs)
@@ -246,7 +244,7 @@ def test_a_clips_frames_have_results_of_their_own(
     assert [one.file for one in found.refused] == [f"{clip} (frame 9)"]
 
 
-def test_results_come_in_the_order_of_the_names(predictor: Predictor, about: RunInfo, tmp_path: Path) -> None:
+def test_results_follow_the_order_of_names(predictor: Predictor, about: RunInfo, tmp_path: Path) -> None:
     results = ResultsFolder(tmp_path / "out", IMAGES, about)
     results.check()
     for frame in reversed(frames()):
@@ -258,7 +256,7 @@ def test_results_come_in_the_order_of_the_names(predictor: Predictor, about: Run
     assert [one.reason for one in results.finish().refused] == ["first.", "second.", "last."]
 
 
-def test_what_a_killed_run_left_half_written_is_swept(about: RunInfo, tmp_path: Path) -> None:
+def test_partial_files_of_a_killed_run_are_removed(about: RunInfo, tmp_path: Path) -> None:
     with ResultsFolder(tmp_path, IMAGES, about) as results:
         results.check()
     left = tmp_path / "masks" / "sub" / ".a.png.ab12_xyz.png"
@@ -271,7 +269,7 @@ def test_what_a_killed_run_left_half_written_is_swept(about: RunInfo, tmp_path: 
     assert written(tmp_path) == {"journal.sqlite", "masks/.hidden.png"}
 
 
-def test_overwriting_takes_old_summaries_away_first(about: RunInfo, tmp_path: Path) -> None:
+def test_overwrite_removes_old_summaries_first(about: RunInfo, tmp_path: Path) -> None:
     for name in SUMMARIES:
         (tmp_path / name).write_text("old")
     results = ResultsFolder(tmp_path, IMAGES, about)
@@ -281,7 +279,7 @@ def test_overwriting_takes_old_summaries_away_first(about: RunInfo, tmp_path: Pa
     assert written(tmp_path) == SUMMARIES
 
 
-def test_the_most_doubtful_are_referred(predictor: Predictor, about: RunInfo, tmp_path: Path) -> None:
+def test_most_uncertain_images_are_referred(predictor: Predictor, about: RunInfo, tmp_path: Path) -> None:
     results = ResultsFolder(tmp_path / "out", IMAGES, about)
     results.check()
     sure, other = (predictor.predict(frame) for frame in frames())

@@ -1,4 +1,4 @@
-"""The published schema of results.json is the one of the code, and what is written fits it."""
+"""The published schema of results.json matches the code and the output."""
 
 from __future__ import annotations
 
@@ -37,14 +37,14 @@ def checker() -> jsonschema.Draft202012Validator:
     return jsonschema.Draft202012Validator(json.loads(PATH.read_text("utf-8")))
 
 
-def test_the_file_is_made_from_the_code() -> None:
+def test_file_matches_code() -> None:
     message = "make it again with: python -m sonoseg.results.schema"
     assert PATH.read_text("utf-8") == schema_text(), message
     assert results_schema()["$schema"] == DIALECT
     assert results_schema()["$id"] == ID
 
 
-def test_what_is_written_fits(written: dict[str, Any], checker: jsonschema.Draft202012Validator) -> None:
+def test_output_is_valid(written: dict[str, Any], checker: jsonschema.Draft202012Validator) -> None:
     assert [error.message for error in checker.iter_errors(written)] == []
 
 
@@ -52,7 +52,7 @@ def test_what_is_written_fits(written: dict[str, Any], checker: jsonschema.Draft
     "place",
     [(), ("model",), ("images", 0), ("images", 0, "lesions", 0), ("images", 0, "lesions", 0, "box")],
 )
-def test_every_key_is_known_and_none_may_be_missing(
+def test_every_key_is_required_and_no_other_allowed(
     place: tuple[str | int, ...], written: dict[str, Any], checker: jsonschema.Draft202012Validator
 ) -> None:
     def at(value: Any) -> dict[str, Any]:
@@ -92,7 +92,7 @@ def test_values_out_of_range_are_refused(
         assert not checker.is_valid(changed), path
 
 
-def test_every_length_says_its_unit_and_every_object_what_it_is() -> None:
+def test_objects_have_descriptions() -> None:
     schema = results_schema()
     assert all("description" in part for part in schema["$defs"].values() if part["type"] == "object")
     assert "mm" in json.dumps(schema["$defs"]["LesionResult"]["properties"]["unit"])

@@ -1,4 +1,4 @@
-"""The CSV and the JSON hold every image, every lesion and every refusal."""
+"""The CSV and the JSON contain every image, lesion and refused file."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def read_json(results: Results) -> dict[str, Any]:
     return value
 
 
-def test_the_csv_has_a_row_a_lesion_a_image_without_and_a_refusal(
+def test_csv_has_a_row_for_each_lesion_empty_image_and_refusal(
     about: RunInfo, entries: list[ImageEntry], make: SimpleNamespace
 ) -> None:
     rows = read_csv(make.results(about, entries, REFUSED))
@@ -81,7 +81,7 @@ def test_the_csv_has_a_row_a_lesion_a_image_without_and_a_refusal(
         assert row["notice"] == RESEARCH_ONLY
 
 
-def test_the_json_says_the_same(about: RunInfo, entries: list[ImageEntry], make: SimpleNamespace) -> None:
+def test_json_equals_csv(about: RunInfo, entries: list[ImageEntry], make: SimpleNamespace) -> None:
     results = make.results(about, entries, REFUSED)
     value = read_json(results)
     assert value["format"] == "sonoseg-results/2"
@@ -112,7 +112,7 @@ def test_the_json_says_the_same(about: RunInfo, entries: list[ImageEntry], make:
             assert float(read_csv(results)[0][name]) == figure
 
 
-def test_who_is_referred_is_said_only_where_it_was_asked(
+def test_referred_is_null_unless_requested(
     about: RunInfo, entries: list[ImageEntry], make: SimpleNamespace
 ) -> None:
     assert [image["referred"] for image in read_json(make.results(about, entries))["images"]] == [None] * 3
@@ -121,7 +121,7 @@ def test_who_is_referred_is_said_only_where_it_was_asked(
     assert [row["referred"] for row in read_csv(results)] == ["no", "no", "yes", "no"]
 
 
-def test_what_is_unknown_is_null_and_an_empty_cell(
+def test_unknown_values_are_null_and_empty(
     about: RunInfo, entries: list[ImageEntry], make: SimpleNamespace
 ) -> None:
     findings = entries[2].findings
@@ -134,7 +134,7 @@ def test_what_is_unknown_is_null_and_an_empty_cell(
         assert row[name] == ""
 
 
-def test_nothing_at_all_is_still_a_table(about: RunInfo, make: SimpleNamespace) -> None:
+def test_no_images(about: RunInfo, make: SimpleNamespace) -> None:
     assert read_csv(make.results(about, [])) == []
     value = read_json(make.results(about, []))
     assert (value["images"], value["refused"]) == ([], [])
