@@ -10,8 +10,8 @@ from PIL import Image, ImageDraw, ImageFont
 
 from sonoseg import Predictor, samples
 from sonoseg.data.phantoms import KINDS, draw_spec, render
-from sonoseg.image.callipers import draw_callipers
 from sonoseg.image.overlay import overlay
+from sonoseg.lesions.callipers import draw_callipers
 from sonoseg.lesions.measurement import measure, measure_mask
 from sonoseg.metrics.overlap import dice
 from sonoseg.networks import build

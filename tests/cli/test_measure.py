@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from sonoseg import RESEARCH_ONLY
-from sonoseg.image.callipers import WHITE
+from sonoseg.lesions.callipers import WHITE
 from sonoseg.lesions.measurement import PLANE_NOTE
 
 Run = Callable[..., tuple[int, str, str]]

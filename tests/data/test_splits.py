@@ -107,15 +107,15 @@ def test_policies() -> None:
     prepared.table.loc["s/6", "objection"] = "needle"
     assert admit(prepared.table, "all") == {}
     assert admit(prepared.table, "first-of-group") == {
-        "s/1": "duplicate of s/0",
-        "s/2": "duplicate of s/0",
-        "s/4": "duplicate of s/3",
+        "s/1": "a copy of s/0",
+        "s/2": "a copy of s/0",
+        "s/4": "a copy of s/3",
     }
     strict = admit(prepared.table, "strict")
     assert strict == {
         "s/0": "objection: axilla",
-        "s/2": "duplicate of s/1",
-        "s/4": "duplicate of s/3",
+        "s/2": "a copy of s/1",
+        "s/4": "a copy of s/3",
         "s/6": "objection: needle",
     }
     split = make_split(prepared, policy="strict")

@@ -63,5 +63,5 @@ def test_a_range_that_overflows_is_black_not_a_fault() -> None:
     ],
 )
 def test_what_is_no_image_is_refused(values: np.ndarray) -> None:
-    with pytest.raises(ShapeError, match="is no image"):
+    with pytest.raises(ShapeError, match="is not an image"):
         grey_array(values)

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from sonoseg.image.calibration import Calibration, Scale, Spacing
+from sonoseg.image.calibration import Calibration, LocalSpacing, Spacing
 from sonoseg.image.frame import Frame
 from sonoseg.inference.predictor import Predictor
 from sonoseg.inference.segmentation import Segmentation
@@ -43,7 +43,7 @@ def entry(name: str, *boxes: Box, spacing: Spacing | None = None, **more: Any) -
         "name": name,
         "file": f"in/{name}.png",
         "shape": found.frame.shape,
-        "scale": Scale(calibration.spacing, calibration.origin, calibration.reason),
+        "local_spacing": LocalSpacing(calibration.spacing, calibration.origin, calibration.reason),
         "findings": measure(found),
         "uncertainty": found.uncertainty,
         "files": {kind: OutputFile(path, "0" * 64, 100) for kind, path in kinds.items()},

@@ -107,6 +107,6 @@ def _print_tables(found: MaskMeasurements) -> None:
     else:
         for line in pair_text(found.pair):
             out.print(line, soft_wrap=True)
-        for warning in found.pair.doubts:
+        for warning in found.pair.warnings:
             err.print(f"[yellow]warning:[/] {escape(warning)}", soft_wrap=True)
     out.print(RESEARCH_ONLY, style="bold")

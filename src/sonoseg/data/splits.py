@@ -162,7 +162,8 @@ def admit(table: pd.DataFrame, policy: Policy) -> dict[str, str]:
         if policy == "strict" and objection:
             dropped[name] = f"objection: {objection}"
         elif duplicates and duplicates in kept:
-            dropped[name] = f"duplicate of {kept[duplicates]}"
+            # The text is part of the file, whose hash is on the cards of models.
+            dropped[name] = f"a copy of {kept[duplicates]}"
         elif duplicates:
             kept[duplicates] = name
     return dropped

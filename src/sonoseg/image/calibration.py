@@ -1,4 +1,4 @@
-"""What is known of a frame's scale: its scan regions, each with its spacing or the reason why it has none."""
+"""Pixel spacing of a frame, from its ultrasound regions or from outside, with its origin."""
 
 from __future__ import annotations
 
@@ -57,11 +57,11 @@ class Box(NamedTuple):
 
 
 Origin = Literal["file", "given", "table", "none"]
-"""Who says the spacing: the file itself, a person (--spacing), a table of spacings, or nobody."""
+"""The source of a spacing: the file, a person (--spacing), a table of spacings, or none."""
 
 
-class Scale(NamedTuple):
-    """The spacing that holds at one place, who says so, and why there is none where there is none."""
+class LocalSpacing(NamedTuple):
+    """The pixel spacing at a position, its origin, and the reason where it is unknown."""
 
     spacing: Spacing | None
     origin: Origin
@@ -70,7 +70,7 @@ class Scale(NamedTuple):
 
 @dataclass(frozen=True)
 class Region:
-    """One region of a frame: its box in pixels, and its spacing or the reason why it has none."""
+    """An ultrasound region of a frame: its box in pixels, and its spacing or the reason without one."""
 
     box: Box
     spacing: Spacing | None
@@ -82,12 +82,11 @@ UNKNOWN = "the file carries no calibration"
 
 @dataclass(frozen=True)
 class Calibration:
-    """The scale of one frame.
+    """The pixel spacing of one frame and its regions (DICOM PS3.3, C.8.5.5).
 
-    spacing: mm per pixel of the whole frame, or None where it has none or differs from region to region.
-    origin: who says so.
-    reason: why there is no spacing for the whole frame; "" where there is one.
-    regions: the scan regions that a file describes; empty for a plain image.
+    spacing: mm per pixel of the whole frame, or None where it is unknown or differs between regions.
+    origin: of the spacing. reason: why there is no spacing for the whole frame; "" where there is one.
+    regions: the ultrasound regions that a file describes; empty for a raster image.
     """
 
     spacing: Spacing | None = None
@@ -97,40 +96,41 @@ class Calibration:
 
     @classmethod
     def of(cls, spacing: Spacing | None, origin: Origin = "given", reason: str = UNKNOWN) -> Calibration:
-        """One spacing for the whole frame, or none for the stated reason. Raises InputError for a bad one."""
+        """One spacing for the whole frame, or none with a reason. Raises InputError for an invalid one."""
         if spacing is None:
             return cls(reason=reason)
         if not all(np.isfinite(value) and value > 0 for value in spacing):
             raise InputError(
-                f"a spacing of {tuple(spacing)} mm per pixel",
+                f"invalid pixel spacing {tuple(spacing)} mm",
                 remedy="Give two positive numbers, or None where the spacing is unknown",
             )
         return cls(Spacing(*spacing), origin, "")
 
-    def at(self, box: Box) -> Scale:
-        """The scale of a lesion with this box.
+    def at(self, box: Box) -> LocalSpacing:
+        """The pixel spacing of a lesion with this box.
 
-        What a person gave holds everywhere. Else the region that holds the lesion says it; a lesion across
-        regions has a spacing only where they agree, and one that leaves every region has none.
+        A spacing given by a person applies everywhere. Otherwise that of the region around the lesion
+        applies; a lesion across regions has a spacing only where theirs agree, one outside every region has
+        none.
         """
         if self.origin in ("given", "table") or not self.regions:
-            return Scale(self.spacing, self.origin if self.spacing else "none", self.reason)
+            return LocalSpacing(self.spacing, self.origin if self.spacing else "none", self.reason)
         met = [region for region in self.regions if region.box.meets(box)]
         inside = [region for region in met if region.box.holds(box)]
         if len(inside) == 1:
             met = inside
         elif not _covered(box, [region.box for region in met]):
-            return Scale(None, "none", "the lesion leaves the calibrated region")
+            return LocalSpacing(None, "none", "the lesion leaves the calibrated region")
         for region in met:
             if region.spacing is None:
-                return Scale(None, "none", region.reason)
+                return LocalSpacing(None, "none", region.reason)
         first = met[0].spacing
         assert first is not None
         if all(
             region.spacing is not None and np.allclose(region.spacing, first, rtol=1e-3) for region in met
         ):
-            return Scale(first, "file", "")
-        return Scale(None, "none", "the lesion lies across regions of different spacing")
+            return LocalSpacing(first, "file", "")
+        return LocalSpacing(None, "none", "the lesion lies across regions of different spacing")
 
 
 UNCALIBRATED = Calibration()

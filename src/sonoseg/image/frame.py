@@ -1,4 +1,4 @@
-"""A Frame: one grey ultrasound image with what is known of its geometry and origin."""
+"""A Frame: one grey ultrasound image with its pixel spacing and source."""
 
 from __future__ import annotations
 
@@ -19,13 +19,12 @@ class Frame:
 
     pixels: uint8 (H, W), display values, 0 black.
     spacing: mm per pixel along rows and columns of the whole frame, or None where the file carries none
-        (never a guess) or its regions differ: then `calibration` says what holds where.
+        (it is never guessed) or its regions differ: then `calibration` has the spacing at each position.
     source: the file it came from, or None.
-    name: how results name it; the file's stem by default, "image" without a file.
+    name: its name in results; the file's stem by default, "image" without a file.
     index: the frame's number in a clip, from 0; None for a still.
-    calibration: the scale with its regions and origin; made from `spacing` where it is not given.
-    kind: what the source is: a raster image (or none) or a DICOM file, which writers read again for its
-        attributes.
+    calibration: the spacing with its regions and origin; by default made from `spacing`.
+    kind: of the source: a raster image (or none), or a DICOM file, whose attributes writers read again.
     """
 
     pixels: NDArray[np.uint8]

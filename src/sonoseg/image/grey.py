@@ -1,4 +1,4 @@
-"""Anything with pixels to grey uint8 (H, W), by one set of rules."""
+"""Conversion of images and arrays to grey uint8 (H, W)."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def grey_image(image: Image.Image) -> NDArray[np.uint8]:
     """Grey uint8 (H, W) of an image in any of Pillow's modes.
 
     Colour by ITU-R 601 weights; what is transparent lies on black; Lab gives its lightness; integers of more
-    than 8 bits and floats are scaled from their own least and greatest value to 0..255.
+    than 8 bits and floats are scaled from their own minimum and maximum to 0..255.
     """
     image.load()
     if image.mode.startswith("I") or image.mode == "F":
@@ -50,7 +50,7 @@ def grey_array(values: NDArray[Any]) -> NDArray[np.uint8]:
         if values.ndim == 3 and values.shape[2] in (3, 4) and values.dtype == np.uint8:
             return grey_image(Image.fromarray(np.ascontiguousarray(values)))
     raise ShapeError(
-        f"an array of {values.dtype} {values.shape} is no image",
+        f"an array of {values.dtype} {values.shape} is not an image",
         remedy="Give (H, W) of real numbers, or uint8 (H, W, 3) or (H, W, 4)",
     )
 

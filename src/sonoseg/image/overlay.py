@@ -1,4 +1,4 @@
-"""A mask or a map laid over the grey image, in colours that colour-blind readers can tell from grey."""
+"""Overlays of masks and maps on a grey image, in colour-blind safe colours."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ AMBER = (255, 176, 0)
 
 _HALO = 0.35  # what is left of the grey just outside the outline, so that it stands out on bright tissue
 
-# Nine anchors of cividis (Nunez, Anderton, Renslow, PLoS ONE 2018), which reads the same to all eyes.
+# Nine anchors of cividis (Nunez, Anderton, Renslow, PLoS ONE 2018), which is perceptually uniform for
+# colour-blind readers.
 _CIVIDIS = np.array(
     [
         (0, 34, 78),

@@ -1,1 +1,1 @@
-"""Lesions measured: one entry a lesion."""
+"""Measurement of lesions."""

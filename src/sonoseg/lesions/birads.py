@@ -1,10 +1,9 @@
-"""The words of the BI-RADS ultrasound atlas that the findings use, with their codes in DICOM.
+"""Categories of the BI-RADS ultrasound atlas, with their DICOM codes.
 
-Words: American College of Radiology, ACR BI-RADS Atlas, 5th edition (2013), Ultrasound, section "Masses".
+Source: American College of Radiology, ACR BI-RADS Atlas, 5th edition (2013), Ultrasound, section "Masses".
 Codes: DICOM PS3.16, context groups CID 6152 (orientation), 6154 (echo pattern), 6155 (posterior acoustic
-feature), scheme DCM. By which rule a word is given is said where it is given: orientation.py, echo.py,
-posterior.py. The atlas' words for shape and margin are left to a reader; the findings give numbers for them
-(shape.py).
+feature), scheme DCM. The rules are in orientation.py, echo.py and posterior_features.py. Shape and margin
+are left to a reader; shape.py gives numbers for them.
 """
 
 from __future__ import annotations
@@ -13,7 +12,7 @@ from enum import StrEnum
 
 
 class Orientation(StrEnum):
-    """How a lesion lies to the skin: DCM 111354, values of CID 6152."""
+    """The orientation to the skin line: DCM 111354, values of CID 6152."""
 
     PARALLEL = "parallel"
     NOT_PARALLEL = "not parallel"
@@ -25,7 +24,7 @@ class Orientation(StrEnum):
 
 
 class EchoLevel(StrEnum):
-    """How bright a lesion is against its surroundings: DCM 111360, values of CID 6154.
+    """The echo level relative to the surroundings: DCM 111360, values of CID 6154.
 
     The group's fifth value, complex, and the atlas' heterogeneous describe a pattern, which one level cannot.
     """
@@ -47,7 +46,7 @@ class EchoLevel(StrEnum):
 
 
 class Posterior(StrEnum):
-    """What a lesion does to the echoes below it: DCM 111366, values of CID 6155."""
+    """The posterior features: DCM 111366, values of CID 6155."""
 
     NONE = "no posterior features"
     ENHANCEMENT = "enhancement"

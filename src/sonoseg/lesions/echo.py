@@ -1,4 +1,4 @@
-"""How bright a lesion is against the tissue around it."""
+"""Echo level of a lesion relative to the tissue around it."""
 
 from __future__ import annotations
 
@@ -11,21 +11,22 @@ from sonoseg.lesions.birads import EchoLevel
 from sonoseg.lesions.surroundings import Surroundings
 
 ANECHOIC, ISOECHOIC = 0.2, 0.15
-"""Lesion's grey over the ring's: anechoic up to the first; isoechoic within the second of 1. Our choice;
-displays differ in gain and dynamic range, and the atlas compares with fat, where this rule takes what lies
-around."""
+"""Limits of the ratio of the lesion's grey to the ring's: anechoic up to the first; isoechoic within the
+second of 1. Our choice: displays differ in gain and dynamic range, and the atlas compares with fat, where
+this rule compares with the surrounding tissue."""
 
 
 def echo_of(
     around: Surroundings, mask: NDArray[np.bool_], box: Box, reach: tuple[float, float]
 ) -> tuple[float | None, EchoLevel | None]:
-    """The lesion's echo level against the ring around it: the contrast in grey levels, and the word.
+    """Measure the echo level against the ring around the lesion: contrast in grey levels, and BI-RADS
+    category.
 
-    The contrast is the median grey of the lesion less that of the ring, -255..255. The ring is the tissue
+    The contrast is the median grey of the lesion minus that of the ring, -255..255. The ring is the tissue
     within a quarter of the equivalent diameter beside and above the lesion, along rows and columns, without
-    the innermost tenth of that (at least one pixel), where the margin blurs; what lies below the lesion is
-    left out, for enhancement or shadow is there. The word follows the ratio of the medians: up to ANECHOIC
-    anechoic, then hypoechoic; within ISOECHOIC of 1 isoechoic; above hyperechoic.
+    the innermost tenth of that (at least one pixel), where the margin is blurred; the tissue below the lesion
+    is excluded, since it shows enhancement or shadowing. The category follows the ratio of the medians: up to
+    ANECHOIC anechoic, then hypoechoic; within ISOECHOIC of 1 isoechoic; above hyperechoic.
 
     mask: bool (h, w), the lesion within its box. reach: its equivalent diameter in pixels (rows, columns).
     None and None where the ring has less than a quarter of the lesion's pixels, or is black.
@@ -45,10 +46,10 @@ def echo_of(
         return None, None
     inside = around.pixels[window][lesion.astype(bool)]
     lesion_grey, ring_grey = float(np.median(inside)), float(np.median(outside))
-    return lesion_grey - ring_grey, _word(lesion_grey, ring_grey)
+    return lesion_grey - ring_grey, _category(lesion_grey, ring_grey)
 
 
-def _word(lesion_grey: float, ring_grey: float) -> EchoLevel | None:
+def _category(lesion_grey: float, ring_grey: float) -> EchoLevel | None:
     if ring_grey < 1:
         return None
     ratio = lesion_grey / ring_grey

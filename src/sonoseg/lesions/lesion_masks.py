@@ -1,4 +1,4 @@
-"""The pixels of each lesion that was measured."""
+"""The masks of measured lesions."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from sonoseg.lesions.measurement import Lesion
 
 
 def lesion_masks(mask: NDArray[np.bool_], lesions: Sequence[Lesion]) -> list[NDArray[np.bool_]]:
-    """One mask a lesion, in their order: the 8-connected component with the lesion's box and pixel count.
+    """Return one mask per lesion, in order: the component with the lesion's box and pixel count.
 
-    mask: bool (H, W), the one that was measured. Returns bool (H, W) each.
-    Raises ShapeError where a lesion is none of the mask's components.
+    mask: bool (H, W), the measured one. Returns bool (H, W) each.
+    Raises ShapeError where a lesion is not a component of the mask.
     """
     labels, count = label(mask)
     free: dict[tuple[int, ...], list[int]] = {}
@@ -30,8 +30,8 @@ def lesion_masks(mask: NDArray[np.bool_], lesions: Sequence[Lesion]) -> list[NDA
         numbers = free.get((*lesion.box, lesion.pixels))
         if not numbers:
             raise ShapeError(
-                f"lesion {lesion.number} is not in this mask",
-                remedy="Give the findings of this very segmentation",
+                f"lesion {lesion.number} is not in the mask",
+                remedy="Give the findings of the same segmentation",
             )
         found.append(labels == numbers.pop(0))
     return found

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sonoseg.errors import ShapeError
-from sonoseg.image.calibration import Box, Scale
+from sonoseg.image.calibration import Box, LocalSpacing
 from sonoseg.image.components import boxes, label
 from sonoseg.image.frame import Frame
 from sonoseg.inference.segmentation import Segmentation
@@ -35,38 +35,38 @@ PLANE_NOTE = (
 
 @dataclass(frozen=True)
 class Lesion:
-    """One lesion: an 8-connected component of the mask. docs/measuring.md has the definitions with their
-    sources.
+    """One lesion: an 8-connected component of the mask. docs/measuring.md has definitions and sources.
 
     number: from 1, the largest first.
-    unit: of its lengths, "mm" or "px"; areas are in its square. scale: the spacing that holds at its place,
-        who says so, and the reason where there is none.
+    unit: of its lengths, "mm" or "px"; areas are in its square.
+    local_spacing: the pixel spacing at the lesion, its origin, and the reason where there is none.
     longest_axis: the greatest distance between two points of its outline.
-    perpendicular: the longest chord at right angles to that, of the hull of the outline without stairs.
+    perpendicular: the longest chord perpendicular to it, of the hull of the smoothed outline.
     width, height: of the upright box around it, along columns and rows.
     height_width_ratio: height / width.
     angle: of the longest axis to the skin line (the image's rows), degrees, 0..90.
-    orientation: parallel to the skin line or not, by the rule of findings.orientation.
-    area: of its pixels. perimeter: of its outer outline, without the pixels' stairs.
+    orientation: parallel to the skin line or not, by the rule of orientation.py.
+    area: of its pixels. perimeter: of its smoothed outer outline.
     equivalent_diameter: of the disc of the same area.
     depth: of its uppermost row below the top of the scan region that holds it, or of the frame: a proxy for
         the distance from the skin.
     circularity, solidity, margin_smoothness: 0..1, 1 for a disc, a convex outline, a margin without lobes.
-    echo_contrast: median grey of the lesion less that of the ring around it, -255..255; echo_level: its word.
-    posterior_contrast: mean grey below the lesion less that beside it, -255..255; posterior: its word.
-        The four are None where too little tissue is shown there, or without an image.
-    mean_probability, peak_probability: of its pixels, 0..1. uncertainty: of its outline, 0 sure .. 1 in
-        doubt. NaN for a mask that no network made.
-    Places are in pixels of the frame, whatever the unit, (row, column), pixel centres at whole numbers:
+    echo_contrast: median grey of the lesion minus that of the ring around it, -255..255; echo_level: its
+        BI-RADS category. posterior_contrast: mean grey below the lesion minus that beside it, -255..255;
+        posterior: its BI-RADS category. The four are None where too little tissue is visible, or without an
+        image.
+    mean_probability, peak_probability: of its pixels, 0..1. uncertainty: of its outline, 0 certain ..
+        1 uncertain. NaN for a mask that no network made.
+    Positions are in pixels of the frame, whatever the unit, (row, column), pixel centres at integers:
     longest_axis_ends, perpendicular_ends: the axes' end points.
     centroid: the mean of its pixels' centres.
     box: the upright box as (top, left, height, width).
-    pixels: how many it has.
+    pixels: their number.
     """
 
     number: int
     unit: Unit
-    scale: Scale
+    local_spacing: LocalSpacing
     longest_axis: float
     perpendicular: float
     width: float
@@ -100,9 +100,9 @@ class Findings:
     """The lesions of one frame, the largest first.
 
     name: the frame's.
-    unit: "mm" where every lesion is in mm (without one: where the frame has a spacing), else "px".
-    share: of the image's pixels that are lesion, 0..1.
-    plane_note: what one image cannot show.
+    unit: "mm" where every lesion is in mm (without lesions: where the frame has a spacing), else "px".
+    share: the fraction of lesion pixels, 0..1.
+    plane_note: the limitation of a single plane.
     """
 
     name: str
@@ -113,8 +113,10 @@ class Findings:
 
     @property
     def reasons(self) -> tuple[str, ...]:
-        """Why sizes are not in mm, each reason once; empty where all are."""
-        return tuple(dict.fromkeys(lesion.scale.reason for lesion in self.lesions if lesion.unit == "px"))
+        """The distinct reasons why sizes are not in mm; empty where all are."""
+        return tuple(
+            dict.fromkeys(lesion.local_spacing.reason for lesion in self.lesions if lesion.unit == "px")
+        )
 
 
 def measure(segmentation: Segmentation) -> Findings:
@@ -129,10 +131,10 @@ def measure(segmentation: Segmentation) -> Findings:
 
 
 def measure_mask(frame: Frame, mask: NDArray[np.bool_], *, image: bool = True) -> Findings:
-    """Measure the lesions of a mask that no network made: probabilities and uncertainty are NaN.
+    """Measure the lesions of a mask without probabilities; those and the uncertainty are NaN.
 
-    mask: bool (H, W) on the frame's grid. image: whether the frame's pixels are the scan; False leaves out
-    the echoes. Raises ShapeError.
+    mask: bool (H, W) on the frame's grid. image: whether the frame's pixels are the scan; False omits the
+    echo measurements. Raises ShapeError.
     """
     if mask.shape != frame.shape:
         raise ShapeError(
@@ -181,7 +183,7 @@ def _components(mask: NDArray[np.bool_]) -> Iterator[tuple[NDArray[np.bool_], tu
     rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
     if not len(rows):
         return
-    # The box around all of them is much smaller than the image, and all that needs labels.
+    # Only the box around all lesions is labelled: it is much smaller than the image.
     top, left = int(rows[0]), int(columns[0])
     labels, count = label(mask[top : rows[-1] + 1, left : columns[-1] + 1])
     for number, (down, across) in enumerate(boxes(labels, count), start=1):
@@ -194,15 +196,15 @@ def _lesion(
 ) -> Lesion:
     """Measure one component without its probabilities.
 
-    mask: bool (h, w), cut to its box. place: where the box lies in the frame.
+    mask: bool (h, w), cut to its box. place: of the box in the frame.
     """
     top, left = int(place[0].start), int(place[1].start)
     box = Box(top, left, *mask.shape)
-    scale = frame.calibration.at(box)
-    spacing = down, right = scale.spacing or (1.0, 1.0)
+    local = frame.calibration.at(box)
+    spacing = down, right = local.spacing or (1.0, 1.0)
     border = outline(mask)
     ends, longest = longest_axis(convex_hull(edge_points(mask) * spacing))
-    # Smoothed once: the stairs of the pixels would add to every chord, as they do not to height and width.
+    # Smoothed once: pixel corners would lengthen every chord, which they do not do to height and width.
     across, short = perpendicular(convex_hull(smooth_outline(border, 1) * spacing), ends)
     width, height, angle = box.width * right, box.height * down, angle_to_skin(ends)
     shape = shape_of(smooth_outline(border) * spacing)
@@ -215,8 +217,8 @@ def _lesion(
     rows, columns = np.nonzero(mask)
     return Lesion(
         number=0,
-        unit="px" if scale.spacing is None else "mm",
-        scale=scale,
+        unit="px" if local.spacing is None else "mm",
+        local_spacing=local,
         longest_axis=longest,
         perpendicular=short,
         width=width,
@@ -247,6 +249,6 @@ def _lesion(
 
 
 def _on_frame(ends: NDArray[np.float64], spacing: tuple[float, float], top: int, left: int) -> Ends:
-    """End points in the lengths' unit, from its box's corner, as pixels of the frame."""
+    """Convert end points from lengths, relative to the box's corner, to pixels of the frame."""
     (r0, c0), (r1, c1) = (ends / spacing + (top, left)).tolist()
     return (r0, c0), (r1, c1)

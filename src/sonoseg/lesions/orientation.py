@@ -14,15 +14,15 @@ oblique lesion count as parallel. For comparison, Chen and Wu (Scientific Report
 malignant masses."""
 
 ROUND = 0.9
-"""Perpendicular over longest axis from which a lesion is round, so that its longest axis has no direction to
-speak of. Our choice: the digital mask of a disc from 20 pixels on is above it."""
+"""Perpendicular over longest axis from which a lesion is round, so that its longest axis has no clear
+direction. Our choice: the digital mask of a disc from 20 pixels on is above it."""
 
 
 def angle_to_skin(ends: Points) -> float:
     """The acute angle between an axis and the image's rows, which stand for the skin line: degrees, 0..90.
 
-    ends: float (2, 2) as (row, column), in mm where they are known, so that unlike spacings do not turn it.
-    Defined as by Chen and Wu (2024). A curved or tilted probe face is not seen.
+    ends: float (2, 2) as (row, column), in mm where they are known, so that unequal spacings do not rotate
+    it. Defined as by Chen and Wu (2024). A curved or tilted probe face is not considered.
     """
     down, right = abs(float(ends[1, 0] - ends[0, 0])), abs(float(ends[1, 1] - ends[0, 1]))
     return math.degrees(math.atan2(down, right))
@@ -31,7 +31,7 @@ def angle_to_skin(ends: Points) -> float:
 def orientation_of(
     width: float, height: float, longest_axis: float, perpendicular: float, angle: float
 ) -> Orientation:
-    """Parallel or not parallel, the words of the BI-RADS atlas (ultrasound, 2013).
+    """Classify as parallel or not parallel, as in the BI-RADS atlas (ultrasound, 2013).
 
     Not parallel where any of these holds, else parallel: the lesion is at least as high as wide; it is round
     (perpendicular >= ROUND * longest axis); it is oblique (angle > OBLIQUE degrees).

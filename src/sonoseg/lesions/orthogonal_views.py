@@ -10,10 +10,10 @@ from sonoseg.errors import InputError
 from sonoseg.lesions.measurement import Findings, Lesion, Unit
 
 SHARED = "height"
-"""What both views show: depth, for between them the probe is turned about its beam."""
+"""The extent that both views share: the depth, since the probe is rotated about its beam between them."""
 
 AGREE = 0.2
-"""Relative difference of the two views' heights above which a pair is doubted. Our choice."""
+"""Relative difference of the two views' heights above which a pair gets a warning. Our choice."""
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class Pair:
         third from the other view: its width, the extent at right angles to the first view's plane.
     volume: of the ellipsoid with these axes, pi / 6 * a * b * c, in the unit's cube.
     heights: of the two views, which should agree.
-    doubts: why the figures may not hold; empty where nothing speaks against them.
+    warnings: why the measurements may not be valid; empty without a reason.
     """
 
     first: Lesion
@@ -37,7 +37,7 @@ class Pair:
     dimensions: tuple[float, float, float]
     volume: float
     heights: tuple[float, float]
-    doubts: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
 
 
 def join(first: Findings, second: Findings) -> Pair:
@@ -50,7 +50,7 @@ def join(first: Findings, second: Findings) -> Pair:
     for view in (first, second):
         if not view.lesions:
             raise InputError(
-                "no lesion in this view", where=view.name, remedy="Pair two views that show the lesion"
+                "no lesion in the view", where=view.name, remedy="Pair two views that show the lesion"
             )
     one, other = first.lesions[0], second.lesions[0]
     if one.unit != other.unit:
@@ -68,20 +68,20 @@ def join(first: Findings, second: Findings) -> Pair:
         dimensions=dimensions,
         volume=math.pi / 6 * math.prod(dimensions),
         heights=(one.height, other.height),
-        doubts=tuple(_doubts(first, second)),
+        warnings=tuple(_check(first, second)),
     )
 
 
-def _doubts(first: Findings, second: Findings) -> Iterator[str]:
+def _check(first: Findings, second: Findings) -> Iterator[str]:
     one, other = first.lesions[0], second.lesions[0]
     for view in (first, second):
         if len(view.lesions) > 1:
             yield f"{view.name} shows {len(view.lesions)} lesions; the largest was taken"
     if one.unit == "px":
-        yield "both views are in pixels, and nothing says that their pixels are of one size"
+        yield "both views are in pixels, whose sizes may differ"
     apart = abs(one.height - other.height) / max(one.height, other.height)
     if apart > AGREE:
         yield (
             f"the heights, which both views share, are {one.height:.3g} and {other.height:.3g} {one.unit}, "
-            f"{apart:.0%} apart: they may not show one lesion, or not at right angles"
+            f"{apart:.0%} apart: the views may show different lesions, or not be perpendicular"
         )

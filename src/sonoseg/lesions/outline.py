@@ -13,7 +13,7 @@ def outline(mask: NDArray[np.bool_]) -> Points:
     """The outer border of a lesion: the middles of its pixels' outer sides, in clockwise order.
 
     Pixel centres lie at whole numbers, so every point has one whole and one half coordinate, and the hull of
-    the outline is that of edge_points. Pixels that touch at a corner are joined; holes are passed over.
+    the outline is that of edge_points. Pixels that touch at a corner are joined; holes are ignored.
 
     mask: bool (H, W), one 8-connected component. Returns float (N, 2) as (row, column), one point a side.
     """
@@ -22,12 +22,12 @@ def outline(mask: NDArray[np.bool_]) -> Points:
 
 
 def smooth_outline(points: Points, passes: int = 2) -> Points:
-    """The outline without the stairs of the pixels, by a binomial filter (1, 2, 1) / 4 along it.
+    """The outline smoothed along its length by a binomial filter (1, 2, 1) / 4 along it.
 
     At most one pass below 48 points and none below 24, so that a small lesion does not shrink. Straight sides
     stay where they are. After two passes the length is that of the true curve (ellipses of any angle and
     place, the shorter axis at least 0.35 of the longer) within 2 % from 40 pixels of length on, within 6 %
-    from 16 and within 25 % from 6 (tests/findings/test_outline.py), where one pixel more or less in the mask
+    from 16 and within 25 % from 6 (tests/lesions/test_outline.py), where one pixel more or less in the mask
     weighs as much; with its stairs it would be 5 % too long however fine the grid.
 
     points: float (N, 2) as outline gives them, in any units. Returns float (N, 2).

@@ -1,4 +1,4 @@
-"""Numbers for a lesion's shape and margin, all from one smoothed outline."""
+"""Shape measures of a lesion, from its smoothed outline."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from sonoseg.lesions.geometry import Points, convex_hull, polygon_area, polygon_
 
 
 class ShapeMeasures(NamedTuple):
-    """The outline's numbers.
+    """The shape measures of an outline.
 
     perimeter: its length, in the points' unit. The others have no unit, lie above 0 and at most at 1:
     circularity: 4 pi area / perimeter^2 (Cox, J Paleontol 1927), 1 for a disc (isoperimetric inequality).
@@ -28,7 +28,7 @@ def shape_of(outline: Points) -> ShapeMeasures:
     """The shape of a smoothed outline.
 
     outline: float (N, 2), a closed polygon in order, as smooth_outline gives it, scaled to mm or in pixels.
-    Area and perimeter here are both the polygon's, so that no ratio leaves its range by the pixels' stairs.
+    Area and perimeter here are both the polygon's, so that pixel corners take no ratio out of its range.
     """
     perimeter, area = polygon_length(outline), polygon_area(outline)
     hull = convex_hull(outline)

@@ -1,4 +1,4 @@
-"""Where around a lesion the image shows tissue, so that echoes may be compared there."""
+"""Tissue around lesions, with which their echoes are compared."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ BLACK = 8
 
 
 class Surroundings(NamedTuple):
-    """What echo and posterior compare a lesion with.
+    """The pixels that echo.py and posterior_features.py compare a lesion with.
 
     pixels: uint8 (H, W), the frame's.
-    tissue: bool (H, W), where the scan shows tissue that belongs to no lesion.
+    tissue: bool (H, W), tissue outside all lesions.
     """
 
     pixels: NDArray[np.uint8]

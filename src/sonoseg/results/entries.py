@@ -14,7 +14,7 @@ from pydantic import ConfigDict, TypeAdapter
 
 from sonoseg import __version__
 from sonoseg._util.files import sha256_file
-from sonoseg.image.calibration import Scale
+from sonoseg.image.calibration import LocalSpacing
 from sonoseg.inference.predictor import Predictor
 from sonoseg.lesions.measurement import Findings
 from sonoseg.results.preview import Preview
@@ -130,7 +130,7 @@ class ImageEntry:
     name: str
     file: str
     shape: tuple[int, int]
-    scale: Scale
+    local_spacing: LocalSpacing
     findings: Findings
     uncertainty: float = math.nan
     files: dict[str, OutputFile] = field(default_factory=dict)
@@ -208,8 +208,8 @@ class ResultCounts:
             lesions += len(found)
             without += not found
             in_mm += sum(lesion.unit == "mm" for lesion in found)
-            origins.update(lesion.scale.origin for lesion in found)
-            reasons.update(lesion.scale.reason for lesion in found if lesion.unit == "px")
+            origins.update(lesion.local_spacing.origin for lesion in found)
+            reasons.update(lesion.local_spacing.reason for lesion in found if lesion.unit == "px")
         return cls(images, lesions, without, in_mm, origins["given"], origins["table"], dict(reasons))
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sonoseg.image.calibration import Scale
+from sonoseg.image.calibration import LocalSpacing
 from sonoseg.lesions.measurement import Findings, Lesion
 from sonoseg.lesions.orthogonal_views import SHARED, Pair
 from sonoseg.results.entries import ResultCounts
@@ -29,7 +29,7 @@ def axes_text(lesion: Lesion) -> str:
     return f"{first.split()[0]} × {second}"
 
 
-def spacing_text(scale: Scale) -> str:
+def spacing_text(scale: LocalSpacing) -> str:
     """Format the pixel spacing (row × column, mm) with its origin, or the reason why there is none."""
     if scale.spacing is None:
         return f"none: {scale.reason}"

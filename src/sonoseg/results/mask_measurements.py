@@ -19,11 +19,11 @@ from sonoseg.data.mask_matching import image_of, looks_like_mask
 from sonoseg.data.mask_reading import LARGEST_CLASS, lesion_of, mask_values
 from sonoseg.errors import InputError, OutputError, SonosegError, UsageError
 from sonoseg.image.calibration import Calibration, Spacing
-from sonoseg.image.callipers import draw_callipers
 from sonoseg.image.frame import Frame
 from sonoseg.image.overlay import overlay
 from sonoseg.inputs.file_search import find_images
 from sonoseg.inputs.reading import read_frame
+from sonoseg.lesions.callipers import draw_callipers
 from sonoseg.lesions.measurement import PLANE_NOTE, Findings, measure_mask
 from sonoseg.lesions.orthogonal_views import SHARED, Pair, join
 from sonoseg.results.entries import RefusedFile
@@ -123,7 +123,7 @@ class MaskMeasurements:
                 "volume": _rounded(self.pair.volume),
                 "shared": SHARED,
                 "heights": [_rounded(size) for size in self.pair.heights],
-                "warnings": list(self.pair.doubts),
+                "warnings": list(self.pair.warnings),
             }
         return value
 

@@ -88,5 +88,5 @@ def nrrd(segmentation: Segmentation, findings: Findings) -> bytes:
 def _spacing(segmentation: Segmentation, findings: Findings) -> Spacing | None:
     if segmentation.frame.spacing is not None:
         return segmentation.frame.spacing
-    there = {lesion.scale.spacing for lesion in findings.lesions}
+    there = {lesion.local_spacing.spacing for lesion in findings.lesions}
     return there.pop() if len(there) == 1 else None

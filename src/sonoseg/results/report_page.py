@@ -223,7 +223,7 @@ def _cells(lesion: Lesion) -> tuple[str, ...]:
         ", ".join(str(word) for word in (lesion.echo_level, lesion.posterior) if word is not None),
         _two_decimals(lesion.mean_probability),
         _two_decimals(lesion.uncertainty),
-        spacing_text(lesion.scale),
+        spacing_text(lesion.local_spacing),
     )
 
 

@@ -9,7 +9,7 @@ from textwrap import indent
 from typing import Any, TextIO
 
 from sonoseg import RESEARCH_ONLY
-from sonoseg.image.calibration import Scale
+from sonoseg.image.calibration import LocalSpacing
 from sonoseg.lesions.measurement import Ends, Lesion
 from sonoseg.results.coco import coco
 from sonoseg.results.entries import ImageEntry, Results, RunInfo
@@ -148,7 +148,7 @@ def image_object(entry: ImageEntry, referred: frozenset[str] | None = None) -> d
         "frame": entry.frame,
         "height": entry.shape[0],
         "width": entry.shape[1],
-        **_spacing_values(entry.scale),
+        **_spacing_values(entry.local_spacing),
         "unit": entry.findings.unit,
         "lesion_share": _number(entry.findings.share),
         "uncertainty": _value(entry.uncertainty),
@@ -169,7 +169,7 @@ def _image_row(entry: ImageEntry, referred: frozenset[str] | None) -> dict[str, 
         "referred": "" if referred is None else ("yes" if entry.name in referred else "no"),
         "image_height": entry.shape[0],
         "image_width": entry.shape[1],
-        **_spacing_cells(entry.scale),
+        **_spacing_cells(entry.local_spacing),
         "mask": entry.paths.get("mask", ""),
         "overlay": entry.paths.get("overlay", ""),
     }
@@ -187,7 +187,7 @@ def lesion_row(lesion: Lesion) -> dict[str, Any]:
         "box_left": lesion.box[1],
         "box_height": lesion.box[2],
         "box_width": lesion.box[3],
-        **_spacing_cells(lesion.scale),
+        **_spacing_cells(lesion.local_spacing),
     }
 
 
@@ -196,7 +196,7 @@ def lesion_object(lesion: Lesion) -> dict[str, Any]:
     return {
         "lesion": lesion.number,
         "unit": lesion.unit,
-        **_spacing_values(lesion.scale),
+        **_spacing_values(lesion.local_spacing),
         **{name: _value(getattr(lesion, name)) for name in (*SIZES, *SHAPES, *ECHOES, *PROBABILITIES)},
         "longest_axis_ends": _ends(lesion.longest_axis_ends),
         "perpendicular_ends": _ends(lesion.perpendicular_ends),
@@ -206,7 +206,7 @@ def lesion_object(lesion: Lesion) -> dict[str, Any]:
     }
 
 
-def _spacing_values(scale: Scale) -> dict[str, Any]:
+def _spacing_values(scale: LocalSpacing) -> dict[str, Any]:
     return {
         "spacing": None if scale.spacing is None else list(scale.spacing),
         "spacing_origin": scale.origin,
@@ -214,7 +214,7 @@ def _spacing_values(scale: Scale) -> dict[str, Any]:
     }
 
 
-def _spacing_cells(scale: Scale) -> dict[str, Any]:
+def _spacing_cells(scale: LocalSpacing) -> dict[str, Any]:
     row, column = scale.spacing or ("", "")
     return {
         "spacing_row": row,

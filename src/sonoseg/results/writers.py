@@ -16,8 +16,8 @@ from sonoseg._util.files import atomic_write_bytes
 from sonoseg._util.text import first_line, printable
 from sonoseg.dicom.writing.identity import Algorithm
 from sonoseg.errors import MissingExtra, OutputError, SonosegError
-from sonoseg.image.callipers import draw_callipers
 from sonoseg.inference.segmentation import Segmentation
+from sonoseg.lesions.callipers import draw_callipers
 from sonoseg.lesions.measurement import Findings
 from sonoseg.results.entries import OutputFile
 from sonoseg.results.labelme import labelme as polygons

@@ -18,8 +18,8 @@ from sonoseg.dicom.writing.attributes import write_object
 from sonoseg.dicom.writing.capture import make_capture
 from sonoseg.dicom.writing.codes import Purpose
 from sonoseg.image.calibration import Box, Calibration, Region
-from sonoseg.image.callipers import draw_callipers
 from sonoseg.image.frame import Frame
+from sonoseg.lesions.callipers import draw_callipers
 
 Case = tuple[Path, list[Any], list[Any]]
 pytestmark = pytest.mark.filterwarnings("error")

@@ -25,9 +25,9 @@ from sonoseg.dicom.writing.attributes import (
 from sonoseg.dicom.writing.codes import Purpose
 from sonoseg.dicom.writing.identity import PRODUCT, Algorithm, digest, model_name, uid
 from sonoseg.dicom.writing.segmented_frames import FrameFindings, each_frame, labelled
-from sonoseg.image.callipers import draw_callipers
 from sonoseg.image.frame import Frame
 from sonoseg.inference.segmentation import Segmentation
+from sonoseg.lesions.callipers import draw_callipers
 from sonoseg.lesions.measurement import Findings
 
 if TYPE_CHECKING:

@@ -210,7 +210,7 @@ def _comments(findings: Findings) -> Iterator[str]:
     yield findings.plane_note
     for reason in findings.reasons:
         yield f"Sizes in pixels: {reason}."
-    if any(lesion.scale.origin in ("given", "table") for lesion in findings.lesions):
+    if any(lesion.local_spacing.origin in ("given", "table") for lesion in findings.lesions):
         yield "The spacing was given by a person, not by the image."
 
 

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sonoseg.errors import ShapeError
-from sonoseg.image.callipers import SKY, WHITE, draw_callipers, length_text
+from sonoseg.lesions.callipers import SKY, WHITE, draw_callipers, length_text
 
 Ends = tuple[tuple[float, float], tuple[float, float]]
 

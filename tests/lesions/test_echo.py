@@ -127,4 +127,4 @@ def test_tissue_and_depth_are_those_of_the_scan_region() -> None:
     assert top_of(frame, Box(192, 230, 5, 5)) == 0  # outside every region: the frame's top
     lesion = measure_mask(frame, DISC).lesions[0]
     assert (lesion.unit, lesion.depth) == ("mm", pytest.approx((50 - 40) * 0.1))
-    assert lesion.scale.origin == "file"
+    assert lesion.local_spacing.origin == "file"

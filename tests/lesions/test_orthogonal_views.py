@@ -38,23 +38,23 @@ def test_an_ellipsoid(half: float, narrow: float, flat: float) -> None:
     true = math.pi / 6 * (0.2 * half) ** 3 * flat * narrow
     assert pair.volume == pytest.approx(true, rel=0.08)  # a pixel more on each of 20 to 200
     assert pair.volume == pytest.approx(math.pi / 6 * math.prod(pair.dimensions))
-    assert pair.doubts == ()
+    assert pair.warnings == ()
     turned = join(other, wide)
     assert (turned.dimensions, turned.volume) == (pair.dimensions, pair.volume)
     assert turned.heights == pair.heights[::-1]
 
 
 def test_what_speaks_against_a_pair_is_said() -> None:
-    (doubt,) = join(view(60, 40), view(50, 40 * (1 - AGREE) - 3)).doubts
-    assert "heights" in doubt
-    assert "mm" in doubt
+    (warning,) = join(view(60, 40), view(50, 40 * (1 - AGREE) - 3)).warnings
+    assert "heights" in warning
+    assert "mm" in warning
     pixels = join(view(60, 40, None), view(50, 40, None))
     assert pixels.unit == "px"
-    assert "pixels" in pixels.doubts[0]
+    assert "pixels" in pixels.warnings[0]
     mask = np.zeros((60, 60), dtype=bool)
     mask[5:25, 5:45] = mask[40:45, 40:50] = True
     two = measure_mask(Frame(np.zeros(mask.shape, dtype=np.uint8), Spacing(0.1, 0.1)), mask, image=False)
-    assert "2 lesions" in join(two, two).doubts[0]
+    assert "2 lesions" in join(two, two).warnings[0]
 
 
 def test_views_that_cannot_be_joined() -> None:

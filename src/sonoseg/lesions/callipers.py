@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from functools import lru_cache
-from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,72 +12,31 @@ from PIL import Image, ImageDraw, ImageFont
 
 from sonoseg.errors import ShapeError
 from sonoseg.image.calibration import Box
+from sonoseg.lesions.measurement import Ends, Findings, Lesion
 
 WHITE = (255, 255, 255)
 SKY = (136, 204, 238)
-"""The perpendicular's colour, from the muted palette of Paul Tol (2021), told from white by all eyes. The
-marks
-differ in form too: + ends the longest axis, × the perpendicular."""
+"""The colour of the perpendicular, from the muted, colour-blind safe palette of Paul Tol (2021).
+
+The marks also differ in shape: + ends the longest axis, × the perpendicular.
+"""
 
 _HALO = (0, 0, 0)
 _LESION, _LABEL = 1, 2
-_Ends = tuple[tuple[float, float], tuple[float, float]]
-
-
-class Calliper(Protocol):
-    """What is drawn of one lesion: see sonoseg.lesions.measurement.Lesion, which fits."""
-
-    @property
-    def number(self) -> int:
-        """Its number in the image."""
-
-    @property
-    def unit(self) -> str:
-        """Of the lengths: "mm" or "px"."""
-
-    @property
-    def longest_axis(self) -> float:
-        """Length of the longest axis."""
-
-    @property
-    def perpendicular(self) -> float:
-        """Length of the perpendicular."""
-
-    @property
-    def longest_axis_ends(self) -> _Ends:
-        """Its ends in pixels, (row, column)."""
-
-    @property
-    def perpendicular_ends(self) -> _Ends:
-        """Its ends in pixels, (row, column)."""
-
-    @property
-    def box(self) -> tuple[int, int, int, int]:
-        """Of the lesion in pixels: top, left, height, width."""
-
-
-class MeasuredLesion(Protocol):
-    """The lesions of one image: see sonoseg.lesions.measurement.Findings, which fits."""
-
-    @property
-    def lesions(self) -> Sequence[Calliper]:
-        """Each with its callipers."""
 
 
 def draw_callipers(
-    image: NDArray[np.uint8], findings: MeasuredLesion, *, mask: NDArray[np.bool_] | None = None
+    image: NDArray[np.uint8], findings: Findings, *, mask: NDArray[np.bool_] | None = None
 ) -> NDArray[np.uint8]:
     """Draw each lesion's callipers and their lengths over an image.
 
-    Lines are dashed, with a dark halo that makes them stand out on bright tissue. The label has the lesion's
-    number and both lengths, each behind its mark; it lies inside the image, beside the lesion, and covers
-    no
-    lesion: where there is no room for that the number alone is written, and where even that has none the
-    label lies over as little of a lesion as can be. It never covers another label. Lines and letters grow
-    with the image; the ends of tiny lesions are marked outside them.
+    Lines are dashed, with a dark halo for contrast on bright tissue. The label has the lesion's number and
+    both lengths, each behind its mark. It lies beside the lesion and covers no lesion; without room, only the
+    number is written; without room for that, the label covers as little of a lesion as possible. Labels never
+    overlap. Line width and font size grow with the image; the ends of tiny lesions are marked outside them.
 
-    image: uint8 (H, W, 3). findings: the lesions, as sonoseg.lesions measures them on the same grid.
-    mask: bool (H, W), what no label may cover; without it, the lesions' boxes.
+    image: uint8 (H, W, 3). findings: the lesions, measured on the same grid.
+    mask: bool (H, W), not covered by labels; by default the lesions' boxes.
 
     Returns a new uint8 (H, W, 3). Raises ShapeError.
     """
@@ -110,12 +68,12 @@ def draw_callipers(
 
 
 def length_text(value: float, unit: str) -> str:
-    """A length for people: tenths of a millimetre, or whole pixels, with its unit."""
+    """Format a length: tenths of a millimetre or whole pixels, with the unit."""
     return f"{value:.1f} {unit}" if unit == "mm" else f"{value:.0f} {unit}"
 
 
-def _take(taken: NDArray[np.uint8], lesion: Calliper, whole: bool, arm: int) -> None:
-    """Note where the ends of a lesion's axes are marked, and its whole box where its mask is not known."""
+def _take(taken: NDArray[np.uint8], lesion: Lesion, whole: bool, arm: int) -> None:
+    """Mark the pixels of a lesion's axis ends as used, and its whole box where its mask is unknown."""
     if whole:
         top, left, height, width = lesion.box
         taken[top : top + height, left : left + width] = _LESION
@@ -127,7 +85,7 @@ def _take(taken: NDArray[np.uint8], lesion: Calliper, whole: bool, arm: int) -> 
 def _axis(
     draw: ImageDraw.ImageDraw,
     shape: tuple[int, ...],
-    ends: _Ends,
+    ends: Ends,
     colour: tuple[int, int, int],
     turn: float,
     width: int,
@@ -146,9 +104,9 @@ def _axis(
     _strokes(draw, strokes, colour, width)
 
 
-def _cross(row: float, column: float, arm: float, turn: float) -> list[_Ends]:
+def _cross(row: float, column: float, arm: float, turn: float) -> list[Ends]:
     """The two strokes of a + (turned by 0) or a × (by a quarter of pi)."""
-    strokes: list[_Ends] = []
+    strokes: list[Ends] = []
     for angle in (turn, turn + math.pi / 2):
         down, right = arm * math.sin(angle), arm * math.cos(angle)
         strokes.append(((row - down, column - right), (row + down, column + right)))
@@ -156,7 +114,7 @@ def _cross(row: float, column: float, arm: float, turn: float) -> list[_Ends]:
 
 
 def _strokes(
-    draw: ImageDraw.ImageDraw, strokes: list[_Ends], colour: tuple[int, int, int], width: int
+    draw: ImageDraw.ImageDraw, strokes: list[Ends], colour: tuple[int, int, int], width: int
 ) -> None:
     """Straight strokes in a colour, above their common dark halo."""
     for shade, thick in ((_HALO, width + 2), (colour, width)):
@@ -164,7 +122,7 @@ def _strokes(
             draw.line([round(x0), round(y0), round(x1), round(y1)], fill=shade, width=thick)
 
 
-def _dashes(ends: _Ends, dash: float, gap: float, *, skip: float) -> Iterator[_Ends]:
+def _dashes(ends: Ends, dash: float, gap: float, *, skip: float) -> Iterator[Ends]:
     """Dashes along a line, with gaps, beginning and ending `skip` from its ends."""
     (y0, x0), (y1, x1) = ends
     length = math.hypot(y1 - y0, x1 - x0)
@@ -184,8 +142,8 @@ def _font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
     return ImageFont.load_default(size=size)
 
 
-def _label(draw: ImageDraw.ImageDraw, lesion: Calliper, taken: NDArray[np.uint8], letters: int) -> None:
-    """Write a lesion's label where there is room, and note in `taken` where that was."""
+def _label(draw: ImageDraw.ImageDraw, lesion: Lesion, taken: NDArray[np.uint8], letters: int) -> None:
+    """Write a lesion's label where there is room, and mark its pixels in `taken`."""
     font, halo, number = _font(letters), max(1, letters // 8), str(lesion.number)
     lines = [
         (length_text(lesion.longest_axis, lesion.unit), WHITE, 0.0),
@@ -196,7 +154,7 @@ def _label(draw: ImageDraw.ImageDraw, lesion: Calliper, taken: NDArray[np.uint8]
     texts = signs + math.ceil(2 * arm + letters / 3)
     wide = texts + math.ceil(max(draw.textlength(text, font=font) for text, _, _ in lines)) + 2 * halo
     whole, short = (2 * line + 2 * halo, wide), (line + 2 * halo, signs)
-    # The whole label in free room, else the number alone, else the whole label over as little as can be.
+    # The whole label in free space, else the number alone, else the whole label with the least overlap.
     for size, free in ((whole, True), (short, True), (whole, False)):
         place = _place(Box(*lesion.box), *size, taken, gap=letters // 2, free=free)
         if place is not None:
@@ -216,11 +174,10 @@ def _label(draw: ImageDraw.ImageDraw, lesion: Calliper, taken: NDArray[np.uint8]
 def _place(
     box: Box, height: int, width: int, taken: NDArray[np.uint8], *, gap: int, free: bool
 ) -> tuple[int, int] | None:
-    """The place for a label of this size nearest to a lesion's box, its top and left; None where there is
-    none.
+    """The position (top, left) of a label of this size nearest to a lesion's box; None without room.
 
     Right of the lesion, left, above and below it are tried first, then a grid over the whole image. free:
-    whether nothing may lie there; else lesions may, as little as can be, but no other label.
+    whether the pixels must be unused; else lesions may be covered, as little as possible, but no label.
     """
     rows, columns = taken.shape
     if height > rows or width > columns:
