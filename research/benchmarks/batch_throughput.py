@@ -7,7 +7,7 @@ First the engine alone, once, over all images, with one of the workers that hold
 middle: every image must have one row at the end, and the memory of all its processes together (the
 proportional share of each, so that what they share counts once) is noted over time. Then whole commands in
 turns, plain and ray, on the same folder and cores; the ratio is taken round by round. The phantoms are drawn
-anew up to --drawn of them, and repeated beyond. Plain predict also writes masks, overlays, tables and a page,
+new up to --drawn of them, and repeated beyond. Plain predict also writes masks, overlays, tables and a page,
 the engine rows in Parquet. `stages_ms` is processor time an image in one thread, without Ray: reading,
 network, finishing, and what the driver does to gather and write a row.
 """

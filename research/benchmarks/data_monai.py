@@ -62,7 +62,7 @@ def transforms(size: int) -> Any:
     turn, shift = math.radians(o.rotate), o.shift * size
     return t.Compose(
         [
-            # Up to here it is kept in the cache; what follows is drawn anew each time.
+            # Up to here it is kept in the cache; what follows is random each time.
             t.ScaleIntensityRanged(image, 0, 255, 0, 1),
             t.EnsureTyped(both, dtype=[torch.float32] * 2),
             t.RandFlipd(both, prob=o.flip, spatial_axis=1),

@@ -22,8 +22,8 @@ import pandas as pd
 from scipy.ndimage import gaussian_filter
 
 from sonoseg.evaluation.evaluation import evaluate
-from sonoseg.image.frame import Frame
 from sonoseg.image.calibration import Spacing
+from sonoseg.image.frame import Frame
 from sonoseg.inference.segmentation import Segmentation
 
 DIFFERENT = 48

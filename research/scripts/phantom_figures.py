@@ -1,4 +1,4 @@
-"""Remake every figure of the README and the docs: `make figures`. Phantoms only, of no patient."""
+"""Draw the figures of phantoms for README and docs: `make figures`."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ IMAGES = Path(__file__).resolve().parents[2] / "docs" / "images"
 
 
 def demo() -> Image.Image:
-    """The sample scans as the shipped model sees them: above the scan, below it with what was found."""
+    """Draw the sample scans, unprocessed above and with the lesions of the shipped model below."""
     predictor, columns = Predictor(runtime="onnx", precision="fp32"), []
     font = ImageFont.load_default(size=22)
     width, height, text = 440, 356, 34
@@ -48,7 +48,7 @@ def demo() -> Image.Image:
 
 
 def measured() -> Image.Image:
-    """Phantoms with their exact masks and callipers: parallel, not parallel, and one of a few millimetres."""
+    """Draw phantoms with exact masks and callipers: parallel, not parallel, and one of a few mm."""
     tiles = []
     for kind, seed in MEASURED:
         phantom = render(draw_spec(seed, kind=kind))
@@ -92,7 +92,7 @@ def failures() -> Figure:
     rows: dict[str, list[Case]] = {}
     for name, ranked in found.items():
         bad = sum(rank > (0.001 if name == "normal" else 0.9) for rank, _ in ranked)
-        what = "false alarm" if name == "normal" else "missed"
+        what = "false positive" if name == "normal" else "missed"
         worst = sorted(ranked, key=lambda one: -one[0])[:4]
         rows[f"{name}\n{what}: {bad} of {len(ranked)}"] = [case for _, case in worst]
     return best_median_worst(rows)

@@ -1,4 +1,4 @@
-"""Remake the screenshots of docs/review.md: phantoms only, of no patient.
+"""Make the screenshots of docs/review.md and docs/predict.md, of phantoms.
 
     python research/scripts/screenshots.py
 
@@ -11,6 +11,8 @@ import io
 import os
 import shutil
 import socket
+import subprocess
+import sys
 import tempfile
 import threading
 import time
@@ -21,7 +23,7 @@ from typing import Any
 
 import uvicorn
 from PIL import Image
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Browser, Page, sync_playwright
 
 from sonoseg.review.app import create_app
 from sonoseg.review.settings import Settings
@@ -29,20 +31,20 @@ from sonoseg.review.settings import Settings
 IMAGES = Path(__file__).resolve().parents[2] / "docs" / "images"
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 COLOURS = 256
-"""Of a screenshot: greys and a few signs need no more, and the file is a third."""
+"""Of a screenshot: sufficient for grey levels and a few colours, at a third of the size."""
 
 
 @contextmanager
 def served(folder: Path) -> Iterator[str]:
-    """The server with the model that ships, on a free port; gives its address."""
+    """Run the server with the shipped model on a free port; yield its address."""
     app = create_app(Settings(folder=folder, runtime="onnx", precision="fp32"))
-    with socket.socket() as place:
-        place.bind(("127.0.0.1", 0))
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
         server = uvicorn.Server(uvicorn.Config(app, log_level="warning"))
-        thread = threading.Thread(target=server.run, kwargs={"sockets": [place]})
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
         thread.start()
         try:
-            yield f"http://127.0.0.1:{place.getsockname()[1]}/"
+            yield f"http://127.0.0.1:{listener.getsockname()[1]}/"
         finally:
             server.should_exit = True
             thread.join()
@@ -72,14 +74,14 @@ def settled(page: Page) -> None:
     time.sleep(0.4)
 
 
-def drag(page: Page, places: list[tuple[float, float]]) -> None:
-    """Draw over the image; places are shares of the canvas, (across, down)."""
+def drag(page: Page, points: list[tuple[float, float]]) -> None:
+    """Drag over the image. points: (x, y) as fractions of the canvas."""
     box = page.locator("#canvas").bounding_box()
     assert box is not None
-    points = [(box["x"] + x * box["width"], box["y"] + y * box["height"]) for x, y in places]
-    page.mouse.move(*points[0])
+    pixels = [(box["x"] + x * box["width"], box["y"] + y * box["height"]) for x, y in points]
+    page.mouse.move(*pixels[0])
     page.mouse.down()
-    for point in points[1:]:
+    for point in pixels[1:]:
         page.mouse.move(*point, steps=6)
     page.mouse.up()
 
@@ -145,26 +147,41 @@ def open_item_on_tablet(page: Page, name: str) -> None:
     open_item(page, name)
 
 
+def report(browser: Browser, folder: Path) -> None:
+    """The report of `sonoseg demo`, with all sizes shown."""
+    subprocess.run([sys.executable, "-m", "sonoseg", "demo", "--out", str(folder)], check=True)
+    page = browser.new_context(viewport={"width": 1200, "height": 990}).new_page()
+    page.goto((folder / "index.html").absolute().as_uri())
+    page.keyboard.down("o")
+    time.sleep(0.8)
+    with Image.open(io.BytesIO(page.screenshot())) as image:
+        smaller = image.convert("RGB").resize((1000, 825), Image.Resampling.LANCZOS)
+        smaller.save(IMAGES / "report.jpg", quality=85, optimize=True)
+
+
 def main() -> None:
     """Write them all."""
     IMAGES.mkdir(exist_ok=True)
     path = os.environ.get("SONOSEG_BROWSER") or next(filter(None, map(shutil.which, BROWSERS)))
-    look: dict[str, Any] = {"color_scheme": "dark"}
+    theme: dict[str, Any] = {"color_scheme": "dark"}
     with (
         tempfile.TemporaryDirectory() as folder,
         served(Path(folder) / "state") as address,
         sync_playwright() as driver,
     ):
         browser = driver.chromium.launch(executable_path=path, args=["--no-sandbox"])
-        page = browser.new_context(viewport={"width": 1440, "height": 900}, **look).new_page()
+        page = browser.new_context(viewport={"width": 1440, "height": 900}, **theme).new_page()
         page.goto(address)
         page.wait_for_selector("#samples:visible")
         desktop(page)
         two_views(page)
-        page = browser.new_context(viewport={"width": 820, "height": 1180}, has_touch=True, **look).new_page()
+        page = browser.new_context(
+            viewport={"width": 820, "height": 1180}, has_touch=True, **theme
+        ).new_page()
         page.goto(address)
         until(page, "app.session.image?.model")
         tablet(page)
+        report(browser, Path(folder) / "demo")
         browser.close()
 
 

@@ -80,7 +80,7 @@ def make(words: str) -> str:
 
 
 def fill(page: str) -> str:
-    """Return the text of a page with its generated tables made anew."""
+    """Return the text of a page with its generated tables updated."""
     return BLOCK.sub(lambda found: f"{found['head']}\n{make(found['words'])}\n\n{found['tail']}", page)
 
 

@@ -1,4 +1,4 @@
-"""Files written whole or not at all."""
+"""Atomic writes of files."""
 
 from __future__ import annotations
 

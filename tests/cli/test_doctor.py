@@ -1,4 +1,4 @@
-"""`sonoseg doctor`: what works is told from what is absent and what is broken."""
+"""`sonoseg doctor`: works, absent and broken parts are distinguished."""
 
 from __future__ import annotations
 

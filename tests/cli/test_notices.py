@@ -17,7 +17,7 @@ from sonoseg.errors import SonosegWarning
 
 @pytest.fixture
 def told(monkeypatch: pytest.MonkeyPatch) -> io.StringIO:
-    """What stderr is told, as if it were a terminal."""
+    """A stand-in for stderr as a terminal."""
     stream = io.StringIO()
     monkeypatch.setattr(notices, "err", Console(file=stream, force_terminal=True, width=100, highlight=False))
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)

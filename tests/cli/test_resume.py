@@ -145,7 +145,7 @@ def test_other_options_are_refused_and_changed_images_redone(run: Run, scans: Pa
     image.write_bytes((scans / "01.png").read_bytes())
     code, _, warned = run(image, "--out", out, "--resume")
     assert code == 0
-    assert "done already" not in warned  # another image under its name: segmented anew
+    assert "done already" not in warned  # another image under its name: segmented again
     code, _, warned = run(image, "--out", out, "--resume", "--overwrite")
     assert code == 2
     assert "both --resume and --overwrite" in warned

@@ -1,4 +1,4 @@
-"""Downloads from a server on this machine that breaks off, changes its mind, or refuses."""
+"""Downloads from a local server that interrupts, changes its files, or refuses."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ CONTENT = np.random.default_rng(0).bytes(300_000)
 
 
 class Server(ThreadingHTTPServer):
-    """Serves `content`; breaks off after each of `breaks` bytes sent, one a request, then behaves."""
+    """Serves `content`; interrupts after each of `breaks` bytes, one per request, then completes."""
 
     content = CONTENT
     tag = '"v1"'

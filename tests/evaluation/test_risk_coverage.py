@@ -27,7 +27,7 @@ from sonoseg.evaluation.risk_coverage import (
 )
 
 QUICK = Policy(resamples=100)
-# Doubts from a few values, so that some are equal.
+# Uncertainties from a few values, so that some are equal.
 IMAGES = st.lists(st.tuples(st.floats(0, 1), st.integers(0, 8)), min_size=2, max_size=25).map(
     lambda pairs: (np.array([d for d, _ in pairs]), np.array([u / 8 for _, u in pairs]))
 )

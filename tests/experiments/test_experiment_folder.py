@@ -137,7 +137,7 @@ def test_a_half_written_beginning_and_a_stale_evaluation_are_done_again(
     assert (run.model / "card.json").exists()
     assert not list(run.folder.glob(".*"))
     assert set(states(ExperimentFolder(plan, out)).values()) == {"done"}
-    # Killed before its Model was there: the training goes on, and is measured anew.
+    # Killed before its Model was written: the training resumes, and is evaluated again.
     card = (run.model / "card.json").read_bytes()
     (run.model / "card.json").unlink()
     begun = ExperimentFolder(plan, out).steps()

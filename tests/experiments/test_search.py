@@ -250,7 +250,7 @@ def test_a_search_that_another_begins_this_moment_is_one(write_search: WritePlan
 @pytest.mark.process
 @pytest.mark.skipif(os.name != "posix", reason="SIGKILL and locks of files")
 def test_processes_share_a_search_and_one_is_killed(write_search: WritePlan, tmp_path: Path) -> None:
-    """Trial 1 ends whichever process trains it first; another goes on with it."""
+    """Trial 1 ends the process that trains it first; another one resumes it."""
     plan, out = str(write_search(trials=8)), str(tmp_path / "out")
 
     def start(killed: bool) -> subprocess.Popen[str]:

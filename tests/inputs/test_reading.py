@@ -1,4 +1,4 @@
-"""Reading images: every kind as a viewer shows it, every bad one refused in words."""
+"""Reading images: every kind as a viewer shows it, every invalid one refused with a message."""
 
 from __future__ import annotations
 

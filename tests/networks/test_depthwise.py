@@ -1,4 +1,4 @@
-"""The depthwise convolution is torch's own; only the way to its gradients differs, and only where told."""
+"""The depthwise convolution equals torch's; its gradients are computed differently, only on request."""
 
 import pytest
 import torch

@@ -148,7 +148,7 @@ class Orthanc:
         return to
 
     def clear(self) -> None:
-        """Remove all it has, and forget whom it was told of: of two nodes with one title, either is taken."""
+        """Delete all studies and modalities: of two nodes with one title, either could be chosen."""
         for patient in self.rest("/patients"):
             self.rest(f"/patients/{patient}", "DELETE")
         for name in set(self.rest("/modalities")) - {"sonoseg"}:

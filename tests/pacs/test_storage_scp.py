@@ -1,4 +1,4 @@
-"""The receiver, spoken to by pynetdicom: what it takes, what it answers, whom it refuses."""
+"""The Storage SCP with pynetdicom as SCU: what it accepts, its responses, and whom it refuses."""
 
 from __future__ import annotations
 

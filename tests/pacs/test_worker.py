@@ -1,4 +1,4 @@
-"""The worker against archives and disks that fail: retried, given up with the reason, sent once."""
+"""The worker against archives and disks that fail: retried, failed with the reason, sent once."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ US = "1.2.840.10008.5.1.4.1.1.6.1"
 
 
 class Told:
-    """An archive that answers what it is told to, and keeps what it stored."""
+    """An archive with configured responses, which keeps what it stored."""
 
     def __init__(self) -> None:
         self.answer: Callable[[Path], tuple[StoreOutcome, int | None]] = lambda path: (STORED, 0)

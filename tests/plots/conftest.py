@@ -47,7 +47,7 @@ def case() -> Callable[..., dict[str, Any]]:
 
 @pytest.fixture
 def evaluated() -> pd.DataFrame:
-    """A row an image: 60 images, some normal, with a score that is nan where there is no lesion."""
+    """One row per image: 60 images, some normal, with a score that is nan where there is no lesion."""
     rng = np.random.default_rng(3)
     n = 60
     label = np.array((["benign"] * 3 + ["malignant"] * 2 + ["normal"]) * (n // 6))

@@ -1,4 +1,4 @@
-"""The ledger: changes take effect whole or not at all, and files of another kind or version are refused."""
+"""The ledger: changes are atomic, and files of another kind or version are refused."""
 
 from __future__ import annotations
 

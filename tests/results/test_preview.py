@@ -40,7 +40,7 @@ def test_the_band_is_where_the_border_may_lie(make: SimpleNamespace) -> None:
     sure = replace(found, probability=np.where(found.mask, 0.99, 0.01).astype(np.float32))
     assert make_preview(sure).band == ""
     assert make_preview(sure).outline == make_preview(found).outline
-    assert make_preview(found).band == make_preview(found).outline  # 0.75 all over: in doubt as a whole
+    assert make_preview(found).band == make_preview(found).outline  # 0.75 everywhere: all in the band
 
 
 def test_without_a_lesion_nothing_is_drawn(make: SimpleNamespace) -> None:

@@ -153,7 +153,7 @@ def test_lesions_are_drawn_as_svg_over_the_image(
     kinds = [drawing["class"] for drawing in page.drawings]
     assert kinds.count("line") == kinds.count("halo") == 2  # two images with lesions
     assert kinds.count("axis") == 2  # one drawing an image
-    assert kinds.count("band") == 2  # 0.75 is below the band's upper end: all of it is in doubt
+    assert kinds.count("band") == 2  # 0.75 is below the band's upper end: all of it is in the band
     assert "1: 3.6 × " in page.text
     assert page.drawings[1]["d"] == entries[0].preview.outline  # type: ignore[union-attr]
 

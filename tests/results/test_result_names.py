@@ -1,4 +1,4 @@
-"""Names of results: no two alike, sub-folders kept, nothing outside the results folder."""
+"""Names of results: all different, sub-folders kept, nothing outside the results folder."""
 
 from __future__ import annotations
 

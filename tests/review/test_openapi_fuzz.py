@@ -83,7 +83,7 @@ schemathesis.openapi.media_type(
 
 
 class Live:
-    """A server that listens, with a few items: one mended, one signed, one untouched."""
+    """A running server with a few items: one edited, one signed, one unchanged."""
 
     def __init__(self, folder: Path, predictor: Predictor) -> None:
         limits = ServerLimits(max_bytes=1 << 20, max_body=1 << 21, max_files=8)

@@ -116,7 +116,7 @@ MASK = (
 
 
 def capsules(shape: tuple[int, int], places: list[tuple[float, float]], radius: float) -> NDArray[np.bool_]:
-    """What a round brush of this radius draws along places (x, y): written anew, to compare."""
+    """The pixels that a round brush draws along points (x, y), in a second implementation for comparison."""
     rows, columns = np.indices(shape) + 0.5
     drawn = np.zeros(shape, dtype=bool)
     for (ax, ay), (bx, by) in zip(places, places[1:] or places, strict=False):
@@ -355,7 +355,7 @@ def test_what_the_server_could_not_take_is_kept_over_a_reload(page: Any, address
         "return app.session.image && app.saver.revision(app.session.item.id) > 0 && !app.saver.anyPending",
     )
     assert (kept(page, address, identity) == drawn).all()
-    page.faults.clear()  # the browser tells of the requests that were cut
+    page.faults.clear()  # the browser reports the interrupted requests
 
 
 def test_the_later_of_two_tabs_is_told_and_loses_nothing(page: Any, address: str) -> None:

@@ -98,7 +98,7 @@ def test_a_killed_server_has_every_save_that_it_acknowledged(
         assert [entry["revision"] for entry in masks] == list(range(1, item["revision"] + 1))
         assert {entry["reader"] for entry in masks} <= {f"R{number}"}
         status, _ = save(again, identity, item["revision"], noise(draw, 9999), "AB")
-        assert status == 200, "it goes on from there"
+        assert status == 200, "it continues from there"
     assert [path.name for path in state.rglob(".*")] == [".lock"], "nothing half written is left"
     assert list((state / "incoming").glob("*")) == []
 
@@ -154,4 +154,4 @@ def test_a_disk_that_is_really_full_loses_nothing_and_is_told(
 
     ballast.unlink()
     status, told = save(server, identity, revision, noise(draw, 501), "AB")
-    assert (status, told["revision"]) == (200, revision + 1), "room again: it goes on"
+    assert (status, told["revision"]) == (200, revision + 1), "free space again: it continues"

@@ -1,4 +1,4 @@
-"""The node's queue over HTTP: what is told of it, what is not, and what it is without a node."""
+"""The node's queue over HTTP: what is shown, what is not, and the response without a node."""
 
 from __future__ import annotations
 

@@ -391,7 +391,7 @@ def test_a_locked_database_is_waited_for(store: Store, fill: Fill, draw: Any) ->
     with pytest.raises(LedgerBusy) as busy:
         store.save_mask(item.id, draw.boxes(), [], expected=0)
     assert int(as_refusal(busy.value).headers["Retry-After"]) >= 1
-    assert store.item(item.id).revision == 0  # reading goes on
+    assert store.item(item.id).revision == 0  # reading still works
     store.ledger.wait = 30.0
     store.ledger._idle.clear()  # a new connection, with the longer wait
     release = threading.Timer(0.3, other.rollback)

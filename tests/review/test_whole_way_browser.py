@@ -122,7 +122,7 @@ class Reader:
 
 
 def capsules(shape: tuple[int, int], places: list[tuple[float, float]], radius: float) -> NDArray[np.bool_]:
-    """The pixels whose middle a round brush covers along places (row, column): written anew, to compare."""
+    """The pixels whose centre a round brush covers along points (row, column), in a second implementation."""
     rows, columns = np.indices(shape) + 0.5
     drawn = np.zeros(shape, dtype=bool)
     for (r0, c0), (r1, c1) in pairwise(places):

@@ -1,4 +1,4 @@
-"""Augmentation: drawn once, replayed exactly, the image and its mask alike."""
+"""Augmentation: drawn once, replayed exactly, equal for an image and its mask."""
 
 from __future__ import annotations
 
@@ -133,7 +133,7 @@ def test_speckle_multiplies_by_noise_of_its_own_spread(shape: tuple[int, int]) -
     noise = (speckled(plain, deviation, torch.arange(60).double()) - 1) / 0.1
     assert float(noise.mean()) == pytest.approx(0, abs=0.02)
     assert float(noise.std()) == pytest.approx(1, abs=0.02)
-    # As wide at the borders as inside, and no two images alike.
+    # As wide at the borders as inside, and no two images equal.
     assert float(noise[..., [0, -1]].std()) == pytest.approx(1, abs=0.05)
     assert len({float(pattern.sum()) for pattern in noise}) == 60
     assert torch.equal(speckled(plain * 0, deviation, torch.arange(60).double()), plain * 0)

@@ -407,7 +407,7 @@ def test_two_hosts_under_torchrun(
     done = on_two_hosts(*([*torchrun, "--node-rank", rank, *ours] for rank in "01"))
     assert done.returncode == 0, done.stderr
     assert "2 processes share each batch of 16" in done.stderr
-    assert done.stdout.count("validation Dice") == 1  # one process speaks for all
+    assert done.stdout.count("validation Dice") == 1  # one process prints for all
     alike(tmp_path / "one", tmp_path / "two")
 
 

@@ -48,7 +48,7 @@ def lender(box: tuple[int, int, int, int] | None) -> Callable[[np.random.Generat
 
 
 def near(mask: NDArray[np.uint8]) -> NDArray[np.bool_]:
-    """Where a graft of this shape may have changed pixels."""
+    """Pixels that pasting this shape may change."""
     return np.asarray(binary_dilation(mask > 0, np.ones((3, 3)), iterations=REACH))
 
 

@@ -64,7 +64,7 @@ def test_without_normals_nothing_is_said_of_them_and_without_lesions_nothing_is_
 
 @pytest.fixture(scope="module")
 def mild(phantom_set: Path, tmp_path_factory: pytest.TempPathFactory) -> Model:
-    """A small network that draws on every image, with a head that hears -2 to 2 of the phantoms.
+    """A small network that draws on every image, with a head whose logits are -2 to 2 on the phantoms.
 
     The card is that of the weights in the package; writing their network as ONNX takes half a minute.
     """

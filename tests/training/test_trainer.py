@@ -445,7 +445,7 @@ def thin(*changes: str) -> Recipe:
 def test_a_run_from_imagenet_says_so_on_its_card(
     given: tuple[PreparedSet, Split], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """How weights are copied is tested beside start.py: here that it is asked for, kept, and told."""
+    """Copying of weights has tests of its own: here that it is called, stored and reported."""
     module = importlib.import_module("sonoseg.training.initial_weights")
     monkeypatch.setattr(module, "weights_file", lambda kind: tmp_path)  # the package may be absent
     started: list[torch.nn.Module] = []

@@ -282,7 +282,7 @@ def test_given_spacing_overrides_the_file(tmp_path: Path, make_dicom: Make) -> N
     frame = read_frame(path, spacing=Spacing(0.08, 0.09))
     assert frame.spacing == Spacing(0.08, 0.09)
     assert frame.calibration.origin == "given"
-    assert len(frame.calibration.regions) == 1  # the depth is still told from it
+    assert len(frame.calibration.regions) == 1  # the depth still follows from it
 
 
 @pytest.mark.real

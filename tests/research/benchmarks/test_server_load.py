@@ -19,7 +19,7 @@ def server_load(benchmark_script: Callable[[str], ModuleType]) -> ModuleType:
 
 @pytest.fixture
 def stub() -> Iterator[http.server.ThreadingHTTPServer]:
-    """Answers by the image's first letter: r is put off the first time, f fails, e has no mask."""
+    """Answers by the image's first letter: r gets 503 the first time, f fails, e has no mask."""
 
     put_off: set[bytes] = set()
 
