@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import Field, ValidationError
 
@@ -12,7 +12,7 @@ from sonoseg._util.files import atomic_write_text
 from sonoseg._util.validation import StrictModel, describe
 from sonoseg.errors import ModelError
 
-FORMAT = "sonoseg-model/2"
+FORMAT: Final = "sonoseg-model/2"
 
 
 class Preprocessing(StrictModel):
