@@ -14,7 +14,8 @@ test: $(VENV)/dev.stamp style page-test
 	@$(MAKE) --no-print-directory --jobs 2 types pytest
 
 quick: $(VENV)/dev.stamp
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow and not long and not process"
+	OMP_NUM_THREADS=1 SONOSEG_TEST_PROFILE=$${SONOSEG_TEST_PROFILE:-quick} \
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow and not long and not process"
 
 pytest: $(VENV)/dev.stamp
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 4 --dist loadfile --no-loadscope-reorder -m "not long" --durations 20

@@ -49,6 +49,7 @@ def run_steps(
     return found
 
 
+@pytest.mark.process
 def test_rows_agree_with_predict(predictor: Predictor) -> None:
     names = [str(path) for path in samples()[:4]]
     spacing = Spacing(0.1, 0.2)
@@ -115,6 +116,7 @@ def test_files_of_a_store_and_a_table_of_spacings(predictor: Predictor) -> None:
     assert "no such file" in absent["error"]
 
 
+@pytest.mark.process
 def test_a_frame_that_the_network_fails_on_does_not_affect_others(
     predictor: Predictor, monkeypatch: pytest.MonkeyPatch
 ) -> None:

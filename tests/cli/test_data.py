@@ -60,6 +60,7 @@ def test_list() -> None:
     run("list", "busy", code=2)
 
 
+@pytest.mark.process
 def test_phantom_to_figures(phantoms: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The whole way that the documentation shows."""
     out = tmp_path / "p"
@@ -123,6 +124,7 @@ def test_prepare_exits_3_with_bad_inputs(phantoms: Path, tmp_path: Path) -> None
     assert f"prepared: {COUNT - 1} images" in result.output
 
 
+@pytest.mark.process
 def test_joined_and_forced(phantoms: Path, tmp_path: Path) -> None:
     words = f"one={phantoms}+two={phantoms}"
     told = json.loads(run("prepare", words, "-o", tmp_path / "p", "--size", 32, "--json").stdout)

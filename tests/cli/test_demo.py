@@ -24,6 +24,7 @@ def run(dark_model: Path, command: Run, monkeypatch: pytest.MonkeyPatch) -> Run:
     return lambda *words: command("demo", *words)
 
 
+@pytest.mark.process
 def test_every_sample_is_segmented_in_millimetres(run: Run, tmp_path: Path) -> None:
     out = tmp_path / "demo"
     code, told, warned = run("--out", out)
@@ -39,12 +40,14 @@ def test_every_sample_is_segmented_in_millimetres(run: Run, tmp_path: Path) -> N
     assert RESEARCH_ONLY in told
 
 
+@pytest.mark.process
 def test_the_default_folder_is_demo(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     assert run()[0] == 0
     assert (tmp_path / "demo" / "index.html").is_file()
 
 
+@pytest.mark.process
 def test_another_run_replaces_its_own_files(run: Run, tmp_path: Path) -> None:
     out = tmp_path / "demo"
     run("--out", out)
@@ -58,6 +61,7 @@ def test_another_run_replaces_its_own_files(run: Run, tmp_path: Path) -> None:
     assert (out / "mine.txt").read_text() == "mine"
 
 
+@pytest.mark.process
 def test_an_interrupted_demo_can_be_run_again(
     run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -34,6 +34,7 @@ def onnx_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(base, "ENGINES", ("onnx",))
 
 
+@pytest.mark.process
 @pytest.mark.usefixtures("onnx_alone")
 def test_the_shipped_model_goes_through_all_of_it() -> None:
     found = by_name(self_test(None))
@@ -44,6 +45,7 @@ def test_the_shipped_model_goes_through_all_of_it() -> None:
     assert not [check for check in found.values() if check.state == "broken"]
 
 
+@pytest.mark.process
 def test_the_phantom_goes_through_dicom(dark_model: Path) -> None:
     pytest.importorskip("highdicom")
     said = checks._dicom(Predictor(dark_model, threshold=0.3), frames()[0])

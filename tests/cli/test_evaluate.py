@@ -42,6 +42,7 @@ def evaluated(given: tuple[object, ...], tmp_path_factory: pytest.TempPathFactor
     return folder, run(*given, "--out", folder)
 
 
+@pytest.mark.process
 @pytest.mark.usefixtures("no_figures")
 def test_passes_are_averaged_on_request(
     given: tuple[object, ...], evaluated: tuple[Path, str], tmp_path: Path
@@ -110,6 +111,7 @@ def test_nothing_is_replaced_unasked(
         run(*given, "--out", file)
 
 
+@pytest.mark.process
 def test_json_for_a_program_and_an_evaluation_replaced_when_asked(
     given: tuple[object, ...], tmp_path: Path, no_figures: None
 ) -> None:
@@ -127,6 +129,7 @@ def test_json_for_a_program_and_an_evaluation_replaced_when_asked(
     assert json.loads((out / "summary.json").read_text("utf-8"))["part"] == "test"
 
 
+@pytest.mark.process
 def test_compare_with_a_model_and_with_an_evaluation(
     given: tuple[object, ...],
     make_dark_model: Callable[..., Path],
@@ -151,6 +154,7 @@ def test_compare_with_a_model_and_with_an_evaluation(
     )
 
 
+@pytest.mark.process
 def test_training_images_are_labelled_so(given: tuple[object, ...], tmp_path: Path, no_figures: None) -> None:
     said = run(*given, "--out", tmp_path / "s", "--part", "train", "--threshold", 0.3)
     assert "caution: Training images" in said
@@ -160,6 +164,7 @@ def test_training_images_are_labelled_so(given: tuple[object, ...], tmp_path: Pa
     assert "The threshold is 0.3, not the card" in page
 
 
+@pytest.mark.process
 def test_a_whole_set_needs_no_split(
     dark_model: Path, phantom_set: Path, tmp_path: Path, no_figures: None
 ) -> None:

@@ -171,6 +171,7 @@ def trains_nothing(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return failures
 
 
+@pytest.mark.process
 def test_from_a_search_to_the_best_recipe(search: Path, trains_nothing: list[str], tmp_path: Path) -> None:
     out = tmp_path / "out"
     checked = run(search, "--out", out, "--dry-run")

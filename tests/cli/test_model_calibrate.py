@@ -90,6 +90,7 @@ def test_the_masks_can_be_kept(
     assert not any(one.measure == "ECE, foreground" for one in results)  # it does not
 
 
+@pytest.mark.process
 def test_calibrating_twice_changes_nothing_more(
     given: tuple[object, ...], phantom_set: Path, phantom_split: Path, tmp_path: Path
 ) -> None:

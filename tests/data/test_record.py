@@ -22,6 +22,7 @@ def test_numbers_count_as_numbers() -> None:
     ]
 
 
+@pytest.mark.process
 @settings(max_examples=40)
 @given(st.lists(st.text(max_size=8), max_size=8))
 def test_any_names_can_be_ordered(names: list[str]) -> None:

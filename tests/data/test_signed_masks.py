@@ -96,11 +96,13 @@ def test_the_same_again_changes_nothing_and_a_later_mask_is_another_set(state: P
     assert prepare_reviews(later, state, tmp_path / "set", size=32, overwrite=True).fresh
 
 
+@pytest.mark.process
 def test_a_set_that_nobody_signed_has_no_such_columns(phantom_set: Path) -> None:
     header = (phantom_set / "images.csv").read_text("utf-8").splitlines()[0]
     assert header.endswith("sha256,mask_sha256")
 
 
+@pytest.mark.process
 def test_together_with_another_set_the_provenance_stays(
     state: Path, phantom_folder: Path, tmp_path: Path
 ) -> None:

@@ -51,6 +51,7 @@ groups = st.lists(
 )
 
 
+@pytest.mark.process
 @settings(max_examples=30, deadline=None)
 @given(groups, st.integers(0, 99), st.integers(3, 6))
 def test_no_group_crosses(sizes: list[tuple[str, int]], seed: int, folds: int) -> None:
@@ -207,6 +208,7 @@ def test_another_prepared_set() -> None:
         split.check(other)
 
 
+@pytest.mark.process
 @settings(max_examples=30, deadline=None)
 @given(groups, groups, st.integers(0, 99), st.sampled_from(["all", "first-of-group", "strict"]))
 def test_what_comes_to_a_split_only_trains(
@@ -269,6 +271,7 @@ def test_busi_in_five(real_busi: Path) -> None:
     assert len(admit(table, "first-of-group")) == 346 - 153
 
 
+@pytest.mark.process
 @settings(max_examples=20, deadline=None)
 @given(st.integers(0, 99), st.integers(4, 6))
 def test_a_narrow_split_tests_the_same_and_teaches_more(seed: int, folds: int) -> None:

@@ -50,6 +50,7 @@ def test_a_link(tmp_path: Path) -> None:
         unpack(tmp_path / "a.zip", tmp_path / "out")
 
 
+@pytest.mark.process
 def test_a_bomb(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     bomb = pack(tmp_path / "a.zip", zeros=bytes(210 << 20))
     assert bomb.stat().st_size < 1 << 20

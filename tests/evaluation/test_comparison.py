@@ -31,6 +31,7 @@ def moved(mixed: Any, shifted: Any) -> Evaluation:
     return evaluate(shifted, mixed, mixed.ids[:14], about={"model": {"name": "moved (0)"}}, policy=QUICK)
 
 
+@pytest.mark.process
 def test_first_minus_second_on_the_common_images(perfect: Evaluation, moved: Evaluation) -> None:
     found = compare(perfect, moved, QUICK)
     assert (found["images"], found["only_first"], found["only_second"]) == (14, 2, 0)
@@ -47,6 +48,7 @@ def test_first_minus_second_on_the_common_images(perfect: Evaluation, moved: Eva
     assert found["metrics"]["hd95_percent_diagonal"]["difference"]["mean"] < 0
 
 
+@pytest.mark.process
 def test_turned_round_it_turns_the_sign(perfect: Evaluation, moved: Evaluation) -> None:
     there, back = compare(perfect, moved, QUICK), compare(moved, perfect, QUICK)
     one, other = there["metrics"]["dice"], back["metrics"]["dice"]
@@ -56,6 +58,7 @@ def test_turned_round_it_turns_the_sign(perfect: Evaluation, moved: Evaluation) 
     assert back["second_cautions"] == ["It knows."]
 
 
+@pytest.mark.process
 def test_another_policy_is_said(perfect: Evaluation, mixed: Any, shifted: Any) -> None:
     strict = evaluate(shifted, mixed, mixed.ids, policy=Policy(resamples=200, missed_dice=0.5))
     assert compare(strict, perfect, QUICK)["second_cautions"] == [
@@ -64,6 +67,7 @@ def test_another_policy_is_said(perfect: Evaluation, mixed: Any, shifted: Any) -
     ]
 
 
+@pytest.mark.process
 def test_strata_add_up(perfect: Evaluation, moved: Evaluation) -> None:
     strata = compare(perfect, moved, QUICK)["strata"]
     assert strata.pop("set") == {}
@@ -78,6 +82,7 @@ def test_a_study_against_itself_differs_in_nothing(perfect: Evaluation) -> None:
     assert one["equal"] == 12
 
 
+@pytest.mark.process
 def test_no_common_image_or_other_masks_are_refused(perfect: Evaluation, moved: Evaluation) -> None:
     rest = (moved.summary, moved.froc, moved.reliability)
     renamed = Evaluation(

@@ -67,6 +67,7 @@ def test_normals_are_apart(evaluated: Evaluation) -> None:
     }
 
 
+@pytest.mark.process
 def test_adding_normals_changes_no_lesion_score(mixed: Any, shifted: Any) -> None:
     lesions = [name for name in mixed.ids if "lesion" in name]
     alone = evaluate(shifted, mixed, lesions, policy=QUICK).summary
@@ -168,6 +169,7 @@ def test_an_evaluation_of_an_earlier_format_is_refused(evaluated: Evaluation, tm
         Evaluation.load(tmp_path)
 
 
+@pytest.mark.process
 def test_the_same_evaluation_twice_gives_the_same_files(mixed: Any, shifted: Any, tmp_path: Path) -> None:
     for name in ("a", "b"):
         evaluate(shifted, mixed, mixed.ids, policy=QUICK).save(tmp_path / name)
@@ -245,6 +247,7 @@ def test_images_are_read_as_they_are_needed(mixed: Any, shifted: Any) -> None:
     assert read == done == mixed.ids
 
 
+@pytest.mark.process
 def test_memory_stays_flat(make_set: Any, scripted: Any, make_disc: Any) -> None:
     shape = (200, 300)
     one = make_disc(100, 150, 40, shape)

@@ -103,6 +103,7 @@ def test_spearman_is_scipys(images: tuple[np.ndarray, np.ndarray]) -> None:
         assert math.isnan(spearman(dice, uncertainty)[0])
 
 
+@pytest.mark.process
 @given(IMAGES)
 def test_auroc_is_scikit_learns(images: tuple[np.ndarray, np.ndarray]) -> None:
     positive, score = images[0] > 0.5, images[1]

@@ -51,6 +51,7 @@ def test_another_true_mask_is_refused(perfect: Evaluation, moved: Evaluation) ->
         average_runs([perfect, moved])
 
 
+@pytest.mark.process
 def test_the_pooled_error_of_folds_is_that_of_one_evaluation_of_all(mixed: Any, shifted: Any) -> None:
     ids = mixed.ids
     whole, one, two = (evaluate(shifted, mixed, part, policy=QUICK) for part in (ids, ids[:7], ids[7:]))

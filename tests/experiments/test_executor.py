@@ -42,6 +42,7 @@ def task(name: str, word: str = "work", after: str | None = None) -> Task:
     return Task(name, ("train", word), Path("logs") / f"{name}.log", after)
 
 
+@pytest.mark.process
 def test_a_failure_skips_only_the_tasks_after_it() -> None:
     seen: list[tuple[str, str]] = []
 
@@ -82,6 +83,7 @@ def test_a_log_is_added_to_and_its_latest_end_is_shown(
     assert last_lines(tmp_path / "nowhere.log") == []
 
 
+@pytest.mark.process
 def test_so_many_at_once_and_the_cores_are_shared_out(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     monkeypatch.setattr("os.sched_getaffinity", lambda _: set(range(7)), raising=False)

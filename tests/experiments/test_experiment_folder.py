@@ -80,6 +80,7 @@ def test_a_folder_with_something_else_is_left_alone(write_plan: Callable[..., Pa
         ExperimentFolder(write_plan(), tmp_path / "out" / "mine.txt")
 
 
+@pytest.mark.process
 def test_what_is_done_is_not_repeated_and_a_plan_may_only_grow(
     write_plan: Callable[..., Path], tmp_path: Path, inside: Callable[..., object]
 ) -> None:
@@ -119,6 +120,7 @@ def test_a_recipe_that_changed_under_its_name_is_refused(
         ExperimentFolder(plan, tmp_path / "out")
 
 
+@pytest.mark.process
 def test_a_half_written_beginning_and_a_stale_evaluation_are_done_again(
     write_plan: Callable[..., Path], tmp_path: Path, inside: Callable[..., object]
 ) -> None:
@@ -175,6 +177,7 @@ def test_a_run_of_somebody_elses_in_a_place_of_ours_is_refused(
         ExperimentFolder(plan, out)
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("place", ["runs/a/fold0-seed0", "evaluations/test/a/fold0-seed0"])
 def test_a_file_in_a_place_of_ours_is_refused(
     write_plan: Callable[..., Path], tmp_path: Path, inside: Callable[..., object], place: str

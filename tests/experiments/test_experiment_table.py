@@ -144,6 +144,7 @@ def test_nothing_measured_is_a_table_too(tmp_path: Path) -> None:
     assert "Not measured: x, y." in (tmp_path / "table.md").read_text()
 
 
+@pytest.mark.process
 def test_the_files_agree(tmp_path: Path) -> None:
     found = {
         Cell("x", 0, 0): evaluated({"a": 0.2, "b": 0.4, "c": 0.0}),
@@ -170,6 +171,7 @@ def test_the_files_agree(tmp_path: Path) -> None:
     assert not drawn["value"].isna().any()
 
 
+@pytest.mark.process
 def test_a_whole_experiment_ends_with_its_table_despite_failures(
     write_plan: Callable[..., Path], tmp_path: Path, inside: Callable[..., Any]
 ) -> None:
@@ -204,6 +206,7 @@ def test_a_whole_experiment_ends_with_its_table_despite_failures(
     assert json.loads((out / "table.json").read_text())["evaluations"] == json.loads(json.dumps([one]))
 
 
+@pytest.mark.process
 def test_a_row_per_trial_and_the_best_recipe(write_search: WritePlan, pretend: Any, tmp_path: Path) -> None:
     out = tmp_path / "out"
     executor = pretend(fail=lambda recipe: recipe.loss.kind == "bce")

@@ -48,6 +48,7 @@ def best_of(search: Search) -> Any:
     return max(done, key=lambda one: one.value or 0.0)
 
 
+@pytest.mark.process
 def test_the_same_plan_gives_the_same_trials(write_search: WritePlan, pretend: Any, tmp_path: Path) -> None:
     searches = [search_of(write_search(), tmp_path / name) for name in ("a", "b")]
     for search in searches:
@@ -64,6 +65,7 @@ def test_the_same_plan_gives_the_same_trials(write_search: WritePlan, pretend: A
     assert [trial.values for trial in another.trials()] != [trial.values for trial in one]
 
 
+@pytest.mark.process
 def test_the_test_part_is_never_seen(write_search: WritePlan, tmp_path: Path, monkeypatch: Any) -> None:
     """All that a search trains and measures on goes through the training room, with these parts only."""
     from sonoseg.training.batches import TrainingImages
@@ -115,6 +117,7 @@ def test_a_metric_that_validation_lacks(write_search: WritePlan, pretend: Any, t
     assert "'false_positive_rate'" in search.trials()[0].reason
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("kind", ["median", "halving"])
 def test_poor_trials_are_pruned(write_search: WritePlan, pretend: Any, tmp_path: Path, kind: str) -> None:
     prune = {"kind": kind, "startup": 2, "after": 1}
@@ -127,6 +130,7 @@ def test_poor_trials_are_pruned(write_search: WritePlan, pretend: Any, tmp_path:
     assert best_of(search).epochs == 6
 
 
+@pytest.mark.process
 def test_an_interrupted_trial_is_resumed(write_search: WritePlan, pretend: Any, tmp_path: Path) -> None:
     def stop(epoch: int) -> None:
         if epoch == 1:
@@ -276,6 +280,7 @@ def test_processes_share_a_search_and_one_is_killed(write_search: WritePlan, tmp
     assert sum(trained) == sum(state == "running" for state in states) + 8 - len(states)
 
 
+@pytest.mark.process
 def test_pruning_does_not_depend_on_when_the_log_is_read(
     write_search: WritePlan, pretend: Any, tmp_path: Path
 ) -> None:

@@ -66,6 +66,7 @@ def test_an_engine_agrees_with_torch_within_1e4(trained: Model, engine: str) -> 
     agree(trained, engine)
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("engine", ENGINES)
 def test_an_engine_agrees_with_torch_on_the_shipped_model(engine: str) -> None:
     agree(Model.load(), engine)
@@ -75,6 +76,7 @@ def dice(one: np.ndarray, other: np.ndarray) -> float:
     return float(2 * (one & other).sum() / (one.sum() + other.sum()))
 
 
+@pytest.mark.process
 @pytest.mark.parametrize(
     ("engine", "precision", "least"),
     [("onnx", "int8", 0.97), ("openvino", "int8", 0.97), ("openvino", "bf16", 0.99), ("torch", "bf16", 0.99)],

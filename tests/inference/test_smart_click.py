@@ -143,6 +143,7 @@ def scenes(draw: st.DrawFn) -> tuple[NDArray[np.uint8], NDArray[np.float32] | No
     return pixels, probability, mask, [Point(*at, draw(st.booleans())) for at in clicked]
 
 
+@pytest.mark.process
 @settings(max_examples=150)
 @given(scenes())
 def test_every_click_is_applied_deterministically(
@@ -161,6 +162,7 @@ def test_every_click_is_applied_deterministically(
     assert np.array_equal(found, smart_click(pixels, probability, found, points))
 
 
+@pytest.mark.process
 @settings(max_examples=40)
 @example(60, 130, True)  # a uniform area, where the region grows large
 @given(st.integers(60, 220), st.integers(130, 270), st.booleans())

@@ -43,6 +43,7 @@ def files(root: Path) -> dict[str, bytes]:
     }
 
 
+@pytest.mark.process
 def test_processes_write_what_threads_write(predictor: Predictor, tmp_path: Path) -> None:
     outputs = OutputOptions(probability=True, labelme=True, nrrd=True, coco=True)
     written: dict[bool, tuple[list[object], dict[str, bytes]]] = {}
@@ -70,6 +71,7 @@ def shape_and_warn(found: Segmentation) -> tuple[int, ...]:
     return found.mask.shape
 
 
+@pytest.mark.process
 def test_a_workers_warnings_and_results_come_back_in_order(predictor: Predictor) -> None:
     def load(image: Frame) -> Frame:
         if image.name == "b":
@@ -84,6 +86,7 @@ def test_a_workers_warnings_and_results_come_back_in_order(predictor: Predictor)
     assert [isinstance(outcome, SonosegError) for _, outcome in outcomes] == [False, True, False, False]
 
 
+@pytest.mark.process
 def test_a_killed_worker_is_reported_with_its_signal(predictor: Predictor) -> None:
     def endless() -> Iterator[Frame]:
         while True:

@@ -123,6 +123,7 @@ def test_a_file_written_anew_is_opened_anew(clip: Path, make_dicom: Make) -> Non
     assert not np.array_equal(read(FrameRef(clip, 2)).pixels, before)
 
 
+@pytest.mark.process
 def test_each_thread_has_its_own(clip: Path) -> None:
     wrong: list[int] = []
 

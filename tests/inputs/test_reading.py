@@ -431,6 +431,7 @@ HEADS = [
 ]
 
 
+@pytest.mark.process
 @given(st.sampled_from(HEADS), st.binary(max_size=300))
 @settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @pytest.mark.filterwarnings("ignore")
@@ -438,6 +439,7 @@ def test_garbage_is_refused_and_never_crashes(head: bytes, tail: bytes) -> None:
     _frame_or_refusal(head + tail)
 
 
+@pytest.mark.process
 @given(
     st.sampled_from(["PNG", "JPEG", "TIFF", "BMP", "GIF", "WEBP", "JPEG2000", "PPM"]),
     st.lists(st.tuples(st.floats(0, 1), st.integers(0, 255)), min_size=1, max_size=12),

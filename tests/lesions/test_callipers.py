@@ -84,6 +84,7 @@ def test_lines_stand_out_on_white_and_on_black() -> None:
         assert (drawn != grey).any(axis=2).sum() > 200
 
 
+@pytest.mark.process
 @settings(max_examples=30, deadline=None)
 @given(st.integers(3, 60), st.integers(0, 60), st.integers(60, 240), st.integers(80, 320), st.booleans())
 def test_a_label_is_inside_beside_the_lesion_and_whole(

@@ -53,6 +53,7 @@ def test_callipers_find_what_brute_force_finds(
     assert math.dist(*ends.tolist()) == pytest.approx(length)
 
 
+@pytest.mark.process
 @settings(max_examples=100, deadline=None)
 @given(MASKS)
 def test_callipers_on_masks(mask: np.ndarray) -> None:

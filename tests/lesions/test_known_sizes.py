@@ -87,6 +87,7 @@ def test_ellipses_in_millimetres_within_a_pixel_of_the_coarser_side(
     assert lesion.height == lesion.box[2] * down
 
 
+@pytest.mark.process
 @pytest.mark.parametrize(("kind", "seeds"), [("cyst", 4), ("oval", 4), ("spiculated", 6)])
 def test_phantoms_of_known_size(kind: str, seeds: int) -> None:
     # The mask as render() makes it (a pixel whose middle is inside), without painting the image.
@@ -160,6 +161,7 @@ def test_a_finer_grid_gives_the_same_lesion(major: float, aspect: float, angle: 
     assert fine.perpendicular == pytest.approx(coarse.perpendicular, abs=0.2 * finer)
 
 
+@pytest.mark.process
 @settings(max_examples=40, deadline=None)
 @given(st.floats(6, 40), st.floats(0.4, 0.85), st.floats(0, math.pi))
 def test_turning_and_mirroring(major: float, aspect: float, angle: float) -> None:

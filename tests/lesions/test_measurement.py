@@ -103,6 +103,7 @@ def test_bounds_and_sums(mask: np.ndarray, down: float, right: float) -> None:
         assert left - 0.5 <= lesion.centroid[1] <= left + width - 0.5
 
 
+@pytest.mark.process
 @settings(max_examples=50, deadline=None)
 @given(MASKS)
 def test_flips_and_quarter_turns_keep_the_sizes(mask: np.ndarray) -> None:
@@ -116,6 +117,7 @@ def test_flips_and_quarter_turns_keep_the_sizes(mask: np.ndarray) -> None:
         assert sizes(np.ascontiguousarray(turned)) == sizes(mask)
 
 
+@pytest.mark.process
 @settings(max_examples=50, deadline=None)
 @given(MASKS, st.floats(0.01, 10))
 def test_sizes_grow_with_the_spacing(mask: np.ndarray, scale: float) -> None:

@@ -27,6 +27,7 @@ def without_holes(mask: np.ndarray) -> np.ndarray:
     return np.asarray(ndimage.binary_fill_holes(mask))
 
 
+@pytest.mark.process
 @settings(max_examples=80, deadline=None)
 @given(MASKS)
 def test_it_is_closed_and_encloses_the_lesion(mask: np.ndarray) -> None:

@@ -54,6 +54,7 @@ def test_lobes_and_spicules_lower_each_number() -> None:
     assert fine.margin_smoothness < 0.95
 
 
+@pytest.mark.process
 @settings(max_examples=80, deadline=None)
 @given(MASKS, st.floats(0.05, 2), st.floats(0.05, 2))
 def test_the_ratios_keep_their_range_for_every_mask(mask: np.ndarray, down: float, right: float) -> None:

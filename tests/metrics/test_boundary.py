@@ -165,6 +165,7 @@ def test_a_miss_scales_too() -> None:
     assert missed.nsd(100.0) == 0.0
 
 
+@pytest.mark.process
 @given(lesions(), st.integers(0, 7), st.integers(0, 7), KINDS)
 def test_moving_both_masks_changes_nothing(
     pair: tuple[np.ndarray, np.ndarray], down: int, right: int, kind: boundary.Boundary

@@ -88,6 +88,7 @@ def test_a_mask_agrees_with_itself(pair: tuple[np.ndarray, np.ndarray]) -> None:
     assert overlap.dice(true, true) == overlap.iou(true, true) == 1.0
 
 
+@pytest.mark.process
 @given(st.lists(pairs(), min_size=1, max_size=4))
 def test_pooling_is_scoring_the_pixels_side_by_side(many: list[tuple[np.ndarray, np.ndarray]]) -> None:
     true = np.concatenate([t.ravel() for t, _ in many])[None]

@@ -68,6 +68,7 @@ def test_in_bounds_and_counted_once(pair: tuple[np.ndarray, np.ndarray]) -> None
     assert bins.ece <= math.sqrt(bins.brier) + 1e-6
 
 
+@pytest.mark.process
 @given(st.lists(forecasts(), min_size=1, max_size=4))
 def test_bins_of_images_add_up_to_the_bins_of_all_pixels(many: list[tuple[np.ndarray, np.ndarray]]) -> None:
     total = sum((reliability_bins(t, p) for t, p in many), start=ReliabilityBins.empty())

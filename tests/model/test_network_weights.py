@@ -78,6 +78,7 @@ def test_a_weight_that_float16_cannot_hold_is_an_error(recipe: Recipe) -> None:
         stored_weights(network, "float16")
 
 
+@pytest.mark.process
 def test_every_file_and_engine_has_the_same_numbers(model: Model, recipe: Recipe) -> None:
     pixels = np.random.default_rng(0).integers(0, 256, (3, 64, 64), dtype=np.uint8)
     onnx, plain = (

@@ -50,6 +50,7 @@ def test_every_kind_runs_both_ways(gate: str, normalisation: str, residual: bool
     assert network.eval()(x).sides == []
 
 
+@pytest.mark.process
 def test_gradients_reach_every_parameter_of_the_seed() -> None:
     torch.manual_seed(0)
     network = build("seed").train()
@@ -140,6 +141,7 @@ def test_save_and_load(tmp_path: Path) -> None:
     assert torch.equal(first.eval()(x).logit, second.eval()(x).logit)
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("preset", list(PRESETS))
 def test_every_preset_learns_a_square(preset: str) -> None:
     """A few steps bring the loss down: the wiring is right, not only the shapes."""

@@ -35,6 +35,7 @@ def last(shape: tuple[int, ...]) -> tuple[int, ...]:
     return (*shape[1:], shape[0])
 
 
+@pytest.mark.process
 def test_seed_is_the_figure() -> None:
     rows = {row.name: row for row in summary(build("seed"))}
     assert set(rows) == set(FIGURE)
@@ -46,6 +47,7 @@ def test_seed_is_the_figure() -> None:
     assert rows["encoder.0"].inputs == ((3, 256, 256),)
 
 
+@pytest.mark.process
 def test_seed_counts() -> None:
     """Counted by hand from the figure: see design, "about 10.2 million parameters, 15.8 GMAC"."""
     network = build("seed")
@@ -68,6 +70,7 @@ def test_summary_leaves_the_network_as_it_was() -> None:
     assert not any(module._forward_hooks for module in network.modules())
 
 
+@pytest.mark.process
 def test_the_cost_is_the_sum_of_the_table() -> None:
     for name in ("quick", "sonoseg"):
         rows = summary(build(name), 64)

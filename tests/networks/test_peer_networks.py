@@ -56,6 +56,7 @@ def test_sides_are_judged_in_training_and_gone_afterwards() -> None:
     assert network.eval()(images).sides == []
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("architecture", PEERS)
 def test_onnx_runtime_answers_as_the_peer_does(architecture: str, tmp_path: Path) -> None:
     torch.manual_seed(0)

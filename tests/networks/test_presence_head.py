@@ -58,6 +58,7 @@ def test_gradients_reach_the_head() -> None:
     assert float(network.presence.judge.weight.grad.abs().sum()) > 0
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("name", sorted(PRESETS))
 def test_presets_without_the_head_have_none(name: str) -> None:
     assert (build(name).presence is not None) == PRESETS[name].presence

@@ -160,6 +160,7 @@ def test_a_slow_archive_is_waited_for(files: list[Path]) -> None:
         assert {item.outcome for item in send(port, files[:2], timeout=30)} == {STORED}
 
 
+@pytest.mark.process
 def test_more_kinds_than_one_association_has_contexts(tmp_path: Path, make_phantom: Phantom) -> None:
     """128 contexts are the most (PS3.8 9.3.2.2); 70 classes in two syntaxes are 140."""
     kinds = [f"1.2.826.0.1.3680043.9.{k}" for k in range(1, 71)]

@@ -50,6 +50,7 @@ def test_what_cannot_be_drawn_is_refused(case) -> None:
         maps(case()["pixels"], {"attention_1": np.zeros((1, 4, 4), np.float32)})
 
 
+@pytest.mark.process
 def test_the_same_maps_give_the_same_bytes(case, attention, tmp_path) -> None:
     one, two = (
         save(maps(case()["pixels"], attention, true=case()["true"]), tmp_path / f"{n}.png", dpi=60)

@@ -11,6 +11,7 @@ from sonoseg.plots.cases import best_median_worst, dice_text, image_table
 from sonoseg.plots.style import save
 
 
+@pytest.mark.process
 def test_a_row_holds_the_images_of_a_case(case, legible) -> None:
     cases = [case(1), case(2, (90, 60)), case(3, empty=True)]
     figure = image_table(cases, title="Three cases")
@@ -65,6 +66,7 @@ def test_what_cannot_be_drawn_is_refused(case) -> None:
         image_table([{**case(), "probability": np.ones((3, 3), np.float32)}])
 
 
+@pytest.mark.process
 def test_the_same_cases_give_the_same_bytes(case, tmp_path) -> None:
     one, two = (save(image_table([case(1)]), tmp_path / f"{n}.png", dpi=60).read_bytes() for n in "ab")
     assert one == two

@@ -22,6 +22,7 @@ def items(case):
     ]
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("style", ["filled", "outlined"])
 def test_fifteen_images_make_three_rows_of_five(items, style, legible) -> None:
     figure = image_grid(items, style, title="A made-up set")
@@ -40,6 +41,7 @@ def test_a_filled_mask_is_painted_where_the_mask_is(items) -> None:
     np.testing.assert_allclose(paint[items[2]["mask"]][0], to_rgba(YELLOW, 0.45), atol=1e-6)
 
 
+@pytest.mark.process
 def test_an_outline_runs_around_the_mask(items) -> None:
     axes = image_grid(items, "outlined").axes[2]
     (drawn,) = axes.findobj(QuadContourSet)
@@ -90,6 +92,7 @@ def test_the_same_images_give_the_same_bytes(items, tmp_path) -> None:
     assert one.read_bytes() == two.read_bytes()
 
 
+@pytest.mark.process
 def test_composition_draws_the_counts(evaluated, legible) -> None:
     figure = composition(evaluated.drop(columns="set"))
     classes, areas, sizes, marks = figure.axes

@@ -65,6 +65,7 @@ def test_risk_coverage_without_an_interval(referred, legible) -> None:
         figures.risk_coverage(referred.iloc[:0])
 
 
+@pytest.mark.process
 def test_reliability_draws_the_bins_that_hold_pixels(bins, legible) -> None:
     figure = figures.reliability(bins)
     diagram, counts = figure.axes
@@ -180,6 +181,7 @@ def test_few_scores_have_no_median_line(evaluated) -> None:
     assert "px" in axes.get_xlabel()
 
 
+@pytest.mark.process
 def test_paired_difference_draws_both_and_their_difference(evaluated, legible) -> None:
     rows = evaluated.assign(first=evaluated["dice"], second=(evaluated["dice"] + 0.03).clip(upper=1))
     figure = figures.paired_difference(rows, ("unet", "seed"), interval=(0.03, 0.01, 0.05))
@@ -230,6 +232,7 @@ def test_a_table_without_one_score_is_refused(evaluated) -> None:
         figures.strata_boxes(evaluated.assign(dice=np.nan))
 
 
+@pytest.mark.process
 def test_the_same_tables_give_the_same_bytes(evaluated, bins, tmp_path) -> None:
     for name, draw in {
         "strata": lambda: figures.strata_boxes(evaluated),

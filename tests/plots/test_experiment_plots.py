@@ -36,6 +36,7 @@ def results() -> pd.DataFrame:
     )
 
 
+@pytest.mark.process
 def test_a_panel_per_metric_and_a_line_per_variant(results, legible) -> None:
     figure = variants(results)
     axes = [one for one in figure.axes if one.axison]
@@ -56,6 +57,7 @@ def test_a_panel_per_metric_and_a_line_per_variant(results, legible) -> None:
     legible(figure)
 
 
+@pytest.mark.process
 def test_a_variant_that_was_not_measured_leaves_its_line_empty(results, legible) -> None:
     rows = results[(results["evaluation"] == "test") | (results["variant"] == "gates")]
     figure = variants(rows)
@@ -86,6 +88,7 @@ def found() -> pd.DataFrame:
     )
 
 
+@pytest.mark.process
 def test_a_panel_a_key_and_the_best_so_far(found, legible) -> None:
     figure = trials(found, "dice", "maximize", ["optimiser.rate"])
     legible(figure)

@@ -22,6 +22,7 @@ def results() -> pd.DataFrame:
     )
 
 
+@pytest.mark.process
 def test_a_forest_draws_each_interval(results, legible) -> None:
     figure = forest(results)
     assert [axes.get_xlabel() for axes in figure.axes] == [
@@ -86,6 +87,7 @@ def test_what_cannot_be_drawn_is_refused(results) -> None:
         accuracy_latency(results.rename(columns={"value": "dice"}))
 
 
+@pytest.mark.process
 def test_the_same_results_give_the_same_bytes(results, tmp_path) -> None:
     one, two = (save(forest(results), tmp_path / f"{n}.png", dpi=60).read_bytes() for n in "ab")
     assert one == two

@@ -72,6 +72,7 @@ def test_a_gate_takes_a_skip_and_a_signal() -> None:
     assert not [text for text in words(architecture(plain)) if "gating" in text]
 
 
+@pytest.mark.process
 def test_the_seed_is_drawn_as_its_figure_gives_it(legible) -> None:
     figure = architecture(rows_of("seed"))
     said = "\n".join(words(figure))
@@ -82,6 +83,7 @@ def test_the_seed_is_drawn_as_its_figure_gives_it(legible) -> None:
     legible(figure)
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("preset", ["unet", "compact", "quick", "sonoseg"])
 def test_other_presets_are_drawn_too(preset: str, legible) -> None:
     figure = architecture(rows_of(preset), title=preset)

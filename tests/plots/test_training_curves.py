@@ -30,6 +30,7 @@ def log() -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
+@pytest.mark.process
 def test_four_panels_draw_the_log(log, legible) -> None:
     figure = curves(log)
     assert [axes.get_title(loc="left") for axes in figure.axes] == ["Loss", "Pixel accuracy", "IoU", "Dice"]
@@ -74,6 +75,7 @@ def test_the_first_of_equally_good_epochs_is_best(log) -> None:
     assert best(log.assign(dice=0.5)) == 1
 
 
+@pytest.mark.process
 def test_without_dice_there_are_three_panels_and_no_best(log, legible) -> None:
     figure = curves(log.drop(columns="dice"))
     assert len(figure.axes) == 3
@@ -95,6 +97,7 @@ def test_what_cannot_be_drawn_is_refused(log) -> None:
         curves(log.drop(columns="loss"))
 
 
+@pytest.mark.process
 def test_the_same_log_gives_the_same_bytes(log, tmp_path) -> None:
     one, two = (save(curves(log), tmp_path / f"{n}.png", dpi=60).read_bytes() for n in "ab")
     assert one == two

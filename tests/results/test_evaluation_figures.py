@@ -71,12 +71,14 @@ def written(ids: list[str], folder: Path, **more: Any) -> tuple[Evaluation, set[
     return study, drawn, page.read_text("utf-8")
 
 
+@pytest.mark.process
 def test_one_lesion_has_no_best_and_worst(tmp_path: Path) -> None:
     _, drawn, page = written(["l1", "n0"], tmp_path)
     assert drawn == {"dice_by_size", "dice_against_size", "froc", "reliability", "images"}
     assert "best, median and worst" not in page
 
 
+@pytest.mark.process
 def test_several_classes_and_a_comparison_draw_more(tmp_path: Path) -> None:
     ids = [f"l{n}" for n in range(6)]
     study, _, _ = written(ids, tmp_path / "first")
@@ -91,6 +93,7 @@ def test_several_classes_and_a_comparison_draw_more(tmp_path: Path) -> None:
     assert "Compared with other (1)" in page
 
 
+@pytest.mark.process
 def test_nothing_shared_that_has_a_dice_draws_no_comparison(tmp_path: Path) -> None:
     study, _, _ = written(["n0", "n1"], tmp_path / "first")
     _, drawn, _ = written(["n0", "n1"], tmp_path, other=study, comparison=compare(study, study, QUICK))

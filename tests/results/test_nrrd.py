@@ -86,6 +86,7 @@ def test_an_unknown_spacing_is_said_and_no_lesion_is_an_empty_map() -> None:
     assert "Segment0_ID" not in header
 
 
+@pytest.mark.process
 def test_many_lesions_take_two_bytes() -> None:
     boxes = [(3 * (k // 20), 3 * (k % 20), 2, 2) for k in range(300)]
     header, labels = read(nrrd(*found(*boxes)))

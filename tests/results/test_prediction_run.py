@@ -63,6 +63,7 @@ def test_a_resumed_run_keeps_the_engine_and_reports_what_is_done(
     assert again.results.about == first.results.about
 
 
+@pytest.mark.process
 def test_processes_write_the_same_results(
     scans: Path, dark_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

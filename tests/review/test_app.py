@@ -220,6 +220,7 @@ def test_a_clip_is_an_item_a_frame(
     assert client.post(f"{API}/predict", content=data, params={"frame": 3}).status_code == 422
 
 
+@pytest.mark.process
 def test_the_samples_come_with_their_spacing(client: TestClient) -> None:
     told = client.post(f"{API}/samples").json()
     assert len(told["items"]) == len(samples.paths())
@@ -273,6 +274,7 @@ def test_a_smart_click(client: TestClient, send: Send, draw: Any) -> None:
         assert client.post(f"{url}/click", json=bad).status_code == 422, bad
 
 
+@pytest.mark.process
 def test_an_export_holds_what_was_asked_for(client: TestClient, send: Send, draw: Any) -> None:
     item, _ = send(1, "one.png"), send(2, "two.png")
     put(client, item["id"], draw.mask((1, 1, 9, 9)), 0)
@@ -457,6 +459,7 @@ def check(spec: dict[str, Any], method: str, template: str, answer: Any) -> None
         jsonschema.validate(answer.json(), resolve(spec, content[kind]["schema"]))
 
 
+@pytest.mark.process
 def test_the_description_is_true(client: TestClient, send: Send, draw: Any) -> None:
     spec = client.get(f"{API}/openapi.json").json()
     item = send()

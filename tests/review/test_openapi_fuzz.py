@@ -143,6 +143,7 @@ def described(live: Live) -> Any:
     return schemathesis.openapi.from_url(f"{live.address}/api/v1/openapi.json")
 
 
+@pytest.mark.process
 def test_every_answer_is_as_described(live: Live, described: Any) -> None:
     """All operations in one test, so that one's fault does not hide the others'."""
     faults: dict[str, str] = {}

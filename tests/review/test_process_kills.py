@@ -51,6 +51,7 @@ def save(server: Any, identity: str, revision: int, mask: bytes, reader: str) ->
     return answer
 
 
+@pytest.mark.process
 def test_a_killed_server_has_every_save_that_it_acknowledged(
     tmp_path: Path, serving: Callable[..., Any], draw: Any
 ) -> None:

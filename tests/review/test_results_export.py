@@ -174,6 +174,7 @@ def test_what_results_refer_to_is_beside_them(tmp_path: Path) -> None:
         assert b"originals" not in path.read_bytes(), path  # the server's folders are its own
 
 
+@pytest.mark.process
 @pytest.mark.parametrize(
     ("source", "algorithm"), [("model", "AUTOMATIC"), ("edited", "SEMIAUTOMATIC"), ("manual", "MANUAL")]
 )

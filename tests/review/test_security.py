@@ -161,6 +161,7 @@ def test_no_path_leads_out_of_the_page(client: TestClient, path: str) -> None:
     assert "Limits" not in answer.text
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("identity", ["../state.sqlite", "..%2f..%2fstate.sqlite", "0" * 15, "g" * 16, "%00"])
 def test_no_id_leads_out_of_the_state(client: TestClient, identity: str) -> None:
     for end in ("/mask.png", "/thumbnail.png", ""):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import pytest
 from PIL import Image
 
 from sonoseg import samples
@@ -12,6 +13,7 @@ from sonoseg.samples.make import SAMPLES, make
 from sonoseg.samples.sheet import sheet
 
 
+@pytest.mark.process
 def test_the_samples_are_those_the_command_makes(tmp_path: Path) -> None:
     made = make(tmp_path)
     assert [path.name for path in made] == [path.name for path in samples.paths()]
@@ -40,6 +42,7 @@ def test_every_kind_is_there_and_they_are_small() -> None:
     assert sum(path.stat().st_size for path in samples.paths()) < 700_000
 
 
+@pytest.mark.process
 def test_the_sheet_shows_them_all_with_outlines(tmp_path: Path) -> None:
     sheet(tmp_path / "sheet.png")
     with Image.open(tmp_path / "sheet.png") as page:

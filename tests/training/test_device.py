@@ -98,6 +98,7 @@ def test_packaged_recipes_leave_it_to_the_device() -> None:
     assert {load_recipe(name, []).precision for name in recipe_names()} == {"auto"}
 
 
+@pytest.mark.process
 @pytest.mark.usefixtures("no_onnx")
 @pytest.mark.parametrize("has", [True, False])
 def test_the_card_says_what_was_computed_in(

@@ -90,6 +90,7 @@ def test_windows_come_as_often_as_asked() -> None:
     assert np.mean(shown) == pytest.approx(0.6, abs=0.06)
 
 
+@pytest.mark.process
 def test_windows_lie_on_every_side_of_a_lesion() -> None:
     _, mask = scene(43, 43, 10, 10)
     random = np.random.default_rng(3)

@@ -118,6 +118,7 @@ def test_each_weight_lands_in_its_layer(in_the_package: Callable[[Any], Path]) -
     assert torch.equal(grey.stem.get_submodule("0.conv").weight, state["_conv_stem.weight"].sum(1, True))
 
 
+@pytest.mark.process
 def test_grey_is_three_equal_channels(in_the_package: Callable[[Any], Path]) -> None:
     colour, grey = network(inputs=3).double(), network(inputs=1).double()
     in_the_package({name: value.double() for name, value in weights_like(colour).items()})
@@ -221,6 +222,7 @@ def test_a_peer_sees_the_same(kind: EncoderKind) -> None:
         torch.testing.assert_close(found, halved[found.shape[-1]], rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.process
 def test_all_weights_of_the_model_in_the_package() -> None:
     recipe = load_recipe("sonoseg", ["start=shipped"])
     before = check_start(recipe)

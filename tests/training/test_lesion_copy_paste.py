@@ -65,6 +65,7 @@ def test_a_lesion_is_removed_whole_or_stays_whole(box: tuple[int, int, int, int]
         assert np.array_equal(pixels[~near(true)], before[~near(true)])
 
 
+@pytest.mark.process
 def test_half_of_the_grafts_lie_over_healthy_tissue() -> None:
     ends = []
     for seed in range(400):
@@ -135,6 +136,7 @@ def test_a_image_with_a_lesion_gets_no_other(own: tuple[int, int, int, int], see
     assert np.array_equal(mask, true)
 
 
+@pytest.mark.process
 def test_inserted_lesions_are_no_larger_than_their_own_size() -> None:
     areas = []
     for seed in range(200):

@@ -18,6 +18,7 @@ def batch() -> tuple[torch.Tensor, torch.Tensor]:
     return torch.randn(4, 1, 16, 16), (torch.rand(4, 1, 16, 16) > 0.8).float()
 
 
+@pytest.mark.process
 def test_dice_agrees_with_monai(batch: tuple[torch.Tensor, torch.Tensor]) -> None:
     from monai.losses import DiceLoss
 

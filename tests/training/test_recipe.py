@@ -85,6 +85,7 @@ def test_unknown_and_missing_recipes(tmp_path: Path) -> None:
         load_recipe(tmp_path / "none.yaml")
 
 
+@pytest.mark.process
 @given(
     rate=st.floats(1e-6, 1, allow_nan=False),
     epochs=st.integers(1, 1000),

@@ -92,6 +92,7 @@ def test_a_run_leaves_what_it_promises(phantom_run: Path) -> None:
     assert card["results"][0]["on"] == "validation"
 
 
+@pytest.mark.process
 @pytest.mark.usefixtures("no_onnx")
 def test_it_learns(given: tuple[PreparedSet, Split], tmp_path: Path) -> None:
     train(tiny("epochs=16", "optimiser.ema=0.5", "optimiser.rate=0.004"), *given, tmp_path / "run")
@@ -104,6 +105,7 @@ def test_it_learns(given: tuple[PreparedSet, Split], tmp_path: Path) -> None:
     assert card["training"]["best_epoch"] == int(np.argmax(dice)) + 1
 
 
+@pytest.mark.process
 @pytest.mark.usefixtures("no_onnx")
 def test_the_same_command_twice_gives_the_same(given: tuple[PreparedSet, Split], tmp_path: Path) -> None:
     for name in ("a", "b"):
@@ -113,6 +115,7 @@ def test_the_same_command_twice_gives_the_same(given: tuple[PreparedSet, Split],
     assert not same(tmp_path / "a", tmp_path / "c")
 
 
+@pytest.mark.process
 @pytest.mark.usefixtures("no_onnx")
 def test_a_stop_in_the_middle_of_an_epoch_changes_nothing(
     given: tuple[PreparedSet, Split], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -190,6 +193,7 @@ def test_two_processes_train_as_one(
         assert two["dice"] == pytest.approx(one["dice"], abs=5e-3)
 
 
+@pytest.mark.process
 @pytest.mark.usefixtures("no_onnx")
 def test_a_loss_that_is_no_number_names_the_batch(
     given: tuple[PreparedSet, Split], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -442,6 +446,7 @@ def thin(*changes: str) -> Recipe:
     return load_recipe("sonoseg", changes)
 
 
+@pytest.mark.process
 def test_a_run_from_imagenet_says_so_on_its_card(
     given: tuple[PreparedSet, Split], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -482,6 +487,7 @@ def test_without_its_start_a_run_does_not_begin(
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.process
 @pytest.mark.usefixtures("no_onnx")
 def test_a_run_from_random_weights_names_no_start(
     given: tuple[PreparedSet, Split], tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -79,6 +79,7 @@ def test_a_drawn_lesion_always_fits() -> None:
         assert (outline.points < np.multiply(spec.inner, 0.11) - 0.9).all()
 
 
+@pytest.mark.process
 def test_an_opened_outline_loses_tips_and_keeps_discs() -> None:
     disc = Outline(np.full(720, 5.0), (10.0, 12.0))
     kept = disc.opened(0.5) - disc.centre

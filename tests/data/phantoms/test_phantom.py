@@ -115,6 +115,7 @@ def test_a_cyst_is_the_darkest_lesion() -> None:
     assert level["cyst"] < 0.6 * level["oval"]
 
 
+@pytest.mark.process
 @given(
     seed=st.integers(0, 10**6),
     kind=st.sampled_from(["cyst", "oval", "spiculated"]),
@@ -149,6 +150,7 @@ def test_the_mask_is_exact(seed: int, kind: str, size: float, row: float, column
     assert not phantom.mask[:, [0, -1]].any()
 
 
+@pytest.mark.process
 @given(
     seed=st.integers(0, 2**40),
     height=st.integers(100, 200),
@@ -214,6 +216,7 @@ def test_make_phantoms_counts_seeds_up() -> None:
     assert [phantom.frame.name for phantom in made] == ["normal-40", "normal-41", "normal-42"]
 
 
+@pytest.mark.process
 def test_grey_levels_are_those_of_clinical_images() -> None:
     """Medians over a dozen phantoms lie within what 10 to 90 % of BUSI's images show (docs/phantoms.md)."""
     images = [phantom.frame.pixels for phantom in make_phantoms(12, 300, borders=False)]

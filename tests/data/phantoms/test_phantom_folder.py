@@ -36,6 +36,7 @@ def test_images_masks_and_table_agree(tmp_path: Path) -> None:
         assert (float(row["spacing_row"]), float(row["spacing_column"])) == (0.2, 0.2)
 
 
+@pytest.mark.process
 def test_processes_write_the_same_bytes(tmp_path: Path) -> None:
     one = write_phantoms(tmp_path / "one", 5, 3, workers=1, **SMALL).parent
     two = write_phantoms(tmp_path / "two", 5, 3, workers=2, **SMALL).parent

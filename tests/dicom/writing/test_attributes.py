@@ -51,6 +51,7 @@ def objects(case: Case, **options: Any) -> Iterator[Dataset]:
         yield pydicom.dcmread(pydicom.filebase.DicomBytesIO(encode(one)))
 
 
+@pytest.mark.process
 def test_patient_and_study_are_copied(still: Case, clip: Case) -> None:
     for case in (still, clip):
         image = pydicom.dcmread(case[0])

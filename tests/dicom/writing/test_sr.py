@@ -196,6 +196,7 @@ def test_laterality_and_body_part(tmp_path: Path, make_case: Callable[..., Case]
     assert any(same(item.value, ReportCode.OTHER_PROCEDURE) for item in procedure)
 
 
+@pytest.mark.process
 def test_a_repeated_run_makes_the_same_report(clip: Case, tmp_path: Path) -> None:
     for name in ("a", "b"):
         write_object(tmp_path / f"{name}.dcm", make_sr(*clip, when=WHEN))

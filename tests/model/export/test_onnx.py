@@ -27,6 +27,7 @@ def network(gate: str, **changes: Any) -> AttentionUNet:
     return made.eval()
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("gate", [*GATES, "none"])
 def test_onnx_equals_torch(tmp_path: Path, gate: str) -> None:
     mine = network(gate, deep_supervision=True, residual=True)
@@ -45,6 +46,7 @@ def test_onnx_equals_torch(tmp_path: Path, gate: str) -> None:
     assert [item.name for item in tmp_path.iterdir()] == ["model.onnx"]
 
 
+@pytest.mark.process
 def test_onnx_equals_torch_with_another_encoder(tmp_path: Path) -> None:
     torch.manual_seed(0)
     thin = {"encoder": "efficientnet-lite0", "widths": (4, 4, 6, 8, 192)}
@@ -63,6 +65,7 @@ def test_onnx_equals_torch_with_another_encoder(tmp_path: Path) -> None:
             np.testing.assert_allclose(answer, expected.numpy(), atol=1e-4, rtol=1e-4)
 
 
+@pytest.mark.process
 def test_the_file_tells_nothing_of_the_machine_that_made_it(tmp_path: Path) -> None:
     """torch's exporter notes beside each node the lines of code, with their places, that led to it."""
     write_onnx(network("grid"), tmp_path / "model.onnx", 64)
@@ -71,6 +74,7 @@ def test_the_file_tells_nothing_of_the_machine_that_made_it(tmp_path: Path) -> N
     assert b".py" not in held
 
 
+@pytest.mark.process
 def test_a_difference_is_refused_and_leaves_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(export, "TOLERANCE", -1.0)
     with pytest.raises(ModelError, match="the exported network differs from the trained one"):
@@ -78,6 +82,7 @@ def test_a_difference_is_refused_and_leaves_no_file(tmp_path: Path, monkeypatch:
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.process
 def test_export_leaves_the_network_as_it_was(tmp_path: Path) -> None:
     mine = network("grid").train()
     before = {name: value.clone() for name, value in mine.state_dict().items()}
