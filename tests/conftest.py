@@ -22,8 +22,8 @@ from PIL import Image
 
 from sonoseg._util.locks import locked
 
-# "ci" draws the same examples every time, "quick" fewer of them. SONOSEG_TEST_PROFILE=random draws others, and
-# the seed is printed.
+# "ci" draws the same examples every time, "quick" fewer of them. SONOSEG_TEST_PROFILE=random draws others,
+# and the seed is printed.
 # No deadline: on a loaded machine any test may be slow.
 settings.register_profile("ci", deadline=None, derandomize=True)
 settings.register_profile("quick", settings.get_profile("ci"), max_examples=20)

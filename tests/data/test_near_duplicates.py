@@ -79,3 +79,8 @@ def test_the_most_similar_pair_comes_first() -> None:
     pairs = near_duplicate_pairs(thumbs)
     assert [pair[:2] for pair in pairs] == [(0, 2), (0, 1), (1, 2)]
     assert [pair[2] for pair in pairs] == pytest.approx([1, 0.9, 0.9])
+
+
+def test_pairs_of_equal_similarity_are_in_the_order_of_their_rows() -> None:
+    thumbs = np.eye(2, dtype=np.float32)[[0, 1, 1, 0, 0]]
+    assert [pair[:2] for pair in near_duplicate_pairs(thumbs)] == [(0, 3), (0, 4), (1, 2), (3, 4)]

@@ -149,6 +149,26 @@ def test_official(busbra: Path, tmp_path: Path) -> None:
         make_split(PreparedSet.open(tmp_path / "p"), "official", folds=10)
 
 
+def test_official_folds_name_the_sets_that_lack_them() -> None:
+    some = fake([("benign", 1)] * 4, set=["b", "c", "a", "b"], fold5=[1, 2, float("nan"), float("nan")])
+    with pytest.raises(DatasetError, match="a, b has no 5 official folds"):
+        make_split(some, "official")
+    with pytest.raises(DatasetError, match="a, b, c has no 7 official folds"):
+        make_split(some, "official", folds=7)
+    whole = fake([("benign", 1)] * 3, fold5=[1.0, 3.0, 2.0])
+    assert make_split(whole, "official").folds == {"s/0": 0, "s/1": 2, "s/2": 1}
+
+
+def test_the_file_of_a_split_is_plain_json(tmp_path: Path) -> None:
+    plain = Split("grouped", "all", 0, "f", {"ä": 0, "b": 1})
+    plain.save(tmp_path / "s.json")
+    text = (tmp_path / "s.json").read_text("utf-8")
+    assert "ä" in text
+    assert text.endswith("}\n")
+    assert '\n "seed": 0,' in text
+    assert "train_only" not in text
+
+
 def test_unknown_classes_are_told_apart_by_their_lesion() -> None:
     prepared = fake([("unknown", 1)] * 2, lesion_area_px=[0, 5])
     assert strata(prepared.table) == ["s/empty", "s/lesion"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -104,3 +105,13 @@ def test_a_lesion_has_no_false_positive_and_a_normal_no_missed() -> None:
     for mask, label, absent in ((lesion, "benign", "false_"), (normal, "normal", "missed")):
         values = measure(mask, label, segmentation(lesion), POLICY).values
         assert all(math.isnan(values[name]) for name in values if name.startswith(absent))
+
+
+def test_another_policy_is_followed() -> None:
+    lesion, found = boxes((19, 10), (1, 10))
+    strict = replace(POLICY, missed_dice=0.2, hit_dice=0.2, bins=4, candidate_share=0.01)
+    measured = measure(lesion, "benign", segmentation(found), strict)
+    assert (measured.values["missed"], measured.values["n_found"]) == (1.0, 0)
+    assert all(bins.count.size == 4 for bins in measured.bins.values())
+    assert measured.candidates.lesions.tolist() == [0.0]
+    assert measured.candidates.false.size == 0

@@ -67,3 +67,58 @@ def test_what_is_not_a_spacing_is_refused(text: str) -> None:
 def test_a_spacing_is_one_number_or_row_and_column() -> None:
     assert parse_spacing("0.08") == Spacing(0.08, 0.08)
     assert parse_spacing(" 0.08, 0.1 ") == Spacing(0.08, 0.1)
+
+
+@pytest.mark.parametrize(
+    ("box", "meets", "holds"),
+    [
+        (Box(10, 20, 30, 40), True, True),  # the same
+        (Box(10, 20, 1, 1), True, True),
+        (Box(39, 59, 1, 1), True, True),
+        (Box(39, 59, 2, 1), True, False),
+        (Box(39, 59, 1, 2), True, False),
+        (Box(9, 20, 2, 1), True, False),
+        (Box(10, 19, 1, 2), True, False),
+        (Box(40, 20, 1, 1), False, False),  # below
+        (Box(10, 60, 1, 1), False, False),  # to the right
+        (Box(9, 20, 1, 1), False, False),  # above
+        (Box(10, 19, 1, 1), False, False),  # to the left
+        (Box(5, 100, 50, 1), False, False),
+        (Box(100, 5, 1, 80), False, False),
+    ],
+)
+def test_boxes_meet_where_they_share_a_pixel(box: Box, meets: bool, holds: bool) -> None:
+    region = Box(10, 20, 30, 40)
+    assert (region.meets(box), region.holds(box)) == (meets, holds)
+    assert box.meets(region) == meets
+
+
+def test_a_lesion_without_a_spacing_has_the_origin_none() -> None:
+    regions = two(FINE, COARSE).regions
+    assert Calibration(None, "given", "unknown", regions).at(Box(0, 0, 5, 5)) == (None, "none", "unknown")
+    assert Calibration(COARSE, "table", "", regions).at(Box(10, 10, 5, 5)) == (COARSE, "table", "")
+    assert two(FINE, COARSE).at(Box(10, 40, 5, 20))[:2] == (None, "none")  # across both
+    assert two(FINE, FINE).at(Box(95, 10, 10, 5))[:2] == (None, "none")  # leaves them
+
+
+def test_the_smaller_of_overlapping_regions_needs_no_agreement() -> None:
+    inner = Region(Box(10, 10, 20, 20), COARSE)
+    frame = Calibration(regions=(Region(Box(0, 0, 25, 25), FINE), inner))
+    assert frame.at(Box(20, 20, 8, 8)) == (COARSE, "file", "")  # held by one alone
+    assert frame.at(Box(12, 12, 5, 5)).spacing is None  # held by both, which differ
+
+
+def test_spacings_agree_within_a_thousandth() -> None:
+    for factor, agree in ((1.0009, True), (1.0012, False)):
+        near = Spacing(0.1 * factor, 0.1 * factor)
+        assert (two(FINE, near).at(Box(10, 40, 5, 20)).spacing is not None) == agree
+
+
+@pytest.mark.parametrize("gap", [Box(0, 45, 100, 55), Box(1, 50, 100, 50), Box(0, 50, 99, 50)])
+def test_a_lesion_is_covered_only_by_all_of_its_pixels(gap: Box) -> None:
+    frame = Calibration(regions=(Region(Box(0, 0, 100, 45), FINE), Region(gap, FINE)))
+    covered = gap.left == 45
+    assert (frame.at(Box(0, 40, 100, 20)).spacing is not None) == covered
+    shifted = Calibration(regions=(Region(Box(0, 0, 10, 6), FINE), Region(Box(0, 5, 10, 3), FINE)))
+    assert shifted.at(Box(0, 2, 10, 6)).spacing == FINE
+    assert shifted.at(Box(0, 2, 10, 7)).spacing is None

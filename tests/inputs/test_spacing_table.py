@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from sonoseg.errors import InputError
 from sonoseg.image.calibration import Spacing
+from sonoseg.inputs import spacing_table
 from sonoseg.inputs.spacing_table import read_spacings
 
 
@@ -81,3 +82,25 @@ def test_what_is_no_table(tmp_path: Path) -> None:
 def test_any_text_is_read_or_refused(tmp_path: Path, text: str) -> None:
     with suppress(InputError):
         read_spacings(table(tmp_path, "file,spacing\n" + text))
+
+
+def test_both_columns_may_have_a_decimal_comma(tmp_path: Path) -> None:
+    found = read_spacings(table(tmp_path, "file;row;column\na.png;0,1;0,25\n"))
+    assert found.of("a.png") == Spacing(0.1, 0.25)
+
+
+def test_the_largest_table_has_64_mib(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert spacing_table.MAX_BYTES == 64 * 1024**2
+    text = "file,spacing\na.png,0.1\n"
+    monkeypatch.setattr(spacing_table, "MAX_BYTES", len(text))
+    assert read_spacings(table(tmp_path, text)).of("a.png") is not None
+    with pytest.raises(InputError) as caught:
+        read_spacings(table(tmp_path, text + "\n"))
+    assert caught.value.where == str(tmp_path / "spacings.csv")
+
+
+def test_a_bad_row_names_the_table_and_the_line(tmp_path: Path) -> None:
+    path = table(tmp_path, "file,row,column\na.png,x,0.1\n")
+    with pytest.raises(InputError) as caught:
+        read_spacings(path)
+    assert str(path) in str(caught.value.where)

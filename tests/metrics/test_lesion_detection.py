@@ -16,6 +16,7 @@ from sonoseg.errors import ShapeError
 from sonoseg.metrics.constants import SPECK_SHARE
 from sonoseg.metrics.lesion_detection import (
     Candidates,
+    Froc,
     area_share,
     candidates,
     components,
@@ -224,3 +225,25 @@ def test_candidates_of_two_images_are_joined_by_concatenation() -> None:
     )
     assert curve.sensitivity_at(0.0) == 0.0
     assert curve.sensitivity_at(0.5) == 1.0
+
+
+def test_one_shared_pixel_is_a_hit_of_any_pixel() -> None:
+    true, touching = image((10, 10, 20, 20)), image((29, 29, 20, 20))
+    assert match_lesions(true, touching, rule="any").n_found == 1
+    assert match_lesions(true, touching).n_found == 0
+    probability = np.where(touching, 0.9, 0.0)
+    assert candidates(true, probability, rule="any").lesions.tolist() == [0.9]
+    assert candidates(true, probability).lesions.tolist() == [0.0]
+
+
+def test_a_speck_is_no_lesion_of_a_candidate() -> None:
+    true = image((10, 10, 20, 20), (80, 80, 1, 3))
+    probability = np.where(image((10, 10, 20, 20)), 0.9, 0.0)
+    assert candidates(true, probability, min_share=5e-4).lesions.tolist() == [0.9]
+    assert candidates(true, probability, min_share=0.0).lesions.tolist() == [0.9, 0.0]
+
+
+def test_no_point_of_a_curve_within_the_allowed_false_positives() -> None:
+    curve = Froc(np.array([0.5]), np.array([1.0]), np.array([2.0]))
+    assert curve.sensitivity_at(1.0) == 0.0
+    assert curve.sensitivity_at(2.0) == 1.0

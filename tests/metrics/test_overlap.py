@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -146,3 +147,16 @@ def test_the_best_threshold_is_the_nearest_to_one_half_of_equals() -> None:
 
 def test_the_thresholds_of_a_sweep() -> None:
     assert overlap.THRESHOLDS.tolist() == [step / 100 for step in range(10, 95, 5)]
+
+
+def test_the_best_threshold_is_of_equal_scores_the_nearest_to_a_half() -> None:
+    steps = np.array([0.1, 0.45, 0.6, 0.9])
+    assert best_threshold(steps, np.array([0.8, 0.8, 0.8, 0.8])) == 0.45
+    assert best_threshold(steps, np.array([0.8, 0.8, 0.8 + 4e-7, 0.7])) == 0.45  # equal to six decimals
+    assert best_threshold(steps, np.array([0.8, 0.8, 0.8 + 6e-6, 0.7])) == 0.6
+
+
+@pytest.mark.parametrize("steps", [[0.5, 0.5], [0.6, 0.5], [[0.5, 0.6]]])
+def test_thresholds_ascend_each_once(steps: list[Any]) -> None:
+    with pytest.raises(ShapeError):
+        dice_at_thresholds(np.ones((2, 2)), np.ones((2, 2)), np.array(steps))
