@@ -322,3 +322,17 @@ def test_a_narrow_split_is_kept_extended_and_of_one_set(tmp_path: Path) -> None:
         narrow_split(narrow, small)
     with pytest.raises(DatasetError, match="of 3 images is too small"):
         narrow_split(make_split(fake([("benign", 1)] * 9), folds=3), fake([("benign", 1)] * 9))
+
+
+def test_an_extension_gives_the_reason_of_what_it_drops() -> None:
+    small = fake([("benign", 1)] * 12)
+    split = make_split(small, policy="first-of-group")
+    table = pd.concat([small.table, fake([("benign", 2)]).table.assign(group="new")])
+    table.index = pd.Index([f"s/{number}" for number in range(len(table))])
+    large = cast(PreparedSet, SimpleNamespace(table=table, fingerprint="e" * 64, folder=Path("p")))
+    made = extend_split(split, large)
+    assert made.train_only == ("s/12",)
+    assert list(made.dropped) == ["s/13"]
+    assert made.dropped["s/13"].endswith("of s/12")
+    table.loc["s/12", "group"] = "g3"
+    assert extend_split(split, large).dropped["s/12"] == "in one group with s/3 of the split"

@@ -54,3 +54,11 @@ def test_images_without_their_mask_are_kept_out() -> None:
     table = rows([0.9, 0.8, 0.7], [0.2, 0.1])
     odd = table.iloc[:1].assign(kind="unannotated", max_probability=0.0, group="odd")
     assert summarise_detection(pd.concat([table, odd])) == summarise_detection(table)
+
+
+def test_a_resample_without_one_of_the_kinds_has_no_share() -> None:
+    kind, peak = np.array([True, True, False]), np.array([0.5, 0.9, 0.7])
+    weights = np.array([[0, 0, 2], [1, 0, 1], [0, 1, 1], [1, 1, 0]])
+    found = flagged(kind, peak, 1.0, weights)
+    assert np.isnan(found[[0, 3]]).all()
+    assert found[1:3].tolist() == [1.0, 0.0]
