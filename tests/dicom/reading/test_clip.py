@@ -605,7 +605,7 @@ def test_missing_and_unreadable_files(
     make_dicom: Make,
     ordinary_rights: Callable[[], AbstractContextManager[None]],
 ) -> None:
-    for path, said in ((tmp_path, "a folder"), (tmp_path / "none.dcm", "no such file")):
+    for path, said in ((tmp_path, "a folder"), (tmp_path / "none.dcm", "does not exist")):
         with pytest.raises(InputError, match=said):
             open_dicom(path)
     path = make_dicom(open_folder / "closed.dcm", GREY)

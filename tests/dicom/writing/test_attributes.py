@@ -188,7 +188,7 @@ def test_invalid_number_of_frames(tmp_path: Path, make_case: Callable[..., Case]
 
 
 def test_missing_libraries_are_named(still: Case, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sonoseg.dicom.writing.attributes.find_spec", lambda name: None)
+    monkeypatch.setattr("sonoseg._util.packages.find_spec", lambda name: None)
     with pytest.raises(MissingExtra, match=r"sonoseg\[dicom\]"):
         require_dicom()
     with pytest.raises(MissingExtra):

@@ -227,7 +227,7 @@ def test_segmentations_of_another_file_are_refused(still: Case, clip: Case, tmp_
         make_seg(source, [], [])
     with pytest.raises(ShapeError, match="1 segmentations and 0 findings"):
         make_seg(source, [segmentation], [])
-    with pytest.raises(ShapeError, match="is not in this mask"):
+    with pytest.raises(ShapeError, match="is not in the mask"):
         make_seg(source, [replace(segmentation, mask=~segmentation.mask)], [found])
     with pytest.raises(ShapeError, match="frame 1 of a file of 1"):
         make_seg(source, clip[1][:1], clip[2][:1])
