@@ -20,7 +20,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 MUTANTS = ROOT / "mutants"
 PAGE = ROOT / "docs" / "testing.md"
-START, END = "<!-- generated: make mutants -->\n", "<!-- end of generated -->\n"
+START, END = "<!-- mutants: make mutants -->\n", "<!-- end of mutants -->\n"
 GOAL = 0.9
 
 SURVIVED = (0, 5, 33)

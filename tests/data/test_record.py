@@ -62,5 +62,5 @@ def test_labels() -> None:
     "cells", [("0", "1"), ("1", ""), ("-1", "1"), ("nan", "1"), ("12", "12"), ("x", "y")]
 )
 def test_spacings_that_are_none(cells: tuple[str, str]) -> None:
-    with pytest.raises(DatasetError, match="is no spacing"):
+    with pytest.raises(DatasetError, match="is not a pixel spacing"):
         parse_spacing(*cells, "t")

@@ -22,7 +22,7 @@ from sonoseg.pacs.status_codes import status_text
             "; tried 6 times",
         ),
         (
-            "sr refused by the archive: cannot be sent: 'Musterfrau^Erika' is no date; tried 2 times",
+            "sr refused by the archive: cannot be sent: 'Musterfrau^Erika' is not a date; tried 2 times",
             "sr refused by the archive: cannot be sent; tried 2 times",
         ),
         ("sr refused by the archive (status 0xC000)",) * 2,

@@ -207,11 +207,11 @@ class Serving:
             env={**os.environ, "NO_COLOR": "1", "COLUMNS": "200"},
         )
         assert self.process.stdout is not None
-        told = ""
-        while (found := re.search(r"http://127\.0\.0\.1:(\d+)/", told)) is None:
-            line_told = self.process.stdout.readline()
-            assert line_told, f"it ended: {told}"
-            told += line_told
+        output = ""
+        while (found := re.search(r"http://127\.0\.0\.1:(\d+)/", output)) is None:
+            line = self.process.stdout.readline()
+            assert line, f"the server ended: {output}"
+            output += line
         self.port, self.address = int(found[1]), found[0]
 
     def ask(

@@ -52,7 +52,7 @@ for line in sys.stdin:
                 "LOCAL_WORLD_SIZE": str(job["count"]), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": job["port"],
                 "COLUMNS": "400",
             }
-            streams = os.devnull, f"{job['told']}/out{rank}", f"{job['told']}/err{rank}"
+            streams = os.devnull, f"{job['folder']}/out{rank}", f"{job['folder']}/err{rank}"
             for number, name in enumerate(streams):
                 os.dup2(os.open(name, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o600), number)
             sys.argv = ["sonoseg", *job["words"]]
@@ -120,7 +120,7 @@ def launch(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Launch]:
     def run(count: int, *words: object, before: str = "") -> Told:
         told = tmp_path_factory.mktemp("told")
         job = {"count": count, "words": [str(word) for word in words], "port": str(free_port())}
-        host.stdin.write(json.dumps(job | {"before": before, "told": str(told)}) + "\n")  # type: ignore[union-attr]
+        host.stdin.write(json.dumps(job | {"before": before, "folder": str(told)}) + "\n")  # type: ignore[union-attr]
         host.stdin.flush()  # type: ignore[union-attr]
         codes = json.loads(host.stdout.readline())  # type: ignore[union-attr]
         return Told(codes, [(told / f"err{rank}").read_text() for rank in range(count)])
@@ -328,12 +328,12 @@ def test_the_launchers_report_gets_the_error(monkeypatch: pytest.MonkeyPatch, tm
     monkeypatch.setenv("RANK", "1")
     monkeypatch.setenv("TORCHELASTIC_ERROR_FILE", str(tmp_path / "error.json"))
     with (
-        pytest.raises(SonosegError, match=r"^process 1 of 0\.\.1 on .*: run: it is full\. Mend it\.$"),
+        pytest.raises(SonosegError, match=r"^process 1 of 0\.\.1 on .*: run: it is full\. Correct it\.$"),
         processes.job(),
     ):
-        raise SonosegError("it is full", where="run", remedy="Mend it")
+        raise SonosegError("it is full", where="run", remedy="Correct it")
     failure = ProcessFailure(local_rank=1, pid=1, exitcode=1, error_file=str(tmp_path / "error.json"))
-    assert "run: it is full. Mend it." in failure.message["extraInfo"]["py_callstack"]
+    assert "run: it is full. Correct it." in failure.message["extraInfo"]["py_callstack"]
 
 
 def test_one_process_where_several_were_meant(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,4 +1,4 @@
-"""Files written whole or not at all, and their hashes."""
+"""Atomic writes of files, and hashes."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _TEMPORARY = re.compile(r"\..{1,60}\.[a-z0-9_]{8}(\.[^.]*)?")
 
 
 def _read_umask() -> int:
-    """Read the process's umask, which the system tells only by setting another."""
+    """Read the process's umask, which the system returns only when another is set."""
     mask = os.umask(0o077)  # files of other threads stay private for that moment
     os.umask(mask)
     return mask
@@ -91,7 +91,7 @@ def sha256_file(path: str | Path) -> str:
 
 
 def sync_folder(folder: str | Path) -> None:
-    """Wait until the disk has the folder's names, too; where the system cannot say, go on."""
+    """Flush a folder's entries to disk, where the system supports it."""
     try:
         handle = os.open(folder, os.O_RDONLY)
     except OSError:  # Windows opens no folders

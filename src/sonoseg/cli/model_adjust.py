@@ -26,7 +26,7 @@ def adjust(
     min_mean_probability: Annotated[
         float | None,
         typer.Option(
-            min=0.0, max=1.0, help="Lesions of a mean probability below this go: fewer false alarms."
+            min=0.0, max=1.0, help="Remove lesions of lower mean probability: fewer false positives."
         ),
     ] = None,
     min_relative_probability: Annotated[
@@ -34,8 +34,7 @@ def adjust(
         typer.Option(
             min=0.0,
             max=1.0,
-            help="Of several lesions those stay that have this share of the surest one's mean probability; "
-            "0 keeps all.",
+            help="Keep lesions with this fraction of the highest mean probability in the image; 0 keeps all.",
         ),
     ] = None,
     fill_holes: Annotated[bool | None, typer.Option(help="Fill holes in a lesion.")] = None,

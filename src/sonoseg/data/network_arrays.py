@@ -32,7 +32,7 @@ def build_arrays(
 ) -> tuple[Path, Path]:
     """Write grid/SIZE-FIT/pixels.npy and masks.npy, uint8 (N, size, size), where they are not yet.
 
-    The rows follow images.csv; masks hold 0 and 1. Each file appears whole or not at all, pixels first.
+    The rows follow images.csv; masks hold 0 and 1. Each file is written atomically, pixels first.
     Raises DatasetError where the set's own images are missing or damaged.
     """
     arrays = arrays_folder(folder, size, fit)

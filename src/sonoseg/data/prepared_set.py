@@ -101,7 +101,7 @@ class PreparedSet:
     def arrays(self, size: int = 256, fit: Fit = "stretch") -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
         """All pixels and masks on the network's grid: two read-only memory maps, uint8 (N, size, size).
 
-        Masks hold 0 and 1. The arrays are built, whole or not at all, where they are not there yet.
+        Masks hold 0 and 1. The arrays are built atomically, unless they exist.
         """
         pixels, masks = build_arrays(self.folder, size, fit)
         return np.load(pixels, mmap_mode="r"), np.load(masks, mmap_mode="r")

@@ -82,7 +82,7 @@ VARIANT_NOTES: Final = (
 )
 SEARCH_NOTES: Final = (
     "A trial's value is of the validation part, at the epoch of its best Dice, thresholded at 0.5 on the "
-    "network's grid. The best of many trials is also the luckiest: to confirm it, train its recipe with "
+    "network's grid. The best of many trials is partly due to chance: to confirm it, train its recipe with "
     "other seeds and evaluate it on a test part, once.",
 )
 

@@ -24,10 +24,10 @@ DICOMDIR = "DICOMDIR"
 def find_images(paths: Iterable[str | Path], *, skip: Sequence[str | Path] = ()) -> list[Path]:
     """List the images meant by `paths`, sorted by path, each once.
 
-    A file is taken whatever its ending (reading it tells whether it is an image). A folder is searched with
-    all its sub-folders, a glob (`scans/**/*.png`) is expanded; both give files with an image's ending, and
-    those without an ending that are DICOM by their content; they pass over hidden ones. Links to folders are
-    not followed, so a loop cannot catch us.
+    A file is taken whatever its extension; reading it shows whether it is an image. A folder is searched
+    with all its sub-folders, a glob (`scans/**/*.png`) is expanded; both give files with an extension
+    of images, and those without one whose content is DICOM, but no hidden ones. Links to folders are
+    not followed, because they may form a loop.
 
     skip: folders to leave out, such as the one that results are written to.
     Warns (SonosegWarning) of a sub-folder that cannot be listed.

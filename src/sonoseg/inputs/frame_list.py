@@ -1,4 +1,4 @@
-"""Frames by reference: which of a file are meant, told by its header; each is read when its turn comes."""
+"""References to the frames of files, listed from the headers; pixels are read later, frame by frame."""
 
 from __future__ import annotations
 
@@ -58,13 +58,13 @@ def parse_choice(choice: str) -> _Choice:
 
 
 def list_frames(path: str | Path, choice: str = "all", *, keep_burned_in: bool = False) -> list[FrameRef]:
-    """The frames of a file that `choice` means, told by its header; a still gives itself in any case.
+    """List the frames of a file that `choice` selects, from its header; of a still image always the one.
 
     choice: as `parse_choice` takes it; "key" are the frames of interest that the file names, or the middles
     of five equal parts of the clip.
 
     Raises UsageError for a choice that is none, InputError for a file that cannot be read or that has no such
-    frame. Warns (SonosegWarning) of what is odd about a DICOM file; `read` does not warn again.
+    frame. Warns (SonosegWarning) of irregularities of a DICOM file; `read` does not warn again.
     """
     kind, (start, stop, step) = parse_choice(choice)
     path = Path(path)
@@ -132,7 +132,7 @@ class _OpenClips(threading.local):
         self._clips: OrderedDict[_Key, Clip] = OrderedDict()
 
     def of(self, path: Path, keep_burned_in: bool, spacing: Spacing | None, origin: Origin) -> Clip:
-        state = path.stat()  # a file that is written anew is another one
+        state = path.stat()  # a file that is written again is another one
         key = (str(path), state.st_mtime_ns, state.st_size, keep_burned_in, spacing, origin)
         clip = self._clips.get(key)
         if clip is None:

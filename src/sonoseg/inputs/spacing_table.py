@@ -102,7 +102,7 @@ def _number(path: Path, line: int, text: str, separator: str) -> float:
     except ValueError:
         value = math.nan
     if not (math.isfinite(value) and value > 0):
-        raise _bad(path, line, f"'{text[:40]}' is no spacing in mm per pixel")
+        raise _bad(path, line, f"'{text[:40]}' is not a spacing in mm per pixel")
     return value
 
 

@@ -47,7 +47,7 @@ class LedgerSchema:
 
     @property
     def application_id(self) -> int:
-        """A positive 31-bit number that tells this kind of ledger from other SQLite files."""
+        """A positive 31-bit number that distinguishes this kind of ledger from other SQLite files."""
         return zlib.crc32(f"sonoseg {self.name}".encode()) >> 1
 
 

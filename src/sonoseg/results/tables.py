@@ -76,7 +76,7 @@ COLUMNS = (
 def write_csv(file: TextIO, results: Results) -> None:
     """Write a row for each lesion, each image without a lesion, and each refused file.
 
-    The column `status` tells them apart: "lesion", "no lesion" or "refused".
+    The column `status` distinguishes them: "lesion", "no lesion" or "refused".
     file: open for writing, with newline="".
     """
     about = results.about

@@ -307,7 +307,7 @@ def _row(one: Reviewed, entry: ImageEntry, model_name: str) -> dict[str, Any]:
 
 
 def _about(model_name: str, threshold: float | None, what: set[str], anonymise: bool) -> RunInfo:
-    """Nothing is computed anew here: no temperature and no post-processing beyond what was kept."""
+    """Describe the run: stored masks, so no temperature and no further post-processing."""
     name, _, digits = model_name.partition(" (")
     return RunInfo(
         command="sonoseg serve",

@@ -61,7 +61,7 @@ class PacsRow(BaseModel):
 class Pacs(BaseModel):
     """The queue of the node, the newest instance first.
 
-    running: whether the node runs; null where that cannot be told. waiting_since: when the oldest instance
+    running: whether the node runs; null if unknown. waiting_since: when the oldest instance
     arrived that is not done. due_at: when the first that waits is to be tried; null where none waits, or at
     once. changed_at: when an instance moved last. total: rows of the state that was asked for, or of all.
     """

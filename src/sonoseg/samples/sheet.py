@@ -15,7 +15,7 @@ from sonoseg.data.phantoms.phantom import Phantom, render
 from sonoseg.data.phantoms.phantom_folder import encode_png
 from sonoseg.samples.make import SAMPLES
 
-_COLOUR = (230, 159, 0)  # orange of the Okabe-Ito palette, told apart from grey by all eyes
+_COLOUR = (230, 159, 0)  # orange of the Okabe-Ito palette, distinguishable from grey with any colour vision
 _CAPTION = 26
 _GAP = 8
 _SCALE = 0.8

@@ -78,8 +78,11 @@ def test_csv(tmp_path: Path, make: Any) -> None:
         ([{"image": "", "mask": "x.png"}], r"row 2: no image"),
         ([{"image": "x.png", "masks": "x.png"}], "no column 'mask'"),
         ([{"image": "x.png", "mask": "x.png", "label": "bad"}], "unknown class 'bad'"),
-        ([{"image": "x.png", "mask": "x.png", "spacing_row": "0.1"}], "is no spacing in mm"),
-        ([{"image": "x.png", "mask": "x.png", "spacing_row": "a", "spacing_column": "1"}], "is no spacing"),
+        ([{"image": "x.png", "mask": "x.png", "spacing_row": "0.1"}], "is not a pixel spacing"),
+        (
+            [{"image": "x.png", "mask": "x.png", "spacing_row": "a", "spacing_column": "1"}],
+            "is not a pixel spacing",
+        ),
     ],
 )
 def test_wrong_tables(tmp_path: Path, make: Any, rows: list[dict[str, object]], words: str) -> None:

@@ -41,7 +41,7 @@ AGAIN = "Export the file again"
 class Clip:
     """The frames of one DICOM file; made by `open_dicom`, closed by `close` or at the end of a `with`.
 
-    calibration: pixel spacing with the scan regions. warnings: oddities of the file, as messages.
+    calibration: pixel spacing with the scan regions. warnings: irregularities of the file, as messages.
 
     inflated: most bytes that a deflated file may inflate to; None takes the default of `read_header`.
 
@@ -252,7 +252,7 @@ def open_dicom(
     spacing: (row, column) mm per pixel that overrides the file's. origin: its source.
 
     Raises InputError for a file that cannot be read; MissingExtra without pydicom or a codec. Warns
-    (SonosegWarning) of oddities.
+    (SonosegWarning) of irregularities.
     """
     clip = Clip(path, keep_burned_in=keep_burned_in, spacing=spacing, origin=origin)
     for text in clip.warnings:
