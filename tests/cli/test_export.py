@@ -132,7 +132,7 @@ def test_int8_becomes_a_part_of_the_model(with_int8: Path, tmp_path: Path) -> No
         done = run("export", with_int8, "--format", "openvino", "--precision", "int8", "--out", to)
         assert done.exit_code == 0, done.output
     with_int8.joinpath("model.int8.onnx").write_bytes(b"x")
-    with pytest.raises(ModelError, match=r"model\.int8\.onnx: the file is not the one its card describes"):
+    with pytest.raises(ModelError, match=r"model\.int8\.onnx: the file differs from its card"):
         Model.load(with_int8)
 
 

@@ -59,14 +59,14 @@ def test_it_predicts_by_the_new_card(measured: Path, tmp_path: Path) -> None:
 
 
 def test_what_cannot_be_adjusted_is_told(measured: Path, tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="nothing to adjust"):
+    with pytest.raises(UsageError, match="nothing to change"):
         run(measured, "--out", tmp_path / "a")
     with pytest.raises(UsageError, match="threshold"):
         run(measured, "--out", tmp_path / "a", "--threshold", 0)
     assert not (tmp_path / "a").exists()
     run(measured, "--out", tmp_path / "a", "--threshold", 0.5)
-    with pytest.raises(OutputError, match="a model is here already"):
+    with pytest.raises(OutputError, match="the folder holds a model"):
         run(measured, "--out", tmp_path / "a", "--threshold", 0.6)
     (tmp_path / "file").write_text("here")
-    with pytest.raises(OutputError, match="a file, not a folder"):
+    with pytest.raises(OutputError, match="not a folder but a file"):
         run(measured, "--out", tmp_path / "file", "--threshold", 0.6)

@@ -97,7 +97,7 @@ def test_calibrating_twice_changes_nothing_more(
     folder = tmp_path / "new"
     run(*given, "--out", folder, "--keep-masks")
     first = Model.load(folder).card
-    with pytest.raises(OutputError, match="a model is here already"):
+    with pytest.raises(OutputError, match="the folder holds a model"):
         run("model", "calibrate", folder, "--data", phantom_set, "--split", phantom_split, "--out", folder)
     again = ("--data", phantom_set, "--split", phantom_split, "--out", folder, "--keep-masks", "--overwrite")
     run("model", "calibrate", folder, *again)  # in place, since that was asked for
@@ -112,5 +112,5 @@ def test_without_lesions_there_is_nothing_to_fit(sure_model: Path, phantom_set: 
     with pytest.raises(DatasetError, match="no validation image has a lesion"):
         calibrate(Predictor(sure_model), prepared, normals)
     (tmp_path / "file").write_text("")
-    with pytest.raises(OutputError, match="a file, not a folder"):
+    with pytest.raises(OutputError, match="not a folder but a file"):
         run("model", "calibrate", "--data", "x", "--split", "y", "--out", tmp_path / "file")

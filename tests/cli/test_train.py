@@ -60,7 +60,7 @@ def test_model_show_prints_the_table_and_draws(tmp_path: Path) -> None:
     assert "256x256x32" in text
     assert "15,763" in text
     assert (tmp_path / "seed.png").read_bytes().startswith(b"\x89PNG")
-    with pytest.raises(OutputError, match="there already"):
+    with pytest.raises(OutputError, match="the figure exists"):
         run("model", "show", "seed", "--figure", tmp_path / "seed.png")
     shown = json.loads(run("model", "show", "unet", "--json", "--size", 64))
     assert shown["parameters"] == sum(layer["parameters"] for layer in shown["layers"])

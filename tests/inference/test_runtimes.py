@@ -155,7 +155,7 @@ def test_an_unsupported_precision_is_refused(trained: Model, engine: str, precis
 
 @pytest.mark.parametrize("engine", ENGINES)
 def test_a_model_without_int8_names_the_export_command(trained: Model, engine: str) -> None:
-    with pytest.raises(ModelError, match=r"no network in int8 .*sonoseg export --precision int8"):
+    with pytest.raises(ModelError, match=r"no int8 network .*sonoseg export --precision int8"):
         Predictor(trained, runtime=engine, precision="int8")
 
 
@@ -177,7 +177,7 @@ def test_without_torch_the_extra_is_named(trained: Model, monkeypatch: pytest.Mo
 
 
 def test_torch_says_where_weights_are_missing_or_wrong(dark_model: Path, trained: Model) -> None:
-    with pytest.raises(ModelError, match=r"weights\.safetensors: the model folder lacks this file"):
+    with pytest.raises(ModelError, match=r"weights\.safetensors: the file is missing"):
         Predictor(dark_model, runtime="torch")
     other = trained.card.model_copy(update={"network": {**trained.card.network, "widths": [2, 2, 2, 2]}})
     with pytest.raises(ModelError, match="the weights do not fit the card's network"):

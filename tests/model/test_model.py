@@ -44,7 +44,7 @@ def test_the_shipped_model_is_whole_and_small() -> None:
 def test_a_changed_file_is_refused(folder: Path) -> None:
     path = folder / "model.onnx"
     path.write_bytes(path.read_bytes() + b"x")
-    with pytest.raises(ModelError, match=r"model\.onnx: the file is not the one its card describes"):
+    with pytest.raises(ModelError, match=r"model\.onnx: the file differs from its card"):
         Model.load(folder)
     assert Model.load(folder, verify=False).card.name == "quick"
 

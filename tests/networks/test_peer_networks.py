@@ -112,6 +112,6 @@ def test_what_a_peer_would_ignore_is_refused(architecture: str, changes: dict[st
 @pytest.mark.parametrize("architecture", PEERS)
 def test_without_monai_the_error_names_the_extra(architecture: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "monai", None)
-    with pytest.raises(UsageError, match="MONAI is not installed") as caught:
+    with pytest.raises(UsageError, match="MONAI, which is not installed") as caught:
         build(small(architecture))
     assert "sonoseg[peers]" in str(caught.value)

@@ -222,7 +222,7 @@ def test_a_killed_process_ends_the_job_and_any_number_goes_on(
     told = launch(2, *words(recipe, "killed"), before=kill)
     assert told.codes == [1, -9]
     assert "error: process 0 of 0..1 on " in told.errors[0]
-    assert "another process of this job ended, and this one cannot go on alone" in said(told.errors[0])
+    assert "another process of this job ended, and this one cannot continue alone" in said(told.errors[0])
     assert "--resume, with any number of processes" in said(told.errors[0])
     assert "Traceback" not in told.errors[0]
     state = load_checkpoint(tmp_path / "killed" / "checkpoints" / "last.pt")["progress"]
@@ -306,7 +306,7 @@ def test_processes_that_do_not_find_each_other(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setenv("MASTER_ADDR", "node-a")
     monkeypatch.setattr("accelerate.PartialState", refused)
     with pytest.raises(
-        TrainingError, match=r"MASTER_ADDR=node-a.*do not find each other.*GLOO_SOCKET_IFNAME"
+        TrainingError, match=r"MASTER_ADDR=node-a.*cannot connect to each other.*GLOO_SOCKET_IFNAME"
     ):
         processes.join(cpu=True)
 

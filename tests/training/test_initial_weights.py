@@ -143,7 +143,7 @@ def test_grey_is_three_equal_channels(in_the_package: Callable[[Any], Path]) -> 
 )
 def test_a_file_of_something_else_is_named(in_the_package: Callable[[Any], Path], broken: Any) -> None:
     path = in_the_package(broken)
-    with pytest.raises(TrainingError, match="these are no weights of efficientnet-lite0") as caught:
+    with pytest.raises(TrainingError, match="not weights of efficientnet-lite0") as caught:
         start_from_imagenet(network())
     assert str(path) in str(caught.value)
 
@@ -152,7 +152,7 @@ def test_weights_of_another_size_leave_the_network_as_it_was(in_the_package: Cal
     in_the_package(weights_like(network("efficientnet-lite2", 3)))
     mine = network()
     before = {name: value.clone() for name, value in mine.state_dict().items()}
-    with pytest.raises(TrainingError, match="these are no weights of efficientnet-lite0"):
+    with pytest.raises(TrainingError, match="not weights of efficientnet-lite0"):
         start_from_imagenet(mine)
     assert all(torch.equal(value, before[name]) for name, value in mine.state_dict().items())
 
@@ -250,8 +250,8 @@ def test_a_random_start_needs_nothing() -> None:
 @pytest.mark.parametrize(
     ("changes", "found"),
     [
-        (["start=imagnet"], "'imagnet' is no start"),
-        (["start=nowhere/model"], "'nowhere/model' is no start"),
+        (["start=imagnet"], "unknown initial weights 'imagnet'"),
+        (["start=nowhere/model"], "unknown initial weights 'nowhere/model'"),
         (["start=shipped", "network.gate=none"], "the network's 'gate' is 'none', and 'grid' in the model"),
         (["start=shipped", "network.preset=quick"], "in the model to start from"),
     ],

@@ -163,7 +163,7 @@ def test_a_network_without_the_head_is_refused(tmp_path: Path) -> None:
 
 
 def test_what_is_there_is_not_replaced(decided: Model) -> None:
-    with pytest.raises(OutputError, match="a model is here already"):
+    with pytest.raises(OutputError, match="the folder holds a model"):
         apply_presence_threshold(Model.load(), PresenceThreshold(0.5, 0.98, 1, 0, None), decided.folder)
 
 
@@ -177,7 +177,7 @@ def test_the_command_looks_at_the_folder_first(
     words = ["model", "presence", "--data", str(phantom_set), "--split", str(phantom_split)]
     plain = tmp_path / "plain"
     plain.write_text("mine")
-    for to, said in ((plain, "this is a file"), (Model.load().folder, "a model is here already")):
+    for to, said in ((plain, "not a folder but a file"), (Model.load().folder, "the folder holds a model")):
         # A model that is not there would be met next.
         done = CliRunner().invoke(app, [*words, "--out", str(to), str(tmp_path / "no-model")])
         assert isinstance(done.exception, OutputError), done.output

@@ -1,4 +1,4 @@
-"""`sonoseg model`: networks and models, shown."""
+"""`sonoseg model`: show networks and models, and change a model's card."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def show(
     figure: Annotated[
         Path | None, typer.Option(help="Draw the architecture to this PNG, SVG or PDF.")
     ] = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the figure.")] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Overwrite the figure.")] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Print a network's layers with shapes, parameters and MACs, and draw its architecture."""
@@ -62,10 +62,10 @@ def show(
     from sonoseg.networks.presets import build
 
     if figure is not None and figure.exists() and not overwrite:
-        raise OutputError("the figure is there already", where=figure, remedy="Replace it with --overwrite")
+        raise OutputError("the figure exists", where=figure, remedy="Replace it with --overwrite")
     network = build(preset)
     if figure is not None and network.options.architecture != "attention-unet":
-        raise UsageError(f"{preset} is a network of others: it has no figure", remedy="Leave --figure out")
+        raise UsageError(f"the network {preset} of MONAI has no figure", remedy="Leave --figure out")
     rows = summary(network, size)
     parameters, macs = sum(row.parameters for row in rows), sum(row.macs for row in rows)
     if as_json:
@@ -96,7 +96,7 @@ def card(
     model: Annotated[Path | None, typer.Argument(help="A model folder; the shipped one by default.")] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Show a model's card: what it was trained on, how it was measured, where it fails."""
+    """Show a model card: training data, results, limitations."""
     from sonoseg.model.model import Model
 
     loaded = Model.load(model)

@@ -17,11 +17,12 @@ def adjust(
     threshold: Annotated[
         float | None,
         typer.Option(
-            min=0.0, max=1.0, help="The probability from which a place is lesion, above 0, below 1."
+            min=0.0, max=1.0, help="Pixels of at least this probability are lesion; above 0, below 1."
         ),
     ] = None,
     min_area: Annotated[
-        float | None, typer.Option(min=0.0, max=1.0, help="Lesions below this share of the image go.")
+        float | None,
+        typer.Option(min=0.0, max=1.0, help="Remove lesions smaller than this fraction of the image."),
     ] = None,
     min_mean_probability: Annotated[
         float | None,
@@ -38,14 +39,14 @@ def adjust(
         ),
     ] = None,
     fill_holes: Annotated[bool | None, typer.Option(help="Fill holes in a lesion.")] = None,
-    keep_largest: Annotated[bool | None, typer.Option(help="Keep the largest lesion alone.")] = None,
+    keep_largest: Annotated[bool | None, typer.Option(help="Keep only the largest lesion.")] = None,
     overwrite: Overwrite = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Write what the card says now as JSON.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Write the new values as JSON.")] = False,
 ) -> None:
-    """Change a model's threshold or post-processing, and leave its network as it is.
+    """Change a model's threshold or post-processing, but not its network.
 
-    Writes a new model folder. Figures on the card that were measured with the old ones are left out: measure
-    it again with sonoseg evaluate. Choose on validation images, not on those it is to be measured on.
+    Writes a new model folder without the results that no longer hold: run sonoseg evaluate again. Choose the
+    values on validation images, not on those of the evaluation.
     """
     from pydantic import ValidationError
 
@@ -53,23 +54,23 @@ def adjust(
     from sonoseg.model.card import ModelCard
     from sonoseg.model.model import Model
 
-    asked = {
+    given = {
         "min_area": min_area,
         "min_mean_probability": min_mean_probability,
         "min_relative_probability": min_relative_probability,
         "fill_holes": fill_holes,
         "keep_largest": keep_largest,
     }
-    changes = {name: value for name, value in asked.items() if value is not None}
+    changes = {name: value for name, value in given.items() if value is not None}
     if not changes and threshold is None:
         raise UsageError(
-            "nothing to adjust", remedy="Give --threshold, --min-relative-probability or another option"
+            "nothing to change", remedy="Give --threshold, --min-relative-probability or another option"
         )
-    found = Model.load(model)
-    values = found.card.model_dump()
+    loaded = Model.load(model)
+    values = loaded.card.model_dump()
     values["postprocessing"] |= changes
-    values["threshold"] = found.card.threshold if threshold is None else threshold
-    # What was judged before post-processing, on the network's grid, holds as long as the threshold does.
+    values["threshold"] = loaded.card.threshold if threshold is None else threshold
+    # Results on the network's grid, before post-processing, hold as long as the threshold does.
     values["results"] = [
         one for one in values["results"] if threshold is None and "on the network's grid" in one["measure"]
     ]
@@ -78,10 +79,10 @@ def adjust(
     except ValidationError as error:
         invalid = describe(error, ModelCard)
         raise UsageError(invalid.problem, remedy="See docs/model-card.md") from error
-    made = found.copy(to, card, overwrite=overwrite)
-    said = {"threshold": card.threshold, "postprocessing": card.postprocessing.model_dump()}
+    made = loaded.copy(to, card, overwrite=overwrite)
+    values_now = {"threshold": card.threshold, "postprocessing": card.postprocessing.model_dump()}
     if as_json:
-        print_json({"folder": str(made.folder), **said})
+        print_json({"folder": str(made.folder), **values_now})
         return
     out.print(f"threshold {card.threshold:g}", markup=False)
     for name, value in card.postprocessing.model_dump().items():

@@ -1,4 +1,4 @@
-"""`sonoseg model calibrate`: a temperature fitted on validation images, and its threshold."""
+"""`sonoseg model calibrate`: temperature scaling on validation images, and the threshold for it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,6 @@ from sonoseg.cli.model_options import (
 
 if TYPE_CHECKING:
     from sonoseg.evaluation.temperature_scaling import Calibrated
-    from sonoseg.model.card import ModelCard
 
 
 def calibrate(
@@ -30,19 +29,20 @@ def calibrate(
     model: ModelFolder = None,
     fold: ValidationFold = 0,
     keep_masks: Annotated[
-        bool, typer.Option("--keep-masks", help="Move the threshold so that no mask changes.")
+        bool, typer.Option("--keep-masks", help="Adapt the threshold so that no mask changes.")
     ] = False,
     overwrite: Overwrite = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Write what was found as JSON.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Write the result as JSON.")] = False,
 ) -> None:
-    """Make probabilities mean what they say: fit a temperature on validation images.
+    """Calibrate probabilities: fit a temperature on validation images.
 
-    Writes a new model folder: the same networks, a card with temperature and threshold. The network runs
-    twice over the validation images; the test part is not touched.
+    Writes a new model folder with the same network, and the temperature and threshold on its card. The
+    network runs twice over the validation images; the test part is not opened.
     """
     require("data", "pandas")
     from sonoseg.data.prepared_set import PreparedSet
     from sonoseg.data.splits import Split
+    from sonoseg.evaluation.card_updates import calibrated_card
     from sonoseg.evaluation.scope import choose_ids
     from sonoseg.evaluation.temperature_scaling import calibrate as fit
     from sonoseg.inference.predictor import Predictor
@@ -51,55 +51,14 @@ def calibrate(
     check_target(to, overwrite)
     prepared = PreparedSet.open(data)
     ids = choose_ids(prepared, Split.load(split), fold, "validation")
-    # In full precision, on the runtime that every installation has: what is fitted does not depend on more.
+    # In fp32 on the runtime of the core install, so that the fit does not depend on installed extras.
     predictor = Predictor(Model.load(model), runtime="onnx", precision="fp32")
     found = fit(predictor, prepared, ids, keep_masks=keep_masks, track=progress)
-    predictor.model.copy(to, _card(predictor.model.card, found, fold), overwrite=overwrite)
+    predictor.model.copy(to, calibrated_card(predictor.model.card, found, fold), overwrite=overwrite)
     if as_json:
         print_json({"folder": str(to), **found.as_dict()})
     else:
         _show(found, to)
-
-
-def _card(card: ModelCard, found: Calibrated, fold: int) -> ModelCard:
-    """The card with what was found; figures that no longer hold are left out."""
-    from sonoseg.evaluation.provenance import command_given
-    from sonoseg.model.card import CardResult
-
-    kept = [
-        one
-        for one in card.results
-        if found.sweep is None and not one.measure.startswith(("ECE", "Brier", "Expected calibration"))
-    ]
-    added = [
-        CardResult(
-            measure=f"ECE, {name}, on the network's grid (before: {found.before[name].ece:.4f})",
-            value=round(found.after[name].ece, 4),
-            n=found.images,
-            on="validation",
-            command=command_given(),
-        )
-        for name in found.regions
-    ]
-    if found.sweep is not None:
-        added.insert(
-            0,
-            CardResult(
-                measure="mean lesion Dice on the network's grid, threshold chosen here",
-                value=round(float(found.sweep.dice.max()), 4),
-                n=found.sweep.n,
-                on="validation",
-                command=command_given(),
-            ),
-        )
-    return card.model_copy(
-        update={
-            "temperature": found.temperature,
-            "threshold": found.threshold,
-            "results": [*kept, *added],
-            "training": {**card.training, "calibration": {**found.as_dict(), "fold": fold}},
-        }
-    )
 
 
 def _show(found: Calibrated, to: Path) -> None:

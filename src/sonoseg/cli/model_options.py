@@ -14,6 +14,4 @@ PreparedFolder = Annotated[Path, typer.Option("--data", help="The prepared set."
 SplitFile = Annotated[Path, typer.Option("--split", help="The split file made for it.")]
 ValidationFold = Annotated[int, typer.Option(min=0, help="The fold whose validation part is used.")]
 NewFolder = Annotated[Path, typer.Option("--out", "-o", help="The folder to write the new model to.")]
-Overwrite = Annotated[
-    bool, typer.Option("--overwrite", help="Replace a model that is there, be it this one.")
-]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Overwrite an existing model.")]

@@ -53,7 +53,7 @@ def train(
 
     with processes.job():
         if resume:
-            resolved, prepared, parts, fold = training.resume_run(to)
+            plan, prepared, parts, fold = training.resume_run(to)
             if recipe is not None or change or data is not None or split is not None:
                 raise UsageError(
                     "a resumed run uses what it was started with", remedy="Give only --resume and --out"
@@ -63,21 +63,14 @@ def train(
                 "a new run needs --recipe, --data and --split", remedy="To continue one: --resume --out RUN"
             )
         else:
-            resolved, prepared = load_recipe(recipe, change or []), PreparedSet.open(data)
+            plan, prepared = load_recipe(recipe, change or []), PreparedSet.open(data)
             parts = Split.load(split)
-        for line in (processes.note(resolved.batch), emulation_warning(resolved.precision, device.value)):
+        for line in (processes.note(plan.batch), emulation_warning(plan.precision, device.value)):
             if line and processes.is_main():
                 err.print(line, soft_wrap=True)
-        with _EpochProgress(resolved.epochs, quiet=not processes.is_main()) as bar:
+        with _EpochProgress(plan.epochs, quiet=not processes.is_main()) as bar:
             model = training.train(
-                resolved,
-                prepared,
-                parts,
-                to,
-                fold=fold,
-                resume=resume,
-                device=device.value,
-                report=bar.report,
+                plan, prepared, parts, to, fold=fold, resume=resume, device=device.value, report=bar.report
             )
         if processes.is_main():
             chosen = model.card.results[0]
@@ -107,9 +100,8 @@ class _EpochProgress:
 
     def report(self, epoch: int, step: int, steps: int, ended: dict[str, Any] | None) -> None:
         """Show a step; `ended` holds the epoch's log entries after its last one."""
-        title = f"epoch {epoch + 1}/{self.epochs}"
-        done = epoch * steps + step
-        self.bar.update(self.task, description=title, total=self.epochs * steps, completed=done)
+        title, total = f"epoch {epoch + 1}/{self.epochs}", self.epochs * steps
+        self.bar.update(self.task, description=title, total=total, completed=epoch * steps + step)
         if ended and not self.quiet:
             train, validation = ended["train"], ended["validation"]
             line = (

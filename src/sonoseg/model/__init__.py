@@ -1,1 +1,1 @@
-"""The Model: a folder with a card, an ONNX file to predict with and weights to train on. No torch here."""
+"""The Model: a folder with a card, an ONNX file for inference and weights for training."""

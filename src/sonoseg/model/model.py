@@ -1,4 +1,4 @@
-"""Load, save and check a model folder."""
+"""A model folder: load, check and copy it."""
 
 from __future__ import annotations
 
@@ -16,30 +16,30 @@ CARD, ONNX, INT8, WEIGHTS = "card.json", "model.onnx", "model.int8.onnx", "weigh
 
 
 def check_target(to: Path, overwrite: bool) -> None:
-    """See, before any work is done, that a model may be written to the folder. Raises OutputError."""
+    """Check, before any work, that a model may be written to the folder. Raises OutputError."""
     if to.exists() and not to.is_dir():
-        raise OutputError("this is a file, not a folder", where=to, remedy="Choose another --out")
+        raise OutputError("not a folder but a file", where=to, remedy="Choose another --out")
     if (to / CARD).exists() and not overwrite:
         raise OutputError(
-            "a model is here already", where=to, remedy="Replace it with --overwrite, or choose another --out"
+            "the folder holds a model",
+            where=to,
+            remedy="Replace it with --overwrite, or choose another --out",
         )
 
 
 @dataclass(frozen=True)
 class Model:
-    """A folder of card.json, model.onnx and weights.safetensors, its card read and its hashes checked.
-
-    model.int8.onnx may lie beside them (see sonoseg.model.export.int8).
-    """
+    """A folder of card.json, model.onnx and weights.safetensors, and optionally model.int8.onnx."""
 
     folder: Path
     card: ModelCard
 
     @classmethod
     def load(cls, path: str | Path | None = None, *, verify: bool = True) -> Model:
-        """Read a model folder, or the training run that holds one; None is the model that ships.
+        """Read a model folder, or that of a training run; by default the shipped model.
 
-        Raises ModelError where a file is missing or does not match its hash on the card.
+        verify: check the hashes of the card.
+        Raises ModelError where a file is missing or does not match its hash.
         """
         folder = shipped() if path is None else Path(path)
         if not (folder / CARD).exists() and (folder / "model" / CARD).exists():
@@ -54,26 +54,23 @@ class Model:
         for name, expected in self.card.sha256.items():
             path = self.folder / name
             if not path.is_file():
-                raise ModelError(
-                    "the card names this file, and it is missing", where=path, remedy="Copy the whole folder"
-                )
+                raise ModelError("the file is missing", where=path, remedy="Copy the whole model folder")
             if sha256_file(path) != expected:
                 raise ModelError(
-                    "the file is not the one its card describes (SHA-256 differs)",
+                    "the file differs from its card (SHA-256)",
                     where=path,
                     remedy="Copy the folder again, or export the model again from its training run",
                 )
 
     def copy(self, to: str | Path, card: ModelCard, *, overwrite: bool = False) -> Model:
-        """The same files in another folder with another card, which is written last; gives that model.
+        """Copy the files to another folder with another card, and return that model.
 
-        `to` may be this model's own folder. Raises OutputError where a model is there and not `overwrite`, or
-        nothing can be written.
+        `to` may be this model's own folder. Raises OutputError where it holds a model, unless `overwrite`.
         """
         to = Path(to)
         check_target(to, overwrite)
-        there = [name for name in (ONNX, INT8, WEIGHTS) if (self.folder / name).is_file()]
-        for name in dict.fromkeys((*self.card.sha256, *there)):
+        existing = [name for name in (ONNX, INT8, WEIGHTS) if (self.folder / name).is_file()]
+        for name in dict.fromkeys((*self.card.sha256, *existing)):
             if not (to / name).exists() or not (to / name).samefile(self.folder / name):
                 with atomic_path(to / name) as temporary:
                     shutil.copyfile(self.folder / name, temporary)
@@ -82,16 +79,16 @@ class Model:
 
     @property
     def onnx_path(self) -> Path:
-        """The file to predict with. Raises ModelError where the folder has none."""
-        return self._needs(ONNX)
+        """The ONNX file for inference. Raises ModelError where the folder has none."""
+        return self._existing(ONNX)
 
     @property
     def int8_path(self) -> Path:
-        """The same network in integers of 8 bits. Raises ModelError where the folder has none."""
+        """The int8 network. Raises ModelError where the folder has none."""
         path = self.folder / INT8
         if not path.is_file():
             raise ModelError(
-                f"this model has no network in int8 ({INT8})",
+                f"the model has no int8 network ({INT8})",
                 where=self.folder,
                 remedy="Make one with sonoseg export --precision int8, or choose another --precision",
             )
@@ -99,21 +96,21 @@ class Model:
 
     @property
     def weights_path(self) -> Path:
-        """The weights to train on, as safetensors. Raises ModelError where the folder has none."""
-        return self._needs(WEIGHTS)
+        """The weights as safetensors. Raises ModelError where the folder has none."""
+        return self._existing(WEIGHTS)
 
     @cached_property
     def hash(self) -> str:
-        """The first 12 hexadecimal digits of the SHA-256 of model.onnx: names the numbers in every result."""
+        """The first 12 hexadecimal digits of the SHA-256 of model.onnx; every result names it."""
         return (self.card.sha256.get(ONNX) or sha256_file(self.onnx_path))[:12]
 
-    def _needs(self, name: str) -> Path:
+    def _existing(self, name: str) -> Path:
         path = self.folder / name
         if not path.is_file():
-            raise ModelError("the model folder lacks this file", where=path, remedy="Copy the whole folder")
+            raise ModelError("the file is missing", where=path, remedy="Copy the whole model folder")
         return path
 
 
 def shipped() -> Path:
-    """The folder of the model that ships in the package."""
+    """Return the folder of the model in the package."""
     return Path(str(files("sonoseg.model") / "weights"))

@@ -1,7 +1,7 @@
-"""Attention gates: the gating signal decides which places of a skip pass.
+"""Attention gates: the gating signal weights the pixels of a skip connection.
 
-Each gate takes the skip (N, C, 2h, 2w) and the gating signal (N, G, h, w), and returns the gated skip
-(N, C, 2h, 2w) with the attention coefficients (N, 1, ., .) in 0..1, before they are upsampled.
+A gate takes the skip (N, C, 2h, 2w) and the gating signal (N, G, h, w), and returns the gated skip
+(N, C, 2h, 2w) with the attention coefficients (N, 1, ., .) in 0..1, before upsampling.
 """
 
 from __future__ import annotations
@@ -17,11 +17,10 @@ from sonoseg.networks.options import GateKind
 
 
 class SeedGate(nn.Module):
-    """The seed's gate. Its figure shows shapes only; the inside is our reconstruction (see the docs).
+    """The gate of the preset `seed`, reconstructed: the published figure shows shapes only.
 
-    A 3x3 convolution of stride 2 on the skip and a 3x3 convolution on the gating signal, added, ReLU, a
-    1x1 convolution and a sigmoid to one coefficient a place, upsampled by two, multiplied with the skip,
-    batch norm. The batch norm's epsilon and momentum are Keras', the seed's home.
+    theta: 3x3, stride 2, on the skip; phi: 3x3 on the gating signal; sum; ReLU; psi: 1x1; sigmoid; nearest
+    upsampling; product; batch norm, with the epsilon and momentum of Keras, in which the seed was trained.
     """
 
     def __init__(self, skip: int, gating: int, psi_bias: float) -> None:
@@ -83,7 +82,7 @@ GATES: dict[GateKind, Callable[[int, int, float], nn.Module]] = {
 
 
 def make_gate(kind: GateKind, skip: int, gating: int, psi_bias: float) -> nn.Module | None:
-    """The gate of that kind for a skip and a gating signal of so many channels; None for "none"."""
+    """Build a gate for a skip and a gating signal of so many channels; None for the kind "none"."""
     return None if kind == "none" else GATES[kind](skip, gating, psi_bias)
 
 

@@ -1,4 +1,4 @@
-"""The Attention U-Net, one class from small parts."""
+"""The Attention U-Net."""
 
 from __future__ import annotations
 
@@ -18,13 +18,12 @@ from sonoseg.networks.presence_head import PresenceHead, both
 
 
 class Outputs(NamedTuple):
-    """What the network gives for (N, C, H, W).
+    """The network's outputs for images (N, C, H, W).
 
     logit: (N, 1, H, W), before the sigmoid.
     sides: with deep supervision in training, logits (N, 1, h, w) of the coarser decoder levels, finest first.
     attention: the gates' coefficients (N, 1, h, w) in 0..1, the gate nearest the bottleneck first.
-    presence: the logit (N,) of there being a lesion at all, where the network has that head; `logit` has it
-        in already.
+    presence: the presence head's logit (N,), where the network has one; `logit` already includes it.
     """
 
     logit: Tensor
@@ -83,10 +82,10 @@ class AttentionUNet(nn.Module):
         sides = range(1, bottom) if o.deep_supervision else range(0)
         self.side_heads = nn.ModuleList(nn.Conv2d(widths[level], 1, 1) for level in sides)
         self.presence = PresenceHead(widths[-1]) if o.presence else None
-        self._start()
+        self._initialise()
 
-    def _start(self) -> None:
-        """He's normal start for what a ReLU follows, Glorot's for what a sigmoid follows; biases zero."""
+    def _initialise(self) -> None:
+        """Initialise as He et al. before a ReLU, as Glorot and Bengio before a sigmoid; biases zero."""
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
                 if module.out_channels == 1:
@@ -101,10 +100,10 @@ class AttentionUNet(nn.Module):
             nn.init.zeros_(head.bias)
 
     def forward(self, x: Tensor) -> Outputs:
-        """Logits and attention coefficients for a batch.
+        """Compute logits and attention coefficients of a batch.
 
-        x: (N, C, H, W) float; C the preset's channels, H and W multiples of the network's stride.
-        Raises ShapeError, with the size to pad to, for others.
+        x: float (N, C, H, W); C the options' channels, H and W multiples of the network's stride.
+        Raises ShapeError, with the size to pad to, for another shape.
         """
         self._check(x)
         skips: list[Tensor] = []
@@ -137,12 +136,11 @@ class AttentionUNet(nn.Module):
     def _check(self, x: Tensor) -> None:
         stride, channels = self.options.stride, self.options.channels
         if x.ndim != 4 or x.shape[1] != channels:
-            raise ShapeError(f"the network takes (N, {channels}, H, W), got {tuple(x.shape)}")
+            raise ShapeError(f"unsupported shape {tuple(x.shape)}: the network takes (N, {channels}, H, W)")
         height, width = int(x.shape[2]), int(x.shape[3])
         if height % stride or width % stride:
             padded = f"{-(-height // stride) * stride}x{-(-width // stride) * stride}"
             raise ShapeError(
-                f"the network halves the image {stride.bit_length() - 1} times, and {height}x{width} "
-                f"is no multiple of {stride}",
-                remedy=f"Pad to {padded}, or let the Predictor resize",
+                f"unsupported size {height}x{width}: height and width must be multiples of {stride}",
+                remedy=f"Pad to {padded}, or use the Predictor, which resizes",
             )

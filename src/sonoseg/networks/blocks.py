@@ -1,4 +1,4 @@
-"""The parts of the encoder and the decoder."""
+"""Building blocks of the encoder and the decoder."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from torch.nn import functional as F
 
 from sonoseg.networks.options import Normalisation
 
-# Above this many channels the transposed convolution of `conv_over_concat` was the slower way on a CPU.
+# Above this many channels the transposed convolution of `conv_over_concat` was slower on a CPU.
 _TRANSPOSED_UP_TO = 256
 
 
 def norm(kind: Normalisation, channels: int) -> nn.Module:
-    """The normalisation layer of that kind for (N, channels, H, W)."""
+    """Build a normalisation layer for (N, channels, H, W)."""
     if kind == "batch":
         return nn.BatchNorm2d(channels)
     if kind == "instance":
@@ -22,7 +22,7 @@ def norm(kind: Normalisation, channels: int) -> nn.Module:
 
 
 def conv3(inputs: int, outputs: int, kind: Normalisation, stride: int = 1) -> nn.Conv2d:
-    """A 3x3 convolution that keeps the size at stride 1; without bias where a normalisation follows."""
+    """Build a padded 3x3 convolution; without bias where a normalisation follows."""
     return nn.Conv2d(inputs, outputs, 3, stride=stride, padding=1, bias=kind == "none")
 
 
@@ -44,7 +44,7 @@ class ConvBlock(nn.Module):
         return self.after(self.conv1(x), self.shortcut(x) if self.shortcut is not None else None)
 
     def after(self, first: Tensor, short: Tensor | None) -> Tensor:
-        """The rest of the block, from the first convolution's result on."""
+        """Apply the rest of the block to the first convolution's result."""
         y: Tensor = self.dropout(F.relu(self.norm1(first), inplace=True))
         y = self.norm2(self.conv2(y))
         return F.relu(y if short is None else y + short, inplace=True)
@@ -73,7 +73,7 @@ class DecoderBlock(nn.Module):
     def forward(self, x: Tensor, skip: Tensor) -> Tensor:
         block = self.block
         if not self.training:
-            # The plain form: what is exported, and what the faster form is tested against.
+            # The plain form is exported; the faster one is tested against it.
             y: Tensor = block(torch.cat([F.interpolate(x, scale_factor=2.0, mode="nearest"), skip], dim=1))
             return y
         short = None
@@ -85,12 +85,11 @@ class DecoderBlock(nn.Module):
 
 
 def conv_over_concat(conv: nn.Conv2d, low: Tensor, skip: Tensor) -> Tensor:
-    """`conv` over the concatenation of `low` upsampled by two (nearest) and `skip`, without building it.
+    """Convolve the concatenation of `low`, upsampled by two (nearest), and `skip` without building it.
 
     low: (N, L, h, w); skip: (N, S, 2h, 2w); conv: 3x3, padding 1, L + S input channels.
-    A convolution is linear, so it falls into one over each part; and nearest upsampling followed by 3x3 is
-    one transposed 4x4 convolution of stride 2, 16 multiplications a low-resolution place instead of 36.
-    The same function of the same weights, in fewer multiplications and less memory traffic.
+    A convolution is linear, so it is the sum of one over each part; and nearest upsampling followed by 3x3
+    equals a transposed 4x4 convolution of stride 2: 16 multiplications per low-resolution pixel, not 36.
     """
     channels = low.shape[1]
     over_skip = F.conv2d(skip, conv.weight[:, channels:], conv.bias, padding=1)

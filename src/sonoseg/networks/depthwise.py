@@ -1,4 +1,4 @@
-"""Depthwise convolution whose backward pass a CPU does quickly in bfloat16 training."""
+"""Depthwise convolution with a fast backward pass for bfloat16 training on CPUs."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 
-class _WideBackward(torch.autograd.Function):
-    """The convolution as it is forwards; its gradients in float32.
+class _Float32Backward(torch.autograd.Function):
+    """A convolution whose gradients are computed in float32.
 
-    oneDNN has no quick bfloat16 kernel for the gradients of a depthwise convolution with stride 2 or with 5x5
-    kernels: with torch 2.13, on a processor with AMX, float32 took less time, and it is the more exact.
+    oneDNN has no fast bfloat16 kernel for the gradients of a depthwise convolution with stride 2 or 5x5
+    kernels: with torch 2.13, on a processor with AMX, float32 is faster, and more exact.
     """
 
     @staticmethod
@@ -60,5 +60,5 @@ class DepthwiseConv(nn.Conv2d):
         kind = torch.get_autocast_dtype("cpu")
         padding = self.padding[0]
         assert isinstance(padding, int)
-        found: Tensor = _WideBackward.apply(x.to(kind), self.weight.to(kind), self.stride[0], padding)  # type: ignore[no-untyped-call]
+        found: Tensor = _Float32Backward.apply(x.to(kind), self.weight.to(kind), self.stride[0], padding)  # type: ignore[no-untyped-call]
         return found

@@ -1,7 +1,7 @@
-"""EfficientNet-Lite as the encoder, for weights that were learned on photographs (ImageNet).
+"""EfficientNet-Lite as the encoder, for weights that were trained on ImageNet.
 
-Tan and Le 2019 (arXiv 1905.11946); the Lite form of 2020 has no squeeze-and-excitation and ReLU6 for SiLU, so
-that it runs well in int8. Stages are cut where the image halves, so each level is a skip as in any U-Net.
+Tan and Le 2019 (arXiv 1905.11946); the Lite form of 2020 has no squeeze-and-excitation and ReLU6 for SiLU,
+which suits int8. The stages are divided into levels where the resolution halves, one skip each.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from sonoseg.networks.efficientnet_stages import STEM, EncoderKind, stages
 
 
 class SameConv(nn.Module):
-    """Convolution with TensorFlow's "same" padding, in which the weights were learned, then batch norm.
+    """Convolution with TensorFlow's "same" padding, with which the weights were trained, then batch norm.
 
-    At stride 2 an even side is padded by one pixel more right and below than left and above.
+    At stride 2 an even side is padded by one more pixel on the right and bottom than on the left and top.
     """
 
     def __init__(
@@ -57,7 +57,7 @@ class InvertedBlock(nn.Module):
 
 
 class EncoderLevel(nn.Module):
-    """The blocks of one level; its features are the skip and what goes down."""
+    """The blocks of one level; returns its features twice, to go down and as the skip."""
 
     def __init__(self, blocks: list[InvertedBlock]) -> None:
         super().__init__()
@@ -69,7 +69,7 @@ class EncoderLevel(nn.Module):
 
 
 def make_encoder(kind: EncoderKind, inputs: int) -> tuple[nn.Module, list[EncoderLevel], nn.Module]:
-    """Stem (N, inputs, 2h, 2w) to (N, 32, h, w), the four levels, and the bottleneck."""
+    """Build the stem, (N, inputs, 2h, 2w) to (N, 32, h, w), the levels and the bottleneck."""
     levels: list[list[InvertedBlock]] = []
     last = STEM
     for stage in stages(kind):

@@ -1,4 +1,4 @@
-"""The stages of EfficientNet-Lite, as numbers: no torch.
+"""The stages of EfficientNet-Lite as numbers, without torch.
 
 Tan and Le 2019 (arXiv 1905.11946), table 1; factors of the Lite sizes from Google's release of 2020.
 """
@@ -13,7 +13,7 @@ EncoderKind = Literal["plain", "efficientnet-lite0", "efficientnet-lite1", "effi
 
 
 class Stage(NamedTuple):
-    """One row of the paper's table 1: so many blocks with one kernel; the first block strides."""
+    """A row of the paper's table 1: `blocks` blocks, of which the first has the stride."""
 
     blocks: int
     kernel: int
@@ -22,7 +22,7 @@ class Stage(NamedTuple):
     outputs: int
 
 
-# Without the last stage and the head: they serve classes, and a fifth of the weights is in them.
+# Without the last stage and the head, which serve classification and hold a fifth of the weights.
 _STAGES = (
     Stage(1, 3, 1, 1, 16),
     Stage(2, 3, 2, 6, 24),
@@ -41,7 +41,10 @@ _SCALES: Mapping[EncoderKind, tuple[float, float]] = {
 
 
 def stages(kind: EncoderKind) -> list[Stage]:
-    """The stages of one size: widths rounded to eights, depths up; stem and first depth are never scaled."""
+    """Return the stages of one size: widths rounded to multiples of 8, depths rounded up.
+
+    The stem and the depth of the first stage are not scaled.
+    """
     width, depth = _SCALES[kind]
     found = []
     for number, stage in enumerate(_STAGES):
@@ -54,7 +57,7 @@ def stages(kind: EncoderKind) -> list[Stage]:
 
 
 def channels(kind: EncoderKind) -> list[int]:
-    """Channels of each level, finest (half size) first, the bottleneck last."""
+    """Return the channels of each level, finest (half size) first, the bottleneck last."""
     found: list[int] = []
     for stage in stages(kind):
         if stage.stride == 2 or not found:

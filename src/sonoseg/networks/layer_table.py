@@ -1,4 +1,4 @@
-"""The network as a table: a row a part, with shapes, parameters and multiply-accumulates."""
+"""A network's parts as a table: shapes, parameters and multiply-accumulates."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ class LayerRow(NamedTuple):
     """One part of the network.
 
     name: as in the weights, e.g. "encoder.0".
-    kind: stem, encoder, bottleneck, presence, gate, decoder or head; peer for all of a network of others.
+    kind: stem, encoder, bottleneck, presence, gate, decoder or head; peer for a whole network of MONAI.
     level: 0 the finest, counted towards the bottleneck.
-    inputs, outputs: shapes (C, H, W) of what goes in and comes out; one value an image is (1, 1, 1).
+    inputs, outputs: shapes (C, H, W); one value per image is (1, 1, 1).
     parameters: trainable values.
-    macs: multiply-accumulates of convolutions and linear layers, plain form, for one image.
+    macs: multiply-accumulates of convolutions and linear layers for one image.
     """
 
     name: str
@@ -36,7 +36,7 @@ class LayerRow(NamedTuple):
 
 
 def summary(network: AttentionUNet | PeerNetwork, size: int = 256) -> list[LayerRow]:
-    """One row a part, in the order of the forward pass, for a square input of `size` pixels."""
+    """Return a row per part, in the order of the forward pass, for a square input of `size` pixels."""
     parts = _parts(network)
     macs = dict.fromkeys(parts, 0)
     shapes: dict[str, tuple[tuple[Shape, ...], tuple[Shape, ...]]] = {}
@@ -52,8 +52,8 @@ def summary(network: AttentionUNet | PeerNetwork, size: int = 256) -> list[Layer
 
                 def count(layer: nn.Module, given: Any, returned: Tensor, name: str = name) -> None:
                     assert isinstance(layer, nn.Conv2d | nn.ConvTranspose2d | nn.Linear)
-                    places = given[0] if isinstance(layer, nn.ConvTranspose2d) else returned
-                    macs[name] += places.shape[2:].numel() * layer.weight.numel()
+                    pixels = given[0] if isinstance(layer, nn.ConvTranspose2d) else returned
+                    macs[name] += pixels.shape[2:].numel() * layer.weight.numel()
 
                 hooks.append(layer.register_forward_hook(count))
     was_training = network.training
@@ -74,7 +74,7 @@ def summary(network: AttentionUNet | PeerNetwork, size: int = 256) -> list[Layer
 
 
 def cost(options: NetworkOptions, size: int = 256) -> tuple[int, int]:
-    """Parameters and multiply-accumulates of one image, `size` pixels square; no weight is made for it."""
+    """Return parameters, and MACs for a square image of `size` pixels, without allocating weights."""
     with torch.device("meta"):
         rows = summary(build(options), size)
     return sum(row.parameters for row in rows), sum(row.macs for row in rows)

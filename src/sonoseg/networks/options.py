@@ -1,4 +1,4 @@
-"""What a network is built from: checked values, no torch."""
+"""The options that a network is built from, without torch."""
 
 from __future__ import annotations
 
@@ -15,48 +15,48 @@ Architecture = Literal["attention-unet", "monai-attention-unet", "monai-dynunet"
 
 
 class NetworkOptions(StrictModel):
-    """The values from which an AttentionUNet is built; they travel with the weights on the model card.
+    """The options of a network, kept on the model card.
 
-    widths: channels of each level, finest first; the last is the bottleneck. Beside another encoder than the
-        plain one they are the decoder's, and the bottleneck's are the encoder's own.
-    dropout: rate between the two convolutions of a block, one a level, as `widths`.
+    widths: channels of each level, finest first; the last is the bottleneck. With an encoder other than
+        "plain" they are the decoder's, and the last must be the encoder's own.
+    dropout: the rate between the two convolutions of a block, one per level.
     """
 
-    architecture: Architecture = Field(
-        "attention-unet", description="ours, or a peer of MONAI's that is trained in the same way"
-    )
+    architecture: Architecture = Field("attention-unet", description="of sonoseg, or of MONAI for comparison")
     encoder: EncoderKind = Field(
-        "plain", description="plain: built as the decoder is; the others can start from ImageNet weights"
+        "plain", description="plain has the decoder's blocks; the others can start from ImageNet weights"
     )
     channels: Literal[1, 3] = Field(3, description="input channels; grey is repeated to three")
     widths: tuple[Annotated[int, Field(ge=1)], ...] = Field(
-        (32, 64, 128, 256, 512), min_length=2, description="channels a level, finest first, bottleneck last"
+        (32, 64, 128, 256, 512), min_length=2, description="channels per level, finest first, bottleneck last"
     )
     dropout: tuple[Annotated[float, Field(ge=0, lt=1)], ...] = Field(
-        (0.1, 0.1, 0.2, 0.2, 0.3), description="dropout rate a level, between the block's two convolutions"
+        (0.1, 0.1, 0.2, 0.2, 0.3), description="dropout rate per level, between a block's two convolutions"
     )
     gate: GateKind = Field(
         "seed", description="seed, grid (Oktay 2018), same-scale (1x1 at the skip) or none"
     )
-    psi_bias: float = Field(0.0, description="start of the bias before the gate's sigmoid; 3 opens the gates")
+    psi_bias: float = Field(0.0, description="initial bias before the gate's sigmoid; 3 opens the gates")
     normalisation: Normalisation = Field("none", description="after each 3x3 convolution")
     residual: bool = Field(False, description="a shortcut around each block")
-    stem: Literal[1, 2] = Field(1, description="2 halves the image first and doubles the logit last")
-    deep_supervision: bool = Field(False, description="one more output at each decoder level, for the loss")
+    stem: Literal[1, 2] = Field(1, description="2 halves the resolution at the input and doubles the logit's")
+    deep_supervision: bool = Field(
+        False, description="an additional output at each decoder level, for the loss"
+    )
     presence: bool = Field(
-        False, description="a head on the bottleneck that judges whether there is a lesion at all"
+        False, description="a head on the bottleneck that decides whether there is a lesion"
     )
 
     @model_validator(mode="after")
-    def _one_rate_a_level(self) -> NetworkOptions:
+    def _one_rate_per_level(self) -> NetworkOptions:
         if len(self.dropout) != len(self.widths):
             raise ValueError(
-                f"{len(self.dropout)} dropout rates for {len(self.widths)} widths: give one each"
+                f"{len(self.dropout)} dropout rates for {len(self.widths)} widths: give one rate per width"
             )
         return self
 
     @model_validator(mode="after")
-    def _fits_the_encoder(self) -> NetworkOptions:
+    def _matches_the_encoder(self) -> NetworkOptions:
         if self.encoder == "plain":
             return self
         bottom = channels(self.encoder)[-1]
@@ -65,7 +65,7 @@ class NetworkOptions(StrictModel):
         return self
 
     @model_validator(mode="after")
-    def _says_nothing_that_a_peer_ignores(self) -> NetworkOptions:
+    def _has_no_option_that_monai_ignores(self) -> NetworkOptions:
         if self.architecture == "attention-unet":
             return self
         free = {"architecture", "channels", "widths", "dropout", "normalisation"}
@@ -75,7 +75,7 @@ class NetworkOptions(StrictModel):
         same |= {"deep_supervision": False, "residual": False}
         for name, value in same.items():
             if name not in free and getattr(self, name) != value:
-                raise ValueError(f"{self.architecture} takes no {name}: leave it at {value!r}")
+                raise ValueError(f"{self.architecture} does not support {name}: leave it at {value!r}")
         if self.normalisation == "none" or (
             self.architecture == "monai-attention-unet" and self.normalisation != "batch"
         ):

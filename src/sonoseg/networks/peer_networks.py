@@ -1,7 +1,7 @@
-"""Networks of others, built so that they are trained, measured and exported as ours are.
+"""Networks of MONAI behind the interface of AttentionUNet, for comparison.
 
-They are here to be compared with: MONAI's Attention U-Net (after Oktay 2018, same-scale gates of its own) and
-DynUNet (the form of nnU-Net, Isensee 2021). MONAI is asked for when one is built, and not before.
+MONAI's Attention U-Net (after Oktay 2018, with same-scale gates) and DynUNet (the form of nnU-Net, Isensee
+2021). MONAI is imported when one is built.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from sonoseg.networks.options import NetworkOptions
 
 
 class PeerNetwork(nn.Module):
-    """A network of MONAI's behind the interface of AttentionUNet: images (N, C, H, W) to Outputs.
+    """A network of MONAI: images (N, C, H, W) to Outputs.
 
-    gates: always empty, for MONAI's own gates do not show their coefficients.
+    gates: always empty; MONAI does not return the coefficients of its gates.
     Raises UsageError where MONAI is not installed.
     """
 
@@ -28,7 +28,7 @@ class PeerNetwork(nn.Module):
         self.inner = _attention_unet(options) if _is_attention(options) else _dynunet(options)
 
     def forward(self, images: Tensor) -> Outputs:
-        """As AttentionUNet's; DynUNet's sides have the image's own size."""
+        """As AttentionUNet; the sides of DynUNet have the size of the image."""
         given: Tensor = self.inner(images)
         if given.ndim == 5:  # DynUNet in training: (N, 1 + sides, 1, H, W)
             logit, *sides = given.unbind(1)
@@ -82,7 +82,7 @@ def _needs_monai() -> None:
         import monai  # noqa: F401
     except ImportError as error:
         raise UsageError(
-            "MONAI is not installed, and this network is MONAI's",
+            "this network needs MONAI, which is not installed",
             where="network.architecture",
             remedy="Run: pip install 'sonoseg[peers]'",
         ) from error

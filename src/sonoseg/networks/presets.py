@@ -1,4 +1,4 @@
-"""Presets: named networks, a plain dict. A new preset is one more entry."""
+"""Presets: the options of named networks."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ if TYPE_CHECKING:
     from sonoseg.networks.peer_networks import PeerNetwork
 
 PRESETS: dict[str, NetworkOptions] = {
-    # The network of the system this project started from, as its figure gives it: 10.2 M parameters.
+    # The network that this project started from, by its published figure: 10.2 M parameters.
     "seed": NetworkOptions(),
-    # The control for the claim that gates find small lesions: the same without gates.
+    # The same without gates, as a control.
     "unet": NetworkOptions(gate="none"),
     # For tests and demonstrations: minutes on two cores.
     "quick": NetworkOptions(
@@ -25,7 +25,7 @@ PRESETS: dict[str, NetworkOptions] = {
         normalisation="batch",
         stem=2,
     ),
-    # Small and quick enough for a laptop: a ninth of the seed's multiplications.
+    # For laptops: a ninth of the multiplications of `seed`.
     "compact": NetworkOptions(
         channels=1,
         widths=(24, 48, 96, 128, 144),
@@ -37,7 +37,7 @@ PRESETS: dict[str, NetworkOptions] = {
         stem=2,
         deep_supervision=True,
     ),
-    # What ships: an encoder that can start from ImageNet, and runs well in int8; the decoder is compact's.
+    # The shipped network: an encoder with ImageNet weights that suits int8, and the decoder of `compact`.
     "sonoseg": NetworkOptions(
         encoder="efficientnet-lite1",
         channels=1,
@@ -51,8 +51,8 @@ PRESETS: dict[str, NetworkOptions] = {
         deep_supervision=True,
         presence=True,
     ),
-    # Peers, to be compared with: MONAI's Attention U-Net at the seed's widths, and its DynUNet at those that
-    # nnU-Net v2 plans for images of 256 pixels.
+    # For comparison: MONAI's Attention U-Net at the widths of `seed`, and its DynUNet at those that nnU-Net
+    # v2 plans for images of 256 pixels.
     "monai-attention-unet": NetworkOptions(
         architecture="monai-attention-unet",
         channels=1,
@@ -73,14 +73,14 @@ PRESETS: dict[str, NetworkOptions] = {
 
 
 def options_for(preset: str) -> NetworkOptions:
-    """The options of a named preset. Raises UsageError for an unknown name."""
+    """Return the options of a preset. Raises UsageError for an unknown name."""
     if preset not in PRESETS:
-        raise UsageError(f"no preset named '{preset}'", remedy=f"Choose one of: {', '.join(PRESETS)}")
+        raise UsageError(f"unknown preset '{preset}'", remedy=f"Choose one of: {', '.join(PRESETS)}")
     return PRESETS[preset]
 
 
 def build(preset: str | NetworkOptions) -> AttentionUNet | PeerNetwork:
-    """The network of a preset's name or of options. Raises UsageError: an unknown name, or no MONAI."""
+    """Build the network of a preset or of options. Raises UsageError: unknown preset, MONAI missing."""
     options = options_for(preset) if isinstance(preset, str) else preset
     if options.architecture != "attention-unet":
         from sonoseg.networks.peer_networks import PeerNetwork

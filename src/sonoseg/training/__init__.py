@@ -1,1 +1,1 @@
-"""Training: recipe, augmentation, losses, the loop, export to a Model."""
+"""Training: recipe, augmentation, losses, training loop, run folder, and the Model of a run."""

@@ -1,4 +1,4 @@
-"""Low frequencies take the amplitudes of another image: its shading and gain, with one's own shapes.
+"""Amplitude mixing: low spatial frequencies take amplitudes of another image, its shading and gain.
 
 Yang and Soatto 2020 (FDA, arXiv 2004.05498); mixed as Xu et al. 2021 (arXiv 2105.11120) do.
 """
@@ -9,16 +9,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 REACH = 0.03
-"""How far from zero frequencies are mixed, as a share of the side: waves of a thirtieth of it and longer."""
+"""Highest mixed frequency, as a fraction of the side in frequency bins."""
 
 
 def mix_amplitudes(pixels: NDArray[np.uint8], other: NDArray[np.uint8], share: float) -> None:
     """Move the amplitudes of an image's low frequencies towards those of another, in place.
 
-    pixels, other: uint8 (S, S). share: 0 leaves them, 1 takes the other's. Phases stay, so shapes stay where
-    they are; what is black stays black, as it is beside a scan that does not fill the square.
+    pixels, other: uint8 (S, S). share: 0 keeps the own amplitudes, 1 takes the other's. Phases are kept, so
+    shapes stay in place; black pixels stay black, such as the padding of a letterbox.
     """
-    # Borders belong to the frame and not to the tissue: they are filled with the mean before.
+    # Black borders are not tissue: they are filled with the mean first.
     own, theirs = _spectrum(pixels), _spectrum(other)
     reach = max(1, round(REACH * pixels.shape[0]))
     rows = np.r_[0 : reach + 1, -reach:0]
@@ -31,6 +31,6 @@ def mix_amplitudes(pixels: NDArray[np.uint8], other: NDArray[np.uint8], share: f
 
 
 def _spectrum(pixels: NDArray[np.uint8]) -> NDArray[np.complex128]:
-    there = pixels > 0
-    filled = np.where(there, pixels, pixels[there].mean() if there.any() else 0.0)
+    tissue = pixels > 0
+    filled = np.where(tissue, pixels, pixels[tissue].mean() if tissue.any() else 0.0)
     return np.fft.rfft2(filled)

@@ -1,7 +1,4 @@
-"""Augmentation, batched on the training device: each image's change is drawn first, then applied.
-
-A draw is a plain record of numbers, so it can be kept, replayed and looked at.
-"""
+"""Augmentation, batched on the training device: parameters are drawn for each image, then applied."""
 
 from __future__ import annotations
 
@@ -16,13 +13,13 @@ from sonoseg.training.recipe import AugmentationOptions
 
 @dataclass(frozen=True)
 class Draw:
-    """The change of each image of a batch; every field is float (N,).
+    """The augmentation parameters of each image of a batch; every field is float (N,).
 
     flip: 1 or -1. angle: radians. scale: factor, above one enlarges. stretch: factor on the width, its
-    inverse on the height. shift_x, shift_y: share of the side. brightness: added. contrast: factor about
+    inverse on the height. shift_x, shift_y: fraction of the side. brightness: added. contrast: factor about
     the mean. gamma: exponent. speckle: standard deviation of multiplied noise. blur: standard deviation in
-    pixels. noise_seed: seeds the noise's pattern. gain_down, gain_across: logarithm of the gain at the lower
-    and the right border, its opposite at the other one.
+    pixels. noise_seed: seed of the noise pattern. gain_down, gain_across: logarithm of the gain at the lower
+    and the right border, its negative at the opposite one.
     """
 
     flip: Tensor
@@ -44,12 +41,12 @@ class Draw:
         return Draw(**{item.name: getattr(self, item.name)[which] for item in fields(self)})
 
     def to(self, device: torch.device) -> Draw:
-        """The same draw on another device."""
+        """Return the same draw on another device."""
         return Draw(**{item.name: getattr(self, item.name).to(device) for item in fields(self)})
 
 
 def draw(options: AugmentationOptions, n: int, generator: torch.Generator) -> Draw:
-    """Draw the changes of `n` images from `generator` (on the CPU)."""
+    """Draw the parameters of `n` images from `generator` (on the CPU)."""
 
     def uniform(low: float, high: float) -> Tensor:
         return torch.rand(n, generator=generator) * (high - low) + low
@@ -79,21 +76,20 @@ def draw(options: AugmentationOptions, n: int, generator: torch.Generator) -> Dr
 
 
 def apply(change: Draw, pairs: Tensor) -> Tensor:
-    """Change images and masks alike.
+    """Augment images and masks.
 
-    pairs: float (N, 2, H, W), an image's grey in 0..1 and its mask of 0 or 1. Returns new pairs, in the same
-    ranges. What lies outside an image is black, and no lesion.
+    pairs: float (N, 2, H, W), grey in 0..1 and the mask of 0 or 1. Returns new pairs, in the same ranges.
+    Outside an image is black, without lesion.
     """
-    moved = F.grid_sample(pairs, _places(_matrix(change), pairs), mode="bilinear", align_corners=False)
-    # Both in one call, so the mask was interpolated too: half and more is lesion. Rounded in place, and not
-    # by round(), which takes a half down.
+    moved = F.grid_sample(pairs, _sampling_grid(_matrix(change), pairs), mode="bilinear", align_corners=False)
+    # The mask was interpolated too: from one half on a pixel is lesion. round() would round a half down.
     moved[:, 1].add_(0.5).floor_()
-    _look(change, moved[:, :1])
+    _change_intensity(change, moved[:, :1])
     return moved
 
 
 def _matrix(change: Draw) -> Tensor:
-    """For each image the matrix (N, 2, 3) that takes a place of the result to a place of the source."""
+    """Return for each image the matrix (N, 2, 3) from positions in the result to positions in the source."""
     cos, sin = change.angle.cos(), change.angle.sin()
     across, down = 1 / (change.scale * change.stretch), change.stretch / change.scale
     first = (change.flip * cos * across, -change.flip * sin * across, 2 * change.shift_x)
@@ -101,31 +97,31 @@ def _matrix(change: Draw) -> Tensor:
     return torch.stack([torch.stack(row, dim=1) for row in (first, second)], dim=1)
 
 
-def _places(matrix: Tensor, pairs: Tensor) -> Tensor:
-    """For each place of the result its place in the source, (N, H, W, 2), x and y in -1..1.
+def _sampling_grid(matrix: Tensor, pairs: Tensor) -> Tensor:
+    """Return for each pixel of the result its position in the source, (N, H, W, 2), x and y in -1..1.
 
-    As F.affine_grid gives it, in a tenth of its time on a CPU.
+    As F.affine_grid, in a tenth of its time on a CPU.
     """
     n, _, height, width = pairs.shape
-    x, y = _middles(width).to(pairs), _middles(height).to(pairs)
-    places = pairs.new_empty(n, height, width, 2)
+    x, y = _pixel_centres(width).to(pairs), _pixel_centres(height).to(pairs)
+    grid = pairs.new_empty(n, height, width, 2)
     for axis, row in enumerate(matrix.to(pairs).unbind(1)):
         by_x, by_y, shift = row[:, 0:1], row[:, 1:2], row[:, 2:3]
-        torch.add((by_x * x + shift)[:, None, :], (by_y * y)[:, :, None], out=places[..., axis])
-    return places
+        torch.add((by_x * x + shift)[:, None, :], (by_y * y)[:, :, None], out=grid[..., axis])
+    return grid
 
 
-def _middles(count: int) -> Tensor:
-    """The middles of so many pixels, in -1..1."""
+def _pixel_centres(count: int) -> Tensor:
+    """Return the centres of so many pixels, in -1..1."""
     return (torch.arange(count) + 0.5) * (2 / count) - 1
 
 
 DARKEST = 1e-6
-"""What black counts as under gamma: the logarithm of 0 takes a processor four times as long."""
+"""Lower bound of grey values under gamma: the logarithm of 0 takes a processor four times as long."""
 
 
-def _look(change: Draw, images: Tensor) -> None:
-    """Grey values, in place: blur, speckle, gain, gamma, contrast and brightness."""
+def _change_intensity(change: Draw, images: Tensor) -> None:
+    """Apply blur, speckle, gain, gamma, contrast and brightness, in place."""
 
     def each(values: Tensor) -> Tensor:
         return values.to(images)[:, None, None, None]
@@ -135,31 +131,31 @@ def _look(change: Draw, images: Tensor) -> None:
     if bool((change.speckle > 0).any()):
         _speckle(images, each(change.speckle), change.noise_seed)
     if bool((change.gain_down != 0).any()):
-        # As a hand on the sliders of time gain compensation, or a probe that touches on one side only.
+        # As another time gain compensation, or a probe with contact on one side only.
         height, width = images.shape[2:]
-        down = (change.gain_down[:, None] * _middles(height)).exp().to(images)
-        across = (change.gain_across[:, None] * _middles(width)).exp().to(images)
+        down = (change.gain_down[:, None] * _pixel_centres(height)).exp().to(images)
+        across = (change.gain_across[:, None] * _pixel_centres(width)).exp().to(images)
         images.mul_(down[:, None, :, None]).mul_(across[:, None, None, :])
-    # x to the power of gamma: two thirds of the time of pow().
+    # x to the power of gamma, in two thirds of the time of pow().
     images.clamp_(DARKEST, 1).log2_().mul_(each(change.gamma)).exp2_()
     mean, contrast = images.mean((2, 3), keepdim=True), each(change.contrast)
     images.mul_(contrast).add_(mean * (1 - contrast) + each(change.brightness)).clamp_(0, 1)
 
 
 def _speckle(images: Tensor, deviation: Tensor, seeds: Tensor) -> None:
-    """Multiply in place with 1 + deviation × noise of mean 0 and unit spread, each image's own by its seed.
+    """Multiply in place by 1 + deviation × noise of zero mean and unit variance, seeded for each image.
 
-    Grain is longer across the beam than along it: drawn at half the rows, and averaged over three columns.
-    A sum of three even draws is nearly normal, and ends at three deviations; so a random byte a place does.
+    Speckle is wider across the beam than along it: noise is drawn at half the rows and averaged over three
+    columns. The sum of three uniform bytes is nearly normal.
     """
     n, _, height, width = images.shape
     rows, columns = -(-height // 2), width + 2
     words = torch.empty(n, -(-rows * columns // 8), dtype=torch.int64)
     for row, seed in zip(words, seeds.tolist(), strict=True):
-        # On the CPU, so that every device sees the same pattern.
+        # On the CPU, so that the pattern is the same for every device.
         row.random_(-(2**63), None, generator=torch.Generator().manual_seed(int(seed)))
     draws = words.view(torch.uint8)[:, : rows * columns].view(n, 1, rows, columns).to(images)
-    # A byte's variance is (256² - 1) / 12; three of them make three times that.
+    # The variance of a uniform byte is (256² - 1) / 12, that of a sum of three three times as much.
     total = (draws[..., :-2] + draws[..., 1:-1]).add_(draws[..., 2:]).sub_(1.5 * 255)
     factor = total.mul_(deviation * (12 / (3 * (256**2 - 1))) ** 0.5).add_(1)
     images[:, :, 0::2].mul_(factor)
@@ -167,10 +163,10 @@ def _speckle(images: Tensor, deviation: Tensor, seeds: Tensor) -> None:
 
 
 def _blur(images: Tensor, deviation: Tensor) -> Tensor:
-    """Gaussian blur, each image by its own standard deviation in pixels, cut at three of them.
+    """Blur each image by a Gaussian of its own standard deviation in pixels, truncated at three of them.
 
-    Along one axis and then the other, a shifted and weighted sum each: steadier than a convolution with a
-    group an image, which for some numbers of images takes ten times as long. Beyond the border is black.
+    A weighted sum of shifted images along each axis: a grouped convolution takes ten times as long for some
+    batch sizes. Outside the image is black.
     """
     spread = deviation.to(images).clamp_min(1e-3)
     reach = int(3 * float(spread.max()))

@@ -1,6 +1,6 @@
-"""The processes of one job: how they find each other, and what each says when the job ends early.
+"""The processes of a distributed job: rank and size, rendezvous, and errors when a process ends early.
 
-A process learns its place from its environment, as torchrun, `accelerate launch` and MPI set it.
+Rank and size come from the environment variables that torchrun, `accelerate launch` and MPI set.
 """
 
 from __future__ import annotations
@@ -33,32 +33,32 @@ _PEER: Final = (
     "nccl error",
     "connectfullmesh failed",
 )
-"""Of the words with which gloo and NCCL say that they lost another process."""
+"""Fragments of the messages of gloo and NCCL about a lost process."""
 
 PATIENCE = 3.0
-"""Seconds that a process lives on after it has lost another."""
+"""Seconds that a process waits after it has lost another."""
 
 LATE = 10.0
-"""Seconds by which a network's file system may show a file later than it was written."""
+"""Seconds by which a network file system may show a file late."""
 
 
 def count() -> int:
-    """How many processes the job has, as the launcher says; 1 where there is none."""
+    """Return the number of processes of the job; 1 without a launcher."""
     return max(1, _number(_SIZES, 1))
 
 
 def rank() -> int:
-    """This process' number in the job, from 0."""
+    """Return this process' rank, from 0."""
     return _number(_RANKS, 0)
 
 
 def is_main() -> bool:
-    """Whether this process writes the run folder and speaks for the job."""
+    """Whether this process is rank 0, which writes the run folder and the messages."""
     return rank() == 0
 
 
-def here() -> str:
-    """This process in words, for errors: "process 1 of 0..3 on node-b"."""
+def process_name() -> str:
+    """Return a name of this process for errors: "process 1 of 0..3 on node-b"."""
     return f"process {rank()} of 0..{count() - 1} on {socket.gethostname()}"
 
 
@@ -79,7 +79,7 @@ def note(batch: int) -> str | None:
 
 
 def join(cpu: bool) -> None:
-    """Meet the other processes of the job; nothing where there are none. Raises TrainingError."""
+    """Connect to the other processes of the job, if there are any. Raises TrainingError."""
     if count() == 1:
         return
     from accelerate import PartialState
@@ -88,7 +88,7 @@ def join(cpu: bool) -> None:
         PartialState(cpu=cpu)
     except (RuntimeError, ValueError, OSError) as error:
         raise TrainingError(
-            f"the processes of the job do not find each other ({first_line(error)})",
+            f"the processes of the job cannot connect to each other ({first_line(error)})",
             where=f"MASTER_ADDR={os.environ.get('MASTER_ADDR', '')}, "
             f"MASTER_PORT={os.environ.get('MASTER_PORT', '')}",
             remedy="Give every host the same address and port, reachable from all; where a host has several "
@@ -97,7 +97,7 @@ def join(cpu: bool) -> None:
 
 
 def wait() -> None:
-    """Wait until every process is here; nothing where there is one."""
+    """Wait for all processes of the job."""
     if count() > 1:
         from accelerate import PartialState
 
@@ -105,12 +105,12 @@ def wait() -> None:
 
 
 def check_shared(file: Path) -> None:
-    """See that a file which process 0 has written is here too. Raises TrainingError."""
+    """Check that a file of process 0 is visible on this host. Raises TrainingError."""
     end = time.monotonic() + LATE
     while not file.exists():
         if time.monotonic() > end:
             raise TrainingError(
-                "process 0 has begun the run, and this host does not see it",
+                "the run folder of process 0 is not visible on this host",
                 where=file.parent,
                 remedy="Put --out on storage that every host sees under the same path",
             )
@@ -118,26 +118,26 @@ def check_shared(file: Path) -> None:
 
 
 def lost_another(error: BaseException) -> bool:
-    """Whether this is how torch says that another process of the job is gone."""
+    """Whether an error of torch means that another process of the job is gone."""
     if count() == 1 or not isinstance(error, RuntimeError):
         return False
     text = str(error).lower()
-    return any(words in text for words in _PEER)
+    return any(fragment in text for fragment in _PEER)
 
 
 def another_ended(error: BaseException) -> TrainingError:
-    """Our words for that."""
+    """Return our error for that."""
     return TrainingError(
-        f"another process of this job ended, and this one cannot go on alone ({first_line(error)})",
-        remedy="Look for that process' own error; then go on with --resume, with any number of processes",
+        f"another process of this job ended, and this one cannot continue alone ({first_line(error)})",
+        remedy="Look for that process' own error; then continue with --resume, with any number of processes",
     )
 
 
 @contextmanager
 def job() -> Iterator[None]:
-    """A process of a job for the block: an error names the process, and the launcher is told of it.
+    """Run the block as a process of a job: errors name the process and are reported to the launcher.
 
-    Where there is one process, nothing. Raises what the block raises, our errors with this process in front;
+    With one process, nothing is done. Raises the errors of the block, ours with the process in front, and
     TrainingError where another process is gone.
     """
     if count() == 1:
@@ -148,15 +148,15 @@ def job() -> Iterator[None]:
     except SonosegError as error:
         placed = _placed(error)
         if error.exit_code == 2 and not is_main():
-            time.sleep(PATIENCE)  # every process has found the same wrong words: the first tells
-        _leave_word(placed)
+            time.sleep(PATIENCE)  # every process has the same usage error: process 0 reports it
+        _report_to_launcher(placed)
         raise placed from error
     except Exception as error:
         if lost_another(error):
-            # A launcher shall see first who ended first; it ends this one meanwhile.
+            # The launcher should see first the process that ended first; it ends this one meanwhile.
             time.sleep(PATIENCE)
             raise _placed(another_ended(error)) from error
-        _leave_word(error)
+        _report_to_launcher(error)
         raise
     else:
         from torch import distributed
@@ -166,18 +166,18 @@ def job() -> Iterator[None]:
 
 
 def _placed(error: SonosegError) -> SonosegError:
-    where = here() if error.where is None else f"{here()}: {error.where}"
+    where = process_name() if error.where is None else f"{process_name()}: {error.where}"
     return type(error)(error.found, where=where, remedy=error.remedy)
 
 
-def _leave_word(error: BaseException) -> None:
-    """Write the error where torchrun looks for it, so that its own report ends with it."""
+def _report_to_launcher(error: BaseException) -> None:
+    """Write the error to torchrun's error file, so that its report ends with it."""
     name = os.environ.get("TORCHELASTIC_ERROR_FILE")
     if name and not isinstance(error, KeyboardInterrupt):
-        told = str(error) if isinstance(error, SonosegError) else "".join(traceback.format_exception(error))
-        extra = {"py_callstack": told, "timestamp": str(int(time.time()))}
+        text = str(error) if isinstance(error, SonosegError) else "".join(traceback.format_exception(error))
+        extra = {"py_callstack": text, "timestamp": str(int(time.time()))}
         with suppress(OSError):
-            Path(name).write_text(json.dumps({"message": {"message": told, "extraInfo": extra}}), "utf-8")
+            Path(name).write_text(json.dumps({"message": {"message": text, "extraInfo": extra}}), "utf-8")
 
 
 def _number(names: tuple[str, ...], default: int) -> int:

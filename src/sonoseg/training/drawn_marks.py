@@ -1,7 +1,7 @@
-"""Marks that machines and readers draw onto scans: callipers, text, boxes, a pictogram.
+"""Drawn marks, as machines and readers add them to images: callipers, text, boxes, a pictogram.
 
-BUSI's networks take callipers for lesions (Dice 0.80 on marked images, 0.70 on others), so marks are drawn
-onto any tissue, lesion or not: what stands everywhere says nothing.
+Networks trained on BUSI take callipers for a sign of a lesion (Dice 0.80 on marked images, 0.70 on others).
+Marks are drawn on any tissue, with or without a lesion, so that they carry no information.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-WORDS = (
+TEXTS = (
     "Dist",
     "A 12.3mm",
     "+ L 8.1 mm",
@@ -26,14 +26,14 @@ WORDS = (
 def draw_marks(pixels: NDArray[np.uint8], mask: NDArray[np.uint8], random: np.random.Generator) -> None:
     """Draw one to three kinds of marks onto an image, in place.
 
-    pixels: uint8 (H, W), writeable. mask: (H, W), above 0 where there is lesion: half of the callipers
-    measure it, the others measure nothing.
+    pixels: uint8 (H, W), writeable. mask: (H, W), above 0 in lesions: half of the callipers measure one, the
+    others are placed at random.
     """
     image = Image.fromarray(pixels)
     draw = ImageDraw.Draw(image)
     kinds = random.permutation(4)[: random.integers(1, 4)]
     for kind in kinds:
-        (_callipers, _words, _box, _pictogram)[int(kind)](draw, pixels.shape, mask, random)
+        (_callipers, _text, _box, _pictogram)[int(kind)](draw, pixels.shape, mask, random)
     pixels[:] = np.asarray(image)
 
 
@@ -43,7 +43,7 @@ def _callipers(
     mask: NDArray[np.uint8],
     random: np.random.Generator,
 ) -> None:
-    """Two crosses, often with a dotted line between, perhaps a second pair across."""
+    """Draw two crosses, often joined by a dotted line, sometimes with a second pair across."""
     height, width = shape
     rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
     if len(rows) and random.random() < 0.5:
@@ -68,22 +68,22 @@ def _callipers(
                 draw.point((x, y), fill=ink)
 
 
-def _words(
+def _text(
     draw: ImageDraw.ImageDraw, shape: tuple[int, ...], _: NDArray[np.uint8], random: np.random.Generator
 ) -> None:
-    """A line or two of text."""
+    """Draw one or two lines of text."""
     height, width = shape
     x, y = random.uniform(0, 0.8) * width, random.uniform(0, 0.95) * height
     ink, size = int(random.integers(120, 256)), int(random.integers(7, 15))
     for line in range(int(random.integers(1, 3))):
-        word = WORDS[int(random.integers(len(WORDS)))]
-        draw.text((x, y + line * size * 1.2), word, fill=ink, font_size=size)
+        text = TEXTS[int(random.integers(len(TEXTS)))]
+        draw.text((x, y + line * size * 1.2), text, fill=ink, font_size=size)
 
 
 def _box(
     draw: ImageDraw.ImageDraw, shape: tuple[int, ...], _: NDArray[np.uint8], random: np.random.Generator
 ) -> None:
-    """The frame of a Doppler or elastography window."""
+    """Draw the frame of a Doppler or elastography window."""
     height, width = shape
     x, y = random.uniform(0.05, 0.6) * width, random.uniform(0.05, 0.6) * height
     right, down = random.uniform(0.15, 0.5) * width, random.uniform(0.15, 0.5) * height
@@ -93,7 +93,7 @@ def _box(
 def _pictogram(
     draw: ImageDraw.ImageDraw, shape: tuple[int, ...], _: NDArray[np.uint8], random: np.random.Generator
 ) -> None:
-    """The breast's outline with the probe's place, in a corner."""
+    """Draw a breast pictogram with the probe position, in a corner."""
     height, width = shape
     side = random.uniform(0.08, 0.18) * min(shape)
     x = random.choice([0.02 * width, 0.98 * width - side])

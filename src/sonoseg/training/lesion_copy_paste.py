@@ -1,11 +1,11 @@
-"""Grafts: a lesion covered by healthy tissue of its own depth, or a lesion of another image set in.
+"""Copy-paste augmentation: lesions replaced by healthy tissue of their depth, or inserted from another image.
 
-Sets hold few normals, each from one place, so a network may learn which frames hold a lesion rather than
-what a lesion is. Here the same frame is shown with its lesion and without, and normals with one. A seam
-means nothing: healthy tissue is grafted over healthy tissue as often as over a lesion.
+Data sets hold few images without a lesion, each from one centre, so a network may learn which frames hold a
+lesion rather than what a lesion is. Here the same frame is shown with and without its lesion. Healthy tissue
+is replaced as often as lesions are, so that a seam carries no information.
 
-Nearest published: lesions copied between images (Ghiasi et al. 2021, arXiv 2012.07177; for lesions Zhang et
-al. 2021, CarveMix, arXiv 2108.06883); healthy tissue over a lesion at its own depth is ours.
+Copying between images: Ghiasi et al. 2021 (arXiv 2012.07177), for lesions CarveMix (Zhang et al. 2021, arXiv
+2108.06883). Replacing lesions by healthy tissue of the same depth is ours.
 """
 
 from __future__ import annotations
@@ -25,40 +25,40 @@ Another = Callable[[np.random.Generator], Pair]
 """Draws an image of the training part."""
 
 RIM = (0.01, 0.04)
-"""How much of a lesion's surroundings comes along, or is covered with it, as a share of the side."""
+"""Range of the margin copied around a lesion, as a fraction of the side."""
 
 FEATHER = 0.03
-"""Width of the seam, as a share of the side."""
+"""Width of the blended seam, as a fraction of the side."""
 
 DEPTH = 0.06
-"""How far tissue may move up or down, as a share of the side: layers and grain belong to their depth."""
+"""Largest vertical displacement, as a fraction of the side: layers and speckle depend on depth."""
 
 TRIES = 16
-"""Places that are drawn before none is found."""
+"""Positions drawn before giving up."""
 
 LARGEST = 0.4
-"""A piece of more than this share of the image is left alone: nothing would remain around it."""
+"""Largest patch, as a fraction of the image: a larger one would leave no surroundings."""
 
 TISSUE = 0.98
-"""Least share of a place that is not black: beside the scan there is nothing to graft."""
+"""Smallest fraction of pixels of a position that are not black."""
 
 GAIN = 1.5
-"""How much brighter or darker tissue may be made to meet what is around it."""
+"""Largest factor by which brightness is matched along the seam."""
 
 SMALLEST = 0.4
-"""How far a lesion that is set in may be made smaller."""
+"""Smallest factor by which an inserted lesion is scaled."""
 
 
 @dataclass(frozen=True)
-class Piece:
-    """A blob to graft: how much of the new tissue shows, float32 (h, w) in 0..1, and where its corner is."""
+class TissuePatch:
+    """A patch to copy: the weight of the new tissue, float32 (h, w) in 0..1, and its upper left corner."""
 
     share: NDArray[np.float32]
     top: int
     left: int
 
     def at(self, top: int, left: int) -> tuple[slice, slice]:
-        """Its rows and columns, were its corner there."""
+        """Return its rows and columns for another corner."""
         height, width = self.share.shape
         return slice(top, top + height), slice(left, left + width)
 
@@ -66,10 +66,10 @@ class Piece:
 def remove_lesions(
     pixels: NDArray[np.uint8], mask: NDArray[np.uint8], another: Another, random: np.random.Generator
 ) -> None:
-    """Cover all lesions with healthy tissue, or as often healthy tissue elsewhere, in place.
+    """Replace all lesions by healthy tissue, or as often healthy tissue elsewhere, in place.
 
-    pixels, mask: uint8 (S, S). An image without lesions gets a graft of another's lesion's shape. An image
-    stays as it is where there is no healthy tissue of the shape at about the depth.
+    pixels, mask: uint8 (S, S). An image without lesions gets a patch of the shape of another image's. Without
+    healthy tissue of that shape at about the same depth the image is left unchanged.
     """
     decoy = bool(random.random() < 0.5) or not mask.any()
     piece = _piece(mask if mask.any() else another(random)[1], random)
@@ -79,7 +79,7 @@ def remove_lesions(
         place = _healthy(piece, pixels, mask, random, reach=1.0)
         if place is None:
             return
-        piece = Piece(piece.share, *place)
+        piece = TissuePatch(piece.share, *place)
     place = _healthy(piece, pixels, mask, random)
     if place is None:
         return
@@ -92,10 +92,10 @@ def remove_lesions(
 def insert_lesions(
     pixels: NDArray[np.uint8], mask: NDArray[np.uint8], another: Another, random: np.random.Generator
 ) -> None:
-    """Set the lesions of another image into one without any, smaller by a drawn factor, in place.
+    """Insert the lesions of another image, scaled down by a random factor, in place.
 
-    pixels, mask: uint8 (S, S). An image with lesions stays as it is: more beside them would teach that
-    lesions come in pairs. So does any where the drawn image has no lesion, or no place is free.
+    pixels, mask: uint8 (S, S). An image with lesions is left unchanged, so that lesions do not appear in
+    pairs; so is one where the drawn image has no lesion, or no position is free.
     """
     if mask.any():
         return
@@ -111,8 +111,8 @@ def insert_lesions(
     piece = _piece(lesions, random)
     if piece is None:
         return
-    # Its depth, as a share of the image's, in the image that takes it.
-    wanted = Piece(piece.share, round(piece.top / factor), round(piece.left / factor))
+    # At the same relative depth.
+    wanted = TissuePatch(piece.share, round(piece.top / factor), round(piece.left / factor))
     place = _healthy(wanted, pixels, mask, random, reach=3 * DEPTH)
     if place is None:
         return
@@ -122,8 +122,8 @@ def insert_lesions(
     mask[target] |= lesions[own][:, ::flip]
 
 
-def _piece(mask: NDArray[np.uint8], random: np.random.Generator) -> Piece | None:
-    """The lesions with some surroundings, fading out; None where there is none, or too large a one."""
+def _piece(mask: NDArray[np.uint8], random: np.random.Generator) -> TissuePatch | None:
+    """Return the lesions with a margin that fades out; None without lesions or for too large a patch."""
     side = len(mask)
     rim, feather = (RIM[0] + (RIM[1] - RIM[0]) * random.random()) * side, FEATHER * side
     rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
@@ -135,17 +135,19 @@ def _piece(mask: NDArray[np.uint8], random: np.random.Generator) -> Piece | None
     if box.size > LARGEST * mask.size:
         return None
     away = distance_transform_edt(box == 0)
-    return Piece(np.clip((rim + feather - away) / feather, 0, 1).astype(np.float32), int(top), int(left))
+    return TissuePatch(
+        np.clip((rim + feather - away) / feather, 0, 1).astype(np.float32), int(top), int(left)
+    )
 
 
 def _healthy(
-    piece: Piece,
+    piece: TissuePatch,
     pixels: NDArray[np.uint8],
     mask: NDArray[np.uint8],
     random: np.random.Generator,
     reach: float = DEPTH,
 ) -> tuple[int, int] | None:
-    """The corner of a place for the piece that shows tissue and no lesion, at about the piece's depth."""
+    """Find a corner for the patch on tissue without lesions, at about its depth; None where none is found."""
     room = np.array(mask.shape) - piece.share.shape
     if (room < 0).any():
         return None
@@ -160,7 +162,7 @@ def _healthy(
 
 
 def _blend(old: NDArray[np.uint8], new: NDArray[np.uint8], share: NDArray[np.float32]) -> None:
-    """Lay new tissue over the old, in place, as bright as the old is along the seam."""
+    """Blend new tissue over the old, in place, matching brightness along the seam."""
     seam = (share > 0) & (share < 1)
     factor = 1.0
     if seam.any():

@@ -1,11 +1,9 @@
-"""Windows: an image seen through a smaller opening, with its lesions or without them.
+"""Random windows: an image is black outside a window with its lesions, or one without them.
 
-Sets hold few normals, and their own frames tell them apart. So lesion images lend their healthy tissue, at
-its own scale: black outside a window beside the lesion makes a normal of them. Others are cut down with the
-lesion kept. Both kinds take their shapes from one drawing, or a shape would come to mean "no lesion": windows
-that were as large as the lesion's place allowed were tall ones, and a network trained on them missed lesions
-in tall images. Even so, windows without a lesion teach it to call another centre's images normal: the
-recipe that ships has none (docs/results/windows.md).
+Data sets hold few images without a lesion. A window beside the lesion makes one of a lesion image, at its
+own pixel spacing; other images keep the lesion in the window. Both kinds draw their shapes from the same
+distribution, so that the shape carries no information. Windows without a lesion still made networks miss
+lesions on images of another centre, so the shipped recipe has none (see the windows results in research/).
 """
 
 from __future__ import annotations
@@ -16,13 +14,13 @@ from numpy.typing import NDArray
 from sonoseg.training.recipe import AugmentationOptions
 
 LEAST = 0.4
-"""Smallest share of the side that a window shows: less leaves nothing to judge."""
+"""Smallest side of a window, as a fraction of the image's."""
 
 MARGIN = 0.02
-"""Share of the side that a window without a lesion keeps away from it, as outlines are drawn tight."""
+"""Distance of a window without a lesion from the lesion, as a fraction of the side."""
 
 TRIES = 8
-"""Shapes drawn before an image is left whole: those count that have room with and without its lesions."""
+"""Shapes drawn before an image is left whole; a shape must fit with and without the lesions."""
 
 
 def draw_window(
@@ -30,7 +28,7 @@ def draw_window(
 ) -> tuple[slice, slice] | None:
     """Draw the rows and columns that stay visible, or None for all of them.
 
-    mask: (H, W), above 0 where there is lesion. Always takes the same number of draws.
+    mask: (H, W), above 0 in lesions. Always consumes the same number of random draws.
     """
     kind, (row, column) = random.random(), random.random(2)
     shapes = LEAST + (1 - LEAST) * random.random((TRIES, 2))
@@ -40,7 +38,6 @@ def draw_window(
     rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
     for shape in np.rint(shapes * sides).astype(int):
         if not len(rows):
-            # No lesion: any place will do.
             top, left = ((sides - shape + 1) * (row, column)).astype(int)
             return _window(top, left, shape)
         tops, lefts = np.arange(sides[0] - shape[0] + 1), np.arange(sides[1] - shape[1] + 1)
@@ -61,10 +58,10 @@ def _window(top: int, left: int, shape: NDArray[np.int_]) -> tuple[slice, slice]
 
 
 def _holds(starts: NDArray[np.int_], length: int, seen: NDArray[np.intp]) -> NDArray[np.bool_]:
-    """For each start along one axis whether the window holds all the lesions' places."""
+    """Return for each start along an axis whether the window contains all lesions."""
     return np.asarray((starts <= seen[0]) & (starts + length > seen[-1]))
 
 
 def _clears(starts: NDArray[np.int_], length: int, seen: NDArray[np.intp], away: int) -> NDArray[np.bool_]:
-    """For each start along one axis whether the window lies wholly before or behind the lesions."""
+    """Return for each start along an axis whether the window lies entirely before or after the lesions."""
     return np.asarray((starts + length + away <= seen[0]) | (starts - away > seen[-1]))

@@ -1,4 +1,4 @@
-"""Batch norm over the images of all processes, where torch has none: it has one for CUDA."""
+"""Batch norm over the images of all processes on CPUs; torch's own is for CUDA only."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from torch import Tensor, distributed, nn
 
 
 class JointBatchNorm(nn.BatchNorm2d):
-    """BatchNorm2d whose statistics in training are of the whole batch, not of one process' share.
+    """BatchNorm2d with training statistics of the whole batch, over all processes.
 
-    (N, C, H, W) to the same. Every process must come by at every step. `counted` is False where this process
-    brings images only to take part: they move neither the statistics nor, with a loss of zero, anything.
-    In evaluation, and where there is one process, it is BatchNorm2d. Its state is that of BatchNorm2d.
+    Every process must call it at every step. `counted` is False where this process has images only to take
+    part in the step: they do not enter the statistics. In evaluation, and with one process, it behaves as
+    BatchNorm2d; the state_dict is the same.
     """
 
     counted = True
@@ -48,7 +48,7 @@ class _Normalise(torch.autograd.Function):
             own = torch.cat([mean, variance, own.new_tensor([x.numel() / channels])])
         every = [torch.empty_like(own) for _ in range(distributed.get_world_size())]
         distributed.all_gather(every, own)
-        # Chan et al. 1979: variances are put together without the cancellation of a sum of squares.
+        # Chan et al. 1979: variances are combined without the cancellation of a sum of squares.
         table = torch.stack(every)
         means, variances, counts = table[:, :channels], table[:, channels:-1], table[:, -1:]
         count = counts.sum()
@@ -71,7 +71,7 @@ class _Normalise(torch.autograd.Function):
         over_x = (over_y - _wide(along_mean) - centred * _wide(scale**2 * along_scale)) * _wide(
             scale * weight
         )
-        # Those of weight and bias are this process' own: they are averaged with all other gradients.
+        # Gradients of weight and bias are this process' own: they are averaged with all other gradients.
         over_bias, over_weight = own.chunk(2)
         return over_x.to(x.dtype), over_weight * scale, over_bias, None, None
 
@@ -81,7 +81,7 @@ def _wide(of_channel: Tensor) -> Tensor:
 
 
 def join_norms(network: nn.Module) -> nn.Module:
-    """Put a JointBatchNorm in the place of every BatchNorm2d, with its values; returns the network."""
+    """Replace every BatchNorm2d by a JointBatchNorm with its values, in place; returns the network."""
     for name, module in network.named_children():
         if type(module) is nn.BatchNorm2d:
             joint = JointBatchNorm(module.num_features, eps=module.eps, momentum=module.momentum)
@@ -94,7 +94,7 @@ def join_norms(network: nn.Module) -> nn.Module:
 
 
 def count_images(network: nn.Module, counted: bool) -> None:
-    """Say whether this process' images of the next step count in the statistics."""
+    """Set whether this process' images of the next step enter the statistics."""
     for module in network.modules():
         if isinstance(module, JointBatchNorm):
             module.counted = counted
