@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from sonoseg.networks.depthwise import DepthwiseConv, _WideBackward
+from sonoseg.networks.depthwise import DepthwiseConv, _Float32Backward
 
 SHAPES = [(3, 1, 1), (3, 2, 0), (5, 1, 2), (5, 2, 0)]
 
@@ -42,7 +42,7 @@ def test_each_channel_is_convolved_by_its_own_kernel(
 def test_its_gradients_are_the_plain_convolutions(kernel: int, stride: int, padding: int) -> None:
     layer, x = pair(kernel, stride, padding, torch.float32)
     weight = layer.weight
-    mine = _WideBackward.apply(x, weight, stride, padding)
+    mine = _Float32Backward.apply(x, weight, stride, padding)
     plain = F.conv2d(x, weight, None, stride, padding, groups=6)
     assert torch.equal(mine, plain)
     for found, expected in zip(gradients(mine, x, weight), gradients(plain, x, weight), strict=True):
@@ -78,8 +78,8 @@ def test_elsewhere_it_is_left_to_torch(kernel: int, stride: int, padding: int) -
 def test_a_gradient_that_nobody_wants_is_not_made() -> None:
     layer, x = pair(5, 2, 0, torch.float32)
     layer.weight.requires_grad_(False)
-    (found,) = gradients(_WideBackward.apply(x, layer.weight, 2, 0), x)
+    (found,) = gradients(_Float32Backward.apply(x, layer.weight, 2, 0), x)
     assert found.shape == x.shape
     layer.weight.requires_grad_(True)
-    (found,) = gradients(_WideBackward.apply(x.detach(), layer.weight, 2, 0), layer.weight)
+    (found,) = gradients(_Float32Backward.apply(x.detach(), layer.weight, 2, 0), layer.weight)
     assert found.shape == layer.weight.shape

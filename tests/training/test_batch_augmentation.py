@@ -114,7 +114,7 @@ def test_places_are_those_of_affine_grid() -> None:
         augmentation._matrix(change), [3, 1, 24, 40], align_corners=False
     )
     torch.testing.assert_close(
-        augmentation._places(augmentation._matrix(change), torch.rand(3, 1, 24, 40)), theirs
+        augmentation._sampling_grid(augmentation._matrix(change), torch.rand(3, 1, 24, 40)), theirs
     )
 
 
