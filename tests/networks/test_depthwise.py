@@ -59,7 +59,7 @@ def test_in_bfloat16_training_its_gradients_stay_close_to_float32(
     with torch.autocast("cpu", torch.bfloat16):
         out = layer.train()(x)
     assert out.dtype == torch.bfloat16
-    assert "WideBackward" in type(out.grad_fn).__name__
+    assert "Float32Backward" in type(out.grad_fn).__name__
     for found, exact in zip(gradients(out, x, layer.weight), expected, strict=True):
         assert found.dtype == torch.float32
         assert float((found - exact).norm() / exact.norm()) < 1 / 128
@@ -68,10 +68,10 @@ def test_in_bfloat16_training_its_gradients_stay_close_to_float32(
 @pytest.mark.parametrize(("kernel", "stride", "padding"), SHAPES)
 def test_elsewhere_it_is_left_to_torch(kernel: int, stride: int, padding: int) -> None:
     layer, x = pair(kernel, stride, padding, torch.float32)
-    assert "WideBackward" not in type(layer.train()(x).grad_fn).__name__
+    assert "Float32Backward" not in type(layer.train()(x).grad_fn).__name__
     with torch.autocast("cpu", torch.bfloat16):
-        assert "WideBackward" not in type(layer.eval()(x).grad_fn).__name__
-        wide = "WideBackward" in type(layer.train()(x).grad_fn).__name__
+        assert "Float32Backward" not in type(layer.eval()(x).grad_fn).__name__
+        wide = "Float32Backward" in type(layer.train()(x).grad_fn).__name__
     assert wide == (kernel > 3 or stride > 1)
 
 

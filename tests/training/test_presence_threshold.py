@@ -158,7 +158,7 @@ def test_a_network_without_the_head_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="has no presence head"):
         apply_presence_threshold(headless, PresenceThreshold(0.5, 0.98, 1, 0, None), tmp_path / "no")
     save_file(dict(list(stored.items())[:9]), tmp_path / WEIGHTS)
-    with pytest.raises(ModelError, match="do not fit its network"):
+    with pytest.raises(ModelError, match="weights do not fit"):
         apply_presence_threshold(headless, PresenceThreshold(0.5, 0.98, 1, 0, None), tmp_path / "no")
 
 
@@ -214,4 +214,4 @@ def test_the_command(
     without = PresenceThreshold(0.9, 0.98, 4, 0, None)
     monkeypatch.setattr("sonoseg.training.presence_threshold.choose_presence_threshold", lambda *_: without)
     again = CliRunner().invoke(app, [*map(str, words), "--overwrite"])
-    assert "none of these images is without a lesion" in again.output
+    assert "caution" in again.output
