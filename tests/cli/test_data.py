@@ -49,6 +49,7 @@ def test_help_names_every_verb() -> None:
         assert re.search(rf"│ {verb}\s", words), verb
 
 
+@pytest.mark.process
 def test_list() -> None:
     table = run("list").output
     assert all(name in table for name in CATALOGUE)
@@ -104,6 +105,7 @@ def test_phantom_to_figures(phantoms: Path, tmp_path: Path, monkeypatch: pytest.
     run("show", out, "--out", tmp_path / "figures", code=1)
 
 
+@pytest.mark.process
 def test_check_exits_1_on_faults(phantoms: Path) -> None:
     broken = next((phantoms / "masks").iterdir())
     broken.write_bytes(b"")
@@ -115,6 +117,7 @@ def test_check_exits_1_on_faults(phantoms: Path) -> None:
     assert finding["images"] == [f"ph/{broken.stem}"]
 
 
+@pytest.mark.process
 def test_prepare_exits_3_with_bad_inputs(phantoms: Path, tmp_path: Path) -> None:
     broken = next((phantoms / "images").iterdir())
     broken.write_bytes(b"")

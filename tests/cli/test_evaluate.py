@@ -181,6 +181,7 @@ def edit(path: Path, to: Path, **change: Any) -> Path:
     return to
 
 
+@pytest.mark.process
 def test_a_split_of_another_set_is_refused(
     dark_model: Path, phantom_set: Path, phantom_split: Path, tmp_path: Path
 ) -> None:

@@ -58,6 +58,7 @@ def test_it_predicts_by_the_new_card(measured: Path, tmp_path: Path) -> None:
     assert not Predictor(tmp_path / "none").predict(frame).mask.any()
 
 
+@pytest.mark.process
 def test_what_cannot_be_adjusted_is_told(measured: Path, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="nothing to change"):
         run(measured, "--out", tmp_path / "a")

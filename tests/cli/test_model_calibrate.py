@@ -74,6 +74,7 @@ def test_only_validation_images_are_looked_at(
     assert seen == lesions * 2
 
 
+@pytest.mark.process
 def test_the_masks_can_be_kept(
     given: tuple[object, ...], sure_model: Path, phantom_set: Path, tmp_path: Path
 ) -> None:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pytest
 from typer.testing import CliRunner
 
 from sonoseg.cli.main import app
 from sonoseg.model.model import Model
 
 
+@pytest.mark.process
 def test_figures_of_an_evaluation_folder_stand_on_the_card(
     dark_model: Path, phantom_set: Path, tmp_path: Path
 ) -> None:

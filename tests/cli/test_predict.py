@@ -249,6 +249,7 @@ def test_results_are_replaced_only_with_overwrite(run: Run, tmp_path: Path) -> N
     assert {name: (out / name).read_bytes() for name in written(out) - timed} == before
 
 
+@pytest.mark.process
 def test_results_below_the_searched_folder_are_not_searched(run: Run, tmp_path: Path) -> None:
     scan(tmp_path / "scan.png")
     for out in (tmp_path / "results", tmp_path):

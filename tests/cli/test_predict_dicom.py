@@ -155,6 +155,7 @@ def test_a_clip_has_one_result_per_frame(run: Run, tmp_path: Path) -> None:
     assert not (tmp_path / "y").exists()
 
 
+@pytest.mark.process
 def test_dicom_objects_hold_the_masks(run: Run, tmp_path: Path) -> None:
     import highdicom
 
@@ -188,6 +189,7 @@ def test_dicom_objects_hold_the_masks(run: Run, tmp_path: Path) -> None:
     assert "dicom/clip_seg.dcm" in listed
 
 
+@pytest.mark.process
 def test_the_patient_is_in_dicom_objects_only_and_can_be_left_out(run: Run, tmp_path: Path) -> None:
     image = scan(tmp_path / "still.dcm")
     shown, hidden = tmp_path / "shown", tmp_path / "hidden"
@@ -283,6 +285,7 @@ def test_an_unforeseen_exception_refuses_one_file(
     assert files(tmp_path / "out", "masks") == {"a.png", "c.png"}
 
 
+@pytest.mark.process
 def test_an_interrupted_clip_gets_its_objects_on_resume(
     run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

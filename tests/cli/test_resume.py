@@ -115,6 +115,7 @@ def test_a_run_killed_twice_ends_as_an_uninterrupted_one(
     assert manifest["counts"] == unbroken["counts"]
 
 
+@pytest.mark.process
 def test_a_finished_run_has_nothing_left_to_do(
     run: Run, scans: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -134,6 +135,7 @@ def test_a_finished_run_has_nothing_left_to_do(
     assert "in 6 images" in told
 
 
+@pytest.mark.process
 def test_other_options_are_refused_and_changed_images_redone(run: Run, scans: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     image = scans / "00.png"
@@ -151,6 +153,7 @@ def test_other_options_are_refused_and_changed_images_redone(run: Run, scans: Pa
     assert "both --resume and --overwrite" in warned
 
 
+@pytest.mark.process
 def test_a_full_disk_and_an_interrupt_can_be_resumed(
     run: Run, scans: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -25,6 +25,7 @@ def run(*words: object) -> str:
     return done.output
 
 
+@pytest.mark.process
 def test_train_then_resume(phantom_set: Path, phantom_split: Path, tmp_path: Path) -> None:
     out = tmp_path / "run"
     given = ("--recipe", "quick", "--data", phantom_set, "--split", phantom_split, "--fold", 1)
@@ -54,6 +55,7 @@ def test_without_the_extra_the_command_that_installs_it(
         run("train", "--out", tmp_path / "run")
 
 
+@pytest.mark.process
 def test_model_show_prints_the_table_and_draws(tmp_path: Path) -> None:
     text = run("model", "show", "seed", "--figure", tmp_path / "seed.png")
     assert "10,199,141" in text
@@ -66,6 +68,7 @@ def test_model_show_prints_the_table_and_draws(tmp_path: Path) -> None:
     assert shown["parameters"] == sum(layer["parameters"] for layer in shown["layers"])
 
 
+@pytest.mark.process
 def test_model_show_of_another_encoder() -> None:
     """Counts at 256 pixels: see tests/networks/test_efficientnet.py."""
     text = run("model", "show", "sonoseg")

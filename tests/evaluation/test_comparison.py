@@ -75,6 +75,7 @@ def test_strata_add_up(perfect: Evaluation, moved: Evaluation) -> None:
         assert sum(one["dice"]["difference"]["n"] for one in levels.values()) == 12
 
 
+@pytest.mark.process
 def test_a_study_against_itself_differs_in_nothing(perfect: Evaluation) -> None:
     one = compare(perfect, perfect, QUICK)["metrics"]["dice"]
     assert one["difference"]["mean"] == one["difference"]["low"] == one["difference"]["high"] == 0.0

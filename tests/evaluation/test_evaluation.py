@@ -140,6 +140,7 @@ def test_the_froc_ends_where_all_candidates_count(evaluated: Evaluation) -> None
     assert evaluated.froc["sensitivity"].iloc[1] == 0.0
 
 
+@pytest.mark.process
 def test_saved_and_loaded_it_is_the_same(evaluated: Evaluation, tmp_path: Path) -> None:
     evaluated.save(tmp_path)
     assert sorted(path.name for path in tmp_path.iterdir()) == [

@@ -21,6 +21,7 @@ def rows(lesion: list[float], normal: list[float]) -> pd.DataFrame:
     return table.assign(group=[f"g{number}" for number in range(len(table))])
 
 
+@pytest.mark.process
 @settings(max_examples=25, deadline=None)
 @given(peaks, peaks)
 def test_as_scikit_learn_has_it(lesion: list[float], normal: list[float]) -> None:

@@ -28,6 +28,7 @@ def moved(mixed: Any, shifted: Any) -> Evaluation:
     return evaluate(shifted, mixed, mixed.ids[:14], policy=QUICK)
 
 
+@pytest.mark.process
 def test_each_image_is_averaged_over_the_runs_that_measured_it(
     perfect: Evaluation, moved: Evaluation
 ) -> None:
@@ -45,6 +46,7 @@ def test_each_image_is_averaged_over_the_runs_that_measured_it(
     pd.testing.assert_frame_equal(same[["id", "dice"]], moved.rows[["id", "dice"]])
 
 
+@pytest.mark.process
 def test_another_true_mask_is_refused(perfect: Evaluation, moved: Evaluation) -> None:
     moved.rows.loc[3, "lesion_area_px"] += 1
     with pytest.raises(DatasetError, match="true mask of 'toy/lesion03' differs"):

@@ -119,6 +119,7 @@ def test_a_log_that_cannot_be_written_is_an_error() -> None:
         LocalPool().run([task("a")])
 
 
+@pytest.mark.process
 def test_a_task_is_stopped_on_request_and_the_next_is_taken_when_there_is_room() -> None:
     taken: list[str] = []
 

@@ -108,6 +108,7 @@ def test_what_is_done_is_not_repeated_and_a_plan_may_only_grow(
         ExperimentFolder(write_plan(seeds=[1]), out)
 
 
+@pytest.mark.process
 def test_a_recipe_that_changed_under_its_name_is_refused(
     write_plan: Callable[..., Path], tmp_path: Path, inside: Callable[..., object]
 ) -> None:
@@ -160,6 +161,7 @@ def test_a_half_written_beginning_and_a_stale_evaluation_are_done_again(
     assert [step.state for step in opened.steps()] == ["done", "to do"]
 
 
+@pytest.mark.process
 def test_a_run_of_somebody_elses_in_a_place_of_ours_is_refused(
     write_plan: Callable[..., Path], tmp_path: Path, inside: Callable[..., object]
 ) -> None:

@@ -82,6 +82,7 @@ def table_of(plan: VariantPlan, found: dict[Cell, Evaluation]) -> dict[str, Any]
     return variant_table(plan, recipes, {"test": found}, QUICK)
 
 
+@pytest.mark.process
 def test_seeds_are_averaged_by_image_and_are_not_samples() -> None:
     found = {
         Cell("x", 0, 0): evaluated({"a": 0.2, "b": 0.4, "c": 0.9}, {"n": 0.0}),
@@ -112,6 +113,7 @@ def test_seeds_are_averaged_by_image_and_are_not_samples() -> None:
     assert table["networks"]["x"]["parameters"] == 128516
 
 
+@pytest.mark.process
 def test_folds_are_pooled_and_a_seed_without_all_of_them_has_no_mean() -> None:
     found = {
         Cell("x", 0, 0): evaluated({"a": 0.2, "b": 0.4}),
@@ -130,6 +132,7 @@ def test_folds_are_pooled_and_a_seed_without_all_of_them_has_no_mean() -> None:
     assert "Not measured: y." in markdown(table)
 
 
+@pytest.mark.process
 def test_a_variant_whose_runs_share_no_image_is_not_compared() -> None:
     found = {Cell("x", 0, 0): evaluated({"a": 0.2}), Cell("y", 1, 0): evaluated({"c": 0.6, "d": 0.8})}
     table = table_of(plan(folds=[0, 1]), found)
@@ -137,6 +140,7 @@ def test_a_variant_whose_runs_share_no_image_is_not_compared() -> None:
     assert "difference [95" not in markdown(table)
 
 
+@pytest.mark.process
 def test_nothing_measured_is_a_table_too(tmp_path: Path) -> None:
     table = table_of(plan(), {})
     write_table(table, tmp_path)

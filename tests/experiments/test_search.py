@@ -155,6 +155,7 @@ def test_an_interrupted_trial_is_resumed(write_search: WritePlan, pretend: Any, 
     assert [name for name, _ in more.ran] == ["trial-0006", "trial-0007"]
 
 
+@pytest.mark.process
 def test_a_trial_whose_process_is_killed_each_time_fails(
     write_search: WritePlan, pretend: Any, tmp_path: Path
 ) -> None:
@@ -170,6 +171,7 @@ def test_a_trial_whose_process_is_killed_each_time_fails(
     assert search.trials()[0].reason == "its process was killed 3 times"
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("piece", [b'{"op_code":4,"worker_id":"x', b"\n{"])
 def test_a_line_half_written_is_cut_off(
     write_search: WritePlan, pretend: Any, tmp_path: Path, piece: bytes
@@ -194,6 +196,7 @@ def test_a_damaged_journal_is_named(write_search: WritePlan, pretend: Any, tmp_p
         search.trials()
 
 
+@pytest.mark.process
 def test_a_folder_of_something_else(write_search: WritePlan, pretend: Any, tmp_path: Path) -> None:
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "notes.txt").write_text("keep")

@@ -63,6 +63,7 @@ def fitted(request: pytest.FixtureRequest, make_dark_model: Callable[..., Path])
     return Predictor(make_dark_model(fit=request.param))
 
 
+@pytest.mark.process
 @settings(max_examples=30, deadline=None)
 @given(
     st.integers(120, 260),

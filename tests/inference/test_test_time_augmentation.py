@@ -107,6 +107,7 @@ def lopsided(make_dark_model: Callable[..., Path]) -> dict[str, Predictor]:
     return {word: Predictor(folder, tta=word) for word in VIEWS}
 
 
+@pytest.mark.process
 @settings(max_examples=15, deadline=None)
 @given(SIDES, SIDES, st.sampled_from(["flip", "full"]), st.integers(0, 99))
 def test_the_mirrored_image_gives_the_mirrored_probability(

@@ -42,6 +42,7 @@ def test_the_hull_turns_one_way_and_holds_every_point(places: list[tuple[int, in
         assert (side[0] * (points - a)[:, 1] - side[1] * (points - a)[:, 0] >= -1e-9).all()
 
 
+@pytest.mark.process
 @settings(max_examples=100, deadline=None)
 @given(WHOLE, st.floats(0.05, 3), st.floats(0.05, 3))
 def test_callipers_find_what_brute_force_finds(
@@ -111,6 +112,7 @@ def test_an_ellipse_at_any_angle(major: float, aspect: float, angle: float) -> N
         assert abs(math.sin(turned)) < 0.35
 
 
+@pytest.mark.process
 @settings(max_examples=80, deadline=None)
 @given(WHOLE, st.floats(0.05, 3), st.floats(0.05, 3))
 def test_the_perpendicular_is_the_longest_chord_across(

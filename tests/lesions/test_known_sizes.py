@@ -60,6 +60,7 @@ def found(lesion: Lesion) -> tuple[float, float, float, float]:
 HALF = st.floats(-0.5, 0.5)
 
 
+@pytest.mark.process
 @settings(max_examples=80, deadline=None)
 @given(st.floats(4, 60), st.floats(0.4, 1), st.floats(0, math.pi), st.tuples(HALF, HALF))
 def test_ellipses_within_a_pixel(
@@ -73,6 +74,7 @@ def test_ellipses_within_a_pixel(
         assert abs(math.degrees(off)) < 20
 
 
+@pytest.mark.process
 @settings(max_examples=60, deadline=None)
 @given(st.floats(2, 5), st.floats(0.4, 1), st.floats(0, math.pi), st.floats(0.05, 0.2), st.floats(0.05, 0.2))
 def test_ellipses_in_millimetres_within_a_pixel_of_the_coarser_side(
@@ -149,6 +151,7 @@ def test_one_pixel_a_line_a_ring_and_a_lesion_at_the_border() -> None:
     assert (half.depth, half.height, half.width) == (0, 31, 61)
 
 
+@pytest.mark.process
 @settings(max_examples=40, deadline=None)
 @given(st.floats(6, 40), st.floats(0.4, 1), st.floats(0, math.pi), st.integers(2, 3))
 def test_a_finer_grid_gives_the_same_lesion(major: float, aspect: float, angle: float, finer: int) -> None:

@@ -79,6 +79,7 @@ def test_training_form_equals_plain_form(gate: str, residual: bool, widths: tupl
         torch.testing.assert_close(mine, theirs)
 
 
+@pytest.mark.process
 def test_open_gates_give_the_unets_output() -> None:
     """With every coefficient forced to one, the seed is its U-Net."""
     torch.manual_seed(3)
@@ -115,6 +116,7 @@ def test_psi_bias_opens_the_gates() -> None:
     assert all(float(c.detach().mean()) > 0.8 for c in coefficients)
 
 
+@pytest.mark.process
 def test_odd_size_names_the_size_to_pad_to() -> None:
     with pytest.raises(ShapeError, match=r"250x130.*multiples of 16\. Pad to 256x144"):
         build("seed")(torch.zeros(1, 3, 250, 130))
@@ -122,6 +124,7 @@ def test_odd_size_names_the_size_to_pad_to() -> None:
         build("seed")(torch.zeros(1, 1, 64, 64))
 
 
+@pytest.mark.process
 @settings(max_examples=15, deadline=None)
 @given(height=st.integers(1, 5), width=st.integers(1, 5), n=st.integers(1, 3))
 def test_any_multiple_of_the_stride_fits(height: int, width: int, n: int) -> None:
@@ -167,6 +170,7 @@ def test_every_preset_learns_a_square(preset: str) -> None:
     assert losses[-1] < 0.6 * losses[0]
 
 
+@pytest.mark.process
 def test_monai_agrees_on_the_shape_of_things() -> None:
     """MONAI's AttentionUnet, another design of gate, as a sanity peer: same output, kindred size."""
     from monai.networks.nets import AttentionUnet

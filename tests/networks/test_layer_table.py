@@ -58,6 +58,7 @@ def test_seed_counts() -> None:
     assert first.macs == 256 * 256 * 9 * (3 * 32 + 32 * 32)
 
 
+@pytest.mark.process
 def test_unet_is_the_seed_without_gates() -> None:
     seed, unet = ({row.name: row.parameters for row in summary(build(name), 64)} for name in ("seed", "unet"))
     assert unet == {name: count for name, count in seed.items() if not name.startswith("gates")}

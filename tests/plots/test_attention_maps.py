@@ -19,6 +19,7 @@ def attention():
     }
 
 
+@pytest.mark.process
 def test_each_gate_is_drawn_over_the_image(case, attention, legible) -> None:
     made = case()
     figure = maps(made["pixels"], attention, true=made["true"], predicted=made["processed"], name="made-up/0")
@@ -37,6 +38,7 @@ def test_each_gate_is_drawn_over_the_image(case, attention, legible) -> None:
     legible(figure)
 
 
+@pytest.mark.process
 def test_without_masks_there_is_no_key(case, attention, legible) -> None:
     figure = maps(case()["pixels"], attention)
     assert not figure.legends

@@ -43,6 +43,7 @@ def test_without_probabilities_the_table_is_the_seeds(case, legible) -> None:
     legible(figure)
 
 
+@pytest.mark.process
 def test_best_median_and_worst_have_a_row_each(case, legible) -> None:
     rows = {"best": [case(3), case(4)], "median": [case(2, (90, 60))], "worst": [case(0), case(1)]}
     figure = best_median_worst(rows, title="Cases")

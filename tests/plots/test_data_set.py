@@ -64,6 +64,7 @@ def test_an_outline_at_the_edge_is_closed_and_keeps_the_view(case) -> None:
     assert axes.get_ylim() == (59.5, -0.5)
 
 
+@pytest.mark.process
 def test_a_image_without_mask_says_so(items) -> None:
     figure = image_grid(items, "outlined")
     assert figure.axes[4].get_title(loc="center").endswith("no mask")
@@ -87,6 +88,7 @@ def test_what_does_not_fit_is_refused(items) -> None:
         image_grid([{**items[0], "pixels": np.zeros((0, 4), np.uint8), "mask": np.zeros((0, 4), bool)}])
 
 
+@pytest.mark.process
 def test_the_same_images_give_the_same_bytes(items, tmp_path) -> None:
     one, two = (save(image_grid(items[:3], "outlined"), tmp_path / f"{n}.png", dpi=60) for n in "ab")
     assert one.read_bytes() == two.read_bytes()

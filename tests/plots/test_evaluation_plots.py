@@ -158,6 +158,7 @@ def test_threshold_curve_draws_every_metric(curve, legible) -> None:
     legible(figure)
 
 
+@pytest.mark.process
 def test_scores_stand_at_their_lesion_size(evaluated, legible) -> None:
     figure = figures.score_scatter(evaluated)
     (axes,) = figure.axes

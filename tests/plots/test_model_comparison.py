@@ -48,6 +48,7 @@ def test_a_model_without_a_metric_leaves_its_line_empty(results) -> None:
     assert len(figure.axes[0].lines) == 4
 
 
+@pytest.mark.process
 def test_four_metrics_stand_two_by_two(results, legible) -> None:
     more = pd.concat([results, results[results["metric"] == "dice"].assign(metric="false_positive")])
     figure = forest(more)

@@ -23,6 +23,7 @@ def _figure():
     return figure
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("ending", [".png", ".svg", ".pdf", ".jpg"])
 def test_the_same_figure_gives_the_same_bytes(tmp_path: Path, ending: str) -> None:
     one, two = (save(_figure(), tmp_path / f"{n}{ending}").read_bytes() for n in "ab")

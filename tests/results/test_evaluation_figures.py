@@ -101,6 +101,7 @@ def test_nothing_shared_that_has_a_dice_draws_no_comparison(tmp_path: Path) -> N
 
 
 # A study of normals alone has neither Dice nor curve, and its page says what there is.
+@pytest.mark.process
 def test_normals_alone(tmp_path: Path) -> None:
     toy: Any = Toy(["l1", "n0", "n1", "n2"])  # the set has a lesion, the part measured has none
     about = {"model": {"name": "toy (0)"}, "statement": "Toys", "cautions": []}

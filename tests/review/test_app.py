@@ -40,6 +40,7 @@ def put(client: TestClient, identity: str, data: bytes, revision: int, **headers
     )
 
 
+@pytest.mark.process
 def test_the_whole_way(client: TestClient, send: Send, draw: Any, dark_predictor: Predictor) -> None:
     item = send()
     url = f"{API}/items/{item['id']}"
@@ -192,6 +193,7 @@ def test_several_files_and_what_is_refused_of_them(client: TestClient, draw: Any
     assert client.post(f"{API}/items", files=files[:1], data={"spacing": "wide"}).status_code == 422
 
 
+@pytest.mark.process
 def test_a_clip_is_an_item_a_frame(
     client: TestClient, draw: Any, make_clip: Any, wait_for: Any, dark_predictor: Predictor
 ) -> None:
@@ -529,6 +531,7 @@ def test_the_description_is_true(client: TestClient, send: Send, draw: Any) -> N
     assert spec["info"]["description"] == RESEARCH_ONLY
 
 
+@pytest.mark.process
 def test_every_route_says_how_it_fails(client: TestClient) -> None:
     spec = client.get(f"{API}/openapi.json").json()
     for path, methods in spec["paths"].items():

@@ -19,6 +19,7 @@ BEARER = {"Authorization": f"Bearer {TOKEN}"}
 Serve = Callable[..., TestClient]
 
 
+@pytest.mark.process
 def test_without_the_token_nothing_is_told(serve: Serve) -> None:
     client = serve(token=TOKEN)
     routes = client.get("/api/v1/openapi.json", headers=BEARER).json()["paths"]

@@ -106,6 +106,7 @@ def test_only_signed_items_with_their_present_mask(
         assert np.array_equal(done.frame(f"reviews/{first.id}").pixels, store.frame(first.id).pixels)
 
 
+@pytest.mark.process
 def test_images_of_one_patient_stay_together_and_nameless(
     state: Path, tmp_path: Path, fill: Callable[..., Item], take: Callable[..., list[Item]]
 ) -> None:
@@ -137,6 +138,7 @@ def test_images_of_one_patient_stay_together_and_nameless(
     assert done.frame(f"reviews/{items[0][0].id}").spacing == (0.08, 0.1)
 
 
+@pytest.mark.process
 def test_no_state_nothing_signed_and_an_odd_name_are_told(
     state: Path, tmp_path: Path, fill: Callable[..., Item]
 ) -> None:

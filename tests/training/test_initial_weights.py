@@ -97,6 +97,7 @@ def in_the_package(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[
     return put
 
 
+@pytest.mark.process
 def test_each_weight_lands_in_its_layer(in_the_package: Callable[[Any], Path]) -> None:
     colour, grey = network(inputs=3), network(inputs=1)
     state = weights_like(colour)
@@ -148,6 +149,7 @@ def test_a_file_of_something_else_is_named(in_the_package: Callable[[Any], Path]
     assert str(path) in str(caught.value)
 
 
+@pytest.mark.process
 def test_weights_of_another_size_leave_the_network_as_it_was(in_the_package: Callable[[Any], Path]) -> None:
     in_the_package(weights_like(network("efficientnet-lite2", 3)))
     mine = network()
@@ -262,6 +264,7 @@ def test_a_wrong_start_is_worded(changes: list[str], found: str) -> None:
     assert found in str(caught.value)
 
 
+@pytest.mark.process
 def test_broken_weights_are_worded(tmp_path: Path) -> None:
     folder = tmp_path / "model"
     shutil.copytree(Model.load().folder, folder)

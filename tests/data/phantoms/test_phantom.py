@@ -107,6 +107,7 @@ def test_lesions_are_darker_than_what_surrounds_them(kind: str) -> None:
         assert pixels[mask].mean() < pixels[beside & ~mask].mean() - 10
 
 
+@pytest.mark.process
 def test_a_cyst_is_the_darkest_lesion() -> None:
     level = {
         kind: np.mean([grey_of(kind, s)[0][grey_of(kind, s)[1]].mean() for s in range(3)])

@@ -340,6 +340,7 @@ def test_fragments_find_their_frames(tmp_path: Path, make_dicom: Make, table: st
             assert np.abs(clip.frame(number).pixels.astype(int) - CLIP[number]).max() <= 8
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("syntax", [EXPLICIT, JPEG, DEFLATED])
 def test_memory_does_not_grow_with_the_clip(
     tmp_path: Path, make_dicom: Make, make_jpeg: Make, syntax: str

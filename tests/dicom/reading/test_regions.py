@@ -132,6 +132,7 @@ raw = st.builds(
 )
 
 
+@pytest.mark.process
 @given(st.lists(raw, max_size=4))
 @settings(max_examples=60, deadline=None)
 def test_invariants_for_any_items(items: list[RawRegion]) -> None:

@@ -174,6 +174,7 @@ def test_non_latin_names(tmp_path: Path, make_case: Callable[..., Case]) -> None
         assert str(one.PatientName) == name
 
 
+@pytest.mark.process
 def test_series_and_instance_numbers_are_in_range(tmp_path: Path, make_case: Callable[..., Case]) -> None:
     case = make_case(tmp_path, SeriesNumber=2_000_000_000, InstanceNumber=None)
     assert [one.SeriesNumber for one in objects(case)] == [901, 901, 902, 903]

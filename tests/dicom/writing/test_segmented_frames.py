@@ -43,6 +43,7 @@ def test_each_frame_is_read_once(make: Callable[..., Any], clip: Case) -> None:
     assert findings.asked == [1, 1, 1]
 
 
+@pytest.mark.process
 def test_many_segments_each_name_their_frame(tmp_path: Path, make_case: Callable[..., Case]) -> None:
     source, (segmentation,), _ = make_case(tmp_path, frames=30)
     from sonoseg.lesions.measurement import measure

@@ -93,6 +93,7 @@ def test_figures_codes_and_units_are_read_back(still: Case, tmp_path: Path) -> N
         }
 
 
+@pytest.mark.process
 def test_the_outline_gives_the_mask_back(clip: Case, tmp_path: Path) -> None:
     source, segmentations, findings = clip
     report = written(tmp_path, clip)
@@ -115,6 +116,7 @@ def test_the_outline_gives_the_mask_back(clip: Case, tmp_path: Path) -> None:
         assert item.ReferencedFrameNumber == frame
 
 
+@pytest.mark.process
 def test_tracking_uids_match_the_segmentation(clip: Case, tmp_path: Path) -> None:
     write_object(tmp_path / "seg.dcm", make_seg(*clip))
     report = written(tmp_path, clip, seg=tmp_path / "seg.dcm")
@@ -167,6 +169,7 @@ def test_report_without_spacing(anonymous: Case, tmp_path: Path) -> None:
     assert "Sizes in pixels: the file carries no calibration." in comments(report)
 
 
+@pytest.mark.process
 def test_report_of_a_frame_without_a_lesion(clip: Case, nothing: Case, tmp_path: Path) -> None:
     for case, frames in ((clip, [4]), (nothing, None)):
         report = written(tmp_path, case)
@@ -180,6 +183,7 @@ def test_report_of_a_frame_without_a_lesion(clip: Case, nothing: Case, tmp_path:
         assert (item.get("ReferencedFrameNumber") and [int(item.ReferencedFrameNumber)]) == frames
 
 
+@pytest.mark.process
 @pytest.mark.parametrize(("algorithm", "word"), [("SEMIAUTOMATIC", "edited by"), ("MANUAL", "drawn by")])
 def test_edited_outlines_are_stated(algorithm: Any, word: str, still: Case) -> None:
     assert any(word in one for one in comments(make_sr(*still, algorithm=algorithm)))
@@ -209,6 +213,7 @@ def test_a_repeated_run_makes_the_same_report(clip: Case, tmp_path: Path) -> Non
     )
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("case", ["still", "clip", "anonymous", "nothing"])
 @pytest.mark.parametrize("anonymise", [False, True])
 def test_dciodvfy_finds_no_error(

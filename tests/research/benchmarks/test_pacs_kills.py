@@ -48,6 +48,7 @@ def results_of(path: Path, predictor: Predictor) -> list[Dataset]:
     return [dcmread(BytesIO(encode(one))) for one in made]
 
 
+@pytest.mark.process
 def test_the_count(tmp_path: Path, kills: ModuleType, predictor: Predictor) -> None:
     parts = kills.fixtures()
     paths = [

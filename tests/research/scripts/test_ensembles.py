@@ -26,6 +26,7 @@ def test_one_network_twice_is_that_network(gain: ModuleType, dark_model: Path, p
         assert not figures["together minus one"][column]["mean"]
 
 
+@pytest.mark.process
 def test_alone_is_the_mean_of_those_alone(
     gain: ModuleType, make_dark_model: Callable[..., Path], phantom_set: Path
 ) -> None:

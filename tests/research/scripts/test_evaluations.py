@@ -13,6 +13,7 @@ def tables(research_script: Callable[[str], ModuleType]) -> ModuleType:
     return research_script("page_tables.evaluations")
 
 
+@pytest.mark.process
 def test_a_comparison_is_of_the_two_that_are_named(tables: ModuleType) -> None:
     # An evaluation's own comparison, with whatever it was compared when it was made, must not stand here.
     one, other = (tables.evaluation_of(name) for name in ("sonoseg-busi", "compact-busi"))

@@ -19,6 +19,7 @@ def evidence(research_script: Callable[[str], ModuleType]) -> ModuleType:
     return research_script("evidence")
 
 
+@pytest.mark.process
 def test_every_stored_evaluation_has_rows_a_curve_and_a_command(evidence: ModuleType) -> None:
     for name in evidence.evaluation_names():
         summary = evidence.read_json(evidence.EVALUATIONS / f"{name}.json")

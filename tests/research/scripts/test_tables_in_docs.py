@@ -14,6 +14,7 @@ def tables(research_script: Callable[[str], ModuleType]) -> ModuleType:
     return research_script("tables_in_docs")
 
 
+@pytest.mark.process
 def test_the_pages_are_up_to_date(tables: ModuleType) -> None:
     for page in tables.PAGES:
         text = page.read_text("utf-8")
