@@ -34,7 +34,7 @@ def test_train_then_resume(phantom_set: Path, phantom_split: Path, tmp_path: Pat
     assert "validation Dice" in text
     assert json.loads((out / "run.json").read_text())["fold"] == 1
     assert "validation Dice" in run("train", "--resume", "--out", out)
-    with pytest.raises(UsageError, match="takes what it was started with"):
+    with pytest.raises(UsageError, match="uses what it was started with"):
         run("train", "--resume", "--out", out, "--recipe", "seed")
     with pytest.raises(OutputError, match="not empty"):
         run("train", *given, "--out", out, *TINY)

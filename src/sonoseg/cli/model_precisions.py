@@ -13,7 +13,6 @@ from sonoseg.cli.common import err, out, print_json, progress
 from sonoseg.cli.model_options import ModelFolder, PreparedFolder, SplitFile
 
 if TYPE_CHECKING:
-    from sonoseg.evaluation.card_updates import write_precisions
     from sonoseg.evaluation.precision_loss import Loss
 
 
@@ -43,6 +42,7 @@ def precisions(
     from sonoseg.data.prepared_set import PreparedSet
     from sonoseg.data.splits import Split
     from sonoseg.errors import UsageError
+    from sonoseg.evaluation.card_updates import write_precisions
     from sonoseg.evaluation.precision_loss import candidates, measure_losses
     from sonoseg.evaluation.provenance import describe_run
     from sonoseg.evaluation.scope import choose_ids, describe, only_sets

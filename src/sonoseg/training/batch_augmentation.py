@@ -150,11 +150,11 @@ def _speckle(images: Tensor, deviation: Tensor, seeds: Tensor) -> None:
     """
     n, _, height, width = images.shape
     rows, columns = -(-height // 2), width + 2
-    words = torch.empty(n, -(-rows * columns // 8), dtype=torch.int64)
-    for row, seed in zip(words, seeds.tolist(), strict=True):
+    integers = torch.empty(n, -(-rows * columns // 8), dtype=torch.int64)
+    for row, seed in zip(integers, seeds.tolist(), strict=True):
         # On the CPU, so that the pattern is the same for every device.
         row.random_(-(2**63), None, generator=torch.Generator().manual_seed(int(seed)))
-    draws = words.view(torch.uint8)[:, : rows * columns].view(n, 1, rows, columns).to(images)
+    draws = integers.view(torch.uint8)[:, : rows * columns].view(n, 1, rows, columns).to(images)
     # The variance of a uniform byte is (256² - 1) / 12, that of a sum of three three times as much.
     total = (draws[..., :-2] + draws[..., 1:-1]).add_(draws[..., 2:]).sub_(1.5 * 255)
     factor = total.mul_(deviation * (12 / (3 * (256**2 - 1))) ** 0.5).add_(1)

@@ -72,19 +72,19 @@ def remove_lesions(
     healthy tissue of that shape at about the same depth the image is left unchanged.
     """
     decoy = bool(random.random() < 0.5) or not mask.any()
-    piece = _piece(mask if mask.any() else another(random)[1], random)
-    if piece is None:
+    patch = _lesion_patch(mask if mask.any() else another(random)[1], random)
+    if patch is None:
         return
     if decoy:
-        place = _healthy(piece, pixels, mask, random, reach=1.0)
-        if place is None:
+        corner = _healthy_corner(patch, pixels, mask, random, reach=1.0)
+        if corner is None:
             return
-        piece = TissuePatch(piece.share, *place)
-    place = _healthy(piece, pixels, mask, random)
-    if place is None:
+        patch = TissuePatch(patch.share, *corner)
+    corner = _healthy_corner(patch, pixels, mask, random)
+    if corner is None:
         return
-    tissue = pixels[piece.at(*place)].copy()
-    _blend(pixels[piece.at(piece.top, piece.left)], tissue[:, :: random.choice([-1, 1])], piece.share)
+    tissue = pixels[patch.at(*corner)].copy()
+    _blend(pixels[patch.at(patch.top, patch.left)], tissue[:, :: random.choice([-1, 1])], patch.share)
     if not decoy:
         mask[:] = 0
 
@@ -108,21 +108,21 @@ def insert_lesions(
         lesions = (
             np.asarray(Image.fromarray(lesions * 255).resize(size, Image.Resampling.BILINEAR)) > 127
         ).astype(np.uint8)
-    piece = _piece(lesions, random)
-    if piece is None:
+    patch = _lesion_patch(lesions, random)
+    if patch is None:
         return
     # At the same relative depth.
-    wanted = TissuePatch(piece.share, round(piece.top / factor), round(piece.left / factor))
-    place = _healthy(wanted, pixels, mask, random, reach=3 * DEPTH)
-    if place is None:
+    wanted = TissuePatch(patch.share, round(patch.top / factor), round(patch.left / factor))
+    corner = _healthy_corner(wanted, pixels, mask, random, reach=3 * DEPTH)
+    if corner is None:
         return
-    own, target = piece.at(piece.top, piece.left), piece.at(*place)
+    own, target = patch.at(patch.top, patch.left), patch.at(*corner)
     flip = random.choice([-1, 1])
-    _blend(pixels[target], source[own][:, ::flip], piece.share[:, ::flip])
+    _blend(pixels[target], source[own][:, ::flip], patch.share[:, ::flip])
     mask[target] |= lesions[own][:, ::flip]
 
 
-def _piece(mask: NDArray[np.uint8], random: np.random.Generator) -> TissuePatch | None:
+def _lesion_patch(mask: NDArray[np.uint8], random: np.random.Generator) -> TissuePatch | None:
     """Return the lesions with a margin that fades out; None without lesions or for too large a patch."""
     side = len(mask)
     rim, feather = (RIM[0] + (RIM[1] - RIM[0]) * random.random()) * side, FEATHER * side
@@ -140,23 +140,23 @@ def _piece(mask: NDArray[np.uint8], random: np.random.Generator) -> TissuePatch 
     )
 
 
-def _healthy(
-    piece: TissuePatch,
+def _healthy_corner(
+    patch: TissuePatch,
     pixels: NDArray[np.uint8],
     mask: NDArray[np.uint8],
     random: np.random.Generator,
     reach: float = DEPTH,
 ) -> tuple[int, int] | None:
     """Find a corner for the patch on tissue without lesions, at about its depth; None where none is found."""
-    room = np.array(mask.shape) - piece.share.shape
+    room = np.array(mask.shape) - patch.share.shape
     if (room < 0).any():
         return None
-    seen = piece.share > 0
+    seen = patch.share > 0
     for down, across in random.random((TRIES, 2)):
-        top = int(np.clip(piece.top + round((2 * down - 1) * reach * len(mask)), 0, room[0]))
+        top = int(np.clip(patch.top + round((2 * down - 1) * reach * len(mask)), 0, room[0]))
         left = int(across * (room[1] + 1))
-        place = piece.at(top, left)
-        if not mask[place][seen].any() and (pixels[place][seen] > 0).mean() >= TISSUE:
+        area = patch.at(top, left)
+        if not mask[area][seen].any() and (pixels[area][seen] > 0).mean() >= TISSUE:
             return top, left
     return None
 

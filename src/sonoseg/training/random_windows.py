@@ -47,8 +47,8 @@ def draw_window(
             *(_clears(*pair, away) for pair in ((tops, shape[0], rows), (lefts, shape[1], columns)))
         )
         if whole.any() and clear.any():
-            places = np.argwhere(clear if kind < options.erase else whole)
-            top, left = places[int(row * len(places))]
+            positions = np.argwhere(clear if kind < options.erase else whole)
+            top, left = positions[int(row * len(positions))]
             return _window(top, left, shape)
     return None
 
