@@ -120,7 +120,7 @@ def test_two_views_make_three_dimensions(run: Run, tmp_path: Path) -> None:
     assert "warning: the heights" in errors
     code, _, errors = run("--pair", one, mask_file(tmp_path / "4.png", high=0))
     assert code == 1
-    assert "no lesion in this view" in errors
+    assert "no lesion in the view" in errors
     assert "Traceback" not in errors
 
 

@@ -57,7 +57,7 @@ def desk(
         ],
     )
     made.node.retry_later(
-        "1.2.826.0.1.2", time.time() + 600, "seg not taken by the archive: cannot be reached", tried=3
+        "1.2.826.0.1.2", time.time() + 600, "seg not taken by the archive: cannot be reached", attempts=3
     )
     made.node.fail("1.2.826.0.1.1", "not ultrasound: its modality is <b>MG</b>. Send ultrasound images")
     token = getattr(request, "param", None)
