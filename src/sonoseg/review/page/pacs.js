@@ -163,7 +163,8 @@ function tableRow(row) {
 /** "started 2 times, 3 failed, 1 refused". @param {QueueRow} row */
 function formatAttempts({ starts, attempts, refusals }) {
   const started = starts === 1 ? "started" : `started ${starts} times`;
-  return [starts && started, attempts && `${attempts} failed`, refusals && `${refusals} refused`].filter(Boolean).join(", ");
+  const parts = [starts && started, attempts && `${attempts} failed`, refusals && `${refusals} refused`];
+  return parts.filter(Boolean).join(", ");
 }
 
 new QueuePage();
