@@ -30,7 +30,7 @@ def main() -> None:
     while (wanted := orders.next()) is not None:
         total = 0.0
         for _ in range(wanted.amount):
-            # As the loop's own _step and _prepare do it, without the network.
+            # As the loop's own _step and _augmented do it, without the network.
             order = images.order(recipe.seed, epoch)
             for step, start in enumerate(range(0, len(images), batch)):
                 which = order[start : start + batch]

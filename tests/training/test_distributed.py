@@ -237,7 +237,7 @@ def test_a_killed_process_ends_the_job_and_any_number_goes_on(
 def test_a_process_with_an_error_tells_it_and_the_others_do_not_wait(
     launch: Launch, words: Callable[..., list[str]]
 ) -> None:
-    break_it = AT_STEP.format(place=(0, 1), rank=1, what="self._prepare = None")
+    break_it = AT_STEP.format(place=(0, 1), rank=1, what="self._augmented = None")
     told = launch(2, *words(tiny(), "broken"), before=break_it)
     assert told.codes == [1, 1]
     assert "error: process 1 of 0..1 on " in told.errors[1]
