@@ -59,7 +59,7 @@ def test_a_model_that_was_changed_is_broken(dark_model: Path, tmp_path: Path) ->
     (tmp_path / "card.json").write_text(json.dumps(card | {"sha256": {"model.onnx": "0" * 64}}))
     found = by_name(self_test(tmp_path))
     assert found["hash"].state == "broken"
-    assert "SHA-256 differs" in found["hash"].detail
+    assert "differs from its card" in found["hash"].detail
     assert "onnx fp32" not in found
 
 

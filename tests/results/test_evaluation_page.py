@@ -11,7 +11,9 @@ from typing import Any
 import pytest
 
 from sonoseg import RESEARCH_ONLY
+from sonoseg.evaluation import comparison
 from sonoseg.evaluation.policy import POLICY
+from sonoseg.results import evaluation_tables
 from sonoseg.results.evaluation_figures import PageFigure
 from sonoseg.results.evaluation_page import render_evaluation, write_evaluation_page
 from sonoseg.results.evaluation_tables import (
@@ -311,3 +313,7 @@ def make_png(tmp_path: Path) -> Callable[[str], Path]:
         return path
 
     return make
+
+
+def test_every_compared_metric_has_a_row_in_the_report() -> None:
+    assert set(evaluation_tables._COMPARED) == set(comparison.METRICS)

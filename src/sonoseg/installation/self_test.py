@@ -126,19 +126,19 @@ def _runtime(
     model: Model, frame: Frame, engine: Engine, precision: Precision, reference: Segmentation | None
 ) -> tuple[tuple[Predictor, Segmentation] | None, Check]:
     from sonoseg.inference.predictor import Predictor
+    from sonoseg.model.model import INT8
 
     name, start = f"{engine} {precision}", time.perf_counter()
+    if precision == "int8" and not (model.folder / INT8).is_file():
+        return None, Check("runtimes", name, "absent", "the model has no int8 network")
     try:
-        if precision == "int8":
-            model.int8_path  # noqa: B018 - raises where there is none
         predictor = Predictor(model, runtime=engine, precision=precision)
     except MissingExtra as error:
         return None, Check("runtimes", name, "absent", error.remedy or error.found)
     except UsageError as error:
         return None, Check("runtimes", name, "absent", error.found)
     except ModelError as error:
-        absent = precision == "int8" and "no network in int8" in error.found
-        return None, Check("runtimes", name, "absent" if absent else "broken", error.found)
+        return None, Check("runtimes", name, "broken", error.found)
     except Exception as error:  # a broken installation fails in its own way
         return None, Check("runtimes", name, "broken", first_line(error))
     loaded = time.perf_counter()
