@@ -101,9 +101,9 @@ async def _receive_form(
     try:
         data = await parser.parse()
     except MultiPartException as error:
-        if "oo many" in error.message or "exceeded" in error.message:
+        if parser.has_too_many_parts:
             raise TooLarge(
-                f"more than {limits.max_files:,} files, {MAX_FIELDS} fields or {MAX_FIELD:,} bytes a field",
+                f"more than {limits.max_files:,} files or {MAX_FIELDS} fields in one request",
                 remedy="Send them in several requests",
             ) from error
         raise Malformed(
@@ -140,14 +140,21 @@ class _FormParser(MultiPartParser):
         self._limit = limits.max_bytes
         self._size = 0
 
+    @property
+    def has_too_many_parts(self) -> bool:
+        """Whether the form has more files or fields than the limits."""
+        return self._current_files > self.max_files or self._current_fields > self.max_fields
+
     def on_part_begin(self) -> None:
         super().on_part_begin()
         self._size = 0
 
     def on_part_data(self, data: bytes, start: int, end: int) -> None:
         self._size += end - start
-        if self._current_part.file is not None and self._size > self._limit:
-            raise too_large(self._limit, safe_name(self._current_part.file.filename or ""))
+        file = self._current_part.file
+        limit = MAX_FIELD if file is None else self._limit
+        if self._size > limit:
+            raise too_large(limit, "a form field" if file is None else safe_name(file.filename or ""))
         super().on_part_data(data, start, end)
 
     def on_end(self) -> None:

@@ -1,7 +1,7 @@
 """Settings of glibc's allocator that keep memory in the process, for training on CPUs.
 
 By default every step returns memory to the system and faults it in again. With these settings a step of the
-recipe `sonoseg` at 256 pixels and batch 8 takes 17 % less CPU time, one of `seed` at 128 pixels 9 % (medians
+recipe `sonoseg` at 256 pixels and batch 8 takes 17 % less CPU time, one of `seed` at 128 pixels 9 % (means
 of three interleaved runs on one core; docs/training.md has the command). glibc reads them when a process
 starts, so the command replaces itself by one with them, before torch is imported.
 """
