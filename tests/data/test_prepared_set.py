@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -85,3 +86,33 @@ def test_damage(folder: Path, damage: object) -> None:
     damage(folder)  # type: ignore[operator]
     with pytest.raises(DatasetError, match="the prepared set is damaged"):
         PreparedSet.open(folder)
+
+
+def test_ids_that_start_a_formula_come_back(tmp_path: Path, make: Any) -> None:
+    for part in ("images", "masks"):
+        make.save(make.blob().convert("L"), tmp_path / "own" / part / "=1+1.png")
+    source = read_source(tmp_path / "own", name="-set")
+    prepare([source], tmp_path / "p", size=32)
+    assert "\n'-set/=1+1," in (tmp_path / "p" / "images.csv").read_text("utf-8")
+    prepared = PreparedSet.open(tmp_path / "p")
+    assert prepared.ids == ["-set/=1+1"]
+    assert prepared.arrays(24)[0].shape == (1, 24, 24)
+    (record,) = read_source(tmp_path / "p").records  # a prepared set is a user's set, too
+    assert record.patient == ""
+
+
+@pytest.mark.parametrize("name", ["../busi", "/etc/x", "busi/../../x", "C:/x", "..\\x", "busi/a\rb"])
+def test_an_id_outside_the_set_is_refused(folder: Path, name: str) -> None:
+    table = folder / "images.csv"
+    lines = table.read_text("utf-8").splitlines()
+    lines[1] = f'"{name}",' + lines[1].split(",", 1)[1]
+    table.write_text("\n".join(lines) + "\n", "utf-8", newline="")
+    with pytest.raises(DatasetError, match="is not usable as a file name"):
+        PreparedSet.open(folder)
+
+
+def test_a_file_name_with_a_line_end_is_refused(tmp_path: Path, make: Any) -> None:
+    for part in ("images", "masks"):
+        make.save(make.blob(), tmp_path / "own" / part / "a\rb.png")
+    with pytest.raises(DatasetError, match=r"own: the id .*Rename the image's file"):
+        prepare([read_source(tmp_path / "own")], tmp_path / "p", size=32)

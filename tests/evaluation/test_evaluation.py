@@ -6,6 +6,7 @@ import json
 import math
 import tracemalloc
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -152,6 +153,13 @@ def test_saved_and_loaded_it_is_the_same(evaluated: Evaluation, tmp_path: Path) 
     assert again.summary == json.loads(json.dumps(evaluated.summary))
     pd.testing.assert_frame_equal(again.reliability, evaluated.reliability, rtol=1e-6)
     assert again.rows["marks"].tolist() == evaluated.rows["marks"].tolist()
+
+
+def test_text_is_escaped_in_the_table_and_comes_back(evaluated: Evaluation, tmp_path: Path) -> None:
+    rows = evaluated.rows.assign(marks="=1+1")
+    replace(evaluated, rows=rows).save(tmp_path)
+    assert ",'=1+1," in (tmp_path / "images.csv").read_text("utf-8")
+    pd.testing.assert_frame_equal(Evaluation.load(tmp_path).rows, rows, check_dtype=False, rtol=1e-6)
 
 
 def test_uncertainty_is_a_column_and_a_part_of_the_summary(evaluated: Evaluation) -> None:

@@ -74,7 +74,7 @@ evaluate:
         ("evaluate: [{name: a, threshold: 1.5}]", "'evaluate.0.threshold': input should be less than"),
         ("variants: {a b: {}}", "a name consists of letters"),
         ("variants: {a: 3}", "'variants.a': input should be a valid dictionary, got 3"),
-        ("split: [", "invalid YAML"),
+        ("split: [", "the plan cannot be read (not readable as YAML"),
     ],
 )
 def test_a_wrong_key_is_named_with_the_nearest_right_one(tmp_path: Path, text: str, said: str) -> None:

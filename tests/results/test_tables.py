@@ -138,3 +138,17 @@ def test_no_images(about: RunInfo, make: SimpleNamespace) -> None:
     assert read_csv(make.results(about, [])) == []
     value = read_json(make.results(about, []))
     assert (value["images"], value["refused"]) == ([], [])
+
+
+def test_a_file_name_is_no_formula(about: RunInfo, make: SimpleNamespace) -> None:
+    entry = replace(make.entry("=1+1"), file="=cmd|' /C calc'!A0.png")
+    (row, refused) = read_csv(make.results(about, [entry], [RefusedFile("@x.png", "-", "")]))
+    assert (row["image"], row["file"]) == ("'=1+1", "'=cmd|' /C calc'!A0.png")
+    assert (refused["file"], refused["reason"]) == ("'@x.png", "'-")
+
+
+def test_negative_measurements_stay_numbers(about: RunInfo, make: SimpleNamespace) -> None:
+    entry = make.entry("one", (5, 5, 10, 20))
+    lesions = [replace(one, echo_contrast=-3.25) for one in entry.findings.lesions]
+    entry = replace(entry, findings=replace(entry.findings, lesions=tuple(lesions)))
+    assert read_csv(make.results(about, [entry], []))[0]["echo_contrast"] == "-3.25"

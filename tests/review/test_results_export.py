@@ -150,6 +150,13 @@ def test_the_mask_is_the_readers_and_the_tables_are_true(tmp_path: Path) -> None
     assert table[0]["notice"] == RESEARCH_ONLY
 
 
+def test_a_reader_writes_no_formula(tmp_path: Path) -> None:
+    review = Review(reader="=1+1", comment="@SUM(A1)")
+    give(reviewed(reader="=1+1", review=review), folder=tmp_path / "out", what={"masks"})
+    (row,) = rows(tmp_path / "out" / "reviews.csv")
+    assert (row["reader"], row["comment"]) == ("'=1+1", "'@SUM(A1)")
+
+
 def test_two_images_of_one_name_are_both_there(tmp_path: Path) -> None:
     odd = reviewed("../up")
     there = give(reviewed("a"), reviewed("A"), odd, folder=tmp_path / "out", what={"masks"})

@@ -26,6 +26,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from sonoseg import RESEARCH_ONLY, __version__
+from sonoseg._util.documents import parse_json
 from sonoseg._util.files import atomic_path, atomic_write_text, remove_leftovers, sha256_file
 from sonoseg._util.text import first_line
 from sonoseg.batch.row_reading import ListedFile
@@ -91,7 +92,7 @@ class Manifest:
         """Read a folder's manifest. Raises InputError where it is missing, damaged or of another format."""
         path = folder / MANIFEST
         try:
-            value = json.loads(path.read_text("utf-8"))
+            value = parse_json(path.read_text("utf-8"))
             if value["format"] != FORMAT:
                 raise ValueError(f"its format is {value['format']}, where {FORMAT} is needed")
             made = cls(**{name: value[name] for name in cls.__dataclass_fields__})
@@ -209,12 +210,12 @@ class Partitions:
         """Return the counts of frames, errors and lesions of a partition; None where it is not done."""
         try:
             metadata = pq.read_metadata(self.path(number)).metadata or {}
-            value = json.loads(metadata[_METADATA])
-        except (OSError, pa.ArrowException, KeyError, ValueError):
+            value = parse_json(metadata[_METADATA])
+            if value["identity"] != self.manifest.identity or value["partition"] != number:
+                return None
+            return {name: int(value[name]) for name in ("frames", "errors", "lesions")}
+        except (OSError, pa.ArrowException, KeyError, TypeError, ValueError):
             return None
-        if value.get("identity") != self.manifest.identity or value.get("partition") != number:
-            return None
-        return {name: int(value[name]) for name in ("frames", "errors", "lesions")}
 
     def write(self, number: int, rows: pa.Table) -> dict[str, int]:
         """Write a partition's FINISHED rows, in any order; returns its counts. Raises OutputError."""

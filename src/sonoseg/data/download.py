@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import IO, Any
 
+from sonoseg._util.documents import parse_json
 from sonoseg._util.files import atomic_write_text, sha256_file
 from sonoseg._util.packages import missing_extra
 from sonoseg._util.text import first_line
@@ -144,7 +145,7 @@ class _Resuming:
     def _tag(self, url: str) -> str:
         """The ETag or date of the version the part belongs to; "" where unknown."""
         try:
-            note = json.loads(self.note.read_text("utf-8"))
+            note = parse_json(self.note.read_text("utf-8"))
         except (OSError, ValueError):
             return ""
         return str(note.get("tag", "")) if note.get("url") == url else ""

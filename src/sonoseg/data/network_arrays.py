@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from sonoseg._util.csv_text import read_csv
 from sonoseg._util.files import atomic_path
 from sonoseg.data.parallel import parallel, silent
 from sonoseg.errors import DatasetError
@@ -40,7 +40,7 @@ def build_arrays(
     if pixels_path.is_file() and masks_path.is_file():
         return pixels_path, masks_path
     with (folder / "images.csv").open(encoding="utf-8", newline="") as file:
-        ids = [row["id"] for row in csv.DictReader(file)]
+        ids = [row["id"] for row in read_csv(file)]
 
     def load(name: str) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
         return grid_pair(folder, name, size, fit)

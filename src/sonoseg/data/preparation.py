@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import hashlib
 import io
 import json
@@ -15,13 +14,15 @@ from typing import Any
 
 from PIL import Image
 
+from sonoseg._util.csv_text import CsvWriter, read_csv
+from sonoseg._util.documents import parse_json
 from sonoseg._util.files import atomic_path, atomic_write_text, sha256_file
 from sonoseg.data.catalogue import CATALOGUE
 from sonoseg.data.folder_writing import alone, writing
 from sonoseg.data.mask_reading import join_masks
 from sonoseg.data.network_arrays import build_arrays
 from sonoseg.data.parallel import parallel, silent
-from sonoseg.data.record import PROVENANCE, DataSource, Record
+from sonoseg.data.record import PROVENANCE, DataSource, Record, check_ids
 from sonoseg.errors import DatasetError, OutputError, SonosegError
 from sonoseg.image.network_grid import Fit
 from sonoseg.inputs.reading import read_frame
@@ -242,6 +243,8 @@ def _digest(rows: Sequence[Row]) -> str:
 
 
 def _check_ids(sources: Sequence[DataSource]) -> None:
+    for source in sources:
+        check_ids((record.id for record in source.records), source.folder)
     counts = Counter(record.id.lower() for source in sources for record in source.records)
     clashes = [name for name, count in counts.items() if count > 1]
     if clashes:
@@ -254,7 +257,7 @@ def _check_ids(sources: Sequence[DataSource]) -> None:
 
 def _finished(out: Path) -> dict[str, Any] | None:
     try:
-        found = json.loads((out / "prepared.json").read_text("utf-8"))
+        found = parse_json((out / "prepared.json").read_text("utf-8"))
     except (OSError, ValueError):
         return None
     return found if isinstance(found, dict) and found.get("format") == FORMAT else None
@@ -264,7 +267,7 @@ def _intact(out: Path) -> bool:
     """Whether every row of the table has its image file and its mask file."""
     try:
         with (out / "images.csv").open(encoding="utf-8", newline="") as file:
-            ids = [row["id"] for row in csv.DictReader(file)]
+            ids = [row["id"] for row in read_csv(file)]
     except (OSError, KeyError, ValueError):
         return False
     return all((out / part / f"{name}.png").is_file() for name in ids for part in ("images", "masks"))
@@ -316,9 +319,7 @@ def _resume(partial: Path, plan: str) -> dict[str, Row]:
 def _write_table(path: Path, rows: Sequence[Row]) -> None:
     text = io.StringIO()
     provenance = [name for name in PROVENANCE if any(name in row for row in rows)]
-    writer = csv.DictWriter(text, (*COLUMNS, *provenance), restval="", lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
+    CsvWriter(text, (*COLUMNS, *provenance)).writerows(rows)
     atomic_write_text(path, text.getvalue())
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from functools import cached_property
 from pathlib import Path
@@ -11,9 +10,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from sonoseg._util.csv_text import unescape_columns
+from sonoseg._util.documents import parse_json
 from sonoseg._util.packages import missing_extra
 from sonoseg.data.network_arrays import build_arrays, read_own
-from sonoseg.data.record import PROVENANCE
+from sonoseg.data.record import PROVENANCE, check_ids
 from sonoseg.errors import DatasetError
 from sonoseg.image.calibration import Spacing
 from sonoseg.image.frame import Frame
@@ -42,8 +43,8 @@ class PreparedSet:
     def __init__(self, folder: Path, description: dict[str, Any], table: pd.DataFrame) -> None:
         self.folder = folder
         self.table = table
-        self.fingerprint: str = description["fingerprint"]
-        self.sources: list[dict[str, Any]] = description["sources"]
+        self.fingerprint = str(description["fingerprint"])
+        self.sources = [{**source, "name": str(source["name"])} for source in description["sources"]]
 
     @classmethod
     def open(cls, path: str | Path) -> PreparedSet:
@@ -54,16 +55,21 @@ class PreparedSet:
             raise missing_extra("pandas", "data") from error
         folder = Path(path)
         try:
-            description = json.loads((folder / "prepared.json").read_text("utf-8"))
+            description = parse_json((folder / "prepared.json").read_text("utf-8"))
             table = pd.read_csv(
                 folder / "images.csv",
                 dtype={"id": str, **dict.fromkeys(TEXT, str)},
                 keep_default_na=False,
                 na_values={name: [""] for name in NUMBERS},
-            ).set_index("id")
+            )
+            table = unescape_columns(table, ("id", *TEXT)).set_index("id")
             wrong = len(table) != description["images"] or not table.index.is_unique
             if wrong or not description["format"].startswith("sonoseg-prepared/"):
                 raise ValueError("its table and its description differ")
+            check_ids(table.index, folder)
+            return cls(
+                folder, description, table.astype(dict.fromkeys(("spacing_row", "spacing_column"), float))
+            )
         except FileNotFoundError as error:
             raise DatasetError(
                 f"not a prepared set: {Path(error.filename).name} is missing",
@@ -76,7 +82,6 @@ class PreparedSet:
                 where=folder,
                 remedy="Prepare it again with sonoseg data prepare --overwrite",
             ) from error
-        return cls(folder, description, table)
 
     @cached_property
     def ids(self) -> list[str]:

@@ -6,7 +6,7 @@ import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 from typing import Any
 
 from sonoseg.errors import DatasetError
@@ -76,6 +76,22 @@ class DataSource:
     records: tuple[Record, ...]
     unmatched_masks: tuple[Path, ...] = ()
     about: Mapping[str, Any] = field(default_factory=dict)
+
+
+def check_ids(ids: Iterable[str], where: Path) -> None:
+    """Check that each id is a path that stays within a prepared set and fits in a line of its table.
+
+    where: the folder, for the error. Raises DatasetError.
+    """
+    for name in ids:
+        parts = re.split(r"[/\\]", name)
+        absolute = not parts[0] or PureWindowsPath(name).drive
+        if absolute or ".." in parts or re.search(r"[\x00-\x1f\x7f\x85\u2028\u2029]", name):
+            raise DatasetError(
+                f"the id {name!r} is not usable as a file name",
+                where=where,
+                remedy="Rename the image's file",
+            )
 
 
 def natural_key(text: str) -> tuple[tuple[int, int, str], ...]:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple, get_args
 
 import numpy as np
 
+from sonoseg._util.documents import parse_json
 from sonoseg._util.files import atomic_write_text
 from sonoseg._util.packages import missing_extra
 from sonoseg.errors import DatasetError, UsageError
@@ -105,7 +106,7 @@ class Split:
         """Read a split file. Raises DatasetError where it is not one."""
         path = Path(path)
         try:
-            data = json.loads(path.read_text("utf-8"))
+            data = parse_json(path.read_text("utf-8"))
             if data["format"] != FORMAT:
                 raise ValueError(f"its format is '{data['format']}', not '{FORMAT}'")
             folds = {str(name): int(fold) for name, fold in data["folds"].items()}

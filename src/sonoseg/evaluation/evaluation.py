@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from sonoseg._util.csv_text import escape_cell, unescape_columns
+from sonoseg._util.documents import parse_json
 from sonoseg._util.files import atomic_write_text
 from sonoseg.data.splits import Split
 from sonoseg.errors import DatasetError
@@ -66,7 +68,7 @@ class Evaluation:
         curves = ((FROC, self.froc), (RELIABILITY, self.reliability), (RISK_COVERAGE, self.risk_coverage))
         tables = ((ROWS, self.rows), *curves)
         for name, table in tables:
-            atomic_write_text(folder / name, table.to_csv(index=False, float_format="%.7g"))
+            atomic_write_text(folder / name, table.map(escape_cell).to_csv(index=False, float_format="%.7g"))
         text = json.dumps(self.summary, indent=2, ensure_ascii=False, allow_nan=False)
         atomic_write_text(folder / SUMMARY, text + "\n")
 
@@ -75,7 +77,7 @@ class Evaluation:
         """Read what `save` wrote. Raises DatasetError where the folder holds no readable evaluation."""
         folder = Path(folder)
         try:
-            summary = json.loads((folder / SUMMARY).read_text("utf-8"))
+            summary = parse_json((folder / SUMMARY).read_text("utf-8"))
             if summary.get("format") != FORMAT:
                 raise ValueError(f"its format is '{summary.get('format')}', not '{FORMAT}'")
             curves = (pd.read_csv(folder / name) for name in (FROC, RELIABILITY, RISK_COVERAGE))
@@ -91,12 +93,13 @@ class Evaluation:
 
 def read_rows(path: Path) -> pd.DataFrame:
     """Read the rows of an evaluation, as `Evaluation.save` wrote them. Raises OSError, ValueError."""
-    return pd.read_csv(
+    table = pd.read_csv(
         path,
         dtype=dict.fromkeys(_TEXT, str),
         keep_default_na=False,
         na_values={name: [""] for name in _NUMBERS},
     )
+    return unescape_columns(table, _TEXT)
 
 
 def evaluate_part(

@@ -6,13 +6,13 @@ page exists and names that Model. So an interrupted experiment resumes from what
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any, Final, Literal
 
+from sonoseg._util.documents import parse_json
 from sonoseg._util.files import atomic_write_text, remove_leftovers, sha256_file
 from sonoseg._util.locks import locked
 from sonoseg.data.prepared_set import PreparedSet
@@ -145,8 +145,8 @@ class ExperimentFolder:
     def _is_whole(self, one: PlannedEvaluation, run: Run, folder: Path) -> bool:
         """Whether the evaluation in `folder` is complete, and of this Model on these images."""
         try:
-            summary = json.loads((folder / SUMMARY).read_text("utf-8"))
-            card = json.loads((run.model / CARD).read_text("utf-8"))
+            summary = parse_json((folder / SUMMARY).read_text("utf-8"))
+            card = parse_json((run.model / CARD).read_text("utf-8"))
             assert one.data is not None
             split = None if one.split is None else self._sha256(one.split)
             return (
@@ -155,7 +155,7 @@ class ExperimentFolder:
                 and summary["data"]["fingerprint"] == self._set(one.data).fingerprint
                 and (summary["split"] or {"sha256": None})["sha256"] == split
             )
-        except (OSError, ValueError, KeyError, TypeError):
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
             return False
 
     def _check_data(self, plan_file: Path) -> None:

@@ -19,6 +19,7 @@ from pydantic import (
     model_validator,
 )
 
+from sonoseg._util.documents import parse_yaml
 from sonoseg._util.validation import StrictModel, describe
 from sonoseg.errors import PlanError, RecipeError
 from sonoseg.training.recipe import Recipe, load_recipe
@@ -331,12 +332,10 @@ def load_plan(path: str | Path) -> VariantPlan | SearchPlan:
     """
     path = Path(path)
     try:
-        values = yaml.safe_load(path.read_text("utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
+        values = parse_yaml(path.read_text("utf-8"))
+    except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
         raise PlanError(f"the plan cannot be read ({reason})", where=path) from error
-    except yaml.YAMLError as error:
-        raise PlanError(f"invalid YAML ({' '.join(str(error).split())})", where=path) from error
     if not isinstance(values, dict):
         raise PlanError("a plan is a mapping of keys to values", where=path, remedy=f"See {DOCS}")
     kind = SearchPlan if "search" in values else VariantPlan

@@ -7,7 +7,6 @@ orphan: the next process that finds it resumes it from its last checkpoint.
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, suppress
@@ -17,6 +16,7 @@ from typing import Any, Final, Literal
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
+from sonoseg._util.documents import parse_json
 from sonoseg._util.locks import locked
 from sonoseg.errors import OutputError, SonosegError, TrainingError
 from sonoseg.experiments.executor import BUSY, Executor, Outcome, Task, last_lines
@@ -226,7 +226,7 @@ def validation_value(run: Run, plan: SearchPlan) -> tuple[float, int]:
 def _validation(run: Run) -> list[dict[str, Any]]:
     """The log's entries of the validation part."""
     try:
-        entries = [json.loads(line) for line in run.log.read_text("utf-8").splitlines()]
+        entries = [parse_json(line) for line in run.log.read_text("utf-8").splitlines()]
     except (OSError, ValueError) as error:
         raise TrainingError(f"the log cannot be read ({error})", where=run.log) from error
     return [one for one in entries if one["split"] == "validation"]

@@ -7,6 +7,7 @@ import math
 from dataclasses import dataclass
 from pathlib import Path
 
+from sonoseg._util.csv_text import unescape_cell
 from sonoseg.errors import InputError
 from sonoseg.image.calibration import Spacing
 
@@ -69,7 +70,7 @@ def read_spacings(path: str | Path) -> Spacings:
         if len(cells) <= max(places):
             raise _bad(path, number, f"{len(cells)} cells, {len(header)} are needed")
         name, down, across = (cells[place].strip() for place in places)
-        name = name.replace("\\", "/").removeprefix("./")
+        name = unescape_cell(name).replace("\\", "/").removeprefix("./")
         if not name:
             raise _bad(path, number, "no file is named")
         if not down and not across:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
 from pydantic import Field, ValidationError
 
+from sonoseg._util.documents import parse_json
 from sonoseg._util.files import atomic_write_text
 from sonoseg._util.validation import StrictModel, describe
 from sonoseg.errors import ModelError
@@ -93,15 +93,23 @@ class LowerPrecision(StrictModel):
     command: str = ""
 
 
+FileName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9._-]{0,99}$")]
+"""A file in the model's own folder: a card from a stranger names none elsewhere, and no hidden one."""
+
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+GateName = Annotated[str, Field(pattern=r"^attention_[1-9][0-9]?$")]
+
+
 class ModelCard(StrictModel):
     """The content of a model folder's card.json.
 
     threshold: pixels of at least this probability are lesion; chosen on validation images.
     temperature: the logit is divided by it before the sigmoid; fitted on validation images.
     network: the options that the network was built from (NetworkOptions).
-    attention: names of the ONNX outputs with attention coefficients, nearest the bottleneck first.
+    attention: names of the ONNX outputs with attention coefficients, nearest the bottleneck first:
+        "attention_1" and so on, since they become parts of file names.
     precisions: the measured cost of each precision below float32.
-    sha256: the hash of each file beside the card.
+    sha256: the hash of each file beside the card, by a plain file name.
     """
 
     format: Literal["sonoseg-model/2"] = FORMAT
@@ -113,13 +121,13 @@ class ModelCard(StrictModel):
     temperature: Annotated[float, Field(gt=0)] = 1.0
     postprocessing: Postprocessing = Postprocessing()
     network: dict[str, Any] = Field({})
-    attention: list[str] = Field([])
+    attention: list[GateName] = Field([])
     data: list[TrainingSet] = Field([])
     training: dict[str, Any] = Field({})
     results: list[CardResult] = Field([])
     precisions: list[LowerPrecision] = Field([])
     limits: list[str] = Field([])
-    sha256: dict[str, str] = Field({})
+    sha256: dict[FileName, Sha256] = Field({})
 
     def allows(self, runtime: str, precision: str) -> bool:
         """Whether this precision was measured with this runtime, and loses at most MAX_DICE_LOSS."""
@@ -132,7 +140,7 @@ class ModelCard(StrictModel):
     def read(cls, path: Path) -> ModelCard:
         """Read and check card.json. Raises ModelError, naming the wrong key."""
         try:
-            values = json.loads(path.read_text(encoding="utf-8"))
+            values = parse_json(path.read_text(encoding="utf-8"))
             _check_format(values, path)
             return cls.model_validate(values)
         except FileNotFoundError as error:
@@ -141,14 +149,14 @@ class ModelCard(StrictModel):
                 where=path.parent,
                 remedy="Give the 'model' folder of a training run, or leave --model out for the shipped one",
             ) from error
-        except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
-            raise ModelError(f"the model card cannot be read ({error})", where=path) from error
         except ValidationError as error:
             raise ModelError(
                 f"the model card is invalid: {describe(error, cls).problem}",
                 where=path,
                 remedy="Restore the card, or export the model again from its training run",
             ) from error
+        except (OSError, ValueError) as error:
+            raise ModelError(f"the model card cannot be read ({error})", where=path) from error
 
     def write(self, path: Path) -> None:
         """Write card.json, atomically."""

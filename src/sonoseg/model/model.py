@@ -39,12 +39,15 @@ class Model:
         """Read a model folder, or that of a training run; by default the shipped model.
 
         verify: check the hashes of the card.
-        Raises ModelError where a file is missing or does not match its hash.
+        Raises ModelError where a file is missing, is a link out of the folder, or does not match its hash.
         """
         folder = shipped() if path is None else Path(path)
         if not (folder / CARD).exists() and (folder / "model" / CARD).exists():
             folder = folder / "model"
+        _check_link(folder, CARD)
         model = cls(folder, ModelCard.read(folder / CARD))
+        for name in model._names:
+            _check_link(folder, name)
         if verify:
             model.verify()
         return model
@@ -69,13 +72,18 @@ class Model:
         """
         to = Path(to)
         check_target(to, overwrite)
-        existing = [name for name in (ONNX, INT8, WEIGHTS) if (self.folder / name).is_file()]
-        for name in dict.fromkeys((*self.card.sha256, *existing)):
+        for name in self._names:
             if not (to / name).exists() or not (to / name).samefile(self.folder / name):
                 with atomic_path(to / name) as temporary:
                     shutil.copyfile(self.folder / name, temporary)
         card.write(to / CARD)
         return Model(to, card)
+
+    @property
+    def _names(self) -> list[str]:
+        """The files beside the card: those that it names, and the known ones that exist."""
+        existing = [name for name in (ONNX, INT8, WEIGHTS) if (self.folder / name).is_file()]
+        return list(dict.fromkeys((*self.card.sha256, *existing)))
 
     @property
     def onnx_path(self) -> Path:
@@ -109,6 +117,17 @@ class Model:
         if not path.is_file():
             raise ModelError("the file is missing", where=path, remedy="Copy the whole model folder")
         return path
+
+
+def _check_link(folder: Path, name: str) -> None:
+    """Raise ModelError where a file of a model is a link to a file outside its folder."""
+    path = folder / name
+    if path.is_symlink() and not path.resolve().is_relative_to(folder.resolve()):
+        raise ModelError(
+            "the file is a link out of the model folder",
+            where=path,
+            remedy="Copy the model with the files that its links name: cp -rL",
+        )
 
 
 def shipped() -> Path:

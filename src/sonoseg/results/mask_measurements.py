@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import io
 import json
 from collections.abc import Mapping, Sequence
@@ -14,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sonoseg import RESEARCH_ONLY, __version__
+from sonoseg._util.csv_text import CsvWriter
 from sonoseg._util.files import atomic_write_bytes, atomic_write_text
 from sonoseg.data.mask_matching import image_of, looks_like_mask
 from sonoseg.data.mask_reading import LARGEST_CLASS, lesion_of, mask_values
@@ -73,8 +73,7 @@ class MaskMeasurements:
         """Format a row for each lesion, each mask without a lesion, and each refused mask."""
         about = {"sonoseg": __version__, "notice": RESEARCH_ONLY}
         text = io.StringIO()
-        writer = csv.DictWriter(text, COLUMNS, restval="", lineterminator="\n", extrasaction="ignore")
-        writer.writeheader()
+        writer = CsvWriter(text, COLUMNS, ignore=True)
         for one in self.measured:
             row = about | {
                 "mask": str(one.path),

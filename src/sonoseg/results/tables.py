@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import math
 from textwrap import indent
 from typing import Any, TextIO
 
 from sonoseg import RESEARCH_ONLY
+from sonoseg._util.csv_text import CsvWriter
 from sonoseg.image.calibration import LocalSpacing
 from sonoseg.lesions.measurement import Ends, Lesion
 from sonoseg.results.coco import coco
@@ -88,8 +88,7 @@ def write_csv(file: TextIO, results: Results) -> None:
         "sonoseg": about.sonoseg,
         "notice": RESEARCH_ONLY,
     }
-    writer = csv.DictWriter(file, COLUMNS, restval="", lineterminator="\n")
-    writer.writeheader()
+    writer = CsvWriter(file, COLUMNS)
     for entry in results.entries():
         image = _image_row(entry, results.referred) | run
         if not entry.findings.lesions:

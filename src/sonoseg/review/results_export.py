@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import math
 import unicodedata
 from collections import Counter
@@ -15,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sonoseg import RESEARCH_ONLY, __version__
+from sonoseg._util.csv_text import CsvWriter
 from sonoseg._util.files import atomic_path
 from sonoseg._util.packages import require
 from sonoseg._util.text import printable
@@ -136,9 +136,7 @@ def export_results(
         raise UsageError("no image to export", remedy="Choose at least one with a mask")
     refused += _write_objects(folder, sources, entries, what, anonymise)
     with atomic_path(folder / REVIEWS) as path, path.open("w", encoding="utf-8", newline="") as table:
-        writer = csv.DictWriter(table, COLUMNS, restval="", lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
+        CsvWriter(table, COLUMNS).writerows(rows)
     _write_tables(
         folder, Results(_about(model_name, threshold, what, anonymise), lambda: entries, refused), what
     )

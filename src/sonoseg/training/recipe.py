@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 import yaml
 from pydantic import Field, ValidationError
 
+from sonoseg._util.documents import parse_yaml
 from sonoseg._util.validation import StrictModel, describe, suggestion
 from sonoseg.errors import RecipeError
 from sonoseg.model.card import Postprocessing
@@ -162,9 +163,9 @@ def load_recipe(recipe: str | Path, changes: list[str] | tuple[str, ...] = ()) -
     """
     text, where = _source(str(recipe))
     try:
-        values = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise RecipeError(f"not readable as YAML ({' '.join(str(error).split())})", where=where) from error
+        values = parse_yaml(text)
+    except ValueError as error:
+        raise RecipeError(f"the recipe cannot be read ({error})", where=where) from error
     if not isinstance(values, dict):
         raise RecipeError("the recipe is not a mapping of keys to values", where=where)
     for change in changes:
@@ -173,7 +174,7 @@ def load_recipe(recipe: str | Path, changes: list[str] | tuple[str, ...] = ()) -
     if not isinstance(network, dict):
         raise RecipeError("'network' is not a mapping of options, such as {preset: seed}", where=where)
     preset = network.pop("preset", None)
-    if preset is not None and preset not in PRESETS:
+    if preset is not None and preset not in list(PRESETS):
         raise RecipeError(
             f"unknown preset '{preset}'", where=where, remedy=suggestion(str(preset), list(PRESETS))
         )
@@ -205,9 +206,9 @@ def _apply(values: dict[str, Any], change: str) -> None:
     if not equals or not key:
         raise RecipeError(f"'{change}' has no '='", where="--set", remedy="Write it as key.key=value")
     try:
-        value = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise RecipeError(f"'{text}' is not readable as YAML", where=f"--set {key}") from error
+        value = parse_yaml(text)
+    except ValueError as error:
+        raise RecipeError(f"the value cannot be read ({error})", where=f"--set {key}") from error
     *sections, last = key.strip().split(".")
     target = values
     for section in sections:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from sonoseg import __version__
+from sonoseg._util.documents import parse_json
 from sonoseg._util.files import atomic_write_text
 from sonoseg._util.packages import installed_versions
 from sonoseg.errors import OutputError, TrainingError
@@ -74,7 +75,9 @@ class Run:
     def given(self) -> dict[str, Any]:
         """Read run.json. Raises TrainingError where the folder holds no run."""
         try:
-            read: dict[str, Any] = json.loads(self.description.read_text("utf-8"))
+            read = parse_json(self.description.read_text("utf-8"))
+            if not isinstance(read, dict):
+                raise ValueError("it is not a mapping")
         except (OSError, ValueError) as error:
             raise TrainingError(
                 "not a training run: run.json is missing or damaged",

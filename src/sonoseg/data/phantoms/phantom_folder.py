@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import io
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
@@ -16,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from sonoseg._util.csv_text import CsvWriter, read_csv
 from sonoseg._util.files import atomic_write_bytes, atomic_write_text
 from sonoseg._util.machine import usable_cores
 from sonoseg.data.parallel import silent
@@ -69,9 +69,7 @@ def write_phantoms(
     digits = max(4, len(str(seed + count - 1)))
     rows = list(track(_rows(partial(_write_one, out, digits), specs, workers), "phantoms", count))
     text = io.StringIO()
-    writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
+    CsvWriter(text, COLUMNS).writerows(rows)
     atomic_write_text(table, text.getvalue())
     return table
 
@@ -80,7 +78,7 @@ def _remove_earlier(table: Path) -> None:
     """Remove an earlier run: its table first, so that none names missing images, then what it named."""
     try:
         with table.open(newline="", encoding="utf-8") as file:
-            named = [row[key] for row in csv.DictReader(file) for key in ("image", "mask") if row.get(key)]
+            named = [row[key] for row in read_csv(file) for key in ("image", "mask") if row.get(key)]
         table.unlink()
     except FileNotFoundError:
         return

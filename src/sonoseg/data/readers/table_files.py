@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 from pathlib import Path
 
+from sonoseg._util.csv_text import unescape_cell
 from sonoseg._util.packages import missing_extra
 from sonoseg.errors import DatasetError
 
@@ -22,7 +23,8 @@ def read_table(path: Path, *columns: str, delimiter: str = ",") -> list[dict[str
             where=path,
             remedy="Save it as CSV in UTF-8",
         ) from error
-    return _rows(list(csv.reader(text.splitlines(), delimiter=delimiter)), path, columns)
+    rows = csv.reader(text.splitlines(), delimiter=delimiter)
+    return _rows([[unescape_cell(cell) for cell in row] for row in rows], path, columns)
 
 
 def read_sheet(path: Path, *columns: str) -> list[dict[str, str]]:
