@@ -50,5 +50,5 @@ def test_it_is_told_to_people_too() -> None:
     assert told.exit_code == 0
     # A terminal of any width may break a line between two words.
     text = " ".join(told.output.split())
-    for words in (RESEARCH_ONLY, "sonoseg predict", "onnx", "the fastest here", "Presets", "core"):
+    for words in (RESEARCH_ONLY, "sonoseg predict", "onnx", "the default here", "Presets", "core"):
         assert words in text

@@ -34,7 +34,7 @@ def demo(
 
     with plain_warnings():
         frames = samples.frames()
-        predictor = Predictor(images=len(frames))
+        predictor = Predictor()
         names = {frame.source: frame.name for frame in frames if frame.source}
         folder = ResultsFolder(to, names, RunInfo.of(predictor, COMMAND), page=PAGE)
         folder.check(overwrite=recorded_fingerprint(to / JOURNAL).get("command") == COMMAND)

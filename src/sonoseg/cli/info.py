@@ -54,7 +54,7 @@ def _print(value: dict[str, Any]) -> None:
             one["name"],
             "yes" if one["installed"] else "no",
             " ".join(one["precisions"]),
-            "the fastest here" if one["auto"] else "",
+            "the default here" if one["auto"] else "",
         )
     extras = table("Extras", "name", "complete", "packages")
     for name, one in value["extras"].items():

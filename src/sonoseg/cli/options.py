@@ -32,9 +32,9 @@ ModelFolder = Annotated[
 Threshold = Annotated[
     float | None, Option(help="Probability threshold of a lesion pixel; the model card's by default.")
 ]
-Runtime = Annotated[RuntimeChoice, Option(help="The inference engine; the fastest installed by default.")]
+Runtime = Annotated[RuntimeChoice, Option(help="The inference engine; by default the same everywhere.")]
 Precision = Annotated[
-    PrecisionChoice, Option(help="The engine's precision; the fastest that the card allows by default.")
+    PrecisionChoice, Option(help="The engine's precision; by default the first that the card allows.")
 ]
 Tta = Annotated[TtaChoice, Option(help="Test-time augmentation: average over mirrored or scaled views.")]
 Refer = Annotated[

@@ -34,9 +34,11 @@ class Predictor:
     """A loaded model that segments images.
 
     model: a Model, or the path of a model folder or training run; None is the shipped model.
-    runtime: "auto", "onnx", "openvino" or "torch"; "auto" is the fastest one installed.
-    precision: "auto", "fp32", "bf16" or "int8"; "auto" is the fastest one that the model card allows.
-    images: about how many images will be predicted, if known; "auto" then weighs the engine's start-up time.
+    runtime: "auto", "onnx", "openvino" or "torch"; "auto" is the first of runtimes.choice.ORDER that is
+        installed.
+    precision: "auto", "fp32", "bf16" or "int8"; "auto" is the first one that the model card allows.
+    images: about how many images will be predicted, if known; OpenVINO runs several in parallel if there are
+        many. The result does not depend on it.
     threshold: probability threshold in place of the card's, between 0 and 1. A pixel is lesion where its
         probability reaches it.
     postprocessing: in place of the card's.

@@ -25,12 +25,12 @@ def load_runtime(
 ) -> Runtime:
     """Load a network into an engine.
 
-    name: "onnx", "openvino" or "torch"; "auto" is the fastest installed (see choice.BY_SPEED).
+    name: "onnx", "openvino" or "torch"; "auto" is the first of choice.ORDER that is installed.
     threads: CPU threads per run; None leaves the number to the engine.
-    precision: "fp32", "bf16" or "int8"; "auto" is the fastest whose measured loss on the model card is within
+    precision: "fp32", "bf16" or "int8"; "auto" is the first whose measured loss on the model card is within
         its limit, so float32 for a model without measurements.
-    images: about how many will be run, None where unknown. "auto" weighs an engine's start-up time; for more
-        than choice.FEW, OpenVINO runs several in parallel.
+    images: about how many will be run, None where unknown. For more than choice.FEW, OpenVINO runs several in
+        parallel; the result is the same.
 
     Raises UsageError for an unknown name, or a precision that the engine or the machine does not support;
     MissingExtra where the engine is not installed; ModelError where the model cannot be loaded or has no file
@@ -42,7 +42,7 @@ def load_runtime(
         remedy = f"Choose one of: {', '.join(PRECISION_NAMES)}"
         raise UsageError(f"unknown precision '{precision}'", remedy=remedy)
     why = "this engine does not support it"
-    for engine, kind in choices(name, precision, model, images):
+    for engine, kind in choices(name, precision, model):
         try:
             return _start(engine, model, kind, threads, images)
         except Unsupported as error:

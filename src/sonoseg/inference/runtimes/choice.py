@@ -10,11 +10,7 @@ from sonoseg.inference.runtimes.base import Engine, Precision
 from sonoseg.model.model import Model
 
 FEW = 300
-"""Up to this many images the engine with the shortest start-up time finishes first.
-
-OpenVINO in int8 saves some three milliseconds per image and takes a second longer to start
-(docs/runtimes.md).
-"""
+"""For more images than this, OpenVINO runs several in parallel, which takes longer to start."""
 
 
 class Choice(NamedTuple):
@@ -24,26 +20,23 @@ class Choice(NamedTuple):
     precision: Precision
 
 
-# Fastest first, by docs/runtimes.md. torch is last: its import alone takes seconds, so it is used only on
-# request, or where nothing else is installed.
-BY_SPEED: tuple[Choice, ...] = (
-    Choice("openvino", "int8"),
-    Choice("onnx", "int8"),
-    Choice("openvino", "bf16"),
-    Choice("openvino", "fp32"),
-    Choice("onnx", "fp32"),
-    Choice("torch", "bf16"),
-    Choice("torch", "fp32"),
-)
-BY_START: tuple[Choice, ...] = (
+ORDER: tuple[Choice, ...] = (
     Choice("onnx", "int8"),
     Choice("openvino", "int8"),
-    Choice("onnx", "fp32"),
     Choice("openvino", "bf16"),
+    Choice("onnx", "fp32"),
     Choice("openvino", "fp32"),
     Choice("torch", "bf16"),
     Choice("torch", "fp32"),
 )
+"""The order in which "auto" tries them, the same however many images there are and whoever asks: engines
+differ in single pixels, so a PACS node and the command line must not choose differently.
+
+Faster precisions come first, and at equal precision ONNX Runtime: it is part of every installation and starts
+a second sooner; OpenVINO saves some three milliseconds per image (docs/runtimes.md). torch is last: its
+import alone takes seconds.
+"""
+
 PACKAGES: dict[Engine, str] = {"onnx": "onnxruntime", "openvino": "openvino", "torch": "torch"}
 
 
@@ -57,17 +50,15 @@ def side_by_side(threads: int | None) -> int:
     return max(1, min(8, threads or usable_cores()))
 
 
-def choices(name: str, precision: str, model: Model, images: int | None = None) -> list[Choice]:
+def choices(name: str, precision: str, model: Model) -> list[Choice]:
     """List the choices for a request, best first.
 
     name: an engine, or "auto". precision: one, or "auto", which allows float32 and the precisions whose
         measured loss on the model card is within its limit.
-    images: about how many will be predicted; None where unknown, which counts as many.
 
     With both given there is one choice, installed or not: the engine itself reports what is missing.
     """
-    order = BY_START if images is not None and images <= FEW else BY_SPEED
-    wanted = [choice for choice in order if name in ("auto", choice.engine)]
+    wanted = [choice for choice in ORDER if name in ("auto", choice.engine)]
     if precision == "auto":
         wanted = [choice for choice in wanted if choice.precision == "fp32" or model.card.allows(*choice)]
     else:
