@@ -92,7 +92,34 @@ def test_sizes_come_from_the_files_region(run: Run, tmp_path: Path) -> None:
     assert (float(row["spacing_row"]), float(row["spacing_column"])) == (0.1, 0.2)
     assert float(row["width"]) == pytest.approx(8.0, abs=0.6)
     assert float(row["height"]) == pytest.approx(4.0, abs=0.3)
-    assert "measured in pixels" not in told
+    assert "in pixels" not in told
+
+
+def test_every_output_has_the_caution_of_a_clipped_region(run: Run, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    path = scan(tmp_path / "still.dcm")
+    image = pydicom.dcmread(path)
+    image.SequenceOfUltrasoundRegions[0].RegionLocationMaxX1 = image.Columns
+    image.save_as(path)
+    code, told, warned = run(path, "--out", out, "--dicom")
+    assert code == 0
+    (row,) = rows(out)
+    origin = "region, clipped by one pixel"
+    assert (row["unit"], row["spacing_origin"]) == ("mm", origin)
+    caution = "the region ends one pixel beyond the frame and was clipped"
+    page = (out / "report.html").read_text(encoding="utf-8")
+    (sr,) = (path for path in (out / "dicom").rglob("*.dcm") if pydicom.dcmread(path).Modality == "SR")
+    for text in (warned, told, page, sr.read_bytes().decode("latin-1")):
+        assert caution in " ".join(text.split())
+    assert origin in page
+
+
+def test_rows_of_a_table_of_spacings_that_match_no_file_are_listed(run: Run, tmp_path: Path) -> None:
+    table = tmp_path / "spacings.csv"
+    table.write_text("file,spacing\nstill.dcm,0.3\nother.dcm,0.4\n")
+    code, _, warned = run(scan(tmp_path / "still.dcm"), "--out", tmp_path / "out", "--spacings", table)
+    assert code == 0
+    assert "1 of 2 rows match no file: 'other.dcm'" in " ".join(warned.split())
 
 
 def test_without_a_region_every_output_has_the_reason(run: Run, tmp_path: Path) -> None:
@@ -107,7 +134,7 @@ def test_without_a_region_every_output_has_the_reason(run: Run, tmp_path: Path) 
     assert (row["unit"], row["spacing_origin"]) == ("px", "none")
     reason = row["spacing_reason"]
     assert reason
-    assert f"1 lesion measured in pixels: {reason}." in told
+    assert f"Sizes are in pixels: {reason} (1 lesion). Give the pixel spacing with --spacing 0.105" in told
     assert reason in (out / "report.html").read_text(encoding="utf-8")
     (image,) = json.loads((out / "results.json").read_text(encoding="utf-8"))["images"]
     assert image["lesions"][0]["spacing_reason"] == reason

@@ -18,10 +18,12 @@ import pytest
 
 from sonoseg._util.files import sha256_file
 from sonoseg.data import preparation as module
+from sonoseg.data.folder_check import check
 from sonoseg.data.preparation import prepare
 from sonoseg.data.prepared_set import PreparedSet
 from sonoseg.data.readers import read_source, read_sources
 from sonoseg.errors import DatasetError, OutputError
+from sonoseg.image.calibration import Spacing
 from sonoseg.image.network_grid import Grid
 from sonoseg.inputs.reading import read_frame
 
@@ -135,6 +137,25 @@ def test_bad_images_are_left_out_and_told_of(busi: Path, tmp_path: Path, make: A
     assert len(prepared.arrays(32)[0]) == 3
     again = prepare([read_source(busi)], tmp_path / "p", size=32)
     assert (again.fresh, again.skipped) == (False, result.skipped)
+
+
+def test_a_dicom_image_keeps_its_own_spacing(
+    tmp_path: Path, make: Any, make_dicom: Callable[..., Path]
+) -> None:
+    pixels = np.asarray(make.speckle("a"))
+    rows = []
+    for name, row in (("own", ""), ("tabled", "0.3")):
+        make.save(make.blob(), tmp_path / "in" / f"{name}-mask.png")
+        make_dicom(tmp_path / "in" / f"{name}.dcm", pixels)  # 0.2 mm a row, 0.1 mm a column
+        rows.append(
+            {"image": f"{name}.dcm", "mask": f"{name}-mask.png", "spacing_row": row, "spacing_column": row}
+        )
+    source = read_source(make.csv(tmp_path / "in" / "list.csv", rows))
+    assert check([source])[0].faults == 0
+    prepare([source], tmp_path / "out", size=32)
+    prepared = PreparedSet.open(tmp_path / "out")
+    spacings = {name.rpartition("/")[2]: prepared.frame(name).spacing for name in prepared.table.index}
+    assert spacings == {"own": Spacing(0.2, 0.1), "tabled": Spacing(0.3, 0.3)}
 
 
 def test_a_flaw_of_the_published_set_is_no_fault_of_the_user(busuclm: Path, tmp_path: Path) -> None:

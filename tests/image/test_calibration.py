@@ -3,7 +3,18 @@
 import pytest
 
 from sonoseg.errors import InputError
-from sonoseg.image.calibration import Box, Calibration, Region, Spacing, parse_spacing
+from sonoseg.image.calibration import (
+    MAX_SPACING,
+    MIN_SPACING,
+    RULES,
+    Box,
+    Calibration,
+    Region,
+    Spacing,
+    cautions,
+    parse_spacing,
+    pixels_note,
+)
 
 FINE, COARSE = Spacing(0.1, 0.1), Spacing(0.2, 0.2)
 LEFT, RIGHT = Box(0, 0, 100, 50), Box(0, 50, 100, 50)
@@ -52,16 +63,43 @@ def test_what_a_person_gave_goes_before_the_regions() -> None:
     assert given.at(Box(10, 10, 5, 5)) == (COARSE, "given", "")
 
 
-@pytest.mark.parametrize("bad", [(0.0, 0.1), (0.1, -1.0), (float("nan"), 0.1), (float("inf"), 1.0)])
+@pytest.mark.parametrize(
+    "bad", [(0.0, 0.1), (0.1, -1.0), (float("nan"), 0.1), (float("inf"), 1.0), (90, 0.1), (0.1, 0.0009)]
+)
 def test_an_impossible_spacing_is_refused(bad: tuple[float, float]) -> None:
     with pytest.raises(InputError, match="spacing"):
         Calibration.of(Spacing(*bad))
 
 
-@pytest.mark.parametrize("text", ["", "a", "0", "-1", "nan", "inf", "0.1,0", "0.1,0.1,0.1", "0.1,"])
+@pytest.mark.parametrize(
+    "text", ["", "a", "0", "-1", "nan", "inf", "0.1,0", "0.1,0.1,0.1", "0.1,", "90", "0.1,10.1", "0.0009"]
+)
 def test_what_is_not_a_spacing_is_refused(text: str) -> None:
     with pytest.raises(ValueError):  # noqa: PT011 - float's own or ours
         parse_spacing(text)
+
+
+def test_the_policy_of_plausible_spacings() -> None:
+    assert (MIN_SPACING, MAX_SPACING) == (0.001, 10.0)
+    assert parse_spacing("0.001,10") == Spacing(0.001, 10.0)
+
+
+def test_why_sizes_are_in_pixels_comes_with_the_remedy() -> None:
+    remedy = "Give the pixel spacing with --spacing 0.105, or calibrate on the page."
+    assert pixels_note("the file has none") == f"Sizes are in pixels: the file has none. {remedy}"
+    assert pixels_note("x", "2 lesions") == f"Sizes are in pixels: x (2 lesions). {remedy}"
+
+
+def test_the_rules_of_regions_that_agree_are_joined() -> None:
+    clipped, flow = "clipped by one pixel", "colour flow"
+    frame = Calibration(
+        regions=(Region(LEFT, FINE, rules=(clipped,)), Region(RIGHT, FINE, rules=(flow, clipped)))
+    )
+    assert frame.at(Box(10, 10, 5, 5)).origin == f"region, {clipped}"
+    across = frame.at(Box(10, 40, 5, 20)).origin
+    assert across == f"region, {clipped}, {flow}"
+    assert cautions(across) == [RULES[clipped], RULES[flow]]
+    assert [cautions(plain) for plain in ("file", "given", "table", "none")] == [[], [], [], []]
 
 
 def test_a_spacing_is_one_number_or_row_and_column() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from contextlib import suppress
 from pathlib import Path
 
@@ -52,6 +53,8 @@ def test_spreadsheets_write_in_many_ways(tmp_path: Path, text: str) -> None:
         ("file,row\na,1\n", "no column 'column'"),
         ("file,row,column\na,1,x\n", "line 2: 'x' is not a spacing"),
         ("file,row,column\na,1,0\n", "line 2: '0' is not a spacing"),
+        ("file,row,column\na,90,1\n", "line 2: '90' is not a spacing in mm per pixel"),
+        ("file,row,column\na,1,0.0009\n", "between 0.001 and 10 mm per pixel"),
         ("file,row,column\na,1,nan\n", "line 2: 'nan' is not a spacing"),
         ("file,row,column\nb,1,1\na,1\n", "line 3: 2 cells, 3 are needed"),
         ("file,row,column\n,1,1\n", "line 2: no file is named"),
@@ -75,6 +78,23 @@ def test_what_is_no_table(tmp_path: Path) -> None:
     ):
         with pytest.raises(InputError, match=said):
             read_spacings(path)
+
+
+def test_names_are_compared_as_they_are_read(tmp_path: Path) -> None:
+    one, two = (unicodedata.normalize(form, "Müller_é.png") for form in ("NFC", "NFD"))
+    assert one != two
+    for written, asked in ((one, two), (two, one)):
+        found = read_spacings(table(tmp_path, f"file,spacing\n{written},0.1\n"))
+        assert found.of(Path("exam") / asked) == Spacing(0.1, 0.1)
+        assert found.unmatched([asked]) == []
+    with pytest.raises(InputError, match="another spacing"):
+        read_spacings(table(tmp_path, f"file,spacing\n{one},0.1\n{two},0.2\n"))
+
+
+def test_rows_that_match_no_file(tmp_path: Path) -> None:
+    found = read_spacings(table(tmp_path, "file,spacing\na.png,1\nb/a,1\nA.png,1\nc,1\nd.png,\n"))
+    assert found.unmatched(["b/a.png", "c.jpg"]) == ["A.png"]
+    assert found.unmatched([]) == ["a.png", "b/a", "A.png", "c"]
 
 
 @given(st.text(max_size=80))

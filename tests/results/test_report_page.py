@@ -107,7 +107,9 @@ def test_page_is_well_formed_and_complete(
     assert longest == pytest.approx(3.6, abs=0.1)
     assert f"2 lesions, the longest {longest:.1f} × " in page.text
     assert "No lesion found" in page.text
-    assert f"1 lesion measured in pixels: {UNKNOWN}." in page.text
+    assert (
+        f"Sizes are in pixels: {UNKNOWN} (1 lesion). Give the pixel spacing with --spacing 0.105" in page.text
+    )
     assert "2 lesions measured with the spacing of --spacing." in page.text
     assert f"dark ({about.model_hash})" in page.text
     assert about.runtime in page.text

@@ -11,7 +11,6 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from pycocotools import mask as coco
 
-from sonoseg.image.calibration import LocalSpacing
 from sonoseg.inference.segmentation import Segmentation
 from sonoseg.lesions.measurement import measure
 from sonoseg.results.entries import ImageEntry
@@ -92,7 +91,7 @@ def result_row(row: Mapping[str, Any], segmentation: Segmentation) -> dict[str, 
         name=frame.name,
         file=row["file"],
         shape=frame.shape,
-        local_spacing=LocalSpacing(scale.spacing, scale.origin, scale.reason),
+        local_spacing=scale.whole,
         findings=measure(segmentation),
         uncertainty=segmentation.uncertainty,
         frame=frame.index,

@@ -93,7 +93,7 @@ def parse_spacing(text: str) -> Spacing:
         return calibration.parse_spacing(text)
     except ValueError as error:
         raise UsageError(
-            f"'{text}' is not a pixel spacing",
+            f"'{text}' is not a pixel spacing: {calibration.SPACING_RANGE}",
             where="--spacing",
-            remedy="Give millimetres per pixel: one number above 0, or ROW,COLUMN",
+            remedy="Give millimetres per pixel, for example 0.09, or ROW,COLUMN",
         ) from error

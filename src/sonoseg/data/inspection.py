@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +12,7 @@ from PIL import Image
 
 from sonoseg.data.mask_reading import LARGEST_CLASS, lesion_of, mask_values
 from sonoseg.data.record import Record
+from sonoseg.dicom.reading.detection import is_dicom
 from sonoseg.errors import SonosegError
 from sonoseg.image.raster import FORMATS
 from sonoseg.inputs.reading import read_frame
@@ -102,8 +104,11 @@ def thumbnail(pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
     return values / length if length > 1e-3 else np.zeros_like(values)
 
 
-def _mode(path: object) -> str:
-    with Image.open(str(path), formats=FORMATS) as image:
+def _mode(path: Path) -> str:
+    """How an image or mask is stored: "1", "L", "RGB" ...; "" for DICOM."""
+    if is_dicom(path):
+        return ""
+    with Image.open(path, formats=FORMATS) as image:
         return str(image.mode)
 
 

@@ -181,7 +181,11 @@ def _image_writer(partial: Path) -> Callable[[Record], Row | str]:
         _write_png(partial / "images" / f"{record.id}.png", Image.fromarray(frame.pixels))
         _write_png(partial / "masks" / f"{record.id}.png", Image.fromarray(mask))
         area = int(mask.sum())
+        # A DICOM file carries its own spacing; that of the set's table goes before it.
+        spacing = record.spacing or frame.spacing
         return {
+            "spacing_row": spacing.row if spacing else "",
+            "spacing_column": spacing.column if spacing else "",
             "height": frame.shape[0],
             "width": frame.shape[1],
             "lesion_area_px": area,

@@ -148,13 +148,10 @@ def parse_spacing(row: str, column: str, where: str | Path) -> Spacing | None:
     if not row.strip() and not column.strip():
         return None
     try:
-        spacing = calibration.parse_spacing(f"{row},{column}")
+        return calibration.parse_spacing(f"{row},{column}")
     except ValueError:
-        spacing = None
-    if spacing is None or not all(side < 10 for side in spacing):
         raise DatasetError(
-            f"'{row}', '{column}' is not a pixel spacing",
+            f"'{row}', '{column}' is not a pixel spacing: {calibration.SPACING_RANGE}",
             where=where,
-            remedy="Give two numbers between 0 and 10 mm, or leave both cells empty",
-        )
-    return spacing
+            remedy="Give two such numbers, or leave both cells empty",
+        ) from None

@@ -2,13 +2,27 @@
 
 from __future__ import annotations
 
-import math
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from sonoseg.errors import InputError
+
+MIN_SPACING, MAX_SPACING = 0.001, 10.0
+"""Plausible millimetres per pixel of an ultrasound image; other values are damaged, or in another unit."""
+
+SPACING_RANGE = f"a pixel spacing lies between {MIN_SPACING:g} and {MAX_SPACING:g} mm per pixel"
+"""For the error messages about a spacing that is not plausible."""
+
+SPACING_REMEDY = "Give the pixel spacing with --spacing 0.105, or calibrate on the page."
+"""What to do where sizes are in pixels."""
+
+
+def pixels_note(reason: str, count: str = "") -> str:
+    """Format why sizes are in pixels, and what to do. count: of what, such as "2 lesions"."""
+    return f"Sizes are in pixels: {reason}{f' ({count})' if count else ''}. {SPACING_REMEDY}"
 
 
 class Spacing(NamedTuple):
@@ -18,13 +32,18 @@ class Spacing(NamedTuple):
     column: float
 
 
+def plausible(values: Iterable[float]) -> bool:
+    """Return whether all values can be a pixel spacing in mm: MIN_SPACING to MAX_SPACING."""
+    return all(MIN_SPACING <= value <= MAX_SPACING for value in values)
+
+
 def parse_spacing(text: str) -> Spacing:
     """Parse "0.08", or "0.08,0.1" (row, column), in millimetres per pixel.
 
-    Raises ValueError unless `text` is one or two positive numbers.
+    Raises ValueError unless `text` is one or two numbers from MIN_SPACING to MAX_SPACING.
     """
     values = [float(part) for part in text.split(",")]
-    if len(values) > 2 or not all(math.isfinite(value) and value > 0 for value in values):
+    if len(values) > 2 or not plausible(values):
         raise ValueError(text)
     return Spacing(values[0], values[-1])
 
@@ -56,8 +75,29 @@ class Box(NamedTuple):
         )
 
 
-Origin = Literal["file", "given", "table", "none"]
-"""The source of a spacing: the file, a person (--spacing), a table of spacings, or none."""
+Origin = str
+"""The source of a spacing: "file", "given" (by a person, --spacing), "table" (of spacings) or "none";
+"region, " and the RULES by which a region that breaks the standard was used nevertheless."""
+
+GIVEN = ("given", "table")
+"""Origins of a spacing that a person gave; it overrides that of the file, and applies to the whole frame."""
+
+RULES = {
+    "clipped by one pixel": "the region ends one pixel beyond the frame and was clipped",
+    "absolute value of a negative delta": "the physical delta is negative, its absolute value was used",
+    "colour flow": "no region shows tissue, that of the colour flow was used",
+    "confirmed by PixelSpacing (cropped frame)": "the region leaves the frame, which was cropped; "
+    "PixelSpacing and the size of the scan that is seen confirm its deltas",
+    "implausible depth": "the region is more than 400 mm deep, which ultrasound does not reach, so the "
+    "calibration may be wrong",
+}
+"""Rules by which a region's spacing was accepted, each with its caution."""
+
+
+def cautions(origin: Origin) -> list[str]:
+    """Return what to be cautious of in a spacing of this origin, for example "... was clipped"."""
+    rules = origin.removeprefix("region, ").split(", ")
+    return [caution for rule, caution in RULES.items() if rule in rules]
 
 
 class LocalSpacing(NamedTuple):
@@ -70,11 +110,21 @@ class LocalSpacing(NamedTuple):
 
 @dataclass(frozen=True)
 class Region:
-    """An ultrasound region of a frame: its box in pixels, and its spacing or the reason without one."""
+    """An ultrasound region of a frame: its box in pixels, and its spacing or the reason without one.
+
+    rules: of RULES, by which the spacing was accepted.
+    """
 
     box: Box
     spacing: Spacing | None
     reason: str = ""
+    rules: tuple[str, ...] = ()
+
+
+def region_origin(regions: Iterable[Region]) -> Origin:
+    """Return the origin of a spacing in which these regions agree."""
+    rules = dict.fromkeys(rule for region in regions for rule in region.rules)
+    return ", ".join(("region", *rules)) if rules else "file"
 
 
 UNKNOWN = "the file carries no calibration"
@@ -96,15 +146,20 @@ class Calibration:
 
     @classmethod
     def of(cls, spacing: Spacing | None, origin: Origin = "given", reason: str = UNKNOWN) -> Calibration:
-        """One spacing for the whole frame, or none with a reason. Raises InputError for an invalid one."""
+        """One spacing for the whole frame, or none with a reason. Raises InputError if implausible."""
         if spacing is None:
             return cls(reason=reason)
-        if not all(np.isfinite(value) and value > 0 for value in spacing):
+        if not plausible(spacing):
             raise InputError(
-                f"invalid pixel spacing {tuple(spacing)} mm",
-                remedy="Give two positive numbers, or None where the spacing is unknown",
+                f"invalid pixel spacing {tuple(spacing)} mm: {SPACING_RANGE}",
+                remedy="Give two such numbers (row, column), or None where the spacing is unknown",
             )
         return cls(Spacing(*spacing), origin, "")
+
+    @property
+    def whole(self) -> LocalSpacing:
+        """The pixel spacing of the whole frame."""
+        return LocalSpacing(self.spacing, self.origin if self.spacing else "none", self.reason)
 
     def at(self, box: Box) -> LocalSpacing:
         """The pixel spacing of a lesion with this box.
@@ -113,8 +168,8 @@ class Calibration:
         applies; a lesion across regions has a spacing only where theirs agree, one outside every region has
         none.
         """
-        if self.origin in ("given", "table") or not self.regions:
-            return LocalSpacing(self.spacing, self.origin if self.spacing else "none", self.reason)
+        if self.origin in GIVEN or not self.regions:
+            return self.whole
         met = [region for region in self.regions if region.box.meets(box)]
         inside = [region for region in met if region.box.holds(box)]
         if len(inside) == 1:
@@ -129,7 +184,7 @@ class Calibration:
         if all(
             region.spacing is not None and np.allclose(region.spacing, first, rtol=1e-3) for region in met
         ):
-            return LocalSpacing(first, "file", "")
+            return LocalSpacing(first, region_origin(met), "")
         return LocalSpacing(None, "none", "the lesion lies across regions of different spacing")
 
 

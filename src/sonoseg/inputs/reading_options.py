@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import warnings
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from sonoseg._util.files import sha256_file
 from sonoseg._util.text import first_line
-from sonoseg.errors import InputError, SonosegError
+from sonoseg.errors import InputError, SonosegError, SonosegWarning
 from sonoseg.image.calibration import Origin, Spacing
 from sonoseg.image.frame import Frame
 from sonoseg.inputs.frame_list import FrameRef, list_frames, parse_choice, read
 from sonoseg.inputs.spacing_table import Spacings
+
+UNMATCHED = 20
+"""Most rows of a table of spacings that a warning lists."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +51,19 @@ class ReadingOptions:
         """Return the pixel spacing that overrides what the file `name` says, and its origin."""
         tabled = None if self.spacings is None else self.spacings.of(name)
         return (self.spacing, "given") if tabled is None else (tabled, "table")
+
+    def warn_of_unmatched(self, names: Iterable[str | Path]) -> None:
+        """Warn (SonosegWarning) of rows in the table of spacings that match none of the files' names."""
+        rows = [] if self.spacings is None else self.spacings.unmatched(names)
+        if self.spacings is not None and rows:
+            listed = ", ".join(f"'{name}'" for name in rows[:UNMATCHED])
+            more = f" and {len(rows) - UNMATCHED:,} more" if len(rows) > UNMATCHED else ""
+            warnings.warn(
+                f"{self.spacings.source}: {len(rows):,} of {len(self.spacings.by_name):,} rows match no "
+                f"file: {listed}{more}. Compare the names with those of the files",
+                SonosegWarning,
+                stacklevel=3,
+            )
 
     def list_frames(self, path: Path) -> list[FrameRef]:
         """List the chosen frames of a file. Raises InputError for whatever is wrong with it, MissingExtra."""

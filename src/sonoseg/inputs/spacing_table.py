@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import csv
-import math
+import unicodedata
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from sonoseg._util.csv_text import unescape_cell
 from sonoseg.errors import InputError
-from sonoseg.image.calibration import Spacing
+from sonoseg.image.calibration import SPACING_RANGE, Spacing, plausible
 
 MAX_BYTES = 64 << 20
 """A table is small: what is larger is another file."""
@@ -30,13 +31,27 @@ class Spacings:
 
         The longest matching name wins: "clinic/a.png" goes before "a.png", and that before "a".
         """
-        parts = Path(path).parts
-        for count in range(len(parts), 0, -1):
-            tail = Path(*parts[-count:])
-            for name in (tail.as_posix(), tail.with_suffix("").as_posix() if tail.suffix else ""):
-                if name and name in self.by_name:
-                    return self.by_name[name]
-        return None
+        return next((self.by_name[name] for name in _names(path) if name in self.by_name), None)
+
+    def unmatched(self, paths: Iterable[str | Path]) -> list[str]:
+        """Return the names of the table that match none of the files, in the table's order."""
+        matched = {name for path in paths for name in _names(path)}
+        return [name for name in self.by_name if name not in matched]
+
+
+def _names(path: str | Path) -> Iterator[str]:
+    """Yield the names by which a table may list a file, the longest first."""
+    parts = Path(_composed(str(path))).parts
+    for count in range(len(parts), 0, -1):
+        tail = Path(*parts[-count:])
+        yield tail.as_posix()
+        if tail.suffix:
+            yield tail.with_suffix("").as_posix()
+
+
+def _composed(name: str) -> str:
+    """Normalise a name: macOS writes "é" as two characters, spreadsheets as one."""
+    return unicodedata.normalize("NFC", name)
 
 
 def read_spacings(path: str | Path) -> Spacings:
@@ -47,7 +62,7 @@ def read_spacings(path: str | Path) -> Spacings:
     separate. Empty cells mean that the spacing is unknown.
 
     Raises InputError, naming the line, for a table that cannot be read, lacks a column, or holds what is no
-    positive number, or one file twice with different spacings.
+    plausible pixel spacing, or one file twice with different spacings.
     """
     path = Path(path)
     lines = _lines(path)
@@ -70,7 +85,7 @@ def read_spacings(path: str | Path) -> Spacings:
         if len(cells) <= max(places):
             raise _bad(path, number, f"{len(cells)} cells, {len(header)} are needed")
         name, down, across = (cells[place].strip() for place in places)
-        name = unescape_cell(name).replace("\\", "/").removeprefix("./")
+        name = _composed(unescape_cell(name)).replace("\\", "/").removeprefix("./")
         if not name:
             raise _bad(path, number, "no file is named")
         if not down and not across:
@@ -101,9 +116,9 @@ def _number(path: Path, line: int, text: str, separator: str) -> float:
     try:
         value = float(text.replace(",", ".") if separator != "," else text)
     except ValueError:
-        value = math.nan
-    if not (math.isfinite(value) and value > 0):
-        raise _bad(path, line, f"'{text[:40]}' is not a spacing in mm per pixel")
+        value = 0.0
+    if not plausible([value]):
+        raise _bad(path, line, f"'{text[:40]}' is not a spacing in mm per pixel: {SPACING_RANGE}")
     return value
 
 

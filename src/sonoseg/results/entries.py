@@ -14,7 +14,7 @@ from pydantic import ConfigDict, TypeAdapter
 
 from sonoseg import __version__
 from sonoseg._util.files import sha256_file
-from sonoseg.image.calibration import LocalSpacing
+from sonoseg.image.calibration import LocalSpacing, cautions
 from sonoseg.inference.predictor import Predictor
 from sonoseg.lesions.measurement import Findings
 from sonoseg.results.preview import Preview
@@ -186,6 +186,7 @@ class ResultCounts:
     without: images without a lesion. in_mm: lesions measured in mm.
     given, tabled: lesions whose pixel spacing comes from --spacing, or from a table of spacings.
     reasons: why lesions are not in mm, with the number of each.
+    with_caution: origins of pixel spacings that need caution, with the number of lesions of each.
     """
 
     images: int = 0
@@ -195,6 +196,7 @@ class ResultCounts:
     given: int = 0
     tabled: int = 0
     reasons: dict[str, int] = field(default_factory=dict)
+    with_caution: dict[str, int] = field(default_factory=dict)
 
     @classmethod
     def of(cls, entries: Iterable[ImageEntry]) -> ResultCounts:
@@ -210,7 +212,10 @@ class ResultCounts:
             in_mm += sum(lesion.unit == "mm" for lesion in found)
             origins.update(lesion.local_spacing.origin for lesion in found)
             reasons.update(lesion.local_spacing.reason for lesion in found if lesion.unit == "px")
-        return cls(images, lesions, without, in_mm, origins["given"], origins["table"], dict(reasons))
+        with_caution = {origin: count for origin, count in origins.items() if cautions(origin)}
+        return cls(
+            images, lesions, without, in_mm, origins["given"], origins["table"], dict(reasons), with_caution
+        )
 
 
 @dataclass(frozen=True)

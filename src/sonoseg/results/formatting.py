@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sonoseg.image.calibration import LocalSpacing
+from sonoseg.image.calibration import LocalSpacing, cautions, pixels_note
 from sonoseg.lesions.measurement import Findings, Lesion
 from sonoseg.lesions.orthogonal_views import SHARED, Pair
 from sonoseg.results.entries import ResultCounts
@@ -35,7 +35,7 @@ def spacing_text(scale: LocalSpacing) -> str:
         return f"none: {scale.reason}"
     row, column = (f"{value:.4g}" for value in scale.spacing)
     numbers = row if row == column else f"{row} × {column}"
-    return f"{numbers}, {_ORIGINS.get(scale.origin, scale.origin)}"
+    return f"{numbers}, {_ORIGINS.get(scale.origin, f'from the {scale.origin}')}"
 
 
 def found_text(findings: Findings) -> str:
@@ -62,12 +62,15 @@ def count_text(counts: ResultCounts, refused: int, referred: int = 0) -> str:
 def spacing_notes(counts: ResultCounts) -> list[str]:
     """List the reasons for sizes in pixels, and the pixel spacings that are not from the file."""
     common = sorted(counts.reasons.items(), key=lambda item: -item[1])
-    notes = [
-        f"{counted(count, 'lesion')} measured in pixels: {reason}." for reason, count in common[:REASONS]
-    ]
+    notes = [pixels_note(reason, counted(count, "lesion")) for reason, count in common[:REASONS]]
     if len(common) > REASONS:
         rest = counted(sum(count for _, count in common[REASONS:]), "lesion")
         notes.append(f"{rest} measured in pixels for other reasons: see the table.")
+    notes += [
+        f"{counted(count, 'lesion')} measured with the pixel spacing of the {origin}. Caution: "
+        f"{'; '.join(cautions(origin))}."
+        for origin, count in counts.with_caution.items()
+    ]
     if counts.given:
         notes.append(f"{counted(counts.given, 'lesion')} measured with the spacing of --spacing.")
     if counts.tabled:

@@ -171,6 +171,7 @@ class PredictionRun(RunOptions):
         with _recorded_warnings() as warned:
             # The results of an earlier run below a searched folder are not input.
             files = find_images(self.paths, skip=[self.out / name for name in FOLDERS])
+            self.reading.warn_of_unmatched(files)
             frames, unreadable = self._list_frames(files, track)
             start = time.monotonic()
             predictor = self._predictor(len(frames))

@@ -9,7 +9,6 @@ from functools import lru_cache
 from pathlib import Path, PurePath
 
 from sonoseg._util.text import printable
-from sonoseg.image.calibration import LocalSpacing
 from sonoseg.inference.segmentation import Segmentation
 from sonoseg.inputs.frame_list import FrameRef
 from sonoseg.lesions.measurement import Findings, measure
@@ -156,9 +155,7 @@ class ImageFiles:
             name=name,
             file="" if path is None else printable(path),
             shape=frame.shape,
-            local_spacing=LocalSpacing(
-                frame.calibration.spacing, frame.calibration.origin, frame.calibration.reason
-            ),
+            local_spacing=frame.calibration.whole,
             findings=findings,
             uncertainty=segmentation.uncertainty,
             files=files,

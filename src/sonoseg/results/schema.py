@@ -37,7 +37,10 @@ PixelSpacing = Annotated[
 ]
 SpacingOrigin = Annotated[
     Origin,
-    Field(description="The source of the spacing: the file, --spacing, a table (--spacings), or none."),
+    Field(
+        description="The source of the spacing: file, given (--spacing), table (--spacings), or none; "
+        "region, with the rules by which one that breaks the standard was used (the report has the caution)."
+    ),
 ]
 SpacingReason = Annotated[str, Field(description="Why there is no spacing; empty where there is one.")]
 Unit = Literal["mm", "px"]

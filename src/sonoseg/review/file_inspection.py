@@ -42,9 +42,9 @@ def parse_spacing(text: str) -> Spacing | None:
         return calibration.parse_spacing(text)
     except ValueError as error:
         raise Unusable(
-            f"'{text[:40]}' is not a pixel spacing",
+            f"'{text[:40]}' is not a pixel spacing: {calibration.SPACING_RANGE}",
             where="spacing",
-            remedy="Give 0.08, or 0.08,0.1 (row, column), in mm",
+            remedy="Give 0.08, or 0.08,0.1 (row, column), in mm per pixel",
         ) from error
 
 

@@ -20,7 +20,6 @@ from sonoseg._util.packages import require
 from sonoseg._util.text import printable
 from sonoseg.dicom.writing.identity import Algorithm
 from sonoseg.errors import OutputError, UsageError
-from sonoseg.image.calibration import LocalSpacing
 from sonoseg.image.frame import Frame
 from sonoseg.inference.segmentation import Segmentation
 from sonoseg.lesions.measurement import Findings, measure, measure_mask
@@ -226,7 +225,7 @@ def _write_one(
         name=frame.name,
         file=file,
         shape=frame.shape,
-        local_spacing=LocalSpacing(calibration.spacing, calibration.origin, calibration.reason),
+        local_spacing=calibration.whole,
         findings=findings,
         uncertainty=segmentation.uncertainty if own else math.nan,
         files=files,

@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, Field
 
 from sonoseg import RESEARCH_ONLY, __version__
-from sonoseg.image.calibration import LocalSpacing
 from sonoseg.image.frame import Frame
 from sonoseg.inference.segmentation import Segmentation
 from sonoseg.lesions.measurement import measure
@@ -124,9 +123,7 @@ def _response(server: Server, arrived: Upload, found: Segmentation, *, mask: boo
         name=frame.name,
         file=arrived.name,
         shape=frame.shape,
-        local_spacing=LocalSpacing(
-            frame.calibration.spacing, frame.calibration.origin, frame.calibration.reason
-        ),
+        local_spacing=frame.calibration.whole,
         findings=measure(found),
         uncertainty=found.uncertainty,
         frame=frame.index,

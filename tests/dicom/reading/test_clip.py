@@ -18,7 +18,7 @@ import pytest
 from sonoseg.dicom.reading import clip as clip_module
 from sonoseg.dicom.reading.clip import open_dicom
 from sonoseg.errors import InputError, MissingExtra, SonosegError, SonosegWarning
-from sonoseg.image.calibration import Box, Spacing
+from sonoseg.image.calibration import Box, Spacing, cautions
 from sonoseg.inputs.reading import read_frame
 
 GREY = (np.add.outer(np.arange(48), np.arange(64)) * 2).astype(np.uint8)
@@ -285,24 +285,68 @@ def test_given_spacing_overrides_the_file(tmp_path: Path, make_dicom: Make) -> N
     assert len(frame.calibration.regions) == 1  # the depth still follows from it
 
 
+CROPPED = {"PixelSpacing": [0.2, 0.1]}
+
+
+@pytest.mark.parametrize(
+    ("attributes", "corners", "kept"),
+    [
+        (CROPPED, (40, 20, 240, 79), True),  # as high as the scan that is seen, wider than the frame
+        (CROPPED, (20, 60, 139, 240), True),  # as wide, higher than the frame
+        (CROPPED, (40, 20, 240, 139), False),  # neither: the frame was resampled
+        ({"PixelSpacing": [0.2, 0.102]}, (40, 20, 240, 79), False),
+        ({"PixelSpacing": [0.1, 0.2]}, (40, 20, 240, 79), False),
+        ({"PixelSpacing": [0.1]}, (40, 20, 240, 79), False),
+        ({}, (40, 20, 240, 79), False),
+    ],
+)
+@pytest.mark.filterwarnings("ignore")
+def test_a_cropped_frame_keeps_millimetres_that_are_confirmed(
+    attributes: dict[str, Any],
+    corners: tuple[int, int, int, int],
+    kept: bool,
+    tmp_path: Path,
+    make_dicom: Make,
+    make_region: Callable[..., Any],
+) -> None:
+    pixels = np.zeros((100, 200), dtype=np.uint8)
+    pixels[10:70, 30:150] = 90  # 60 x 120 pixels
+    pixels[10:70:10, 20:22] = 200  # a depth ruler
+    path = make_dicom(tmp_path / "scan.dcm", pixels, regions=[make_region(*corners)], **attributes)
+    frame = read_frame(path)
+    assert (frame.spacing is not None) == kept
+    if kept:
+        assert frame.spacing == pytest.approx((0.2, 0.1))
+        assert frame.calibration.regions[0].box == Box(10, 30, 60, 120)
+        assert np.array_equal(frame.pixels, np.where(pixels == 90, pixels, 0))
+        assert "which was cropped" in cautions(frame.calibration.origin)[0]
+    else:
+        assert "leaves the frame" in frame.calibration.reason
+
+
 @pytest.mark.real
 def test_the_real_files(real_data: Path) -> None:
     folder = real_data / "dicom"
     for number, size in ((1, (434, 447)), (2, (432, 595)), (3, (439, 582))):
-        with pytest.warns(SonosegWarning, match="leaves the frame"):
+        with pytest.warns(SonosegWarning, match="leaves the frame, which was cropped"):
             frame = read_frame(folder / f"breast-{number}.dcm")
         assert frame.shape == size
-        assert frame.spacing is None
-        assert "leaves the frame" in frame.calibration.reason
+        millimetres = 0.15789473429322243 if number == 1 else 0.10526316240429878
+        assert frame.spacing == pytest.approx((millimetres, millimetres))
+        assert frame.calibration.origin == "region, confirmed by PixelSpacing (cropped frame)"
+        (region,) = frame.calibration.regions
+        assert region.box.height == 379  # the region has 381 rows
         assert frame.pixels.max() > 100
-        assert not frame.pixels[:, :36].any()
-    with open_dicom(folder / "cine-8-frames.dcm") as clip:
+        assert not frame.pixels[:, : region.box.left].any()  # the depth ruler
+    with pytest.warns(SonosegWarning, match="more than 400 mm deep"):
+        clip = open_dicom(folder / "cine-8-frames.dcm")
+    with clip:
         assert (clip.count, clip.key) == (8, (0, 2, 4, 5, 7))
         frames = [clip.frame(number) for number in range(8)]
     assert len({frame.pixels.tobytes() for frame in frames}) == 8
     assert all(not frame.pixels[:16].any() and not frame.pixels[218:].any() for frame in frames)
-    assert frames[0].spacing is None
-    assert "along columns is -0.2294 cm, which is not above 0" in frames[0].calibration.reason
+    assert frames[0].spacing == pytest.approx((2.29375, 2.29375), rel=1e-6)  # columns: -0.229375 cm
+    assert frames[0].calibration.origin == "region, absolute value of a negative delta, implausible depth"
     frame = read_frame(folder / "palette-3-regions.dcm")
     assert frame.spacing == pytest.approx((0.3826530650258064, 0.3826530650258064))
     assert [one.box.left for one in frame.calibration.regions] == [32, 336]

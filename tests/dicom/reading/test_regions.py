@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from sonoseg.dicom.reading.regions import RawRegion, blank_outside, read_regions
 from sonoseg.errors import InputError
-from sonoseg.image.calibration import Box, Spacing
+from sonoseg.image.calibration import RULES, Box, Spacing, cautions
 
 SHAPE = (100, 200)
 GOOD = RawRegion(1, 1, 10, 20, 109, 79, 3, 3, 0.01, 0.02)
@@ -29,10 +29,13 @@ def test_scan_region_with_spacing() -> None:
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
-        ({"x1": 200}, "the region (10, 20)-(200, 79) leaves the frame of 200 x 100 pixels"),
-        ({"y1": 100}, "leaves the frame"),
-        ({"x0": -1}, "leaves the frame"),
-        ({"delta_x": -0.229}, "physical delta along columns is -0.229 cm, which is not above 0"),
+        ({"x1": 201}, "the region (10, 20)-(201, 79) leaves the frame of 200 x 100 pixels"),
+        ({"y1": 101}, "leaves the frame"),
+        ({"x1": 200, "y1": 101}, "leaves the frame"),
+        ({"x0": -1}, "leaves the frame"),  # an unsigned number: -1 is damage, not a count
+        ({"y0": -1}, "leaves the frame"),
+        ({"delta_x": -5.0}, "not between 0.0001 and 1"),
+        ({"delta_y": -math.inf}, "which is not above 0"),
         ({"delta_y": 0.0}, "physical delta along rows is 0 cm, which is not above 0"),
         ({"delta_y": math.nan}, "which is not above 0"),
         ({"delta_x": math.inf}, "which is not above 0"),
@@ -54,11 +57,89 @@ def test_refused_spacing_has_a_reason(change: dict[str, float | None], reason: s
     assert reason in calibration.at(regions.scan[0].box).reason
 
 
+ABSOLUTE, CLIPPED = "absolute value of a negative delta", "clipped by one pixel"
+
+
+@pytest.mark.parametrize(
+    ("change", "rules"),
+    [
+        ({"x1": 200}, (CLIPPED,)),
+        ({"y1": 100}, (CLIPPED,)),
+        ({"x1": 200, "y1": 100}, (CLIPPED,)),
+        ({"x0": 1, "y0": 1, "x1": 200, "y1": 100}, (CLIPPED,)),  # counted from 1
+        ({"delta_x": -0.01}, (ABSOLUTE,)),
+        ({"delta_y": -0.02}, (ABSOLUTE,)),
+        ({"delta_x": -0.01, "delta_y": -0.02}, (ABSOLUTE,)),
+        ({"x1": 200, "delta_y": -0.02}, (CLIPPED, ABSOLUTE)),
+        ({"data_type": 2}, ("colour flow",)),
+        ({"data_type": 2, "x1": 200, "delta_y": -0.02}, (CLIPPED, "colour flow", ABSOLUTE)),
+    ],
+)
+def test_a_region_that_breaks_the_standard_is_used_by_a_rule(
+    change: dict[str, float | None], rules: tuple[str, ...]
+) -> None:
+    regions = read_regions([GOOD._replace(**change)], SHAPE)
+    (region,) = regions.scan
+    assert Box(0, 0, *SHAPE).holds(region.box)
+    assert regions.leaving == ()
+    calibration = regions.calibration()
+    assert calibration.spacing == Spacing(row=0.2, column=0.1)
+    assert calibration.origin == ", ".join(("region", *rules))
+    assert calibration.at(Box(30, 30, 10, 10)) == (Spacing(0.2, 0.1), calibration.origin, "")
+    assert len(cautions(calibration.origin)) == len(rules)
+    given = regions.calibration(Spacing(0.3, 0.3))
+    assert given.at(Box(30, 30, 10, 10)).origin == "given"
+
+
+def test_colour_flow_is_a_scan_region_only_without_tissue() -> None:
+    flow = GOOD._replace(data_type=2, x0=40, x1=80, delta_x=0.05)
+    assert read_regions([GOOD, flow], SHAPE) == read_regions([GOOD], SHAPE)
+    assert read_regions([flow, GOOD._replace(spatial_format=3)], SHAPE).calibration().spacing is not None
+    nowhere = GOOD._replace(x0=None)
+    assert read_regions([nowhere, flow], SHAPE).scan[0].box.left == 40
+
+
+def test_a_depth_beyond_ultrasound_needs_caution() -> None:
+    for delta, rules in ((0.66, ()), (0.67, ("implausible depth",))):  # of 60 rows
+        (region,) = read_regions([GOOD._replace(delta_y=delta)], SHAPE).scan
+        assert region.rules == rules
+    assert "more than 400 mm deep" in cautions("region, implausible depth")[0]
+
+
+def test_a_cropped_frame_is_confirmed_by_pixel_spacing_and_by_the_scan_that_is_seen() -> None:
+    regions = read_regions([GOOD._replace(x1=300, delta_y=-0.02)], SHAPE)
+    seen, same = Box(5, 40, 60, 100), Spacing(0.2, 0.1)
+    confirmed = regions.confirm(same, seen)
+    assert confirmed.leaving == ()
+    assert confirmed.calibration().at(Box(10, 50, 9, 9)) == (
+        same,
+        "region, confirmed by PixelSpacing (cropped frame), absolute value of a negative delta",
+        "",
+    )
+    for spacing, box, kept in (
+        (Spacing(0.2018, 0.0991), seen, True),
+        (Spacing(0.2030, 0.1), seen, False),
+        (Spacing(0.1, 0.2), seen, False),
+        (None, seen, False),
+        (same, None, False),
+        (same, seen._replace(height=59), False),  # more than 1 % less than 60 rows
+        (same, seen._replace(height=30, width=291), True),
+        (same, seen._replace(height=30, width=287), False),
+    ):
+        assert (regions.confirm(spacing, box) is not regions) == kept
+    two = [GOOD._replace(x1=300), GOOD._replace(x0=150, x1=290)]
+    assert read_regions(two, SHAPE).confirm(same, seen).calibration().spacing is None
+    assert read_regions([GOOD], SHAPE).confirm(same, seen) == read_regions([GOOD], SHAPE)
+    implausible = read_regions([GOOD._replace(x1=300, delta_x=0.0)], SHAPE)
+    assert implausible.confirm(same, seen) is implausible
+
+
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
         ({"spatial_format": 2}, "its only ultrasound region is not 2D tissue"),
-        ({"data_type": 2}, "its only ultrasound region is not 2D tissue"),
+        ({"data_type": 3}, "its only ultrasound region is not 2D tissue"),
+        ({"data_type": 2, "spatial_format": 3}, "its only ultrasound region is not 2D tissue"),
         ({"data_type": None}, "its only ultrasound region is not 2D tissue"),
         ({"x0": None}, "tissue region has no location"),
         ({"x0": 150}, "wrong order"),
@@ -97,7 +178,7 @@ def test_two_regions_of_the_same_box() -> None:
 
 
 def test_given_spacing_overrides_the_file() -> None:
-    regions = read_regions([GOOD._replace(delta_x=-1.0)], SHAPE)
+    regions = read_regions([GOOD._replace(delta_x=0.0)], SHAPE)
     calibration = regions.calibration(Spacing(0.3, 0.3), "table")
     assert (calibration.spacing, calibration.origin, calibration.reason) == (Spacing(0.3, 0.3), "table", "")
     assert calibration.at(Box(0, 0, 5, 5)).spacing == Spacing(0.3, 0.3)
@@ -145,5 +226,6 @@ def test_invariants_for_any_items(items: list[RawRegion]) -> None:
             assert all(0.001 <= value <= 10 for value in region.spacing)
             same = [one for one in items if (one.x0, one.y0) == (region.box.left, region.box.top)]
             assert any(one.units_x == one.units_y == 3 for one in same)
+            assert set(region.rules) <= set(RULES)
     calibration = regions.calibration()
     assert (calibration.spacing is None) == bool(calibration.reason)

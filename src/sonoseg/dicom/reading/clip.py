@@ -24,9 +24,10 @@ from sonoseg.dicom.reading.grey_transform import MAX_STORED, GreyTransform
 from sonoseg.dicom.reading.header import ImageHeader, read_header
 from sonoseg.dicom.reading.regions import Regions, blank_outside, read_regions
 from sonoseg.errors import InputError, MissingExtra, SonosegError, SonosegWarning
-from sonoseg.image.calibration import Box, Calibration, Origin, Spacing
+from sonoseg.image.calibration import Box, Calibration, Origin, Spacing, cautions
 from sonoseg.image.frame import Frame
 from sonoseg.image.grey import grey_array
+from sonoseg.image.scan_extent import scan_box
 from sonoseg.image.size_limits import MAX_PIXELS, MIN_SIDE, check_file, not_permitted
 
 KEY_FRAMES = 5
@@ -83,8 +84,6 @@ class Clip:
         self._header, self._source = header, source
         _check(header, self.path)
         regions = read_regions(header.regions, (header.rows, header.columns))
-        self._boxes = self._scan_boxes(regions, keep_burned_in)
-        self.calibration: Calibration = regions.calibration(spacing, origin)
         self._fragments: FragmentIndex | None = None
         size = os.fstat(source.fileno()).st_size
         if header.encapsulated:
@@ -95,6 +94,12 @@ class Clip:
         else:
             self._check_length(size)
         self._to_grey = GreyTransform(header)
+        if regions.cropped is not None and header.pixel_spacing is not None:
+            regions = regions.confirm(header.pixel_spacing, scan_box(self._pixels(0)))
+        self._boxes = self._scan_boxes(regions, keep_burned_in)
+        self.calibration: Calibration = regions.calibration(spacing, origin)
+        for text in cautions(self.calibration.origin):
+            self.warnings.append(f"the pixel spacing needs caution: {text}")
         if header.modality != "US":
             self.warnings.append(f"modality is {header.modality or 'missing'}, not ultrasound (US)")
 

@@ -20,6 +20,7 @@ from sonoseg.dicom.reading.element_values import code_string, items, number, num
 from sonoseg.dicom.reading.lookup_tables import LookupTable, palette, voi_table
 from sonoseg.dicom.reading.regions import RawRegion
 from sonoseg.errors import InputError
+from sonoseg.image.calibration import Spacing
 
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset
@@ -38,6 +39,7 @@ WANTED = (
     "SOPClassUID",
     "Modality",
     "SequenceOfUltrasoundRegions",
+    "PixelSpacing",
     "Rows",
     "Columns",
     "NumberOfFrames",
@@ -78,7 +80,8 @@ class ImageHeader:
     syntax: transfer syntax UID; "" if missing. kind: name of the SOP class.
     samples, photometric, planar, allocated, stored, high, signed: the Image Pixel module (PS3.3 C.7.6.3).
     slope, intercept, windows (centre, width), function, voi, inverse: display of grey. palette: red, green,
-    blue. regions: as written in the file. key: frames of interest, from 0. extended: Extended Offset Table.
+    blue. regions: as written in the file. pixel_spacing: (0028,0030) of rows and columns, mm. key: frames of
+    interest, from 0. extended: Extended Offset Table.
     offset, length, vr: the pixel data's value in the file; length is None if undefined.
     """
 
@@ -110,6 +113,7 @@ class ImageHeader:
     offset: int
     length: int | None
     vr: str
+    pixel_spacing: Spacing | None = None
 
 
 _quiet_lock = threading.RLock()
@@ -235,6 +239,7 @@ def _header(
         offset=pixels[0],
         length=None if pixels[1] == 0xFFFFFFFF else pixels[1],
         vr=pixels[2],
+        pixel_spacing=_pixel_spacing(dataset),
     )
 
 
@@ -289,6 +294,11 @@ def _regions(dataset: Dataset) -> tuple[RawRegion, ...]:
         )
         for item in items(dataset, "SequenceOfUltrasoundRegions")
     )
+
+
+def _pixel_spacing(dataset: Dataset) -> Spacing | None:
+    values = numbers(dataset.get("PixelSpacing"))
+    return Spacing(*values) if len(values) == 2 else None
 
 
 def _key(dataset: Dataset) -> tuple[int, ...]:

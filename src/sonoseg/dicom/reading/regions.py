@@ -13,10 +13,23 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from sonoseg.image.calibration import Box, Calibration, Origin, Region, Spacing
+from sonoseg.image.calibration import (
+    MAX_SPACING,
+    MIN_SPACING,
+    Box,
+    Calibration,
+    Origin,
+    Region,
+    Spacing,
+    plausible,
+    region_origin,
+)
 
-MIN_SPACING, MAX_SPACING = 0.001, 10.0
-"""Plausible millimetres per pixel of an ultrasound image; other values are damaged."""
+MAX_DEPTH = 400.0
+"""Height of a region in mm above which its calibration is implausible: ultrasound does not reach deeper."""
+
+CONFIRMED = 0.01
+"""Relative difference up to which PixelSpacing and the seen scan confirm the region of a cropped frame."""
 
 MIN_REGION_SIDE = 16
 """Smallest side in pixels of a region's part within the frame; a smaller region is ignored."""
@@ -29,9 +42,10 @@ class SpatialFormat(IntEnum):
 
 
 class DataType(IntEnum):
-    """(0018,6014) RegionDataType, PS3.3 C.8.5.5.1.2: the value for tissue."""
+    """(0018,6014) RegionDataType, PS3.3 C.8.5.5.1.2: the values for B-mode, and for colour flow over it."""
 
     TISSUE = 1
+    COLOUR_FLOW = 2
 
 
 UNITS = {
@@ -75,11 +89,37 @@ class Regions(NamedTuple):
     scan: the 2D tissue regions, cropped to the frame, each with its spacing or the reason why it has none.
     leaving: messages about regions that leave the frame, whose location is therefore unreliable.
     reason: why there is no scan region; "" if there is one.
+    cropped: the scan region as written, where it is the only one and leaves the frame, but its deltas are
+        sound: `confirm` may find that the frame was cropped.
     """
 
     scan: tuple[Region, ...]
     leaving: tuple[str, ...]
     reason: str
+    cropped: Region | None = None
+
+    def confirm(self, pixel_spacing: Spacing | None, seen: Box | None) -> Regions:
+        """Return the regions with the spacing of a cropped frame, where it is confirmed; else themselves.
+
+        Cropping leaves a region's deltas valid, resampling does not. They are confirmed where PixelSpacing
+        (0028,0030) agrees with them, and the scan that is seen in the frame is as high or as wide as the
+        region, both within CONFIRMED. The region then lies where the scan is seen.
+
+        pixel_spacing: (row, column) mm. seen: the box of the scan, as `scan_box` finds it.
+        """
+        region = self.cropped
+        if region is None or region.spacing is None or pixel_spacing is None or seen is None:
+            return self
+        agree = all(
+            math.isclose(a, b, rel_tol=CONFIRMED) for a, b in zip(pixel_spacing, region.spacing, strict=True)
+        )
+        if not agree or not (
+            math.isclose(seen.height, region.box.height, rel_tol=CONFIRMED)
+            or math.isclose(seen.width, region.box.width, rel_tol=CONFIRMED)
+        ):
+            return self
+        rules = ("confirmed by PixelSpacing (cropped frame)", *region.rules)
+        return Regions((Region(seen, region.spacing, rules=rules),), (), "")
 
     def calibration(self, given: Spacing | None = None, origin: Origin = "given") -> Calibration:
         """Return the frame's Calibration. A `given` spacing (row, column) overrides that of the regions.
@@ -98,32 +138,54 @@ class Regions(NamedTuple):
             assert region.spacing is not None
             if not all(math.isclose(a, b, rel_tol=1e-3) for a, b in zip(region.spacing, first, strict=True)):
                 return Calibration(None, "none", "the regions differ in spacing", self.scan)
-        return Calibration(first, "file", "", self.scan)
+        return Calibration(first, region_origin(self.scan), "", self.scan)
 
 
 def read_regions(raw: Sequence[RawRegion], shape: tuple[int, int]) -> Regions:
     """Select and calibrate the scan regions of a frame of `shape` (height, width) in pixels.
 
     A scan region has RegionSpatialFormat 1 (2D), RegionDataType 1 (tissue), and at least MIN_REGION_SIDE x
-    MIN_REGION_SIDE pixels within the frame. Its spacing is 10 x PhysicalDelta mm per pixel, separately for
-    rows (Y) and columns (X). It has no spacing, but a reason, if it leaves the frame (it then describes
-    another pixel grid), a unit is not cm, or a delta is missing, not positive or implausible.
+    MIN_REGION_SIDE pixels within the frame. Where no region shows tissue, those of colour flow (2) are taken.
+    Its spacing is 10 x PhysicalDelta mm per pixel, separately for rows (Y) and columns (X); of a negative
+    delta, which some scanners write, the absolute value. It has no spacing, but a reason, if it leaves the
+    frame (it then describes another pixel grid), a unit is not cm, or a delta is missing, 0 or implausible.
+    A last column or row one beyond the frame, the size in place of the index, is clipped.
     """
     if not raw:
         return Regions((), (), "the file describes no ultrasound region")
+    images = [item for item in raw if item.spatial_format == SpatialFormat.TWO_D]
+    tissue = _scan_regions([item for item in images if item.data_type == DataType.TISSUE], shape)
+    if tissue is not None and tissue.scan:
+        return tissue
+    flow = _scan_regions([item for item in images if item.data_type == DataType.COLOUR_FLOW], shape)
+    if flow is not None and flow.scan:
+        return flow
+    if tissue is not None:
+        return tissue
+    if len(raw) == 1:
+        return Regions((), (), "its only ultrasound region is not 2D tissue")
+    return Regions((), (), f"none of its {len(raw)} ultrasound regions is 2D tissue")
+
+
+def _scan_regions(chosen: Sequence[RawRegion], shape: tuple[int, int]) -> Regions | None:
+    """Calibrate regions of one data type; None without any."""
     scan: dict[Box, Region] = {}
     leaving: list[str] = []
     unusable: list[str] = []
-    for item in raw:
-        if item.spatial_format != SpatialFormat.TWO_D or item.data_type != DataType.TISSUE:
-            continue
-        box, reason = _box(item, shape)
+    cropped: list[Region] = []
+    for item in chosen:
+        box, reason, clipped = _box(item, shape)
         if box is None:
             unusable.append(reason)
             continue
+        rules = ("clipped by one pixel",) * clipped
+        if item.data_type == DataType.COLOUR_FLOW:
+            rules += ("colour flow",)
+        region = _calibrated(item, box, rules)
         if reason:
             leaving.append(reason)
-        region = _calibrated(item, box, reason)
+            cropped.append(_calibrated(item, _whole_box(item), rules))
+            region = Region(box, None, reason)
         # Some scanners write one item per probe for the same box: the items must agree.
         known = scan.get(box)
         if known is not None and known.spacing != region.spacing:
@@ -131,12 +193,9 @@ def read_regions(raw: Sequence[RawRegion], shape: tuple[int, int]) -> Regions:
             region = Region(box, None, reason)
         scan[box] = region
     if scan:
-        return Regions(tuple(scan.values()), tuple(leaving), "")
-    if unusable:
-        return Regions((), (), unusable[0])
-    if len(raw) == 1:
-        return Regions((), (), "its only ultrasound region is not 2D tissue")
-    return Regions((), (), f"none of its {len(raw)} ultrasound regions is 2D tissue")
+        only = len(scan) == 1 and len(cropped) > 0 and all(one == cropped[0] for one in cropped)
+        return Regions(tuple(scan.values()), tuple(leaving), "", cropped[0] if only else None)
+    return Regions((), (), unusable[0]) if unusable else None
 
 
 def blank_outside(pixels: NDArray[np.uint8], boxes: Sequence[Box]) -> NDArray[np.uint8]:
@@ -151,44 +210,61 @@ def blank_outside(pixels: NDArray[np.uint8], boxes: Sequence[Box]) -> NDArray[np
     return blanked
 
 
-def _box(item: RawRegion, shape: tuple[int, int]) -> tuple[Box | None, str]:
-    """Return the region's box within the frame, and how it leaves the frame; None and why without a box."""
+def _whole_box(item: RawRegion) -> Box:
+    """Return the region's box as it is written, which may leave the frame."""
+    assert item.x0 is not None
+    assert item.y0 is not None
+    assert item.x1 is not None
+    assert item.y1 is not None
+    return Box(item.y0, item.x0, item.y1 - item.y0 + 1, item.x1 - item.x0 + 1)
+
+
+def _box(item: RawRegion, shape: tuple[int, int]) -> tuple[Box | None, str, bool]:
+    """Return the region's box within the frame, how it leaves the frame, and whether it was clipped by one.
+
+    None and why without a box.
+    """
     height, width = shape
     if item.x0 is None or item.y0 is None or item.x1 is None or item.y1 is None:
-        return None, "the tissue region has no location"
+        return None, "the tissue region has no location", False
     corners = f"({item.x0}, {item.y0})-({item.x1}, {item.y1})"
     if item.x1 < item.x0 or item.y1 < item.y0:
-        return None, f"the corners of the tissue region {corners} are in the wrong order"
+        return None, f"the corners of the tissue region {corners} are in the wrong order", False
     top, left = max(item.y0, 0), max(item.x0, 0)
     bottom, right = min(item.y1 + 1, height), min(item.x1 + 1, width)  # the last row and column are inside
     if bottom - top < MIN_REGION_SIDE or right - left < MIN_REGION_SIDE:
-        return None, (
+        return (
+            None,
             f"the tissue region {corners} has less than {MIN_REGION_SIDE} x {MIN_REGION_SIDE} pixels within "
-            f"the frame of {width} x {height} pixels"
+            f"the frame of {width} x {height} pixels",
+            False,
         )
     box = Box(top, left, bottom - top, right - left)
-    if (top, left, bottom, right) != (item.y0, item.x0, item.y1 + 1, item.x1 + 1):
-        return box, f"the region {corners} leaves the frame of {width} x {height} pixels"
-    return box, ""
+    if (top, left) != (item.y0, item.x0) or item.x1 > width or item.y1 > height:
+        return box, f"the region {corners} leaves the frame of {width} x {height} pixels", False
+    return box, "", item.x1 == width or item.y1 == height
 
 
-def _calibrated(item: RawRegion, box: Box, reason: str) -> Region:
-    if not reason and (item.units_x != CM or item.units_y != CM):
+def _calibrated(item: RawRegion, box: Box, rules: tuple[str, ...]) -> Region:
+    if item.units_x != CM or item.units_y != CM:
         units = " and ".join(
             "a missing unit" if unit is None else UNITS.get(unit, f"unknown unit {unit}")
             for unit in dict.fromkeys((item.units_x, item.units_y))
         )
-        reason = f"the region is calibrated in {units}, not in cm"
-    if reason:
-        return Region(box, None, reason)
+        return Region(box, None, f"the region is calibrated in {units}, not in cm")
     if item.delta_x is None or item.delta_y is None:
         return Region(box, None, "the region has no physical delta")
     for delta, axis in ((item.delta_x, "columns"), (item.delta_y, "rows")):
         found = f"the region's physical delta along {axis} is {delta:.4g} cm"
-        if not math.isfinite(delta) or delta <= 0:
+        if not 0 < abs(delta) < math.inf:
             return Region(box, None, f"{found}, which is not above 0")
-        if not MIN_SPACING <= 10 * delta <= MAX_SPACING:
+        if not plausible([10 * abs(delta)]):
             return Region(
                 box, None, f"{found}, which is not between {MIN_SPACING / 10:g} and {MAX_SPACING / 10:g}"
             )
-    return Region(box, Spacing(row=10 * item.delta_y, column=10 * item.delta_x))
+    if item.delta_x < 0 or item.delta_y < 0:
+        rules += ("absolute value of a negative delta",)
+    spacing = Spacing(row=10 * abs(item.delta_y), column=10 * abs(item.delta_x))
+    if spacing.row * box.height > MAX_DEPTH:
+        rules += ("implausible depth",)
+    return Region(box, spacing, rules=rules)
