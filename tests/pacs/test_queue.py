@@ -9,6 +9,7 @@ import signal
 import sqlite3
 import stat
 import sys
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -78,9 +79,54 @@ def test_the_same_instance_twice_is_one_row(tmp_path: Path) -> None:
         queue.accept(arrived(), b"image")
         before = queue.source_path("1.2.3").stat().st_ino
         assert queue.accept(arrived(), b"image") is Acceptance.DUPLICATE
-        assert queue.accept(arrived(), b"another") is Acceptance.CONFLICT
+        assert queue.accept(arrived(), b"another") is Acceptance.CONFLICT, "not taken while it is processed"
         assert queue.source_path("1.2.3").stat().st_ino == before
         assert len(queue.rows()) == 1
+
+
+def test_other_content_of_a_uid_is_a_new_version_once_the_first_is_done(tmp_path: Path) -> None:
+    with InstanceQueue(tmp_path / "state", model="a (1)") as queue:
+        queue.accept(arrived(), b"image")
+        made = make(queue, "1.2.3")
+        queue.add_results("1.2.3", made)
+        assert queue.accept(arrived(), b"corrected") is Acceptance.CONFLICT, "its results are not sent yet"
+        queue.mark_stored("1.2.3", [one.uid for one in made])
+        assert queue.accept(arrived(), b"corrected") is Acceptance.NEW_VERSION
+        row = queue.row("1.2.3")
+        assert row is not None
+        assert row.state is InstanceState.RECEIVED
+        assert queue.source_path("1.2.3").read_bytes() == b"corrected"
+        queue.fail("1.2.3", "damaged")
+        assert queue.accept(arrived(), b"corrected again") is Acceptance.NEW_VERSION
+        queue.fail("1.2.3", "damaged")
+        assert queue.accept(arrived(), b"corrected again") is Acceptance.RESUBMITTED
+
+
+@pytest.mark.parametrize("ending", ["stored", "failed"])
+def test_a_version_that_arrives_as_the_former_one_ends_keeps_its_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ending: str
+) -> None:
+    """Between the change of a row and the removal of its files nothing is accepted."""
+    with InstanceQueue(tmp_path / "state", model="a (1)") as queue, ThreadPoolExecutor(1) as pool:
+        queue.accept(arrived(), b"image")
+        made = make(queue, "1.2.3")
+        queue.add_results("1.2.3", made)
+        sent: list[Future[Acceptance]] = []
+        name = "_remove_files" if ending == "stored" else "_move_failed"
+        end = getattr(queue, name)
+
+        def slow(uid: str) -> None:
+            sent.append(pool.submit(queue.accept, arrived(), b"corrected"))
+            wait(sent, timeout=0.05)
+            end(uid)
+
+        monkeypatch.setattr(queue, name, slow)
+        if ending == "stored":
+            queue.mark_stored("1.2.3", [one.uid for one in made])
+        else:
+            queue.fail("1.2.3", "damaged")
+        assert sent[0].result() is Acceptance.NEW_VERSION
+        assert queue.source_path("1.2.3").read_bytes() == b"corrected"
 
 
 def test_what_was_done_is_not_done_again_but_by_another_model(tmp_path: Path) -> None:

@@ -18,10 +18,13 @@ import pydicom
 import pytest
 
 from sonoseg.errors import OutputError, UsageError
+from sonoseg.pacs.address import DimseAddress
+from sonoseg.pacs.archive import StoreOutcome
 from sonoseg.pacs.audit import Audit
+from sonoseg.pacs.dimse_store import store
 from sonoseg.pacs.node_settings import load_settings
 from sonoseg.pacs.queue import InstanceQueue
-from sonoseg.pacs.storage_scp import StorageScp
+from sonoseg.pacs.storage_scp import CONFLICT_COMMENT, StorageScp
 
 Listening = Callable[..., "Ears"]
 Send = Callable[..., list[int | None]]
@@ -99,6 +102,34 @@ def test_the_same_instance_twice_is_taken_once(
         "duplicate",
         "duplicate",
     ]
+
+
+def test_other_pixels_under_the_same_uid_are_refused_and_the_status_says_so(
+    tmp_path: Path, listening: Listening, sender: Send, make_phantom: Callable[..., Path]
+) -> None:
+    """A C-STORE failure (PS3.4 table B.2-1), so that no sender takes it for success."""
+    ears = listening()
+    path = make_phantom(tmp_path / "one.dcm", 1)
+    assert sender(ears.port, [path]) == [0x0000]
+    changed = pydicom.dcmread(path)
+    changed.PixelData = bytes(reversed(changed.PixelData))
+    changed.save_as(tmp_path / "changed.dcm")
+    (outcome,) = store(
+        DimseAddress(ae="SONOSEG", host="127.0.0.1", port=ears.port), [tmp_path / "changed.dcm"]
+    )
+    assert (outcome.outcome, outcome.status) == (StoreOutcome.REFUSED, 0xC111)
+    assert outcome.reason.endswith(CONFLICT_COMMENT)
+    assert len(CONFLICT_COMMENT) <= 64, "LO"
+    assert ears.woken == 1
+    (row,) = ears.queue.rows()
+    assert pydicom.dcmread(ears.queue.source_path(row.uid)).PixelData == pydicom.dcmread(path).PixelData
+    refused = ears.events()[-1]
+    assert (refused["event"], refused["status"], refused["instance"]) == ("refused", "0xC111", row.uid)
+    ears.queue.add_results(row.uid, [])
+    ears.queue.mark_stored(row.uid, [])
+    assert sender(ears.port, [tmp_path / "changed.dcm"]) == [0x0000]
+    assert ears.events()[-1]["acceptance"] == "new version"
+    assert pydicom.dcmread(ears.queue.source_path(row.uid)).PixelData == changed.PixelData
 
 
 def test_who_is_not_on_the_list_is_refused(

@@ -42,7 +42,7 @@ def send(
             if stored[-1].outcome is StoreOutcome.UNREACHABLE:
                 break
     for item in stored:
-        if not item.stored:
+        if item.reason:  # a stored file has one if the archive answers with a warning
             err.print(escape(f"{item.path}: {item.outcome.value}: {item.reason}"), soft_wrap=True)
     counts = {outcome.value: sum(item.outcome is outcome for item in stored) for outcome in StoreOutcome}
     counts["unreachable"] += len(files) - len(stored)

@@ -62,12 +62,15 @@ class ReceivedInstance:
 
 
 class Acceptance(StrEnum):
-    """How an instance was accepted. In each case it is on disk, or its results are in the archive."""
+    """How an instance was received. But for CONFLICT it is on disk, or its results are in the archive."""
 
     NEW = "new"
-    DUPLICATE = "duplicate"  # it is in the queue, or done
-    RESUBMITTED = "resubmitted"  # it failed before, or another model segmented it: it is segmented again
-    CONFLICT = "conflict"  # another content of the same UID is in the queue: the first one is kept
+    DUPLICATE = "duplicate"  # the same content is in the queue, or done
+    RESUBMITTED = (
+        "resubmitted"  # it failed before, or was segmented with other settings: it is segmented again
+    )
+    NEW_VERSION = "new version"  # another content of a UID that is done or failed: it is segmented
+    CONFLICT = "conflict"  # another content of a UID that is being processed: it was not taken
 
 
 class InstanceQueue(QueueReader):
@@ -111,8 +114,9 @@ class InstanceQueue(QueueReader):
     def accept(self, instance: ReceivedInstance, data: bytes) -> Acceptance:
         """Add an instance. data: its complete file (PS3.10).
 
-        When this returns, the instance survives a power failure. Raises OutputError if it cannot be written,
-        for example to a full disk, and InputError for an invalid UID; then nothing has changed.
+        When this returns, the instance survives a power failure, unless it returns CONFLICT. Raises
+        OutputError if it cannot be written, for example to a full disk, and InputError for an invalid UID;
+        then nothing has changed.
         """
         if not is_uid(instance.uid):
             raise InputError("SOP Instance UID is invalid", remedy="Check the sender")
@@ -133,12 +137,12 @@ class InstanceQueue(QueueReader):
                 temporary.unlink(missing_ok=True)
 
     def _known(self, uid: str, digest: str) -> Acceptance | None:
-        """Return the acceptance of an instance whose file is not needed; None if it is."""
+        """Return the acceptance of an instance whose file is not kept; None if it is needed."""
         row = self.row(uid)
         if row is None or row.state is InstanceState.FAILED:
             return None
         if row.state is InstanceState.SENT:
-            return Acceptance.DUPLICATE if row.model == self.model else None
+            return Acceptance.DUPLICATE if (row.model, row.sha256) == (self.model, digest) else None
         if row.state is InstanceState.RECEIVED and not self.source_path(uid).exists():
             return None  # the disk failed before the response, and the sender tries again
         return Acceptance.DUPLICATE if row.sha256 == digest else Acceptance.CONFLICT
@@ -181,19 +185,23 @@ class InstanceQueue(QueueReader):
         except OSError as error:
             raise cannot_write(path, error) from error
         try:
-            replaced = self._insert(instance, digest, size)
+            former = self._insert(instance, digest, size)
         except OutputError:
             with suppress(OSError):
                 path.unlink()
             raise
         shutil.rmtree(self.failed_folder(instance.uid), ignore_errors=True)
-        return Acceptance.RESUBMITTED if replaced else Acceptance.NEW
+        if former is None:
+            return Acceptance.NEW
+        return Acceptance.RESUBMITTED if former == digest else Acceptance.NEW_VERSION
 
-    def _insert(self, instance: ReceivedInstance, digest: str, size: int) -> bool:
-        """Write the row, and return whether it replaces one."""
+    def _insert(self, instance: ReceivedInstance, digest: str, size: int) -> str | None:
+        """Write the row, and return the SHA-256 of the content that it replaces, None without one."""
         now = _now()
         with self._ledger.change() as connection:
-            former = connection.execute("SELECT 1 FROM instances WHERE uid = ?", (instance.uid,)).fetchone()
+            former = connection.execute(
+                "SELECT sha256 FROM instances WHERE uid = ?", (instance.uid,)
+            ).fetchone()
             connection.execute(
                 "INSERT INTO instances (uid, sop_class, syntax, sender, address, sha256, size, state, model, "
                 "received_at, updated_at) VALUES (?, ?, ?, ?, ?, ?, ?, 'received', '', ?, ?) "
@@ -214,7 +222,7 @@ class InstanceQueue(QueueReader):
                     now,
                 ),
             )
-        return former is not None
+        return None if former is None else str(former[0])
 
     def due(self, state: InstanceState, now: float, *, limit: int = 1) -> list[QueueRow]:
         """Return the next rows of a state that are due, in the order of arrival.
@@ -253,6 +261,10 @@ class InstanceQueue(QueueReader):
 
     def mark_stored(self, uid: str, results: Sequence[str]) -> bool:
         """Record that the archive stored these results of an instance; return whether it has all of them."""
+        with self._accepting:  # else the file of a new version that arrives now would be removed
+            return self._mark_stored(uid, results)
+
+    def _mark_stored(self, uid: str, results: Sequence[str]) -> bool:
         with self._ledger.change() as connection:
             for one in results:
                 connection.execute("UPDATE results SET stored_at = ? WHERE uid = ?", (_now(), one))
@@ -289,12 +301,13 @@ class InstanceQueue(QueueReader):
 
         The row changes first; files that a full disk or a killed node leaves are moved at the next start.
         """
-        with self._ledger.change() as connection:
-            connection.execute(
-                "UPDATE instances SET state = 'failed', reason = ?, updated_at = ? WHERE uid = ?",
-                (reason, _now(), uid),
-            )
-        self._move_failed(uid)
+        with self._accepting:  # else the file of an instance that is sent again now would be moved
+            with self._ledger.change() as connection:
+                connection.execute(
+                    "UPDATE instances SET state = 'failed', reason = ?, updated_at = ? WHERE uid = ?",
+                    (reason, _now(), uid),
+                )
+            self._move_failed(uid)
 
     def segment_again(self, uid: str) -> bool:
         """Requeue an instance whose results are missing; return False if its file is missing too."""

@@ -11,6 +11,9 @@ OUT_OF_RESOURCES = 0xA700
 """Refused: the sender should try again later (PS3.4 table B.2-1)."""
 SOP_CLASS_MISMATCH = 0xA900
 """The data set does not match the SOP class."""
+DIFFERENT_CONTENT = 0xC111
+"""Another content of the same SOP Instance UID is being processed: in the range of C-STORE failures that an
+implementation defines (PS3.4 table B.2-1). Not 0x0111, which many senders take for success."""
 PENDING = (0xFF00, 0xFF01)
 
 # Warnings: the archive has the instance.

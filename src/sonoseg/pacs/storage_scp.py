@@ -13,17 +13,28 @@ from sonoseg.pacs.association import MAX_PDU
 from sonoseg.pacs.audit import Audit
 from sonoseg.pacs.node_settings import NodeSettings
 from sonoseg.pacs.presentation_contexts import accepted_contexts
-from sonoseg.pacs.queue import InstanceQueue, ReceivedInstance
-from sonoseg.pacs.status_codes import INVALID_INSTANCE, OUT_OF_RESOURCES, SOP_CLASS_MISMATCH, SUCCESS
+from sonoseg.pacs.queue import Acceptance, InstanceQueue, ReceivedInstance
+from sonoseg.pacs.status_codes import (
+    DIFFERENT_CONTENT,
+    INVALID_INSTANCE,
+    OUT_OF_RESOURCES,
+    SOP_CLASS_MISMATCH,
+    SUCCESS,
+)
 from sonoseg.pacs.tls import server_context
 
 if TYPE_CHECKING:
+    from pydicom.dataset import Dataset
     from pynetdicom.association import Association
     from pynetdicom.events import Event
     from pynetdicom.transport import ThreadedAssociationServer
 
 HANDSHAKE_TIMEOUT = 15.0
 """Seconds for a caller's TLS handshake."""
+
+
+CONFLICT_COMMENT = "other content of this UID is in progress: send it again later"
+"""The Error Comment (0000,0902) of DIFFERENT_CONTENT: at most 64 characters (LO)."""
 
 
 class StorageScp:
@@ -109,7 +120,7 @@ class StorageScp:
         entity._servers.append(server)
         return server
 
-    def _store(self, event: Event) -> int:
+    def _store(self, event: Event) -> int | Dataset:
         """Handle one C-STORE request and return the status of its response."""
         request: Any = event.request
         uid, sop_class = str(request.AffectedSOPInstanceUID or ""), str(request.AffectedSOPClassUID or "")
@@ -123,6 +134,8 @@ class StorageScp:
             return self._refuse(uid, sender, host, INVALID_INSTANCE)
         except (OutputError, MemoryError):
             return self._refuse(uid, sender, host, OUT_OF_RESOURCES)
+        if acceptance is Acceptance.CONFLICT:
+            return _response(self._refuse(uid, sender, host, DIFFERENT_CONTENT), CONFLICT_COMMENT)
         self._audit.note("received", instance=uid, sender=sender, host=host, acceptance=acceptance.value)
         self._received()
         return SUCCESS
@@ -154,6 +167,15 @@ class StorageScp:
             self._audit.note("association-refused", sender=sender, host=host, bytes=data.tell())
             event.assoc.dimse.message = None
             threading.Thread(target=event.assoc.abort, daemon=True).start()
+
+
+def _response(status: int, comment: str) -> Dataset:
+    """Return the status elements of a C-STORE response (PS3.7 9.3.1.2) with an Error Comment."""
+    from pydicom.dataset import Dataset
+
+    response = Dataset()
+    response.Status, response.ErrorComment = status, comment
+    return response
 
 
 def _peer(association: Association) -> tuple[str, str]:
