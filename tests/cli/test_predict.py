@@ -397,3 +397,17 @@ def test_file_names_that_are_not_utf8(run: Run, tmp_path: Path) -> None:
 
 def digest(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def test_an_error_of_the_system_is_one_line(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise FileNotFoundError(2, "No such file or directory", "out/masks/a.png")
+
+    monkeypatch.setattr("sonoseg.results.prediction_run.PredictionRun.execute", fail)
+    code, _, told = run(tmp_path, "--out", tmp_path / "out")
+    assert (code, told) == (1, "error: out/masks/a.png: No such file or directory\n")
+    monkeypatch.setenv("SONOSEG_DEBUG", "1")
+    with pytest.raises(FileNotFoundError):
+        run(tmp_path, "--out", tmp_path / "out")

@@ -143,6 +143,17 @@ def test_other_version_is_refused(path: Path, version: int, age: str) -> None:
     assert path.read_bytes() == before
 
 
+@pytest.mark.skipif(os.name == "nt", reason="Windows removes no open file")
+def test_a_removed_file_is_reported_at_the_next_change(path: Path) -> None:
+    """SQLite would write on to a file without a name, and confirm what nobody can read again."""
+    with Ledger(path, SCHEMA) as ledger:
+        insert(ledger, "a")
+        path.unlink()
+        with pytest.raises(OutputError, match=r"ledger\.sqlite: this test ledger was removed while"):
+            insert(ledger, "b")
+        assert not path.exists()
+
+
 def test_other_files_are_refused_and_left_alone(path: Path) -> None:
     contents = [b"mine\n" * 300]
     connection = sqlite3.connect(path)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -11,7 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from sonoseg.errors import SonosegWarning, UsageError
+from sonoseg.errors import OutputError, SonosegWarning, UsageError
 from sonoseg.image.calibration import Spacing
 from sonoseg.inputs.reading_options import ReadingOptions
 from sonoseg.results import prediction_run
@@ -50,6 +52,23 @@ def test_a_run_writes_results_and_reports_progress(scans: Path, dark_model: Path
     value = json.loads(done.summary.read_text(encoding="utf-8"))
     assert value["images"][0]["spacing"] == [0.1, 0.2]
     assert (tmp_path / "out" / "probability" / "a.png").is_file()
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows removes no open file")
+@pytest.mark.parametrize("after", [1, 4])
+def test_a_folder_removed_meanwhile_is_an_error(
+    scans: Path, dark_model: Path, tmp_path: Path, after: int
+) -> None:
+    """Written on, it would hold the later half of the masks and a table of all."""
+
+    def track(items: Iterable[Any], description: str, total: int) -> Iterator[Any]:
+        for number, item in enumerate(items, start=1):
+            yield item
+            if number == after and (tmp_path / "out").exists():
+                shutil.rmtree(tmp_path / "out")
+
+    with pytest.raises(OutputError, match=r"this journal of results was removed while it was in use"):
+        PredictionRun([scans], tmp_path / "out", model=dark_model, batch=1).execute(track=track)
 
 
 def test_a_resumed_run_keeps_the_engine_and_reports_what_is_done(

@@ -4,28 +4,36 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 import signal
 import sqlite3
+import stat
 import subprocess
 import sys
 import threading
+import warnings
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from sonoseg._util import files
-from sonoseg.errors import OutputError
+from sonoseg.errors import OutputError, SonosegError, SonosegWarning
 from sonoseg.inference.predictor import Predictor
 from sonoseg.results.ledger import LedgerBusy, LedgerFull
 from sonoseg.review import mask_png as images
 from sonoseg.review.error_responses import as_refusal
+from sonoseg.review.file_import import import_paths
 from sonoseg.review.http_errors import Forbidden, NotThere, Stale, WrongStatus
 from sonoseg.review.items import Item, Tool
 from sonoseg.review.predictions import lesions_of
 from sonoseg.review.reading import Margin, Review
+from sonoseg.review.settings import ServerLimits
 from sonoseg.review.store import Store
 
 Fill = Callable[..., Item]
@@ -296,6 +304,7 @@ def test_a_folder_that_cannot_be_written_to_is_read(
     with Store(open_folder / "state") as made:
         item = fill(made)
     folder = open_folder / "state"
+    make_public(folder)
     folder.chmod(0o555)
     try:
         with ordinary_rights(), Store(folder, read_only=True) as reading:
@@ -314,6 +323,7 @@ def test_saves_that_only_the_wal_holds_are_not_passed_over(
         wal = (folder / "state.sqlite-wal").read_bytes()
         assert wal
     (folder / "state.sqlite-wal").write_bytes(wal)  # as a killed server leaves it
+    make_public(folder)
     folder.chmod(0o555)
     try:
         with ordinary_rights(), pytest.raises(OutputError, match="was killed"):
@@ -480,3 +490,184 @@ def test_a_kill_in_the_middle_of_a_save_leaves_the_state_before_or_after_it(
             opened.save_mask(item.id, draw.boxes(), [], expected=opened.item(item.id).revision).revision
             > last
         )
+
+
+def make_public(folder: Path) -> None:
+    """Give a folder the permissions that earlier versions gave it."""
+    for path in (folder, *folder.rglob("*")):
+        path.chmod(0o755 if path.is_dir() else 0o644)
+
+
+def modes(folder: Path) -> dict[str, int]:
+    """The permissions of a folder and of all in it."""
+    return {
+        str(path.relative_to(folder)): stat.S_IMODE(path.lstat().st_mode)
+        for path in (folder, *folder.rglob("*"))
+    }
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has other permissions")
+class TestPermissions:
+    """The originals may name patients: no other user of the machine reads the folder."""
+
+    def test_all_is_private(self, store: Store, fill: Fill, dark_predictor: Predictor) -> None:
+        item = fill(store)
+        predict(store, item.id, dark_predictor)
+        store.save_mask(item.id, store.mask(item.id), [], expected=0)
+        store.thumbnail(item.id)
+        found = modes(store.folder)
+        assert len(found) >= 12
+        assert {name: oct(mode) for name, mode in found.items() if mode & 0o077} == {}
+
+    def test_an_older_folder_is_tightened_with_a_warning(self, tmp_path: Path, fill: Fill) -> None:
+        folder = tmp_path / "state"
+        with Store(folder) as store:
+            fill(store)
+        make_public(folder)
+        with pytest.warns(
+            SonosegWarning, match=r"state: other users could read this folder; now only its owner can"
+        ):
+            Store(folder, exclusive=True).close()
+        assert {name: oct(mode) for name, mode in modes(folder).items() if mode & 0o077} == {}
+
+    def test_a_tight_or_new_folder_gives_no_warning(self, tmp_path: Path) -> None:
+        (tmp_path / "state").mkdir(mode=0o755)
+        with warnings.catch_warnings(action="error"):
+            Store(tmp_path / "state", exclusive=True).close()
+            Store(tmp_path / "state", exclusive=True).close()
+        assert modes(tmp_path / "state")["."] == 0o700
+
+    def test_read_only_leaves_permissions(self, tmp_path: Path) -> None:
+        Store(tmp_path / "state").close()
+        (tmp_path / "state").chmod(0o755)
+        with warnings.catch_warnings(action="error"):
+            Store(tmp_path / "state", read_only=True).close()
+        assert modes(tmp_path / "state")["."] == 0o755
+
+
+def test_an_image_without_a_row_is_removed_at_the_start(tmp_path: Path, fill: Fill) -> None:
+    """A server was killed between moving the file and committing its row."""
+    with Store(tmp_path / "state") as store:
+        item = fill(store)
+        orphan = store.folder / "originals" / f"{'0' * 16}.dcm"
+        orphan.write_bytes(b"a patient's image")
+    with Store(tmp_path / "state", exclusive=True) as store:
+        assert not orphan.exists()
+        assert store.path(item.id).is_file()
+
+
+@pytest.mark.parametrize("name", ["state.sqlite", "masks", "originals/x.png", "predictions/a"])
+@pytest.mark.parametrize("read_only", [False, True])
+def test_links_in_a_state_folder_are_refused(tmp_path: Path, fill: Fill, name: str, read_only: bool) -> None:
+    folder = tmp_path / "state"
+    with Store(folder) as store:
+        fill(store)
+    path = folder / name
+    path.parent.mkdir(exist_ok=True)
+    if path.exists():
+        path.rename(tmp_path / "elsewhere")
+    path.symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(OutputError, match=r"the review state contains a link"):
+        Store(folder, read_only=read_only)
+
+
+NAMES = ["../x", "/etc/passwd", "..", "", ".hidden", "a\\b", "\0", b"x", None]
+
+
+@pytest.mark.parametrize("column", ["id", "file"])
+@pytest.mark.parametrize("name", NAMES)
+def test_a_state_whose_names_lead_elsewhere_is_refused(
+    tmp_path: Path, fill: Fill, column: str, name: object
+) -> None:
+    with Store(tmp_path / "state") as store:
+        fill(store)
+    spoil(tmp_path / "state", "items", column, name)
+    with pytest.raises(OutputError, match="no plain name"):
+        Store(tmp_path / "state", read_only=True)
+
+
+def spoil(folder: Path, table: str, column: str, value: object) -> None:
+    """Put a value into a column, also against the table's constraints: a stranger's table has others."""
+    connection = sqlite3.connect(folder / "state.sqlite")
+    with connection:
+        connection.execute("PRAGMA ignore_check_constraints = ON")
+        connection.execute("PRAGMA writable_schema = ON")
+        connection.execute("UPDATE sqlite_master SET sql = replace(sql, ' NOT NULL', '')")
+        connection.execute("DELETE FROM sqlite_master WHERE type = 'trigger'")
+    connection.close()
+    connection = sqlite3.connect(folder / "state.sqlite")
+    with connection:
+        connection.execute("PRAGMA ignore_check_constraints = ON")
+        connection.execute(f"UPDATE {table} SET {column} = ?", (value,))
+    connection.close()
+
+
+VALUES = [
+    "../x",
+    -1,
+    2**60,
+    1e400,
+    None,
+    b"\xff",
+    "[" * 200_000,
+    "{}",
+    "[1]",
+    "\ud800".encode("utf-8", "surrogatepass"),
+]
+
+
+@pytest.mark.process
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    place=st.sampled_from(
+        [
+            *(("items", name) for name in ("name", "kind", "frame", "frames", "height", "width", "findings")),
+            *(
+                ("items", name)
+                for name in ("spacing_row", "spacing_origin", "gates", "revision", "model_hash")
+            ),
+            *(("reviews", name) for name in ("version", "content")),
+            *(("log", name) for name in ("action", "revision", "content", "tool", "mask_sha256")),
+        ]
+    ),
+    value=st.sampled_from(VALUES),
+)
+def test_a_state_from_a_stranger(
+    state: Path, tmp_path_factory: pytest.TempPathFactory, place: tuple[str, str], value: object
+) -> None:
+    """Whatever its tables hold, reading ends in values or in our errors, and nothing else changes."""
+    around = tmp_path_factory.mktemp("around")
+    folder = Path(shutil.copytree(state, around / "state"))
+    spoil(folder, *place, value)
+    try:
+        with Store(folder, exclusive=True) as store:
+            reads: list[Callable[[str], object]] = [
+                *(store.item, store.frame, store.mask, store.lesions, store.review, store.history),
+                *(store.thumbnail, store.probability, store.threshold),
+                lambda identity: store.attention_png(identity, 1),
+                lambda identity: store.save_mask(identity, np.zeros((60, 80), bool), [], expected=1),
+                lambda identity: store.save_review(identity, Review(reader="CD"), expected=1),
+                lambda identity: store.sign(identity, "CD", expected=1),
+                lambda _: store.items(),
+            ]
+            for (identity,) in sqlite3.connect(folder / "state.sqlite").execute("SELECT id FROM items"):
+                for read in reads:
+                    with suppress(SonosegError):
+                        read(identity)
+    except SonosegError:
+        pass
+    assert [path.name for path in around.iterdir()] == ["state"]
+
+
+@pytest.fixture(scope="module")
+def state(tmp_path_factory: pytest.TempPathFactory, dark_predictor: Predictor, draw: Any) -> Path:
+    """A state folder with one image, predicted, corrected and reviewed."""
+    folder = tmp_path_factory.mktemp("given") / "state"
+    scan = folder.parent / "scan.png"
+    scan.write_bytes(draw.scan())
+    with Store(folder) as store:
+        (item,) = import_paths(store, [scan], ServerLimits()).items
+        predict(store, item.id, dark_predictor)
+        store.save_mask(item.id, draw.boxes((1, 1, 9, 9)), [{"lesion": 1}], expected=0, reader="AB")
+        store.save_review(item.id, Review(reader="AB", comment="new"), expected=1)
+    return folder

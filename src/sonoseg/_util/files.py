@@ -28,14 +28,18 @@ _UMASK = _read_umask()
 
 
 @contextmanager
-def atomic_path(path: str | Path) -> Iterator[Path]:
+def atomic_path(path: str | Path, *, private: bool = False) -> Iterator[Path]:
     """Give a temporary path beside `path`; move it there when the block ends well, else remove it.
 
+    private: only this user may read the file, and the folders that are created for it.
     Raises OutputError, naming `path`, when the folder cannot be written or the disk is full.
     """
     path = Path(path)
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        if private:
+            make_private_folder(path.parent)
+        else:
+            path.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(prefix=f".{path.name[:60]}.", suffix=path.suffix, dir=path.parent)
         os.close(handle)
     except OSError as error:
@@ -43,7 +47,7 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
     temporary = Path(name)
     try:
         yield temporary
-        temporary.chmod(0o666 & ~_UMASK)
+        temporary.chmod(0o600 if private else 0o666 & ~_UMASK)
         temporary.replace(path)
     except OSError as error:
         raise cannot_write(path, error) from error
@@ -51,13 +55,23 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
-def atomic_write_bytes(path: str | Path, data: bytes, *, durable: bool = False) -> None:
+def make_private_folder(folder: Path) -> None:
+    """Create a folder and its missing parents, which only this user may read. Raises OSError."""
+    if not folder.is_dir():
+        make_private_folder(folder.parent)
+        folder.mkdir(mode=0o700, exist_ok=True)
+
+
+def atomic_write_bytes(
+    path: str | Path, data: bytes, *, durable: bool = False, private: bool = False
+) -> None:
     """Write `data` to `path` atomically. Raises OutputError.
 
     durable: return only when the disk has the data and the name; a power failure does not lose them.
+    private: as in `atomic_path`.
     """
     path = Path(path)
-    with atomic_path(path) as temporary, temporary.open("wb") as file:
+    with atomic_path(path, private=private) as temporary, temporary.open("wb") as file:
         file.write(data)
         if durable:
             file.flush()

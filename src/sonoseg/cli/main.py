@@ -74,7 +74,7 @@ def root(
 
 
 def main() -> None:
-    """Run the command line; our errors become one line on stderr and an exit code, never a traceback."""
+    """Run the command line; our errors and the system's become one line on stderr and an exit code."""
     first = sys.argv[1] if len(sys.argv) > 1 else ""
     try:
         build(first if first in GROUPS + VERBS else None)()
@@ -83,6 +83,12 @@ def main() -> None:
             raise
         err.print(f"[bold red]error:[/] {_escape(str(error))}", soft_wrap=True)
         sys.exit(error.exit_code)
+    except OSError as error:  # a folder removed meanwhile, a disk that fails: no fault of the program's
+        if os.environ.get("SONOSEG_DEBUG"):
+            raise
+        where = f"{error.filename}: " if error.filename else ""
+        err.print(f"[bold red]error:[/] {_escape(f'{where}{error.strerror or error}')}", soft_wrap=True)
+        sys.exit(1)
     except KeyboardInterrupt:
         err.print("interrupted")
         sys.exit(130)

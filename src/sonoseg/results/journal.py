@@ -69,6 +69,10 @@ class Journal:
         """Close the file, so that another process may resume; the journal can still be read."""
         self._ledger.close()
 
+    def require_present(self) -> None:
+        """Raise OutputError where somebody removed the file, and so the results beside it."""
+        self._ledger.require_present()
+
     def __contains__(self, name: object) -> bool:
         return self._value("SELECT 1 FROM images WHERE name = ?", name) is not None
 

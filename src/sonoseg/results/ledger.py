@@ -123,7 +123,8 @@ class Ledger:
         """Give a connection to write with. The whole block takes effect when it ends, or nothing of it.
 
         Changes of other threads and processes wait for it; do not nest changes.
-        Raises LedgerBusy, LedgerFull or OutputError; then nothing was changed.
+        Raises LedgerBusy, LedgerFull or OutputError; then nothing was changed. Raises OutputError, too, where
+        the file was removed meanwhile: SQLite would still write to a file without a name.
         """
         if not self._writing.acquire(timeout=self.wait):
             raise self._busy()
@@ -136,8 +137,18 @@ class Ledger:
                 except BaseException:
                     connection.rollback()
                     raise
+            self.require_present()
         finally:
             self._writing.release()
+
+    def require_present(self) -> None:
+        """Raise OutputError where somebody removed the file."""
+        if not self.path.exists():
+            raise OutputError(
+                f"this {self.schema.name} was removed while it was in use",
+                where=self.path,
+                remedy="Start again with a folder that nobody removes",
+            )
 
     def close(self) -> None:
         """Close the file and release the lock. Closing twice is harmless; reading reopens the file."""

@@ -192,6 +192,7 @@ class ResultsFolder:
             self.folder / MANIFEST,
             lambda file, results: write_manifest(file, results, notes, sessions, list(summaries)),
         )
+        self._open().require_present()
         return results
 
     def _all_refused(self) -> list[RefusedFile]:

@@ -15,6 +15,7 @@ from anyio.to_thread import run_sync
 from starlette.datastructures import Headers, UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 
+from sonoseg._util.files import make_private_folder
 from sonoseg.errors import InputError, OutputError, SonosegError
 from sonoseg.image.size_limits import check_file
 from sonoseg.review.http_errors import Malformed, TooLarge
@@ -164,7 +165,7 @@ class _FormParser(MultiPartParser):
 async def _receive_body(
     form: Form, stream: AsyncIterator[bytes], name: str, folder: Path, limits: ServerLimits
 ) -> None:
-    folder.mkdir(exist_ok=True)
+    make_private_folder(folder)
     upload = Upload(folder / uuid.uuid4().hex, safe_name(name))
     form.files.append(upload)
     digest = hashlib.sha256()
@@ -196,7 +197,7 @@ def copy_files(paths: Sequence[Path], folder: Path, limits: ServerLimits) -> Ite
 
 
 def _copy(source: BinaryIO, name: str, folder: Path) -> Upload:
-    folder.mkdir(exist_ok=True)
+    make_private_folder(folder)
     upload = Upload(folder / uuid.uuid4().hex, safe_name(name))
     digest = hashlib.sha256()
     try:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sonoseg._util.files import atomic_write_bytes, cannot_write, sync_folder
+from sonoseg._util.files import cannot_write, make_private_folder, sync_folder
 from sonoseg.errors import OutputError
 from sonoseg.image.calibration import Origin, Spacing
 from sonoseg.image.frame import Frame
@@ -21,7 +21,7 @@ from sonoseg.inputs.frame_list import FrameRef, read
 from sonoseg.review import mask_png
 from sonoseg.review.items import STATUSES, Item, ItemList, Prediction, Sort, Status
 from sonoseg.review.state_folder import StateFolder
-from sonoseg.review.store_rows import add_log_entry, item_of, now, row_of, unread
+from sonoseg.review.store_rows import add_log_entry, checked, item_of, now, row_of, unread
 
 
 @dataclass(frozen=True)
@@ -151,11 +151,11 @@ class ItemStore(StateFolder):
         """The thumbnail of an item as PNG; made on first use and stored unless read-only."""
         path = self.folder / "thumbnails" / f"{self._row(identity)['id']}.png"
         if path.is_file():
-            return path.read_bytes()
+            return self._read_file(path)
         made = mask_png.thumbnail_png(self.frame(identity).pixels)
         if not self.read_only:
             with suppress(OutputError):  # on a full disk it is made again next time
-                atomic_write_bytes(path, made, durable=True)
+                self._write_file(path, made)
         return made
 
     def waiting(self, limit: int = 100) -> list[str]:
@@ -203,15 +203,11 @@ class ItemStore(StateFolder):
                     connection.execute("UPDATE items SET prediction = 'done' WHERE id = ?", (identity,))
                 return item_of(row_of(connection, identity))
             folder = self.prediction_folder(identity)
-            atomic_write_bytes(
-                folder / "probability.png", mask_png.probability_png(segmentation.probability), durable=True
-            )
+            self._write_file(folder / "probability.png", mask_png.probability_png(segmentation.probability))
             gates = segmentation.attention or {}
             for name, coefficients in gates.items():
-                atomic_write_bytes(folder / f"{name}.png", mask_png.fraction_png(coefficients), durable=True)
-            atomic_write_bytes(
-                self.mask_path(identity, 0), mask_png.mask_png(segmentation.mask), durable=True
-            )
+                self._write_file(folder / f"{name}.png", mask_png.fraction_png(coefficients))
+            self._write_file(self.mask_path(identity, 0), mask_png.mask_png(segmentation.mask))
             at = now()
             model = segmentation.model.removesuffix(f" ({model_hash})")
             connection.execute(
@@ -242,7 +238,7 @@ class ItemStore(StateFolder):
         self._row(identity)
         folder = self.prediction_folder(identity)
         for name, coefficients in attention.items():
-            atomic_write_bytes(folder / f"{name}.png", mask_png.fraction_png(coefficients), durable=True)
+            self._write_file(folder / f"{name}.png", mask_png.fraction_png(coefficients))
         with self.ledger.change() as connection:
             connection.execute("UPDATE items SET gates = ? WHERE id = ?", (len(attention), identity))
 
@@ -251,13 +247,14 @@ class ItemStore(StateFolder):
         if self._row(identity)["model_hash"] is None:
             return None
         path = self.prediction_folder(identity) / "probability.png"
-        return mask_png.fraction_of(path.read_bytes())
+        with checked():
+            return mask_png.fraction_of(self._read_file(path))
 
     def attention_png(self, identity: str, gate: int) -> bytes | None:
         """The coefficients of one gate as a grey PNG of 8 bits, gates from 1; None unless stored."""
         if not 1 <= gate <= self._row(identity)["gates"]:
             return None
-        return (self.prediction_folder(identity) / f"attention_{gate}.png").read_bytes()
+        return self._read_file(self.prediction_folder(identity) / f"attention_{gate}.png")
 
     def threshold(self, identity: str) -> float | None:
         """The threshold of the model's mask; None without a prediction."""
@@ -266,7 +263,8 @@ class ItemStore(StateFolder):
 
     def _move_in(self, source: Path, target: Path) -> None:
         try:
-            target.parent.mkdir(exist_ok=True)
+            make_private_folder(target.parent)
+            source.chmod(0o600)
             source.replace(target)
         except OSError as error:
             raise cannot_write(target, error) from error

@@ -10,13 +10,22 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sonoseg._util.files import atomic_write_bytes
+from sonoseg._util.documents import parse_json
 from sonoseg.review import mask_png
 from sonoseg.review.http_errors import NotThere, Stale, WrongStatus
 from sonoseg.review.items import Action, Item, LogEntry, Status, Tool
 from sonoseg.review.reading import Review
 from sonoseg.review.state_folder import StateFolder
-from sonoseg.review.store_rows import add_log_entry, entry_of, item_of, now, review_of, row_of, source_of
+from sonoseg.review.store_rows import (
+    add_log_entry,
+    checked,
+    entry_of,
+    item_of,
+    now,
+    review_of,
+    row_of,
+    source_of,
+)
 
 
 class ReadingStore(StateFolder):
@@ -37,20 +46,24 @@ class ReadingStore(StateFolder):
             )
         if wanted == 0 and row["model_hash"] is None:
             return None
-        return self.mask_path(identity, wanted).read_bytes()
+        return self._read_file(self.mask_path(identity, wanted))
 
     def mask(self, identity: str, revision: int | None = None) -> NDArray[np.bool_]:
         """A mask as bool (H, W); empty without a prediction."""
         data = self.mask_png(identity, revision)
-        if data is None:
-            row = self._row(identity)
-            return np.zeros((row["height"], row["width"]), dtype=bool)
-        return mask_png.mask_of(data)
+        item = item_of(self._row(identity))
+        with checked():
+            shape = item.height, item.width
+            mask = np.zeros(shape, dtype=bool) if data is None else mask_png.mask_of(data)
+            if mask.shape != shape:
+                raise ValueError(f"the mask of {identity} has the shape {mask.shape}, not {shape}")
+            return mask
 
     def lesions(self, identity: str) -> list[dict[str, Any]]:
         """The measured lesions of the current mask, as in results.json."""
         text = self._row(identity)["findings"]
-        return [] if text is None else list(json.loads(text))
+        with checked():
+            return [] if text is None else list(parse_json(text))
 
     def save_mask(
         self,
@@ -78,7 +91,7 @@ class ReadingStore(StateFolder):
             revision = row["revision"] + 1
             source = source_of(connection, row, digest, empty=not mask.any())
             # Before the commit: a failure leaves at worst an unused file, which the next save replaces.
-            atomic_write_bytes(self.mask_path(identity, revision), data, durable=True)
+            self._write_file(self.mask_path(identity, revision), data)
             at = now()
             connection.execute(
                 "UPDATE items SET revision = ?, source = ?, lesions = ?, findings = ?, reader = ?,"

@@ -4,22 +4,50 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
+from sonoseg._util.documents import parse_json
+from sonoseg._util.text import first_line
 from sonoseg._util.timestamps import utc_now
+from sonoseg.errors import OutputError, SonosegError
 from sonoseg.review.http_errors import NotThere
 from sonoseg.review.items import Action, Item, LogEntry, Source, Tool
 from sonoseg.review.reading import Review
 
 
 def row_of(connection: sqlite3.Connection, identity: str) -> sqlite3.Row:
-    """The row of an item. Raises NotThere."""
+    """The row of an item, with the types of an Item. Raises NotThere, and OutputError for other types."""
     row = connection.execute("SELECT * FROM items WHERE id = ?", (identity,)).fetchone()
     if row is None:
         raise NotThere("no such item", where=identity[:40], remedy="See the work list")
     assert isinstance(row, sqlite3.Row)
+    item_of(row)
+    if not isinstance(row["gates"], int):
+        raise damaged("the number of attention gates is no integer")
     return row
+
+
+def damaged(reason: str, where: Path | None = None) -> OutputError:
+    """The error of a review state whose content is not what sonoseg writes."""
+    return OutputError(
+        f"the review state is damaged: {reason}",
+        where=where,
+        remedy="Restore a backup, or choose another folder with --state",
+    )
+
+
+@contextmanager
+def checked() -> Iterator[None]:
+    """Raise OutputError where the block meets content that sonoseg does not write."""
+    try:
+        yield
+    except SonosegError:
+        raise
+    except Exception as error:  # image decoders raise any
+        raise damaged(first_line(error)) from error
 
 
 def unread(row: sqlite3.Row) -> bool:
@@ -30,25 +58,29 @@ def unread(row: sqlite3.Row) -> bool:
 def item_of(row: sqlite3.Row) -> Item:
     """The item of a row."""
     names = set(Item.model_fields) - {"spacing"}
-    known = row["spacing_row"] is not None
-    return Item.model_validate(
-        {name: row[name] for name in names}
-        | {"spacing": (row["spacing_row"], row["spacing_column"]) if known else None}
-    )
+    with checked():
+        known = row["spacing_row"] is not None
+        return Item.model_validate(
+            {name: row[name] for name in names}
+            | {"spacing": (row["spacing_row"], row["spacing_column"]) if known else None},
+            strict=True,
+        )
 
 
 def entry_of(row: sqlite3.Row) -> LogEntry:
     """The log entry of a row."""
-    content = {} if row["content"] is None else json.loads(row["content"])
-    comment = content.get("comment") if row["action"] in ("referred", "review") else None
     names = set(LogEntry.model_fields) - {"comment"}
-    return LogEntry.model_validate({name: row[name] for name in names} | {"comment": comment})
+    with checked():
+        content = {} if row["content"] is None else parse_json(row["content"])
+        comment = content.get("comment") if row["action"] in ("referred", "review") else None
+        return LogEntry.model_validate({name: row[name] for name in names} | {"comment": comment})
 
 
 def review_of(connection: sqlite3.Connection, identity: str) -> Review | None:
     """The review of an item; None before there is one."""
     row = connection.execute("SELECT content FROM reviews WHERE id = ?", (identity,)).fetchone()
-    return None if row is None else Review.model_validate_json(row["content"])
+    with checked():
+        return None if row is None else Review.model_validate(parse_json(row["content"]))
 
 
 def source_of(connection: sqlite3.Connection, row: sqlite3.Row, digest: str, *, empty: bool) -> Source:
