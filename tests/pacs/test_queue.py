@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from sonoseg.errors import InputError, OutputError
+from sonoseg.errors import InputError, OutputError, SonosegWarning
 from sonoseg.pacs import queue as queue_module
 from sonoseg.pacs.queue import Acceptance, InstanceQueue, ReceivedInstance
 from sonoseg.pacs.queue_rows import InstanceState, QueuedResult, QueueReader
@@ -195,6 +195,16 @@ def test_a_row_whose_file_is_gone_takes_it_again(tmp_path: Path) -> None:
         queue.source_path("1.2.3").unlink()
         assert queue.accept(arrived(), b"image") is Acceptance.RESUBMITTED
         assert queue.source_path("1.2.3").read_bytes() == b"image"
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has other permissions")
+def test_a_folder_that_others_can_read_is_made_private(tmp_path: Path) -> None:
+    folder = tmp_path / "state"
+    folder.mkdir(mode=0o755)
+    with pytest.warns(SonosegWarning, match=r"state: other users had access to this folder"):
+        InstanceQueue(folder).close()
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+    InstanceQueue(folder).close()
 
 
 def test_one_node_a_folder(tmp_path: Path) -> None:

@@ -152,3 +152,36 @@ def test_entries_are_json_for_other_programs(path: Path, entries: list[ImageEntr
     connection = sqlite3.connect(path)
     assert connection.execute("SELECT json_extract(entry, '$.name') FROM images").fetchall() == [("a",)]
     connection.close()
+
+
+@pytest.mark.parametrize("path_", ["../x", "/etc/passwd", "masks/../../x"])
+def test_an_output_lies_within_the_folder(path_: str) -> None:
+    with pytest.raises(ValueError, match="not within the results folder"):
+        OutputFile(path_, "", 0)
+
+
+@pytest.mark.parametrize(
+    ("statement", "value"),
+    [
+        ("UPDATE run SET fingerprint = ?", "[" * 200_000),
+        ("UPDATE run SET fingerprint = ?", "3"),
+        ("UPDATE images SET entry = ?", "{}"),
+        ("UPDATE images SET entry = replace(entry, 'masks/a.png', ?)", "../../escaped"),
+        ("INSERT INTO objects VALUES ('a', ?)", '{"file": "a", "files": {"seg": {"path": "/x"}}}'),
+        ("INSERT INTO sessions (content) VALUES (?)", "3"),
+    ],
+)
+def test_a_journal_from_a_stranger_is_damaged(
+    path: Path, entries: list[ImageEntry], statement: str, value: str
+) -> None:
+    with Journal(path, PRINT) as journal:
+        journal.add(replace(entries[0], files={"mask": OutputFile("masks/a.png", "0", 1)}))
+    connection = sqlite3.connect(path)
+    with connection:
+        connection.execute(statement, (value,))
+    connection.close()
+    with (
+        pytest.raises(OutputError, match=r"not a journal of results of sonoseg, or damaged"),
+        Journal(path, PRINT, resume=True) as journal,
+    ):
+        journal.get("a"), journal.objects, journal.sessions

@@ -524,9 +524,7 @@ class TestPermissions:
         with Store(folder) as store:
             fill(store)
         make_public(folder)
-        with pytest.warns(
-            SonosegWarning, match=r"state: other users could read this folder; now only its owner can"
-        ):
+        with pytest.warns(SonosegWarning, match=r"state: other users had access to this folder"):
             Store(folder, exclusive=True).close()
         assert {name: oct(mode) for name, mode in modes(folder).items() if mode & 0o077} == {}
 

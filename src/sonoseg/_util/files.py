@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+import stat
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -60,6 +61,29 @@ def make_private_folder(folder: Path) -> None:
     if not folder.is_dir():
         make_private_folder(folder.parent)
         folder.mkdir(mode=0o700, exist_ok=True)
+
+
+def make_private(folder: Path) -> str:
+    """Take a folder and all in it from other users; Windows has no such permissions.
+
+    Returns, as a clause, which access others had to the folder or still have; "" for none.
+    """
+    if os.name == "nt":
+        return ""
+    problem = ""
+    for base, _, names in os.walk(folder):
+        for path in (Path(base), *(Path(base, name) for name in names)):
+            with suppress(FileNotFoundError):  # of another process, removed meanwhile
+                mode = path.lstat().st_mode
+                if stat.S_ISLNK(mode) or not mode & 0o077:
+                    continue
+                try:
+                    path.chmod(mode & 0o700)
+                except PermissionError:
+                    return f"other users have access to {path.name}, and its permissions cannot be changed"
+                if path == folder:
+                    problem = "other users had access to this folder; now only its owner has"
+    return problem
 
 
 def atomic_write_bytes(

@@ -122,12 +122,13 @@ def serve(
 def _add(store: Store, paths: list[str], settings: Settings, spacing: Spacing | None, *, quiet: bool) -> None:
     from sonoseg.cli.warnings_display import LateBar
     from sonoseg.inputs.file_search import find_images
-    from sonoseg.review.file_import import import_paths
+    from sonoseg.review.file_import import import_paths, refuse_links
 
     images = find_images(paths, skip=[store.folder])
-    with LateBar("Adding images", len(images), shown=not quiet) as bar:
-        took = import_paths(store, images, settings.limits, spacing, each=bar.advance)
-    for one in took.refused:
+    inside, links = refuse_links(images, paths)
+    with LateBar("Adding images", len(inside), shown=not quiet) as bar:
+        took = import_paths(store, inside, settings.limits, spacing, each=bar.advance)
+    for one in (*links, *took.refused):
         err.print(f"[yellow]refused:[/] {escape(one.name)}: {escape(one.found)}", soft_wrap=True)
     if not took.items:
         raise OutputError(

@@ -181,7 +181,7 @@ class WebArchive(Archive):
                 where=str(self.address),
                 remedy="Check address, certificate and firewall, and that the archive is running",
             ) from error
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise self._invalid(service, error) from error
 
     def _invalid(self, service: str, error: Exception) -> PacsError:

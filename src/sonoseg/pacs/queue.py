@@ -16,6 +16,7 @@ import json
 import os
 import shutil
 import tempfile
+import warnings
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -26,7 +27,7 @@ from threading import Lock
 from sonoseg import RESEARCH_ONLY
 from sonoseg._util.files import atomic_write_text, cannot_write, remove_leftovers, sha256_file, sync_folder
 from sonoseg._util.timestamps import utc_now
-from sonoseg.errors import InputError, OutputError
+from sonoseg.errors import InputError, OutputError, SonosegWarning
 from sonoseg.pacs.query import is_uid
 from sonoseg.pacs.queue_rows import (
     ROW,
@@ -95,6 +96,7 @@ class InstanceQueue(QueueReader):
                     remedy="Finish its queue with that version, or choose another folder with --state",
                 )
             super().__init__(folder)
+            self._take_from_others()
         except OSError as error:
             raise cannot_write(folder, error) from error
         try:
@@ -110,6 +112,18 @@ class InstanceQueue(QueueReader):
 
     def _open(self, path: Path) -> Ledger:
         return Ledger(path, SCHEMA, exclusive=True, wait=30)
+
+    def _take_from_others(self) -> None:
+        """Make a folder of an earlier version, or one made by hand, accessible to its owner alone."""
+        mode = self.folder.stat().st_mode
+        if os.name != "nt" and mode & 0o077:
+            with suppress(PermissionError):  # a mounted volume of another owner
+                self.folder.chmod(mode & 0o700)
+                warnings.warn(
+                    f"{self.folder}: other users had access to this folder; now only its owner has",
+                    SonosegWarning,
+                    stacklevel=3,
+                )
 
     def accept(self, instance: ReceivedInstance, data: bytes) -> Acceptance:
         """Add an instance. data: its complete file (PS3.10).

@@ -100,6 +100,11 @@ class OutputFile:
     sha256: str
     bytes: int
 
+    def __post_init__(self) -> None:
+        """Raise ValueError for a path that leaves the folder: a journal may come from anybody."""
+        if Path(self.path).is_absolute() or ".." in Path(self.path).parts:
+            raise ValueError(f"the path {self.path!r} is not within the results folder")
+
     def exists(self, folder: Path) -> bool:
         """Whether the file is in this results folder, with its size."""
         try:

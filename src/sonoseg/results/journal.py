@@ -9,10 +9,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Self
 
+from sonoseg._util.documents import parse_json
+from sonoseg._util.text import first_line
 from sonoseg.errors import OutputError
 from sonoseg.results.entries import ImageEntry, OutputFile, SourceObjects
 from sonoseg.results.ledger import Ledger, LedgerSchema, require_same_run
@@ -100,7 +103,8 @@ class Journal:
         entry = self._value("SELECT entry FROM images WHERE name = ?", name)
         if entry is None:
             raise KeyError(name)
-        return ImageEntry.from_json(entry)
+        with _checked(self._ledger):
+            return ImageEntry.from_json(entry)
 
     def entries(self, names: Iterable[str]) -> Iterator[ImageEntry]:
         """Read the entries of those names that are in the journal, in that order, one at a time."""
@@ -115,22 +119,24 @@ class Journal:
         """The periods of work, the first one first."""
         with self._ledger.read() as connection:
             rows = connection.execute("SELECT content FROM sessions ORDER BY number").fetchall()
-        return [json.loads(content) for (content,) in rows]
+        with _checked(self._ledger):
+            return [dict(parse_json(content)) for (content,) in rows]
 
     @property
     def objects(self) -> dict[str, SourceObjects]:
         """The objects of whole clips, by the clip's file."""
         with self._ledger.read() as connection:
             rows = connection.execute("SELECT content FROM objects ORDER BY rowid").fetchall()
-        found = [json.loads(content) for (content,) in rows]
-        return {
-            one["file"]: SourceObjects(
-                one["file"],
-                {kind: OutputFile(**file) for kind, file in one["files"].items()},
-                tuple(one["faults"]),
-            )
-            for one in found
-        }
+        with _checked(self._ledger):
+            found = [parse_json(content) for (content,) in rows]
+            return {
+                one["file"]: SourceObjects(
+                    one["file"],
+                    {kind: OutputFile(**file) for kind, file in one["files"].items()},
+                    tuple(one["faults"]),
+                )
+                for one in found
+            }
 
     def _value(self, statement: str, *values: object) -> Any:
         with self._ledger.read() as connection:
@@ -154,7 +160,17 @@ def recorded_fingerprint(path: Path) -> dict[str, Any]:
 def _fingerprint(ledger: Ledger) -> dict[str, Any] | None:
     with ledger.read() as connection:
         row = connection.execute("SELECT fingerprint FROM run").fetchone()
-    return None if row is None else dict(json.loads(row[0]))
+    with _checked(ledger):
+        return None if row is None else dict(parse_json(row[0]))
+
+
+@contextmanager
+def _checked(ledger: Ledger) -> Iterator[None]:
+    """Raise OutputError where the block meets content that no Journal wrote."""
+    try:
+        yield
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ledger.damaged(first_line(error)) from error
 
 
 def _json(value: dict[str, Any]) -> str:

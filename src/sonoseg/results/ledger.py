@@ -253,7 +253,7 @@ class Ledger:
         if application_id == schema.application_id and version == schema.version:
             return
         if application_id not in (0, schema.application_id) or version == 0:
-            raise self._damaged("it is another kind of file")
+            raise self.damaged("it is another kind of file")
         writer = "a newer" if version > schema.version else "an older"
         raise OutputError(
             f"this {schema.name} was written by {writer} sonoseg (version {version}, not {schema.version})",
@@ -284,7 +284,7 @@ class Ledger:
                 where=self.path,
                 remedy="Free some space, or check the folder's permissions",
             )
-        return self._damaged(str(error))
+        return self.damaged(str(error))
 
     def _busy(self) -> LedgerBusy:
         return LedgerBusy(
@@ -293,7 +293,8 @@ class Ledger:
             remedy="Wait until that program has ended, and repeat",
         )
 
-    def _damaged(self, reason: str) -> OutputError:
+    def damaged(self, reason: str) -> OutputError:
+        """Return the error of a file whose content is not what sonoseg writes."""
         return OutputError(
             f"not a {self.schema.name} of sonoseg, or damaged ({reason})",
             where=self.path,

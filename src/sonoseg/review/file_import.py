@@ -9,6 +9,7 @@ from pathlib import Path
 from sonoseg import samples
 from sonoseg.errors import InputError, MissingExtra, SonosegError
 from sonoseg.image.calibration import Origin, Spacing
+from sonoseg.inputs.file_search import search_root
 from sonoseg.review.file_inspection import inspect
 from sonoseg.review.form_upload import Upload, copy_files
 from sonoseg.review.items import Item
@@ -53,6 +54,28 @@ def import_uploads(
             continue
         result.items += store.add(image)
     return result
+
+
+def refuse_links(
+    images: Sequence[Path], asked: Sequence[str | Path]
+) -> tuple[list[Path], list[RejectedUpload]]:
+    """Separate links to files outside of the searched folders, which the server must not publish.
+
+    images: as found for the files, folders and globs `asked`. A link that is asked for by its name is kept.
+    """
+    roots = [search_root(path).resolve() for path in asked]
+    named = {Path(path) for path in asked}
+    kept: list[Path] = []
+    refused: list[RejectedUpload] = []
+    for image in images:
+        target = image.resolve()
+        if image in named or any(target.is_relative_to(root) for root in roots):
+            kept.append(image)
+        else:
+            refused.append(
+                RejectedUpload(image.name, "a link out of the folder", "Name the file that it leads to")
+            )
+    return kept, refused
 
 
 def import_paths(

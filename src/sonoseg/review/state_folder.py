@@ -18,11 +18,17 @@ import os
 import re
 import sqlite3
 import warnings
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Self
 
-from sonoseg._util.files import atomic_write_bytes, cannot_write, make_private_folder, remove_leftovers
+from sonoseg._util.files import (
+    atomic_write_bytes,
+    cannot_write,
+    make_private,
+    make_private_folder,
+    remove_leftovers,
+)
 from sonoseg.errors import OutputError, SonosegWarning
 from sonoseg.results.ledger import LOCK, Ledger
 from sonoseg.review.http_errors import Forbidden
@@ -61,7 +67,9 @@ class StateFolder:
             )
             self._check_content()
             if not read_only:
-                self._make_private(warn=used)
+                problem = make_private(self.folder)
+                if problem and used:
+                    warnings.warn(f"{self.folder}: {problem}", SonosegWarning, stacklevel=2)
             if exclusive:
                 self._remove_leftovers()
                 with self.ledger.change() as connection:  # interrupted predictions wait again
@@ -128,27 +136,6 @@ class StateFolder:
                 where=path,
                 remedy="Replace it by the files that it names, or remove it",
             )
-
-    def _make_private(self, *, warn: bool) -> None:
-        """Take folder and files from other users, where there are such permissions. warn: say so."""
-        if os.name == "nt":
-            return
-        for base, _, names in os.walk(self.folder):
-            for path in (Path(base), *(Path(base, name) for name in names)):
-                with suppress(FileNotFoundError):  # a thumbnail, or SQLite's
-                    mode = path.stat().st_mode
-                    if not mode & 0o077:
-                        continue
-                    try:
-                        path.chmod(mode & 0o700)
-                    except PermissionError:
-                        found = "can read this file, and its permissions cannot be changed"
-                    else:
-                        found = "could read this folder; now only its owner can"
-                        if path != self.folder:
-                            continue
-                    if warn:
-                        warnings.warn(f"{path}: other users {found}", SonosegWarning, stacklevel=4)
 
     def _check_content(self) -> None:
         """Refuse links, and ids and files that are no plain names, since paths are made of them."""
