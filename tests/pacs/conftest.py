@@ -27,6 +27,11 @@ from pydicom.uid import (
     generate_uid,
 )
 
+from sonoseg.pacs.audit import Audit
+from sonoseg.pacs.node_settings import load_settings
+from sonoseg.pacs.queue import InstanceQueue
+from sonoseg.pacs.storage_scp import StorageScp
+
 PLUG_IN = Path("/usr/share/orthanc/plugins/libOrthancDicomWeb.so")
 PATIENT_NAME = "Musterfrau^Erika"
 
@@ -482,3 +487,47 @@ def storescp(tmp_path: Path) -> Iterator[Callable[..., tuple[int, Path]]]:
     for one in started:
         one.kill()
         one.wait()
+
+
+class RunningScp:
+    """A Storage SCP with its queue and its audit log. woken: how often it woke the worker."""
+
+    def __init__(self, folder: Path, **options: Any) -> None:
+        self.settings = load_settings(
+            None, archive="A@localhost:1", port=0, state=folder / "state", **options
+        )
+        self.queue = InstanceQueue(self.settings.state, model="m")
+        self.audit = Audit(folder / "audit.jsonl")
+        self.woken = 0
+        self.scp = StorageScp(self.settings, self.queue, self.audit, self._wake)
+        self.port = self.scp.port
+        self.scp.start()
+
+    def _wake(self) -> None:
+        self.woken += 1
+
+    def events(self, name: str | None = None) -> list[dict[str, Any]]:
+        """The lines of the audit log, or those of one event."""
+        if not self.audit.path.exists():
+            return []
+        lines = [json.loads(line) for line in self.audit.path.read_text("utf-8").splitlines()]
+        return [one for one in lines if name in (None, one["event"])]
+
+    def close(self) -> None:
+        """Stop, aborting open associations."""
+        self.scp.stop(patience=0.2)
+        self.queue.close()
+
+
+@pytest.fixture
+def start_scp(tmp_path: Path) -> Iterator[Callable[..., RunningScp]]:
+    """Start a Storage SCP of AE title SONOSEG; options: of load_settings."""
+    started: list[RunningScp] = []
+
+    def start(**options: Any) -> RunningScp:
+        started.append(RunningScp(tmp_path, **options))
+        return started[-1]
+
+    yield start
+    for one in started:
+        one.close()

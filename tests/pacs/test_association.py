@@ -22,7 +22,7 @@ def echo(port: int, **more: Any) -> None:
     open_archive(DimseAddress(**values)).echo()
 
 
-def test_titles_that_orthanc_does_not_know(orthanc: Any) -> None:
+def test_ae_titles_unknown_to_orthanc(orthanc: Any) -> None:
     # Orthanc closes the connection behind its answer: on a busy machine the close is seen before the reason.
     told = "Called AE title not recognised|connection accepted, but no association.*its AE title"
     with pytest.raises(PacsError, match=told):
@@ -36,30 +36,29 @@ def test_titles_that_orthanc_does_not_know(orthanc: Any) -> None:
     assert caught.value.remedy is not None
 
 
-def test_a_name_that_does_not_resolve() -> None:
+def test_host_name_that_does_not_resolve() -> None:
     with pytest.raises(PacsError, match="cannot be reached"):
         echo(104, host="no-such-host.invalid")
 
 
-def test_something_that_is_no_dicom() -> None:
-    """A listener that says nothing, and one that talks of something else."""
+def test_peer_without_dicom() -> None:
+    """A listener that sends nothing, and one that sends HTTP."""
     told = pytest.raises(PacsError, match="connection accepted, but no association")
     with socket.create_server(("127.0.0.1", 0)) as mute, told:
         echo(mute.getsockname()[1], timeout=0.5)
     with socket.create_server(("127.0.0.1", 0)) as web:
 
         def talk() -> None:
-            for _ in range(2):
-                connection, _ = web.accept()
-                with connection:
-                    connection.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+            connection, _ = web.accept()
+            with connection:
+                connection.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
 
         Thread(target=talk, daemon=True).start()
-        with pytest.raises(PacsError, match="connection accepted, but no association"):
+        with pytest.raises(PacsError, match="connection accepted, but no association: unknown PDU type 0x48"):
             echo(web.getsockname()[1], timeout=2)
 
 
-def test_a_service_that_is_not_offered(storescp: Any) -> None:
+def test_service_that_the_archive_does_not_offer(storescp: Any) -> None:
     port, _ = storescp()
     with pytest.raises(PacsError, match="no presentation context accepted"):
         list(open_archive(DimseAddress(ae="KEEPER", host="127.0.0.1", port=port, timeout=10)).find(Query()))
@@ -79,7 +78,7 @@ def test_tls_with_certificates_on_both_sides(storescp: Any, certificates: Any) -
         echo(port, tls=PeerTls(ca=certificates.ca), timeout=3)  # we show none, and are asked for one
 
 
-def test_tls_with_a_certificate_that_is_not_trusted(storescp: Any, certificates: Any) -> None:
+def test_tls_with_untrusted_certificate(storescp: Any, certificates: Any) -> None:
     port = secure(storescp, certificates, ask=False)
     echo(port, tls=PeerTls(ca=certificates.ca))
     with pytest.raises(PacsError, match="certificate is not trusted"):
@@ -96,7 +95,7 @@ def test_tls_on_one_side_only(storescp: Any, certificates: Any) -> None:
         echo(plain, tls=PeerTls(ca=certificates.ca), timeout=2, connect_timeout=2)
 
 
-def test_tls_files_that_are_none(certificates: Any, tmp_path: Path) -> None:
+def test_unusable_tls_files(certificates: Any, tmp_path: Path) -> None:
     wrong = tmp_path / "wrong.pem"
     wrong.write_text("not PEM")
     for tls in (

@@ -8,7 +8,7 @@ import pytest
 
 from sonoseg.errors import UsageError
 from sonoseg.pacs.address import DimseAddress, WebAddress
-from sonoseg.pacs.node_settings import load_settings
+from sonoseg.pacs.node_settings import NodeLimits, load_settings
 
 WHOLE = """
 ae = "NODE1"
@@ -39,7 +39,7 @@ def written(folder: Path, text: str) -> Path:
     return path
 
 
-def test_a_whole_file(tmp_path: Path) -> None:
+def test_complete_file(tmp_path: Path) -> None:
     settings = load_settings(written(tmp_path, WHOLE))
     assert (settings.ae, settings.port, settings.allowed) == ("NODE1", 104, ["SCANNER", "ROOM 2"])
     assert settings.state == tmp_path / "queue", "files lie beside the file that names them"
@@ -53,7 +53,7 @@ def test_a_whole_file(tmp_path: Path) -> None:
     assert settings.send_back == ("seg", "sr", "capture")
 
 
-def test_options_go_before_the_file(tmp_path: Path) -> None:
+def test_options_override_the_file(tmp_path: Path) -> None:
     path = written(tmp_path, WHOLE)
     settings = load_settings(path, ae="OTHER", port=0, archive="http://localhost:8042/dicom-web", allow=None)
     assert (settings.ae, settings.port) == ("OTHER", 0)
@@ -64,16 +64,30 @@ def test_options_go_before_the_file(tmp_path: Path) -> None:
     assert other.our_ae == "OTHER"
 
 
-def test_without_a_file_an_archive_is_enough() -> None:
+def test_archive_alone_is_sufficient() -> None:
     settings = load_settings(None, archive="PACS@localhost:104")
     assert (settings.host, settings.send_back, settings.allowed) == ("127.0.0.1", ("seg", "sr"), [])
 
 
-def test_who_may_send_must_be_said_where_others_reach_it() -> None:
+def test_allow_is_required_where_other_machines_can_connect() -> None:
     with pytest.raises(UsageError, match="name the calling AE titles"):
         load_settings(None, archive="PACS@localhost:104", host="0.0.0.0")
     settings = load_settings(None, archive="PACS@localhost:104", host="0.0.0.0", allow=["*"])
     assert settings.allowed == []
+
+
+def test_default_limits() -> None:
+    """docs/pacs.md states them."""
+    assert NodeLimits().model_dump() == {
+        "max_bytes": 2 << 30,
+        "associations": 16,
+        "keep_free": 256 << 20,
+        "idle": 60,
+        "connections": 64,
+        "connections_per_address": 16,
+        "request_timeout": 10,
+        "pdu_timeout": 30,
+    }
 
 
 @pytest.mark.parametrize(
@@ -91,7 +105,7 @@ def test_who_may_send_must_be_said_where_others_reach_it() -> None:
         ("[retry]\nfirst_delay = 0\n[archive]\nurl='http://h'", "retry.first_delay"),
     ],
 )
-def test_what_is_wrong_is_named(tmp_path: Path, text: str, said: str) -> None:
+def test_invalid_keys_are_named(tmp_path: Path, text: str, said: str) -> None:
     path = written(tmp_path, text)
     with pytest.raises(UsageError) as told:
         load_settings(path)
@@ -99,7 +113,7 @@ def test_what_is_wrong_is_named(tmp_path: Path, text: str, said: str) -> None:
     assert str(path) in str(told.value)
 
 
-def test_a_file_that_is_not_there(tmp_path: Path) -> None:
+def test_unreadable_file(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="cannot be read"):
         load_settings(tmp_path / "none.toml")
     (tmp_path / "latin.toml").write_bytes(b"ae = '\xfc'")

@@ -24,7 +24,7 @@ STORED, REFUSED, UNREACHABLE = StoreOutcome.STORED, StoreOutcome.REFUSED, StoreO
 US = "1.2.840.10008.5.1.4.1.1.6.1"
 
 
-class Told:
+class ScriptedArchive:
     """An archive with configured responses, which keeps what it stored."""
 
     def __init__(self) -> None:
@@ -45,14 +45,14 @@ class Told:
             outcomes.append(Stored(path, outcome, status=status, reason="Musterfrau^Erika is not known"))
         return outcomes
 
-    def __enter__(self) -> Told:
+    def __enter__(self) -> ScriptedArchive:
         return self
 
     def __exit__(self, *_: object) -> None:
         pass
 
 
-class Makes:
+class ScriptedSegmenter:
     """A segmenter that writes two files, or fails."""
 
     def __init__(self) -> None:
@@ -77,7 +77,7 @@ class Bench:
 
     def __init__(self, folder: Path, **retry: Any) -> None:
         self.queue = InstanceQueue(folder / "state", model="m")
-        self.archive, self.makes = Told(), Makes()
+        self.archive, self.makes = ScriptedArchive(), ScriptedSegmenter()
         self.reports: list[str] = []
         self.audit = Audit(folder / "audit.jsonl")
         self.worker = self.other(**retry)
@@ -133,7 +133,7 @@ def test_from_received_to_sent(bench: Bench) -> None:
     assert events == ["segmented"] * 4 + ["sent"] * 4
 
 
-def test_an_archive_that_is_away_is_waited_for(bench: Bench) -> None:
+def test_unreachable_archive_is_retried(bench: Bench) -> None:
     bench.archive.answer = lambda path: (UNREACHABLE, None)
     bench.take("1.1")
     bench.step(4)
@@ -148,7 +148,7 @@ def test_an_archive_that_is_away_is_waited_for(bench: Bench) -> None:
     assert bench.reports[1:] == ["the archive responds again"]
 
 
-def test_an_archive_that_is_away_is_left_in_peace(tmp_path: Path) -> None:
+def test_unreachable_archive_is_not_tried_at_once(tmp_path: Path) -> None:
     bench = Bench(tmp_path, first_delay=1000.0, max_delay=3000.0)
     bench.archive.answer = lambda path: (UNREACHABLE, None)
     bench.take("1.1", "1.2", "1.3", "1.4")
@@ -162,7 +162,7 @@ def test_an_archive_that_is_away_is_left_in_peace(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("fault", [PacsError("no secret"), RuntimeError("Musterfrau^Erika"), OSError(5)])
-def test_whatever_a_library_raises_the_queue_goes_on(bench: Bench, fault: Exception) -> None:
+def test_exceptions_of_other_libraries_do_not_stop_the_worker(bench: Bench, fault: Exception) -> None:
     bench.archive.fault = fault
     bench.take("1.1")
     bench.step()
@@ -174,7 +174,7 @@ def test_whatever_a_library_raises_the_queue_goes_on(bench: Bench, fault: Except
     assert bench.row("1.1").state is InstanceState.SENT
 
 
-def test_what_is_refused_is_given_up_with_the_reason(tmp_path: Path) -> None:
+def test_refused_results_fail_with_the_reason(tmp_path: Path) -> None:
     bench = Bench(tmp_path, refusals=3)
     bench.archive.answer = lambda path: (REFUSED, 0xC000) if path.name == "sr.dcm" else (STORED, 0)
     bench.take("1.1")
@@ -193,7 +193,7 @@ def test_what_is_refused_is_given_up_with_the_reason(tmp_path: Path) -> None:
     bench.queue.close()
 
 
-def test_an_archive_without_room_is_not_one_that_refuses(tmp_path: Path) -> None:
+def test_out_of_resources_is_not_a_refusal(tmp_path: Path) -> None:
     bench = Bench(tmp_path, refusals=1)
     bench.archive.answer = lambda path: (REFUSED, 0xA700)
     bench.take("1.1")
@@ -205,7 +205,7 @@ def test_an_archive_without_room_is_not_one_that_refuses(tmp_path: Path) -> None
     bench.queue.close()
 
 
-def test_one_that_nobody_answers_for_holds_no_other_back(tmp_path: Path) -> None:
+def test_instance_without_response_does_not_block_others(tmp_path: Path) -> None:
     bench = Bench(tmp_path, attempts=4)
     bench.archive.answer = lambda path: (UNREACHABLE, None) if path.parent.name == "1.1" else (STORED, 0)
     bench.take("1.1", "1.2")
@@ -227,7 +227,7 @@ def test_one_that_nobody_answers_for_holds_no_other_back(tmp_path: Path) -> None
         (ValueError("Musterfrau^Erika"), "reading or segmenting failed (ValueError)"),
     ],
 )
-def test_an_instance_that_cannot_be_used_is_failed_at_once(bench: Bench, fault: Exception, said: str) -> None:
+def test_unusable_instance_fails_at_once(bench: Bench, fault: Exception, said: str) -> None:
     bench.makes.fault = fault
     bench.take("1.1")
     bench.step()
@@ -240,7 +240,7 @@ def test_an_instance_that_cannot_be_used_is_failed_at_once(bench: Bench, fault: 
 
 
 @pytest.mark.parametrize("fault", [OutputError("the disk is full"), MemoryError()])
-def test_a_fault_of_the_machine_is_no_fault_of_the_instance(bench: Bench, fault: Exception) -> None:
+def test_failing_disk_is_retried(bench: Bench, fault: Exception) -> None:
     bench.makes.fault = fault
     bench.take("1.1")
     bench.step(3)
@@ -251,7 +251,7 @@ def test_a_fault_of_the_machine_is_no_fault_of_the_instance(bench: Bench, fault:
     assert bench.row("1.1").state is InstanceState.SENT
 
 
-def test_an_instance_that_fills_the_memory_is_given_up(bench: Bench) -> None:
+def test_out_of_memory_fails_after_the_limit(bench: Bench) -> None:
     bench.makes.fault = MemoryError()
     bench.take("1.1")
     bench.step(9)
@@ -259,7 +259,7 @@ def test_an_instance_that_fills_the_memory_is_given_up(bench: Bench) -> None:
     assert bench.row("1.1").reason == "out of memory; tried 5 times"
 
 
-def test_an_instance_that_ends_the_node_is_found_out(bench: Bench) -> None:
+def test_instance_that_ends_the_node_fails_after_the_limit(bench: Bench) -> None:
     bench.take("1.1", "1.2")
     for _ in range(5):
         bench.queue.start("1.1")  # and the node was killed
@@ -269,7 +269,7 @@ def test_an_instance_that_ends_the_node_is_found_out(bench: Bench) -> None:
     assert "ended 5 times" in str(bench.row("1.1").reason)
 
 
-def test_results_that_are_gone_are_made_again(bench: Bench) -> None:
+def test_missing_results_are_made_again(bench: Bench) -> None:
     bench.take("1.1", "1.2")
     while bench.worker.segment():
         pass
@@ -282,7 +282,7 @@ def test_results_that_are_gone_are_made_again(bench: Bench) -> None:
     assert bench.row("1.2").state is InstanceState.FAILED
 
 
-def test_the_threads_go_on_past_a_queue_that_cannot_be_written(
+def test_threads_continue_after_an_unwritable_queue(
     bench: Bench, monkeypatch: pytest.MonkeyPatch, until: Callable[..., None]
 ) -> None:
     real, failed = bench.queue.start, []
@@ -303,7 +303,7 @@ def test_the_threads_go_on_past_a_queue_that_cannot_be_written(
     assert len(bench.reports) == 1
 
 
-def test_stopping_finishes_the_instance_in_hand(bench: Bench, until: Callable[..., None]) -> None:
+def test_stop_finishes_the_instance_in_progress(bench: Bench, until: Callable[..., None]) -> None:
     import threading
 
     begun, go_on = threading.Event(), threading.Event()
@@ -326,3 +326,30 @@ def test_stopping_finishes_the_instance_in_hand(bench: Bench, until: Callable[..
     assert not stopping.is_alive()
     assert bench.row("1.1").state in (InstanceState.SEGMENTED, InstanceState.SENT)
     assert bench.row("1.2").state is InstanceState.RECEIVED
+
+
+@pytest.mark.parametrize("days", [-30, 30])
+def test_changed_clock_does_not_delay_a_retry(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, days: int
+) -> None:
+    bench.take("1.2.3")
+    bench.worker.segment()
+    bench.archive.fault = PacsError("cannot be reached")
+    bench.worker.send()
+    assert bench.row("1.2.3").attempts == 1
+    bench.archive.fault = None
+    changed = time.time() + days * 86_400
+    monkeypatch.setattr(time, "time", lambda: changed)
+    bench.step()
+    assert bench.row("1.2.3").state is InstanceState.SENT
+
+
+def test_row_of_a_clock_that_was_ahead_is_due_after_a_start(bench: Bench, until: Callable[..., None]) -> None:
+    """The clock was set back by 30 days while the node was stopped."""
+    bench.take("1.2.3")
+    bench.queue.retry_later("1.2.3", time.time() + 30 * 86_400, "cannot be reached", attempts=1)
+    bench.worker.start()
+    try:
+        until(lambda: bench.row("1.2.3").state is InstanceState.SENT)
+    finally:
+        bench.worker.stop()

@@ -23,6 +23,8 @@ FIND, MOVE, GET = (f"1.2.840.10008.5.1.4.1.2.2.{number}" for number in (1, 2, 3)
 
 MAX_PDU = 1 << 17
 """Bytes of a PDU: most archives accept more than pynetdicom's 16 KiB, and fewer PDUs are faster."""
+MAX_MESSAGE = 2 << 30
+"""Bytes of a message from an archive: those of an instance, by default, that the node accepts."""
 MAX_CONTEXTS = 128
 """Presentation contexts of an association: their ids are the odd numbers to 255 (PS3.8 9.3.2.2)."""
 
@@ -39,12 +41,9 @@ def associate(
 
     roles: SCP/SCU role selections (PS3.7 D.3.3.4). Raises PacsError if it fails.
     """
-    from pynetdicom import AE
+    from sonoseg.pacs.transport import LimitedRequestor
 
-    entity = AE(ae_title=address.our_ae)
-    entity.acse_timeout = address.timeout
-    entity.dimse_timeout = address.timeout
-    entity.network_timeout = address.timeout
+    entity = LimitedRequestor(address.our_ae, timeout=address.timeout, max_bytes=MAX_MESSAGE)
     entity.connection_timeout = address.connect_timeout
     tls = None if address.tls is None else (client_context(address.tls), address.tls.name or address.host)
     try:
@@ -64,14 +63,35 @@ def associate(
         raise _failure(address, association)
     try:
         yield association
+    except PacsError as error:
+        association.abort()
+        raise _aborted(address, association) or error from error
     except BaseException:
         association.abort()
         raise
     if association.is_established:
         association.release()
+    aborted = _aborted(address, association)
+    if aborted is not None:
+        raise aborted
 
 
 _REACH = "Check host, port and firewall, and that the archive is running"
+
+
+def _refusal(association: Association) -> str | None:
+    """Return why we aborted an association because of a PDU of the archive; None if we did not."""
+    reason: str | None = getattr(association.dul.socket, "refusal", None)
+    return reason
+
+
+def _aborted(address: DimseAddress, association: Association) -> PacsError | None:
+    reason = _refusal(association)
+    if reason is None:
+        return None
+    return PacsError(
+        f"association aborted: {reason}", where=str(address), remedy="Look into the archive's log"
+    )
 
 
 def _failure(address: DimseAddress, association: Association) -> PacsError:
@@ -90,11 +110,12 @@ def _failure(address: DimseAddress, association: Association) -> PacsError:
             where=where,
             remedy=f"Allow {address.our_ae} this service and these transfer syntaxes in the archive",
         )
-    problem = _connection_problem(address)
+    refusal = _refusal(association)
+    problem = None if refusal else _connection_problem(address)
     if problem is not None:
         return PacsError(f"cannot be reached: {problem}", where=where, remedy=_REACH)
     return PacsError(
-        "connection accepted, but no association",
+        "connection accepted, but no association" + (f": {refusal}" if refusal else ""),
         where=where,
         remedy=f"Check TLS on both sides, its AE title, and that ours ({address.our_ae}) is configured there",
     )

@@ -10,7 +10,9 @@ import json
 import os
 import threading
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
+from time import monotonic
 from typing import Literal
 
 from sonoseg._util.timestamps import utc_now
@@ -20,6 +22,8 @@ Event = Literal[
     "stopped",
     "association",
     "association-refused",
+    "association-aborted",
+    "connection-refused",
     "received",
     "refused",
     "segmented",
@@ -28,6 +32,12 @@ Event = Literal[
     "failed",
     "requeued",
 ]
+
+
+LINES_PER_MINUTE = 10
+"""Lines of one event and host in a minute, of events that anyone who reaches the port can cause."""
+MAX_HOSTS = 1024
+"""Hosts whose lines are counted at the same time."""
 
 
 class Audit:
@@ -44,6 +54,27 @@ class Audit:
         self._report = report
         self._lock = threading.Lock()
         self._failing = False
+        self._repeated: dict[tuple[Event, str], _MinuteCount] = {}
+
+    def note_repeated(self, event: Event, *, host: str, **details: str | int | float | None) -> None:
+        """Append one line of an event that any peer can cause, at most LINES_PER_MINUTE per host.
+
+        The first line after omitted ones has their number in `omitted`.
+        """
+        with self._lock:
+            now = monotonic()
+            count = self._repeated.get((event, host))
+            if count is None or now - count.since >= 60:
+                if len(self._repeated) >= MAX_HOSTS:
+                    self._repeated.clear()
+                omitted = 0 if count is None else max(0, count.lines - LINES_PER_MINUTE)
+                count = self._repeated[event, host] = _MinuteCount(now)
+            else:
+                omitted = 0
+            count.lines += 1
+            if count.lines > LINES_PER_MINUTE:
+                return
+        self.note(event, host=host, **details, omitted=omitted or None)
 
     def note(self, event: Event, **details: str | int | float | list[str] | None) -> None:
         """Append one line: time, event, and the details that are not None."""
@@ -67,6 +98,14 @@ class Audit:
             os.write(handle, data)
         finally:
             os.close(handle)
+
+
+@dataclass
+class _MinuteCount:
+    """Lines of one event and host since a time of the monotonic clock."""
+
+    since: float
+    lines: int = 0
 
 
 def _last_byte(handle: int) -> bytes:

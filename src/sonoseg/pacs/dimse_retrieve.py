@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from queue import Empty, SimpleQueue
-from threading import Lock
+from threading import Lock, Thread
 from typing import TYPE_CHECKING, Any
 
 from sonoseg._util.files import atomic_write_bytes
@@ -13,7 +13,8 @@ from sonoseg._util.text import first_line
 from sonoseg.errors import OutputError, PacsError, UsageError
 from sonoseg.pacs.address import DimseAddress
 from sonoseg.pacs.archive import Fetched, FetchOutcome, instance_path
-from sonoseg.pacs.association import GET, MAX_CONTEXTS, MOVE, associate
+from sonoseg.pacs.association import GET, MAX_CONTEXTS, MAX_PDU, MOVE, associate
+from sonoseg.pacs.node_settings import NodeLimits
 from sonoseg.pacs.query import QueryMatch
 from sonoseg.pacs.status_codes import NOT_AUTHORISED, OUT_OF_RESOURCES, PENDING, SUCCESS, status_text
 
@@ -132,8 +133,11 @@ def move(address: DimseAddress, wanted: Sequence[QueryMatch], folder: Path) -> I
     """
     from pynetdicom import AE, build_context, evt
 
+    from sonoseg.pacs.transport import LimitedServer
+
     instances = RetrievedInstances(wanted, folder)
     listener = AE(ae_title=address.our_ae)
+    listener.maximum_pdu_size = MAX_PDU
     listener.require_called_aet = True
     listener.require_calling_aet = [address.ae]
     for context in _contexts(_classes(wanted)):
@@ -141,10 +145,12 @@ def move(address: DimseAddress, wanted: Sequence[QueryMatch], folder: Path) -> I
             context.abstract_syntax or "", [str(s) for s in context.transfer_syntax]
         )
     try:
-        server = listener.start_server(
+        server = LimitedServer(
+            listener,
             (address.listen_host, address.listen_port or 0),
-            block=False,
-            evt_handlers=[(evt.EVT_C_STORE, instances.receive)],
+            listener.supported_contexts,
+            NodeLimits(),
+            handlers=[(evt.EVT_C_STORE, instances.receive)],
         )
     except OSError as error:
         raise UsageError(
@@ -152,7 +158,7 @@ def move(address: DimseAddress, wanted: Sequence[QueryMatch], folder: Path) -> I
             where=f"{address.listen_host}:{address.listen_port}",
             remedy="Choose a free port, the one that is configured in the archive",
         ) from error
-    assert server is not None
+    Thread(target=server.serve_forever, args=(0.1,), name="sonoseg-move", daemon=True).start()
     reason = "the archive did not send it"
     try:
         with associate(address, [build_context(MOVE)]) as association:

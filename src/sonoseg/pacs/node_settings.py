@@ -58,12 +58,19 @@ class NodeLimits(StrictModel):
     max_bytes: of one instance. associations: at the same time. keep_free: bytes of the state folder's disk to
         leave free for results; below it instances are refused with 0xA700, out of resources.
     idle: seconds after which an idle association is aborted.
+    connections, connections_per_address: at the same time, without an association; above it the oldest one is
+        closed. request_timeout: seconds from the connection to its complete association request, the TLS
+        handshake included. pdu_timeout: seconds from the first byte of a PDU to its last.
     """
 
     max_bytes: Annotated[int, Field(ge=1024)] = 2048 * MIB
     associations: Annotated[int, Field(ge=1)] = 16
     keep_free: Annotated[int, Field(ge=0)] = 256 * MIB
     idle: Annotated[float, Field(gt=0)] = 60.0
+    connections: Annotated[int, Field(ge=1)] = 64
+    connections_per_address: Annotated[int, Field(ge=1)] = 16
+    request_timeout: Annotated[float, Field(gt=0)] = 10.0
+    pdu_timeout: Annotated[float, Field(gt=0)] = 30.0
 
 
 class NodeSettings(StrictModel):

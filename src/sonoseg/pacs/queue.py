@@ -310,6 +310,11 @@ class InstanceQueue(QueueReader):
                 (at, reason, attempts, refusals, starts, _now(), uid),
             )
 
+    def limit_waits(self, latest: float) -> None:
+        """Let no row wait beyond `latest`, in seconds since 1970."""
+        with self._ledger.change() as connection:
+            connection.execute("UPDATE instances SET next_at = ? WHERE next_at > ?", (latest, latest))
+
     def fail(self, uid: str, reason: str) -> None:
         """Record a final failure, and move the files of the instance to a folder with the reason.
 

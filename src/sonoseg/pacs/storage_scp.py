@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 import threading
 from collections.abc import Callable
 from contextlib import suppress
@@ -27,10 +26,8 @@ if TYPE_CHECKING:
     from pydicom.dataset import Dataset
     from pynetdicom.association import Association
     from pynetdicom.events import Event
-    from pynetdicom.transport import ThreadedAssociationServer
 
-HANDSHAKE_TIMEOUT = 15.0
-"""Seconds for a caller's TLS handshake."""
+    from sonoseg.pacs.transport import LimitedServer
 
 
 CONFLICT_COMMENT = "other content of this UID is in progress: send it again later"
@@ -82,16 +79,16 @@ class StorageScp:
                 with suppress(Exception):  # it may end meanwhile
                     association.abort()
 
-    def _listen(self) -> ThreadedAssociationServer:
+    def _listen(self) -> LimitedServer:
         from pynetdicom import AE, _config, evt
+
+        from sonoseg.pacs.transport import LimitedServer
 
         # Messages are not formatted for logs: faster, and keeps patients' names out of them.
         _config.LOG_HANDLER_LEVEL = "none"
         settings = self._settings
         entity = AE(settings.ae)
         entity.maximum_pdu_size = MAX_PDU
-        entity.maximum_associations = settings.limits.associations
-        entity.network_timeout = settings.limits.idle
         entity.require_called_aet = settings.require_called_ae
         entity.require_calling_aet = settings.allowed
         context = None if settings.tls is None else server_context(settings.tls)
@@ -99,16 +96,17 @@ class StorageScp:
             (evt.EVT_C_STORE, self._store),
             (evt.EVT_ACCEPTED, self._accepted),
             (evt.EVT_REJECTED, self._rejected),
-            (evt.EVT_PDU_RECV, self._limit_size),
         ]
         try:
-            server = _server_class()(
+            return LimitedServer(
                 entity,
                 (settings.host, settings.port),
-                settings.ae,
                 accepted_contexts(),
-                ssl_context=context,
-                evt_handlers=handlers,
+                settings.limits,
+                tls=context,
+                handlers=handlers,
+                refused=self._connection_refused,
+                aborted=self._aborted,
             )
         except (OSError, OverflowError) as error:
             reason = getattr(error, "strerror", None) or str(error)
@@ -117,8 +115,6 @@ class StorageScp:
                 where=f"{settings.host}, port {settings.port}",
                 remedy="Choose another host or port",
             ) from error
-        entity._servers.append(server)
-        return server
 
     def _store(self, event: Event) -> int | Dataset:
         """Handle one C-STORE request and return the status of its response."""
@@ -151,22 +147,19 @@ class StorageScp:
     def _rejected(self, event: Event) -> None:
         sender, host = _peer(event.assoc)
         called = event.assoc.requestor.primitive
-        self._audit.note(
+        self._audit.note_repeated(
             "association-refused",
             sender=sender,
             host=host,
             called=None if called is None else str(called.called_ae_title).strip(),
         )
 
-    def _limit_size(self, event: Event) -> None:
-        """Abort the association of a sender whose instance exceeds the limit: it would fill the memory."""
-        message = event.assoc.dimse.message
-        data = None if message is None else message.data_set
-        if data is not None and data.tell() > self._settings.limits.max_bytes:
-            sender, host = _peer(event.assoc)
-            self._audit.note("association-refused", sender=sender, host=host, bytes=data.tell())
-            event.assoc.dimse.message = None
-            threading.Thread(target=event.assoc.abort, daemon=True).start()
+    def _connection_refused(self, host: str, reason: str) -> None:
+        self._audit.note_repeated("connection-refused", host=host, reason=reason)
+
+    def _aborted(self, association: Association, reason: str) -> None:
+        sender, host = _peer(association)
+        self._audit.note_repeated("association-aborted", sender=sender, host=host, reason=reason)
 
 
 def _response(status: int, comment: str) -> Dataset:
@@ -184,31 +177,3 @@ def _peer(association: Association) -> tuple[str, str]:
     primitive: Any = requestor.primitive
     title = primitive.calling_ae_title if primitive is not None else requestor.ae_title
     return str(title or "").strip(), str(requestor.address or "")
-
-
-def _server_class() -> type[ThreadedAssociationServer]:
-    """Return pynetdicom's server with the TLS handshake in the association's thread and a timeout.
-
-    In pynetdicom 3.0 a caller that never ends its handshake blocks all others.
-    """
-    from pynetdicom.transport import ThreadedAssociationServer
-
-    class Server(ThreadedAssociationServer):
-        request_queue_size = 64
-        daemon_threads = True
-
-        def get_request(self) -> tuple[socket.socket, Any]:
-            assert self.socket is not None
-            return self.socket.accept()
-
-        def finish_request(self, request: Any, client_address: Any) -> None:
-            if self.ssl_context is not None:
-                request.settimeout(HANDSHAKE_TIMEOUT)
-                request = self.ssl_context.wrap_socket(request, server_side=True)
-                request.settimeout(None)
-            super().finish_request(request, client_address)
-
-        def handle_error(self, request: Any, client_address: Any) -> None:
-            """Ignore callers without TLS, and closed connections."""
-
-    return Server

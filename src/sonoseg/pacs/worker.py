@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import random
 import threading
-import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from sonoseg._util.timestamps import steady_now
 from sonoseg.errors import OutputError, SonosegError
 from sonoseg.pacs.archive import Archive, Stored, StoreOutcome
 from sonoseg.pacs.audit import Audit
@@ -59,7 +59,9 @@ class Worker:
         ]
 
     def start(self) -> None:
-        """Start the threads."""
+        """Start the threads. Raises OutputError if the queue cannot be written."""
+        # A row may wait for a time of a clock that was set back since.
+        self._queue.limit_waits(steady_now() + self._retry.max_delay)
         for thread in self._threads:
             thread.start()
 
@@ -102,7 +104,7 @@ class Worker:
             return POLL_INTERVAL
         if state is InstanceState.SEGMENTED:
             first = max(first, self._silent_until)
-        return min(POLL_INTERVAL, max(0.05, first - time.time()))
+        return min(POLL_INTERVAL, max(0.05, first - steady_now()))
 
     def _delay(self, failures: int) -> float:
         """Return the seconds before the next attempt, after so many consecutive failures."""
@@ -111,7 +113,7 @@ class Worker:
 
     def segment(self) -> bool:
         """Segment the next instance that is due; return False if there is none. Raises OutputError."""
-        due = self._queue.due(InstanceState.RECEIVED, time.time())
+        due = self._queue.due(InstanceState.RECEIVED, steady_now())
         if not due:
             return False
         row = due[0]
@@ -140,7 +142,7 @@ class Worker:
 
     def send(self) -> bool:
         """Send the next results that are due; return False if there are none. Raises OutputError."""
-        now = time.time()
+        now = steady_now()
         if now < self._silent_until:
             return False
         batch: list[tuple[QueueRow, list[QueuedResult]]] = []
@@ -184,7 +186,7 @@ class Worker:
             self._silent, self._silent_until = 0, 0.0
             return
         self._silent += 1
-        self._silent_until = time.time() + self._delay(self._silent)
+        self._silent_until = steady_now() + self._delay(self._silent)
         if self._silent == 1:
             self._report(f"the archive does not respond, retrying: {outcomes[0].reason}")
 
@@ -224,7 +226,7 @@ class Worker:
             return
         self._queue.retry_later(
             row.uid,
-            time.time() + self._delay(count),
+            steady_now() + self._delay(count),
             reason,
             attempts=int(not refused),
             refusals=int(refused),
