@@ -31,6 +31,7 @@ interface Item {
   width: number;
   spacing: Spacing | null;
   spacing_reason: string | null;
+  spacing_origin: string;
   status: Status;
   prediction: "none" | "waiting" | "running" | "done" | "failed";
   failure: string | null;

@@ -5,7 +5,10 @@ import {
   clampWindow, FULL_WINDOW, mapPixels, tintPixels, windowPixels,
 } from "../../src/sonoseg/review/page/colour_maps.js";
 import { COMMANDS, EDITING_TOOLS, SINGLE } from "../../src/sonoseg/review/page/commands.js";
-import { formatDuration, formatLength, formatLesions, formatTime } from "../../src/sonoseg/review/page/format.js";
+import { formatDone } from "../../src/sonoseg/review/page/calibration.js";
+import {
+  formatDuration, formatLength, formatLesions, formatSpacing, formatTime,
+} from "../../src/sonoseg/review/page/format.js";
 import { keyName } from "../../src/sonoseg/review/page/keyboard.js";
 import { Stopwatch } from "../../src/sonoseg/review/page/stopwatch.js";
 
@@ -75,4 +78,18 @@ test("measurements and times have their formats", () => {
   assert.deepEqual([0, 1, 2].map(formatLesions), ["no lesion", "1 lesion", "2 lesions"]);
   assert.deepEqual([48.2, 185].map(formatDuration), ["48 s", "3 min 05 s"]);
   assert.deepEqual([null, "soon"].map(formatTime), ["", "soon"]);
+});
+
+test("sizes in pixels come with the reason and the remedy, a calibration with who made it", () => {
+  const unknown = { spacing_reason: "the file carries no calibration", spacing_origin: "none" };
+  const text = formatSpacing(unknown, true);
+  assert.match(text, /^Sizes are in pixels: the file carries no calibration\. Draw a calliper .* choose Calibrate\.$/);
+  assert.equal(formatSpacing({ spacing_reason: null, spacing_origin: "file" }, false), "");
+  const calibrated = { spacing_reason: null, spacing_origin: "calibrated by AB (exam)" };
+  assert.equal(formatSpacing(calibrated, false), "Pixel spacing: calibrated by AB (exam)");
+  assert.equal(formatDone({ changed: 1, signed: 0, own: 0 }), "Calibrated: 1 image.");
+  assert.equal(
+    formatDone({ changed: 3, signed: 1, own: 2 }),
+    "Calibrated: 3 images. Signed and left: 1. Left with a spacing of their own: 2.",
+  );
 });

@@ -494,6 +494,12 @@ def test_the_description_is_true(client: TestClient, send: Send, draw: Any) -> N
         ("POST", "/api/v1/items/{id}/measure", {"content": b""}),
         (
             "POST",
+            "/api/v1/items/{id}/calibrate",
+            {"json": {"ends": [[0, 0], [30, 0]], "millimetres": 3}},
+        ),
+        ("POST", "/api/v1/items/{id}/calibrate", {"json": {"ends": [[0, 0], [3, 0]], "millimetres": 3}}),
+        (
+            "POST",
             "/api/v1/items/{id}/click",
             {"json": {"points": [{"row": 30, "column": 40, "inside": True}]}},
         ),

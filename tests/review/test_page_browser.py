@@ -404,6 +404,34 @@ def test_a_prediction_that_is_done_in_between_brings_its_lesions(page: Any, addr
     assert page.locator(".lesions li").count() == lesions
 
 
+def test_a_calliper_of_known_length_calibrates_the_image(page: Any, address: str) -> None:
+    identity = opened(page, samples.paths()[6].stem)
+    page.locator("#search").blur()
+    page.fill("#reader", "AB")
+    page.locator("#reader").blur()
+    page.click("#tools [data-command=calliper]")
+    state = shown(page)
+    x, y, scale = state["x"], state["y"], state["scale"]
+    drag(page, [(x + 20 * scale, y + 10 * scale), (x + 20 * scale, y + 110 * scale)])  # 100 pixels
+    page.click("#callipers button:has-text('Calibrate')")
+    page.fill("#calibrate-length", "20,0")
+    page.click("#calibrate-submit")
+    until(page, "return app.session.item.spacing_origin === 'calibrated by AB (image)'")
+    assert not page.locator("#calibrate").is_visible()
+    assert page.locator("#spacing-note").inner_text() == "Pixel spacing: calibrated by AB (image)"
+    assert "20.0 mm" in page.locator("#callipers").inner_text()
+    item = page.request.get(f"{address}api/v1/items/{identity}").json()
+    assert item["spacing"] == pytest.approx([0.2, 0.2], rel=0.02)
+    page.click("#callipers button:has-text('Calibrate')")
+    page.check("#calibrate [value=exam]")
+    with page.expect_response("**/calibrate") as answered:
+        page.click("#calibrate-submit")
+    assert answered.value.status == 422
+    assert "names no exam" in page.locator("#calibrate-status").inner_text()
+    page.faults.clear()  # the browser complains of the refusal
+    page.keyboard.press("Escape")
+
+
 def test_every_command_of_the_keyboard_runs(page: Any) -> None:
     """Each key of the table, on an open image; `page` fails the test where one ends with an error."""
     opened(page, samples.paths()[5].stem)

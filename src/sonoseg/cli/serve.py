@@ -80,6 +80,12 @@ def serve(
     if pacs is not None:
         process.check_node(pacs)
     given = None if spacing is None else parse_spacing(spacing)
+    if given is not None and not paths:
+        raise UsageError(
+            "--spacing without PATHS takes no effect",
+            where="--spacing",
+            remedy="Name the files again that it is for, or calibrate on the page",
+        )
     with process.listen(host, port) as listening, plain_warnings():
         settings = Settings(
             folder=state,

@@ -77,10 +77,16 @@ class Box(NamedTuple):
 
 Origin = str
 """The source of a spacing: "file", "given" (by a person, --spacing), "table" (of spacings) or "none";
-"region, " and the RULES by which a region that breaks the standard was used nevertheless."""
+"region, " and the RULES by which a region that breaks the standard was used nevertheless; or CALIBRATED."""
 
-GIVEN = ("given", "table")
-"""Origins of a spacing that a person gave; it overrides that of the file, and applies to the whole frame."""
+CALIBRATED = "calibrated by "
+"""Beginning of the origin of a spacing that a reader measured on the page; then come who, and for what."""
+
+
+def by_person(origin: Origin) -> bool:
+    """Return whether a person gave the spacing: it overrides the file's, and applies to the whole frame."""
+    return origin in ("given", "table") or origin.startswith(CALIBRATED)
+
 
 RULES = {
     "clipped by one pixel": "the region ends one pixel beyond the frame and was clipped",
@@ -96,7 +102,7 @@ RULES = {
 
 def cautions(origin: Origin) -> list[str]:
     """Return what to be cautious of in a spacing of this origin, for example "... was clipped"."""
-    rules = origin.removeprefix("region, ").split(", ")
+    rules = origin.split(", ")[1:] if origin.startswith("region, ") else []
     return [caution for rule, caution in RULES.items() if rule in rules]
 
 
@@ -168,7 +174,7 @@ class Calibration:
         applies; a lesion across regions has a spacing only where theirs agree, one outside every region has
         none.
         """
-        if self.origin in GIVEN or not self.regions:
+        if by_person(self.origin) or not self.regions:
             return self.whole
         met = [region for region in self.regions if region.box.meets(box)]
         inside = [region for region in met if region.box.holds(box)]

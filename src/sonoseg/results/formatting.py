@@ -35,7 +35,7 @@ def spacing_text(scale: LocalSpacing) -> str:
         return f"none: {scale.reason}"
     row, column = (f"{value:.4g}" for value in scale.spacing)
     numbers = row if row == column else f"{row} × {column}"
-    return f"{numbers}, {_ORIGINS.get(scale.origin, f'from the {scale.origin}')}"
+    return f"{numbers}, {_ORIGINS.get(scale.origin, scale.origin)}"
 
 
 def found_text(findings: Findings) -> str:

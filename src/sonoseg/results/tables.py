@@ -168,7 +168,7 @@ def _image_row(entry: ImageEntry, referred: frozenset[str] | None) -> dict[str, 
         "referred": "" if referred is None else ("yes" if entry.name in referred else "no"),
         "image_height": entry.shape[0],
         "image_width": entry.shape[1],
-        **_spacing_cells(entry.local_spacing),
+        **spacing_cells(entry.local_spacing),
         "mask": entry.paths.get("mask", ""),
         "overlay": entry.paths.get("overlay", ""),
     }
@@ -186,7 +186,7 @@ def lesion_row(lesion: Lesion) -> dict[str, Any]:
         "box_left": lesion.box[1],
         "box_height": lesion.box[2],
         "box_width": lesion.box[3],
-        **_spacing_cells(lesion.local_spacing),
+        **spacing_cells(lesion.local_spacing),
     }
 
 
@@ -213,7 +213,8 @@ def _spacing_values(scale: LocalSpacing) -> dict[str, Any]:
     }
 
 
-def _spacing_cells(scale: LocalSpacing) -> dict[str, Any]:
+def spacing_cells(scale: LocalSpacing) -> dict[str, Any]:
+    """Return a pixel spacing as cells of a table, empty where it is unknown."""
     row, column = scale.spacing or ("", "")
     return {
         "spacing_row": row,

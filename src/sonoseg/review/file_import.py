@@ -12,6 +12,8 @@ from sonoseg.image.calibration import Origin, Spacing
 from sonoseg.inputs.file_search import search_root
 from sonoseg.review.file_inspection import inspect
 from sonoseg.review.form_upload import Upload, copy_files
+from sonoseg.review.http_errors import Stale, WrongStatus
+from sonoseg.review.item_store import StoredImage
 from sonoseg.review.items import Item
 from sonoseg.review.settings import ServerLimits
 from sonoseg.review.store import Store
@@ -52,7 +54,7 @@ def import_uploads(
         except (InputError, MissingExtra) as error:
             result.refused.append(RejectedUpload(file.name, error.found, error.remedy))
             continue
-        result.items += store.add(image)
+        result.items += _with_spacing(store, store.add(image), image, result)
     return result
 
 
@@ -76,6 +78,21 @@ def refuse_links(
                 RejectedUpload(image.name, "a link out of the folder", "Name the file that it leads to")
             )
     return kept, refused
+
+
+def _with_spacing(store: Store, items: list[Item], image: StoredImage, result: ImportResult) -> list[Item]:
+    """Apply a given spacing also to a file that was present before, or list why it has none."""
+    if image.spacing is None or image.origin != "given":
+        return items
+    try:
+        return [
+            item if item.spacing == image.spacing else store.set_spacing(item.id, image.spacing, image.origin)
+            for item in items
+        ]
+    except (WrongStatus, Stale) as error:
+        found = f"the given pixel spacing does not take effect: {error.found}"
+        result.refused.append(RejectedUpload(image.name, found, error.remedy))
+        return items
 
 
 def import_paths(

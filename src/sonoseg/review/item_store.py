@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from sonoseg._util.files import cannot_write, make_private_folder, sync_folder
 from sonoseg.errors import OutputError
-from sonoseg.image.calibration import Origin, Spacing
+from sonoseg.image.calibration import Origin, Spacing, by_person
 from sonoseg.image.frame import Frame
 from sonoseg.inference.segmentation import Segmentation
 from sonoseg.inputs.frame_list import FrameRef, read
@@ -133,17 +133,22 @@ class ItemStore(StateFolder):
         """The file of an item, in originals/."""
         return self.folder / "originals" / str(self._row(identity)["file"])
 
-    def frame(self, identity: str) -> Frame:
+    def frame(self, identity: str, *, spacing: tuple[Spacing, Origin] | None = None) -> Frame:
         """Read the frame of an item; its name is that of the item, with the number of a clip's frame.
+
+        spacing: with its origin, in place of the stored one.
 
         Raises InputError where the file can no longer be read.
         """
         row = self._row(identity)
+        origin = row["spacing_origin"]
         given = None
-        if row["spacing_origin"] in ("given", "table") and row["spacing_row"] is not None:
+        if spacing is not None:
+            given, origin = spacing
+        elif by_person(origin) and row["spacing_row"] is not None:
             given = Spacing(row["spacing_row"], row["spacing_column"])
         ref = FrameRef(self.folder / "originals" / row["file"], row["frame"])
-        frame = read(ref, spacing=given, origin=row["spacing_origin"] if given else "given")
+        frame = read(ref, spacing=given, origin=origin if given else "given")
         name = Path(row["name"]).stem or row["id"]
         return replace(frame, name=name if row["frame"] is None else f"{name}_f{row['frame']:04}")
 

@@ -11,7 +11,9 @@ Status = Literal["new", "read", "signed", "referred"]
 STATUSES: tuple[Status, ...] = ("new", "read", "signed", "referred")
 Prediction = Literal["none", "waiting", "running", "done", "failed"]
 Source = Literal["model", "edited", "manual"]
-Action = Literal["added", "predicted", "failed", "mask", "review", "signed", "referred", "reopened"]
+Action = Literal[
+    "added", "predicted", "failed", "mask", "review", "signed", "referred", "reopened", "calibrated"
+]
 Sort = Literal["uncertainty", "name", "added"]
 
 
@@ -34,7 +36,8 @@ class Item(BaseModel):
     """One image, or one frame of a clip, in the work list.
 
     clip: the first 16 digits of its file's SHA-256. frame: its number from 0, null for a still; frames: how
-    many its file has. spacing: millimetres per pixel, row and column; spacing_reason: why there is none.
+    many its file has. spacing: millimetres per pixel, row and column; spacing_reason: why there is none;
+    spacing_origin: its source: the file, a person (given, table, or calibrated by a reader), or none.
     status: "read" once a reader has saved anything. uncertainty: of the prediction, 0 certain .. 1 uncertain.
     lesions: of the current mask. revision: of the current mask; 0 is the model's own, or none yet.
     source: "model", "edited" (by a reader, from the model's mask) or "manual" (drawn by a reader).
@@ -53,6 +56,7 @@ class Item(BaseModel):
     width: int
     spacing: tuple[float, float] | None
     spacing_reason: str | None
+    spacing_origin: str
     status: Status
     prediction: Prediction
     failure: str | None

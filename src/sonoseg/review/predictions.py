@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
 from typing import Any
 
 from sonoseg._util.text import first_line
@@ -219,6 +220,8 @@ class Predictions:
             else:
                 assert self.predictor is not None
                 found = future.result()
+                if found.frame.spacing != self._store.item(identity).spacing:  # calibrated meanwhile
+                    found = replace(found, frame=self._store.frame(identity))
                 self._store.save_prediction(
                     identity, found, lesions_of(found), model_hash=self.predictor.model.hash
                 )

@@ -8,15 +8,9 @@ from pathlib import Path as FolderPath
 from typing import Annotated, Any, TypeVar
 from urllib.parse import unquote
 
-import numpy as np
 from anyio.to_thread import run_sync
 from fastapi import Depends, Header, Path, Request, Response
-from numpy.typing import NDArray
 
-from sonoseg.image.frame import Frame
-from sonoseg.inference.segmentation import Segmentation
-from sonoseg.lesions.measurement import measure, measure_mask
-from sonoseg.results.tables import lesion_object
 from sonoseg.review.http_errors import Malformed, NoRevision, Unusable
 from sonoseg.review.predictions import Predictions
 from sonoseg.review.prometheus import Metrics
@@ -65,21 +59,6 @@ class Server:
     metrics: Metrics
     token: Token | None
     scratch: FolderPath
-
-    def findings(self, identity: str, frame: Frame, mask: NDArray[np.bool_]) -> list[dict[str, Any]]:
-        """The lesions of a mask, as results.json has them.
-
-        Probabilities and uncertainty are given for the model's own mask only.
-        """
-        threshold, probability = self.store.threshold(identity), None
-        if threshold is not None and np.array_equal(mask, self.store.mask(identity, 0)):
-            probability = self.store.probability(identity)
-        if probability is None or threshold is None:
-            found = measure_mask(frame, mask)
-        else:
-            segmentation = Segmentation(frame, probability, mask, mask, threshold, None, "", "")
-            found = measure(segmentation)
-        return [lesion_object(lesion) for lesion in found.lesions]
 
 
 async def _server(request: Request) -> Server:

@@ -30,7 +30,7 @@ from sonoseg.results.lazy_segmentations import PackedSegmentation, unpacked
 from sonoseg.results.png import encode_png
 from sonoseg.results.preview import make_preview
 from sonoseg.results.report_page import write_report
-from sonoseg.results.tables import write_coco, write_csv, write_json
+from sonoseg.results.tables import spacing_cells, write_coco, write_csv, write_json
 from sonoseg.results.writers import NotWritten, Writer, image_writers, object_writers
 from sonoseg.review.reading import Review
 
@@ -43,10 +43,12 @@ WORDS = ("shape", "orientation", "margin", "echo_pattern", "posterior", "assessm
 
 COLUMNS = (
     *("image", "file", "frame", "source", "status", "reader", "signed_at", "revision", "model", "lesions"),
+    *("spacing_row", "spacing_column", "spacing_origin", "spacing_reason"),
     *WORDS,
     *("sonoseg", "notice"),
 )
-"""The columns of reviews.csv. source: "model", "edited" or "manual". status: "signed" or "not signed"."""
+"""The columns of reviews.csv. source: "model", "edited" or "manual". status: "signed" or "not signed".
+spacing_origin: the file, a person, or none; who calibrated it on the page, and for what."""
 
 _ALGORITHMS: Mapping[str, Algorithm] = {"model": "AUTOMATIC", "edited": "SEMIAUTOMATIC", "manual": "MANUAL"}
 _UNKNOWN = 0.5  # the threshold, where nobody says
@@ -297,6 +299,7 @@ def _row(one: Reviewed, entry: ImageEntry, model_name: str) -> dict[str, Any]:
         "revision": "" if one.revision is None else one.revision,
         "model": one.model or model_name,
         "lesions": len(entry.findings.lesions),
+        **spacing_cells(entry.local_spacing),
         **{key: "" if value is None else value for key, value in words.items() if key in WORDS},
         "sonoseg": __version__,
         "notice": RESEARCH_ONLY,

@@ -17,6 +17,7 @@ from sonoseg.review.error_responses import CHANGES, Problem, problems
 from sonoseg.review.file_import import RejectedUpload, import_samples, import_uploads
 from sonoseg.review.file_inspection import parse_spacing
 from sonoseg.review.form_upload import receive
+from sonoseg.review.hand_calibration import KnownLength, calibrate
 from sonoseg.review.http_errors import NotThere, Unusable, WrongStatus
 from sonoseg.review.items import Item, ItemList, Sort, Status
 from sonoseg.review.reading import Review
@@ -221,6 +222,28 @@ def item(identity: ID, server: ServerPart) -> ItemDetail:
             "model_threshold": store.threshold(identity),
         }
     )
+
+
+class CalibratedItem(BaseModel):
+    """The item with its new sizes.
+
+    changed: items with the new spacing; signed: left, because they are signed; own: of the exam or device,
+    left with the spacing of their file, or that was given.
+    """
+
+    item: ItemDetail
+    changed: int
+    signed: int
+    own: int
+
+
+@router.post("/items/{id}/calibrate", responses=problems(400, 404, 409, *CHANGES))
+def calibrate_by_hand(identity: ID, line: KnownLength, server: ServerPart) -> CalibratedItem:
+    """Set the pixel spacing from a line of known length, and measure the lesions again."""
+    if server.settings.read_only:
+        raise read_only()
+    done = calibrate(server.store, identity, line)
+    return CalibratedItem(item=item(identity, server), changed=done.changed, signed=done.signed, own=done.own)
 
 
 @router.post("/items/{id}/predict", status_code=202, responses=problems(403, 404))

@@ -125,7 +125,7 @@ async def put_mask(
 
     def save() -> Saved:
         mask = read_mask(data, (item.height, item.width))
-        findings = server.findings(identity, store.frame(identity), mask)
+        findings = store.findings(identity, store.frame(identity), mask)
         saved = store.save_mask(
             identity,
             mask,
@@ -151,7 +151,7 @@ async def measure(request: Request, identity: ID, server: ServerPart) -> Measure
     def work() -> MeasureResponse:
         mask = read_mask(data, (item.height, item.width))
         frame = server.store.frame(identity)
-        return MeasureResponse.model_validate({"findings": server.findings(identity, frame, mask)})
+        return MeasureResponse.model_validate({"findings": server.store.findings(identity, frame, mask)})
 
     return await in_thread(work)
 

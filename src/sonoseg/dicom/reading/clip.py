@@ -144,6 +144,16 @@ class Clip:
         return self._header.kind
 
     @property
+    def study(self) -> str:
+        """StudyInstanceUID; "" without one."""
+        return self._header.study
+
+    @property
+    def device(self) -> str:
+        """Manufacturer and model of the scanner; "" without them."""
+        return self._header.device
+
+    @property
     def shape(self) -> tuple[int, int]:
         """Height and width of each frame in pixels."""
         return self._header.rows, self._header.columns

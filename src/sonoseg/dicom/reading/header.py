@@ -38,6 +38,9 @@ WANTED = (
     "SpecificCharacterSet",
     "SOPClassUID",
     "Modality",
+    "StudyInstanceUID",
+    "Manufacturer",
+    "ManufacturerModelName",
     "SequenceOfUltrasoundRegions",
     "PixelSpacing",
     "Rows",
@@ -83,6 +86,7 @@ class ImageHeader:
     blue. regions: as written in the file. pixel_spacing: (0028,0030) of rows and columns, mm. key: frames of
     interest, from 0. extended: Extended Offset Table.
     offset, length, vr: the pixel data's value in the file; length is None if undefined.
+    study: UID of the examination. device: manufacturer and model. Both are "" where the file has none.
     """
 
     syntax: str
@@ -114,6 +118,8 @@ class ImageHeader:
     length: int | None
     vr: str
     pixel_spacing: Spacing | None = None
+    study: str = ""
+    device: str = ""
 
 
 _quiet_lock = threading.RLock()
@@ -240,6 +246,8 @@ def _header(
         length=None if pixels[1] == 0xFFFFFFFF else pixels[1],
         vr=pixels[2],
         pixel_spacing=_pixel_spacing(dataset),
+        study=uid(dataset.get("StudyInstanceUID")),
+        device=f"{dataset.get('Manufacturer') or ''} {dataset.get('ManufacturerModelName') or ''}".strip(),
     )
 
 

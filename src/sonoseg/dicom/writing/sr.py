@@ -39,7 +39,7 @@ from sonoseg.dicom.writing.codes import (
 from sonoseg.dicom.writing.identity import PRODUCT, Algorithm, ModelName, digest, model_name, uid
 from sonoseg.dicom.writing.segmented_frames import FrameFindings, each_frame, labelled, tracking
 from sonoseg.errors import InputError
-from sonoseg.image.calibration import GIVEN, cautions, pixels_note
+from sonoseg.image.calibration import by_person, cautions, pixels_note
 from sonoseg.inference.segmentation import Segmentation
 from sonoseg.lesions.measurement import Findings, Lesion
 from sonoseg.lesions.outline import outline
@@ -215,7 +215,7 @@ def _comments(findings: Findings) -> Iterator[str]:
     for origin in origins:
         if rules := cautions(origin):
             yield f"Pixel spacing from the {origin}. Caution: {'; '.join(rules)}."
-    if any(origin in GIVEN for origin in origins):
+    if any(by_person(origin) for origin in origins):
         yield "The spacing was given by a person, not by the image."
 
 

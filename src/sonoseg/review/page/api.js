@@ -143,6 +143,15 @@ export class Api extends Emitter {
     return this.bytes(`items/${id}/${name}`);
   }
 
+  /**
+   * @param {string} id
+   * @param {{ends: number[][], millimetres: number, scope: string, reader: string}} json ends: row, column
+   * @returns {Promise<{item: ItemDetails, changed: number, signed: number, own: number}>}
+   */
+  calibrate(id, json) {
+    return this.json(`items/${id}/calibrate`, { method: "POST", json });
+  }
+
   /** @param {string} id @returns {Promise<Item>} */
   predict(id) {
     return this.json(`items/${id}/predict`, { method: "POST" });

@@ -5,13 +5,15 @@
 
 import { byId, deleteButton, make } from "./dom.js";
 import { Emitter } from "./events.js";
-import { formatLength, formatLesions, formatMeasurements, formatSize } from "./format.js";
+import { formatLength, formatLesions, formatMeasurements, formatSize, formatSpacing } from "./format.js";
 import { measureLength } from "./viewport.js";
 
 /** @type {Record<string, string>} */
 const SOURCES = { edited: "model, edited by a reader", manual: "drawn by a reader" };
 
-/** Emits "measured", and "delete" (Lesion) and "delete-calliper" (Calliper) where the reader wants that. */
+/**
+ * Emits "measured", and "delete" (Lesion), "delete-calliper" and "calibrate" (Calliper) where the reader wants that.
+ */
 export class FindingsPanel extends Emitter {
   /** @param {import("./session.js").Session} session */
   constructor(session) {
@@ -32,7 +34,7 @@ export class FindingsPanel extends Emitter {
     byId("findings-summary").textContent = parts.join(", ");
     byId("lesions").replaceChildren(...findings.map((lesion) => this.card(lesion)));
     const inPixels = !item.spacing || findings.some((lesion) => lesion.unit === "px");
-    byId("spacing-note").textContent = inPixels && item.spacing_reason ? `No millimetres: ${item.spacing_reason}` : "";
+    byId("spacing-note").textContent = formatSpacing(item, inPixels);
     this.showCallipers();
   }
 
@@ -56,6 +58,14 @@ export class FindingsPanel extends Emitter {
       const remove = () => this.emit("delete-calliper", calliper);
       return make("li", {}, [
         make("span", { text: `Calliper ${k + 1}: ${length}` }),
+        make("button", {
+          type: "button",
+          text: "Calibrate",
+          title: "Enter the length of this calliper in millimetres",
+          "aria-label": `Calibrate with calliper ${k + 1}`,
+          disabled: !this.session.isEditable,
+          onclick: () => this.emit("calibrate", calliper),
+        }),
         deleteButton(`Delete calliper ${k + 1}`, remove),
       ]);
     });

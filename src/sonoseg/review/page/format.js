@@ -46,3 +46,16 @@ export function formatTime(iso) {
   if (Number.isNaN(time.getTime())) return iso ?? "";
   return time.toLocaleString(undefined, { dateStyle: "medium", timeStyle: "short" });
 }
+
+/**
+ * Why sizes are in pixels and what to do, or who calibrated the image.
+ * @param {Pick<Item, "spacing_reason" | "spacing_origin">} item
+ * @param {boolean} inPixels
+ */
+export function formatSpacing({ spacing_reason: reason, spacing_origin: origin }, inPixels) {
+  if (inPixels && reason) {
+    const remedy = "Draw a calliper (M) along the depth ruler or over a known length, then choose Calibrate.";
+    return `Sizes are in pixels: ${reason}. ${remedy}`;
+  }
+  return ["file", "none"].includes(origin) ? "" : `Pixel spacing: ${origin}`;
+}

@@ -4,6 +4,7 @@
 
 import { makeActions } from "./actions.js";
 import { Api } from "./api.js";
+import { Calibration } from "./calibration.js";
 import { Clip } from "./clip.js";
 import { Conflicts } from "./conflicts.js";
 import { byId } from "./dom.js";
@@ -47,6 +48,7 @@ const prediction = new Prediction(session, saver, viewer);
 const loader = new ImageLoader({ session, saver, viewer, review, prediction });
 const signing = new Signing({ session, saver, review, worklist, loader });
 const editing = new Editing({ session, saver, viewer, findings, worklist, signing });
+const calibration = new Calibration({ session, saver });
 const clip = new Clip(session, loader);
 new Conflicts({ session, saver, viewer, review, worklist, loader });
 const actions = makeActions({ session, viewer, input, worklist, loader, clip, editing, signing, toolbar });
@@ -67,6 +69,13 @@ function connectSession() {
   session.on("change", () => {
     viewer.isEditable = session.isEditable;
     if (session.item) worklist.update(session.item);
+  });
+  findings.on("calibrate", (calliper) => calibration.open(calliper));
+  calibration.on("calibrated", (item) => {
+    if (!session.image) return;
+    session.image.findings = item.findings ?? [];
+    session.update(item);
+    viewer.requestDraw();
   });
   review.on("saved", () => session.item?.status === "new" && session.update({ status: "read" }));
   signing.on("reopened", () => revisions.read());
