@@ -201,10 +201,12 @@ def test_a_row_whose_file_is_gone_takes_it_again(tmp_path: Path) -> None:
 def test_a_folder_that_others_can_read_is_made_private(tmp_path: Path) -> None:
     folder = tmp_path / "state"
     folder.mkdir(mode=0o755)
+    InstanceQueue(folder).close()
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+    folder.chmod(0o755)
     with pytest.warns(SonosegWarning, match=r"state: other users had access to this folder"):
         InstanceQueue(folder).close()
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700
-    InstanceQueue(folder).close()
 
 
 def test_one_node_a_folder(tmp_path: Path) -> None:

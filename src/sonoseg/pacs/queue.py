@@ -30,6 +30,7 @@ from sonoseg._util.timestamps import utc_now
 from sonoseg.errors import InputError, OutputError, SonosegWarning
 from sonoseg.pacs.query import is_uid
 from sonoseg.pacs.queue_rows import (
+    DATABASE,
     ROW,
     SCHEMA,
     InstanceState,
@@ -95,8 +96,9 @@ class InstanceQueue(QueueReader):
                     where=folder,
                     remedy="Finish its queue with that version, or choose another folder with --state",
                 )
+            used = (folder / DATABASE).exists()
             super().__init__(folder)
-            self._take_from_others()
+            self._take_from_others(warn=used)
         except OSError as error:
             raise cannot_write(folder, error) from error
         try:
@@ -113,17 +115,18 @@ class InstanceQueue(QueueReader):
     def _open(self, path: Path) -> Ledger:
         return Ledger(path, SCHEMA, exclusive=True, wait=30)
 
-    def _take_from_others(self) -> None:
+    def _take_from_others(self, *, warn: bool) -> None:
         """Make a folder of an earlier version, or one made by hand, accessible to its owner alone."""
         mode = self.folder.stat().st_mode
         if os.name != "nt" and mode & 0o077:
             with suppress(PermissionError):  # a mounted volume of another owner
                 self.folder.chmod(mode & 0o700)
-                warnings.warn(
-                    f"{self.folder}: other users had access to this folder; now only its owner has",
-                    SonosegWarning,
-                    stacklevel=3,
-                )
+                if warn:
+                    warnings.warn(
+                        f"{self.folder}: other users had access to this folder; now only its owner has",
+                        SonosegWarning,
+                        stacklevel=3,
+                    )
 
     def accept(self, instance: ReceivedInstance, data: bytes) -> Acceptance:
         """Add an instance. data: its complete file (PS3.10).
