@@ -62,7 +62,7 @@ def fetch(port: int, images: list[Dataset], folder: Path) -> dict[str, Any]:
     return {item.instance: item for item in open_archive(address).fetch(query, folder)}
 
 
-def test_what_was_not_asked_for_is_not_taken(
+def test_unrequested_instances_are_refused(
     images: list[Dataset], tmp_path: Path, make_phantom: Phantom
 ) -> None:
     stranger = dcmread(make_phantom(tmp_path / "in" / "stranger.dcm", 9, study="z"))
@@ -78,7 +78,7 @@ def test_what_was_not_asked_for_is_not_taken(
     assert [path.name for path in (tmp_path / "out").iterdir()] == [f"{images[0].SOPInstanceUID}.dcm"]
 
 
-def test_a_fetch_that_breaks_off_goes_on(images: list[Dataset], tmp_path: Path) -> None:
+def test_interrupted_fetch_resumes(images: list[Dataset], tmp_path: Path) -> None:
     asked: list[list[str]] = []
 
     def breaks(event: Any) -> Iterator[Any]:
@@ -108,7 +108,7 @@ def test_a_fetch_that_breaks_off_goes_on(images: list[Dataset], tmp_path: Path) 
     assert not [path for path in (tmp_path / "out").iterdir() if path.name.startswith(".")]
 
 
-def test_an_archive_that_refuses(images: list[Dataset], tmp_path: Path) -> None:
+def test_archive_that_refuses(images: list[Dataset], tmp_path: Path) -> None:
     def refuses(event: Any) -> Iterator[Any]:
         yield 3
         yield 0xA702, None
@@ -119,7 +119,7 @@ def test_an_archive_that_refuses(images: list[Dataset], tmp_path: Path) -> None:
     assert {item.reason for item in told.values()} == {"out of resources: cannot perform sub-operations"}
 
 
-def test_a_question_that_fails_says_how(images: list[Dataset], tmp_path: Path) -> None:
+def test_failed_query_has_its_status(images: list[Dataset], tmp_path: Path) -> None:
     def fails(event: Any) -> Iterator[Any]:
         yield 0xA700, None
 
@@ -134,7 +134,7 @@ def test_a_question_that_fails_says_how(images: list[Dataset], tmp_path: Path) -
         running.shutdown()
 
 
-def test_a_move_to_a_title_that_the_archive_does_not_know(
+def test_move_to_an_unreachable_ae_title(
     orthanc: Any, tmp_path: Path, make_phantom: Phantom
 ) -> None:
     orthanc.put(make_phantom(tmp_path / "0.dcm"))
@@ -155,7 +155,7 @@ def test_a_move_to_a_title_that_the_archive_does_not_know(
     orthanc.rest("/modalities/other", "DELETE")
 
 
-def test_a_port_that_is_taken(orthanc: Any, tmp_path: Path, make_phantom: Phantom) -> None:
+def test_port_in_use(orthanc: Any, tmp_path: Path, make_phantom: Phantom) -> None:
     orthanc.put(make_phantom(tmp_path / "0.dcm"))
     address = DimseAddress(
         ae="ORTHANC", host="127.0.0.1", port=orthanc.port, retrieve="move", listen_port=orthanc.http_port
@@ -164,7 +164,7 @@ def test_a_port_that_is_taken(orthanc: Any, tmp_path: Path, make_phantom: Phanto
         list(open_archive(address).fetch(Query(patient="P-a"), tmp_path / "out"))
 
 
-def test_dcmtk_finds_what_we_sent(
+def test_dcmtk_finds_stored_instances(
     orthanc: Any, tmp_path: Path, make_phantom: Phantom, dcmtk: Callable[..., Any]
 ) -> None:
     """An independent client sees the same archive: findscu and getscu against what our C-STORE left there."""

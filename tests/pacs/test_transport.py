@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import ssl
 import struct
 import time
 from collections.abc import Callable, Iterator
@@ -357,3 +358,25 @@ def hostile_archive(data: bytes, *, associate: bool) -> Iterator[DimseAddress]:
 def test_hostile_archive(data: bytes, associate: bool, reason: str) -> None:
     with hostile_archive(data, associate=associate) as address, pytest.raises(PacsError, match=reason):
         open_archive(address).echo()
+
+
+def test_tls_handshake_that_never_ends_is_closed(
+    start_scp: StartScp, connect: Connect, certificates: Any, until: Callable[..., None]
+) -> None:
+    tls = {"certificate": certificates.server, "key": certificates.server_key}
+    scp = start_scp(tls=tls, limits={"request_timeout": 0.2})
+    assert read_until_closed(connect(scp.port, bytes.fromhex("16030100"))) == b""
+    until(lambda: not scp.scp._server._waiting)
+
+
+def test_request_over_tls_that_is_late_is_closed(
+    start_scp: StartScp, connect: Connect, certificates: Any, until: Callable[..., None]
+) -> None:
+    tls = {"certificate": certificates.server, "key": certificates.server_key}
+    scp = start_scp(tls=tls, limits={"request_timeout": 0.5})
+    context = ssl.create_default_context(cafile=certificates.ca)
+    with context.wrap_socket(connect(scp.port), server_hostname="localhost") as connection:
+        connection.sendall(HALF_OPEN)
+        with suppress(ssl.SSLError):
+            read_until_closed(connection)
+    until(lambda: scp.events("connection-refused"))
