@@ -68,6 +68,13 @@ interface Lesion {
   posterior: string | null;
 }
 
+/** The depth ruler beside a scan; ends are row, column. */
+interface Ruler {
+  ends: [[number, number], [number, number]];
+  count: number;
+  proposals: { tick: number; spacing: number }[];
+}
+
 interface Review {
   reader?: string;
   comment?: string | null;

@@ -5,7 +5,7 @@ import {
   clampWindow, FULL_WINDOW, mapPixels, tintPixels, windowPixels,
 } from "../../src/sonoseg/review/page/colour_maps.js";
 import { COMMANDS, EDITING_TOOLS, SINGLE } from "../../src/sonoseg/review/page/commands.js";
-import { formatDone } from "../../src/sonoseg/review/page/calibration.js";
+import { formatDone, formatRuler } from "../../src/sonoseg/review/page/calibration.js";
 import {
   formatDuration, formatLength, formatLesions, formatSpacing, formatTime,
 } from "../../src/sonoseg/review/page/format.js";
@@ -87,6 +87,9 @@ test("sizes in pixels come with the reason and the remedy, a calibration with wh
   assert.equal(formatSpacing({ spacing_reason: null, spacing_origin: "file" }, false), "");
   const calibrated = { spacing_reason: null, spacing_origin: "calibrated by AB (exam)" };
   assert.equal(formatSpacing(calibrated, false), "Pixel spacing: calibrated by AB (exam)");
+  /** @type {Ruler} */
+  const ruler = { ends: [[30, 5], [410, 5]], count: 17, proposals: [{ tick: 2.5, spacing: 0.10526 }] };
+  assert.equal(formatRuler(ruler), "Depth ruler: 17 ticks. If it is 40 mm long, a pixel is 0.105 mm. Compare it.");
   assert.equal(formatDone({ changed: 1, signed: 0, own: 0 }), "Calibrated: 1 image.");
   assert.equal(
     formatDone({ changed: 3, signed: 1, own: 2 }),

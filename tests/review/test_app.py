@@ -492,6 +492,7 @@ def test_the_description_is_true(client: TestClient, send: Send, draw: Any) -> N
         ("POST", "/api/v1/items/{id}/predict", {}),
         ("POST", "/api/v1/items/{id}/measure", {"content": draw.mask((1, 1, 9, 9))}),
         ("POST", "/api/v1/items/{id}/measure", {"content": b""}),
+        ("GET", "/api/v1/items/{id}/ruler", {}),
         (
             "POST",
             "/api/v1/items/{id}/calibrate",

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 from starlette.testclient import TestClient
 
 from sonoseg.image.calibration import Spacing
@@ -166,3 +167,22 @@ def test_a_spacing_given_for_a_file_that_is_present_takes_effect_or_says_not(
     assert "does not take effect: the item is signed by AB" in result.refused[0].found
     with pytest.raises(WrongStatus, match="signed by AB"):
         store.set_spacing(item.id, Spacing(0.3, 0.3), "given")
+
+
+@pytest.mark.process
+def test_the_depth_ruler_is_a_proposal(client: TestClient, send: Send) -> None:
+    pixels = np.zeros((260, 300), np.uint8)
+    pixels[30:230, 60:260] = np.random.default_rng(1).integers(20, 200, (200, 200))
+    for k in range(9):
+        half = 3 if k % 2 == 0 else 1
+        pixels[30 + 25 * k - half : 30 + 25 * k + half, 40 - half : 40 + half] = 240
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, "PNG")
+    item = send(name="ruler.png", data=buffer.getvalue())
+    ruler = client.get(f"{API}/{item['id']}/ruler").json()["ruler"]
+    assert ruler["count"] == 9
+    assert ruler["proposals"][0] == {"tick": 5.0, "spacing": pytest.approx(0.2)}
+    assert client.get(f"{API}/{item['id']}").json()["spacing"] is None  # never used by itself
+    answer = calibrate(client, item["id"], ends=ruler["ends"], millimetres=40)
+    assert answer.json()["item"]["spacing"] == pytest.approx([0.2, 0.2])
+    assert client.get(f"{API}/{send()['id']}/ruler").json() == {"ruler": None}

@@ -75,6 +75,7 @@ def _print_tables(found: MaskMeasurements) -> None:
     from rich.table import Table
     from rich.text import Text
 
+    from sonoseg.image.calibration import pixels_note
     from sonoseg.lesions.measurement import PLANE_NOTE
     from sonoseg.results.formatting import area_text, axes_text, pair_text, size_text
 
@@ -101,7 +102,7 @@ def _print_tables(found: MaskMeasurements) -> None:
     if found.measured:
         out.print(table)
     for reason in dict.fromkeys(reason for one in found.measured for reason in one.findings.reasons):
-        out.print(f"Sizes in px: {escape(reason)}.", soft_wrap=True)
+        out.print(escape(pixels_note(reason)), soft_wrap=True)
     if found.pair is None:
         out.print(PLANE_NOTE, soft_wrap=True)
     else:

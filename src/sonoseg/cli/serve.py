@@ -82,7 +82,7 @@ def serve(
     given = None if spacing is None else parse_spacing(spacing)
     if given is not None and not paths:
         raise UsageError(
-            "--spacing without PATHS takes no effect",
+            "it takes no effect without PATHS",
             where="--spacing",
             remedy="Name the files again that it is for, or calibrate on the page",
         )

@@ -18,23 +18,26 @@ GAP = 0.05
 """Of the frame's side, the longest gap within the scan, for example an acoustic shadow."""
 
 
-def scan_box(pixels: NDArray[np.uint8]) -> Box | None:
-    """Return the box of the scan in uint8 (H, W); None for a black frame."""
+def scan_box(pixels: NDArray[np.uint8], *, share: float = LEAST_SHARE) -> Box | None:
+    """Return the box of the scan in uint8 (H, W); None for a black frame.
+
+    share: of the fullest row or column, from which another belongs to the scan.
+    """
     seen = pixels > BLACK
-    rows = _longest_run(seen.mean(axis=1))
+    rows = _longest_run(seen.mean(axis=1), share)
     if rows is None:
         return None
     top, bottom = rows
-    columns = _longest_run(seen[top:bottom].mean(axis=0))
+    columns = _longest_run(seen[top:bottom].mean(axis=0), share)
     if columns is None:
         return None
     left, right = columns
     return Box(top, left, bottom - top, right - left)
 
 
-def _longest_run(shares: NDArray[np.float64]) -> tuple[int, int] | None:
+def _longest_run(shares: NDArray[np.float64], least: float) -> tuple[int, int] | None:
     """Return start and end (exclusive) of the longest run of full lines, gaps bridged."""
-    full = np.flatnonzero(shares >= LEAST_SHARE * shares.max()) if shares.any() else np.empty(0, np.intp)
+    full = np.flatnonzero(shares >= least * shares.max()) if shares.any() else np.empty(0, np.intp)
     if not len(full):
         return None
     breaks = np.flatnonzero(np.diff(full) > 1 + GAP * len(shares))

@@ -133,10 +133,17 @@ class ItemStore(StateFolder):
         """The file of an item, in originals/."""
         return self.folder / "originals" / str(self._row(identity)["file"])
 
-    def frame(self, identity: str, *, spacing: tuple[Spacing, Origin] | None = None) -> Frame:
+    def frame(
+        self,
+        identity: str,
+        *,
+        spacing: tuple[Spacing, Origin] | None = None,
+        keep_burned_in: bool = False,
+    ) -> Frame:
         """Read the frame of an item; its name is that of the item, with the number of a clip's frame.
 
-        spacing: with its origin, in place of the stored one.
+        spacing: with its origin, in place of the stored one. keep_burned_in: keep the pixels outside of the
+            scan regions, which may show a name: never to be sent or stored.
 
         Raises InputError where the file can no longer be read.
         """
@@ -148,7 +155,12 @@ class ItemStore(StateFolder):
         elif by_person(origin) and row["spacing_row"] is not None:
             given = Spacing(row["spacing_row"], row["spacing_column"])
         ref = FrameRef(self.folder / "originals" / row["file"], row["frame"])
-        frame = read(ref, spacing=given, origin=origin if given else "given")
+        frame = read(
+            ref,
+            spacing=given,
+            origin=origin if given else "given",
+            keep_burned_in=keep_burned_in,
+        )
         name = Path(row["name"]).stem or row["id"]
         return replace(frame, name=name if row["frame"] is None else f"{name}_f{row['frame']:04}")
 

@@ -9,6 +9,7 @@ from fastapi import APIRouter, Query, Request, Response
 from pydantic import BaseModel, Field
 
 from sonoseg import RESEARCH_ONLY, __version__
+from sonoseg.image.depth_ruler import find_depth_ruler
 from sonoseg.lesions.measurement import PLANE_NOTE
 from sonoseg.results.png import encode_png
 from sonoseg.results.schema import LesionResult
@@ -222,6 +223,41 @@ def item(identity: ID, server: ServerPart) -> ItemDetail:
             "model_threshold": store.threshold(identity),
         }
     )
+
+
+class RulerProposal(BaseModel):
+    """What the distance of two ticks may be, in mm, and the millimetres per pixel that follow."""
+
+    tick: float
+    spacing: float
+
+
+class Ruler(BaseModel):
+    """The depth ruler beside a scan: a proposal for `calibrate`, which a reader confirms.
+
+    ends: of the ruler, row and column. count: of its ticks. proposals: the likeliest first.
+    """
+
+    ends: tuple[tuple[float, float], tuple[float, float]]
+    count: int
+    proposals: list[RulerProposal]
+
+
+class Rulers(BaseModel):
+    """The ruler; null where none is plain."""
+
+    ruler: Ruler | None
+
+
+@router.get("/items/{id}/ruler", responses=problems(404))
+def ruler(identity: ID, server: ServerPart) -> Rulers:
+    """The depth ruler beside the scan, read also outside of a DICOM file's ultrasound regions."""
+    found = find_depth_ruler(server.store.frame(identity, keep_burned_in=True).pixels)
+    if found is None:
+        return Rulers(ruler=None)
+    proposals = [RulerProposal(tick=one.tick, spacing=one.spacing) for one in found.proposals]
+    ends = (found.first, found.column), (found.last, found.column)
+    return Rulers(ruler=Ruler(ends=ends, count=found.count, proposals=proposals))
 
 
 class CalibratedItem(BaseModel):

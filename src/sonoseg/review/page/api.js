@@ -152,6 +152,15 @@ export class Api extends Emitter {
     return this.json(`items/${id}/calibrate`, { method: "POST", json });
   }
 
+  /**
+   * The depth ruler beside the scan; null where none is plain.
+   * @param {string} id
+   * @returns {Promise<Ruler | null>}
+   */
+  async ruler(id) {
+    return (await this.json(`items/${id}/ruler`)).ruler;
+  }
+
   /** @param {string} id @returns {Promise<Item>} */
   predict(id) {
     return this.json(`items/${id}/predict`, { method: "POST" });

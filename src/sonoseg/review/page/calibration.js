@@ -15,15 +15,47 @@ export class Calibration extends Emitter {
     this.saver = saver;
     /** @type {Calliper | null} */
     this.calliper = null;
+    /** @type {Ruler | null} */
+    this.ruler = null;
+    session.on("open", () => this.findRuler());
+    session.on("change", () => this.showRuler());
+    byId("ruler-use").addEventListener("click", () => this.useRuler());
     byId("calibrate-form").addEventListener("submit", (event) => {
       event.preventDefault();
       this.submit();
     });
   }
 
-  /** Ask for the length of a calliper. @param {Calliper} calliper */
-  open(calliper) {
+  /** Look for the depth ruler of an image without millimetres. */
+  async findRuler() {
+    const { image, api } = this.session;
+    this.ruler = null;
+    this.showRuler();
+    if (!image || image.item.spacing) return;
+    const ruler = await api.ruler(image.id).catch(() => null); // the reader can draw a calliper
+    if (this.session.image !== image) return;
+    this.ruler = ruler;
+    this.showRuler();
+  }
+
+  showRuler() {
+    const { ruler, session } = this;
+    byId("ruler").hidden = !ruler || Boolean(session.item?.spacing) || !session.isEditable;
+    if (ruler) byId("ruler-text").textContent = formatRuler(ruler);
+  }
+
+  /** Propose the ruler's length; the reader confirms or corrects it. */
+  useRuler() {
+    const { ruler } = this;
+    if (!ruler) return;
+    const [a, b] = ruler.ends.map(([y, x]) => ({ x, y }));
+    this.open({ a, b }, (ruler.count - 1) * ruler.proposals[0].tick);
+  }
+
+  /** Ask for the length of a calliper. @param {Calliper} calliper @param {number | string} [millimetres] */
+  open(calliper, millimetres = "") {
     this.calliper = calliper;
+    byId("calibrate-length").value = String(millimetres);
     byId("calibrate-status").textContent = "";
     byId("calibrate").showModal();
     byId("calibrate-length").focus();
@@ -58,4 +90,11 @@ export function formatDone({ changed, signed, own }) {
   if (signed) parts.push(`Signed and left: ${signed}.`);
   if (own) parts.push(`Left with a spacing of their own: ${own}.`);
   return parts.join(" ");
+}
+
+/** @param {Ruler} ruler */
+export function formatRuler({ count, proposals: [{ tick, spacing }] }) {
+  const length = (count - 1) * tick;
+  const pixel = spacing.toPrecision(3);
+  return `Depth ruler: ${count} ticks. If it is ${length} mm long, a pixel is ${pixel} mm. Compare it.`;
 }
