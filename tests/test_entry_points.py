@@ -8,6 +8,7 @@ from typing import Any, cast
 
 import pytest
 
+from sonoseg.errors import ModelError
 from sonoseg.inference.predictor import Predictor
 from sonoseg.inference.runtimes import choice
 from sonoseg.results.prediction_run import PredictionRun
@@ -62,3 +63,16 @@ def test_every_entry_point_chooses_the_same_engine(load: Callable[..., Predictor
     """With every engine installed that this environment has, and with the shipped model's measured losses."""
     assert load().runtime == Predictor().runtime
     assert load(runtime="auto", precision="fp32").runtime == Predictor(precision="fp32").runtime
+
+
+@pytest.mark.slow
+def test_a_worker_with_other_settings_is_refused() -> None:
+    pytest.importorskip("ray")
+    from sonoseg.batch.ray_engine import RayPlan
+    from sonoseg.results.entries import RunInfo
+
+    about = RunInfo.of(Predictor(), "a batch")
+    plan = RayPlan(model=None).with_engine(about)
+    assert plan.predictor().settings_hash == about.settings_hash
+    with pytest.raises(ModelError, match="this worker differs from the first one"):
+        RayPlan(model=None, threshold=0.2).with_engine(about).predictor()

@@ -10,6 +10,7 @@ import numpy as np
 import pydicom
 import pytest
 
+from sonoseg._util.packages import is_installed
 from sonoseg.errors import InputError, OutputError
 from sonoseg.inference.predictor import Predictor
 from sonoseg.inputs.frame_list import list_frames, read
@@ -88,21 +89,33 @@ def test_a_repeated_run_makes_the_same_to_the_last_byte(
     assert [path.name for path in (tmp_path / "results").iterdir()] == [row.uid]
 
 
-def test_uids_follow_from_source_model_and_kind_alone(
-    segmenter: Callable[..., Segmenter], make_dark_model: Callable[..., Path]
+def test_another_threshold_makes_other_uids(
+    tmp_path: Path, segmenter: Callable[..., Segmenter], make_phantom: Callable[..., Path]
 ) -> None:
-    one = segmenter()
-    assert one.uid("seg", "1.2") == segmenter(threshold=0.3).uid("seg", "1.2")
-    others = {
-        one.uid("seg", "1.2"),
-        one.uid("sr", "1.2"),
-        one.uid("seg", "1.3"),
-        one.uid("capture", "1.2", 0),
-        one.uid("capture", "1.2", 1),
-        segmenter(model=make_dark_model(level=0.5)).uid("seg", "1.2"),
-        segmenter(anonymise=True).uid("seg", "1.2"),
-    }
-    assert len(others) == 7
+    """Even where the masks are the same: each object names its threshold."""
+    source = make_phantom(tmp_path / "in.dcm", 1)
+    row = row_of(source)
+    once = segmenter(send_back=["seg"]).results(row, source, tmp_path / "a" / row.uid)
+    other = segmenter(send_back=["seg"], threshold=0.2).results(row, source, tmp_path / "b" / row.uid)
+    assert once[0].uid != other[0].uid
+
+
+def test_the_identity_covers_the_settings_that_change_a_result_and_no_others(
+    segmenter: Callable[..., Segmenter], make_dark_model: Callable[..., Path], tmp_path: Path
+) -> None:
+    plain = segmenter().identity
+    changing: list[dict[str, Any]] = [
+        {"threshold": 0.2},
+        {"model": make_dark_model(card={"threshold": 0.9})},
+        {"anonymise": True},
+        {"frames": "0"},
+        {"send_back": ["seg"]},
+    ]
+    if is_installed("openvino"):
+        changing.append({"runtime": "openvino"})
+    assert len({plain, *(segmenter(**options).identity for options in changing)}) == 1 + len(changing)
+    others = {"threads": 1, "batch": 2, "state": tmp_path / "elsewhere", "keep": True, "ae": "OTHER"}
+    assert segmenter(**others).identity == plain
 
 
 def test_only_what_is_asked_for_goes_back_and_without_names(

@@ -25,7 +25,7 @@ def model(make_dark_model: Callable[..., Path]) -> Model:
 
 def evaluation(model: Model, sha256: str | None = None) -> Evaluation:
     summary = {
-        "model": {"sha256": sha256 or model.hash},
+        "model": {"sha256": sha256 or model.file_sha256("model.onnx")},
         "command": "sonoseg evaluate x",
         "per_image": {"dice": {"mean": 0.75, "low": 0.7, "high": 0.8, "n": 9}, "missed": {"mean": None}},
     }

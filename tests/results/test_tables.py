@@ -84,7 +84,7 @@ def test_csv_has_a_row_for_each_lesion_empty_image_and_refusal(
 def test_json_equals_csv(about: RunInfo, entries: list[ImageEntry], make: SimpleNamespace) -> None:
     results = make.results(about, entries, REFUSED)
     value = read_json(results)
-    assert value["format"] == "sonoseg-results/2"
+    assert value["format"] == "sonoseg-results/3"
     assert value["made_by"] == "sonoseg predict"
     assert value["notice"] == RESEARCH_ONLY
     assert value["model"] == {"name": "dark", "hash": about.model_hash}

@@ -11,7 +11,6 @@ SQLite, which network file systems do not provide.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import re
@@ -26,11 +25,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from sonoseg import RESEARCH_ONLY, __version__
+from sonoseg._util.canonical_json import canonical_json, json_sha256
 from sonoseg._util.documents import parse_json
 from sonoseg._util.files import atomic_path, atomic_write_text, remove_leftovers, sha256_file
 from sonoseg._util.text import first_line
 from sonoseg.batch.row_reading import ListedFile
-from sonoseg.batch.rows import KEY, RESULT, canonical_json, counts
+from sonoseg.batch.rows import KEY, RESULT, counts
 from sonoseg.errors import InputError, OutputError, UsageError
 from sonoseg.results.ledger import require_same_run
 
@@ -65,10 +65,9 @@ class Manifest:
     @property
     def identity(self) -> str:
         """The SHA-256 of all that a partition's rows depend on."""
-        text = canonical_json(
+        return json_sha256(
             {"fingerprint": self.fingerprint, "listing": self.listing, "partition": self.partition}
         )
-        return hashlib.sha256(text.encode()).hexdigest()
 
     def to_json(self) -> str:
         """Return the text of manifest.json."""

@@ -55,7 +55,8 @@ class RayPlan:
 
     model: the folder, at the same path on every node; None is the shipped model. runtime, precision,
     threshold, tta: as in Predictor. batch: images per run of the network. reading: how files are read;
-    base: the folder of relative names. threads: CPU threads of each network.
+    base: the folder of relative names. threads: CPU threads of each network. settings_hash: that every worker
+    must have, "" before it is known.
     """
 
     model: str | None
@@ -67,18 +68,25 @@ class RayPlan:
     reading: ReadingOptions = field(default_factory=ReadingOptions)
     base: Path = field(default_factory=Path)
     threads: int = 1
+    settings_hash: str = ""
 
     def with_threads(self, threads: int) -> RayPlan:
         """Return the plan with this number of threads of each network."""
         return replace(self, threads=threads)
 
     def with_engine(self, about: RunInfo) -> RayPlan:
-        """Return the plan with the engine that one worker chose, so that all use the same."""
-        return replace(self, runtime=about.engine, precision=about.precision)
+        """Return the plan with the engine and settings of one worker, so that all use the same."""
+        return replace(
+            self, runtime=about.engine, precision=about.precision, settings_hash=about.settings_hash
+        )
 
     def predictor(self) -> Predictor:
-        """Load the network. Raises as Predictor."""
-        return Predictor(
+        """Load the network.
+
+        Raises as Predictor, and ModelError where its settings are not those of the run: another version of
+        the model, of the engine or of sonoseg on this machine.
+        """
+        predictor = Predictor(
             self.model,
             runtime=self.runtime,
             precision=self.precision,
@@ -87,6 +95,13 @@ class RayPlan:
             threads=self.threads,
             images=FEW + 1,
         )
+        if self.settings_hash not in ("", predictor.settings_hash):
+            raise ModelError(
+                f"this worker differs from the first one ({predictor.steps.model}, {predictor.runtime})",
+                where=self.model,
+                remedy="Install the same versions of sonoseg, its engines and the model on every node",
+            )
+        return predictor
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -132,8 +131,3 @@ def counts(rows: pa.Table) -> dict[str, int]:
     errors = len(rows) - rows.column("error").null_count
     lesions = pc.sum(pc.list_value_length(rows.column("lesions"))).as_py() or 0
     return {"frames": len(rows) - errors, "errors": errors, "lesions": int(lesions)}
-
-
-def canonical_json(value: Mapping[str, Any]) -> str:
-    """Return an object as one line of JSON, the same for equal objects."""
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), sort_keys=True)

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sonoseg import RESEARCH_ONLY, __version__
-from sonoseg._util.files import sha256_file
 from sonoseg._util.packages import installed_versions
 from sonoseg._util.timestamps import utc_now
+from sonoseg.model.model import ONNX
 
 if TYPE_CHECKING:
     from sonoseg.inference.predictor import Predictor
@@ -36,7 +36,7 @@ def describe_run(predictor: Predictor) -> dict[str, Any]:
         "versions": {"python": platform.python_version(), **installed_versions(PACKAGES)},
         "model": {
             "name": f"{card.name} ({model.hash})",
-            "sha256": card.sha256.get("model.onnx") or sha256_file(model.onnx_path),
+            "sha256": model.file_sha256(ONNX),
             "size": card.preprocessing.size,
             "fit": card.preprocessing.fit,
             "threshold": predictor.threshold,

@@ -19,6 +19,7 @@ from sonoseg.image.network_grid import Grid
 from sonoseg.inference.pipeline import OfflineExecutor
 from sonoseg.inference.runtimes import load_runtime
 from sonoseg.inference.segmentation import Segmentation
+from sonoseg.inference.settings_hash import settings_hash
 from sonoseg.inference.steps import NetworkInput, NetworkOutput, PredictionSteps
 from sonoseg.inference.test_time_augmentation import average, views_of
 from sonoseg.inputs.reading import read_frame
@@ -78,12 +79,26 @@ class Predictor:
             tta=tta,
             model=f"{card.name} ({self.model.hash})",
             runtime=self._runtime.name,
+            settings_hash=settings_hash(
+                self.model,
+                runtime=self._runtime.name,
+                engine=self._runtime.engine,
+                precision=self._runtime.precision,
+                threshold=self.threshold,
+                postprocessing=self.postprocessing,
+                tta=tta,
+            ),
         )
 
     @property
     def runtime(self) -> str:
         """The engine with its version, device and precision."""
         return self._runtime.name
+
+    @property
+    def settings_hash(self) -> str:
+        """The hash of all settings that can change a result; see `settings_hash`."""
+        return self.steps.settings_hash
 
     @property
     def engine(self) -> str:

@@ -27,6 +27,7 @@ class Segmentation:
     attention: each gate's coefficients, float32 (H, W) in 0..1, where "attention_1" is the gate nearest the
         bottleneck; None unless requested.
     model: the model's name and hash. runtime: the engine with its version, device and precision.
+    settings_hash: of all settings that can change it (see `settings_hash`); "" for a mask of another origin.
     """
 
     frame: Frame
@@ -37,6 +38,7 @@ class Segmentation:
     attention: dict[str, NDArray[np.float32]] | None
     model: str
     runtime: str
+    settings_hash: str = ""
 
     @cached_property
     def uncertainty(self) -> float:

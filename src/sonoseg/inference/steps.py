@@ -43,7 +43,7 @@ class PredictionSteps:
     """What a Predictor does before and after its network. Can be pickled.
 
     preprocessing, postprocessing, threshold, tta: as in Predictor.
-    model: the model's name and hash. runtime: the engine's full name.
+    model: the model's name and hash. runtime: the engine's full name. settings_hash: see `settings_hash`.
     """
 
     preprocessing: Preprocessing
@@ -52,6 +52,7 @@ class PredictionSteps:
     tta: str
     model: str
     runtime: str
+    settings_hash: str
 
     def grid(self, shape: tuple[int, int]) -> Grid:
         """Return the placement of an image of (H, W) pixels on the network's grid."""
@@ -80,6 +81,7 @@ class PredictionSteps:
             attention=attention,
             model=self.model,
             runtime=self.runtime,
+            settings_hash=self.settings_hash,
         )
 
 

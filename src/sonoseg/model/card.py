@@ -129,6 +129,11 @@ class ModelCard(StrictModel):
     limits: list[str] = Field([])
     sha256: dict[FileName, Sha256] = Field({})
 
+    def settings(self) -> dict[str, Any]:
+        """Return what decides a mask, given the weights, as JSON values by the card's own keys."""
+        keys = {"network", "preprocessing", "threshold", "temperature", "postprocessing"}
+        return self.model_dump(mode="json", include=keys)
+
     def allows(self, runtime: str, precision: str) -> bool:
         """Whether this precision was measured with this runtime, and loses at most MAX_DICE_LOSS."""
         return any(

@@ -8,11 +8,15 @@ from functools import cached_property
 from importlib.resources import files
 from pathlib import Path
 
+from sonoseg._util.canonical_json import json_sha256
 from sonoseg._util.files import atomic_path, sha256_file
 from sonoseg.errors import ModelError, OutputError
 from sonoseg.model.card import ModelCard
 
 CARD, ONNX, INT8, WEIGHTS = "card.json", "model.onnx", "model.int8.onnx", "weights.safetensors"
+
+HASH_FORMAT = "sonoseg-model-hash/1"
+"""Part of a model's hash; a new number where the keys that it covers change."""
 
 
 def check_target(to: Path, overwrite: bool) -> None:
@@ -109,8 +113,17 @@ class Model:
 
     @cached_property
     def hash(self) -> str:
-        """The first 12 hexadecimal digits of the SHA-256 of model.onnx; every result names it."""
-        return (self.card.sha256.get(ONNX) or sha256_file(self.onnx_path))[:12]
+        """The first 12 hexadecimal digits of a SHA-256 that every result names.
+
+        It covers model.onnx and the card's settings: a model with another threshold is another model. What
+        only describes the model, such as its name, results and limits, is no part of it.
+        """
+        values = {"format": HASH_FORMAT, ONNX: self.file_sha256(ONNX), **self.card.settings()}
+        return json_sha256(values)[:12]
+
+    def file_sha256(self, name: str) -> str:
+        """Return the SHA-256 of a file of the folder. Raises ModelError where it is missing."""
+        return self.card.sha256.get(name) or sha256_file(self._existing(name))
 
     def _existing(self, name: str) -> Path:
         path = self.folder / name

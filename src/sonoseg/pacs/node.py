@@ -32,7 +32,7 @@ class Node:
         segmenter = Segmenter(settings)
         self.model = segmenter.model
         self.queue = InstanceQueue(
-            settings.state, model=self.model, keep=settings.keep, keep_free=settings.limits.keep_free
+            settings.state, model=segmenter.identity, keep=settings.keep, keep_free=settings.limits.keep_free
         )
         try:
             self.audit = Audit(settings.state / AUDIT, report)

@@ -79,7 +79,8 @@ class InstanceQueue(QueueReader):
     """The queue of a running node; thread-safe.
 
     folder: the state folder, created if needed.
-    model: name and hash of the model in use; instances that it has segmented are not segmented again.
+    model: the model and the settings in use (Segmenter.identity); instances that were segmented with them are
+        not segmented again.
     keep: keep the files of instances whose results were sent. keep_free: bytes of the disk to leave free.
 
     Raises OutputError if the folder cannot be used, or another node is using it.
@@ -267,7 +268,7 @@ class InstanceQueue(QueueReader):
             for one in results:
                 connection.execute(
                     "INSERT INTO results (uid, source, kind, file, model) VALUES (?, ?, ?, ?, ?) "
-                    "ON CONFLICT (uid) DO UPDATE SET file = excluded.file",
+                    "ON CONFLICT (uid) DO UPDATE SET file = excluded.file, model = excluded.model",
                     (one.uid, uid, one.kind, one.file, one.model),
                 )
             connection.execute(

@@ -66,7 +66,7 @@ class QueueRow:
 
     seq: its number in the order of arrival. uid: SOP Instance UID. syntax: transfer syntax.
     sender: the calling AE title, "" if the row was restored from a file. address: the sender's host.
-    sha256, size: of the file, in bytes. model: name and hash of the model that segmented it last, or "".
+    sha256, size: of the file, in bytes. model: Segmenter.identity when it was segmented last, or "".
     starts: segmentations that were started and did not end. attempts: failures that the instance did not
     cause. refusals: by the archive. next_at: time of the next attempt, in seconds since 1970.
     reason: of the last failure.
@@ -96,8 +96,8 @@ class QueuedResult:
     """One object made from an instance.
 
     uid: its SOP Instance UID. source: that of the instance. kind: "seg", "sr" or "capture".
-    file: relative to the state folder. model: name and hash. stored_at: when the archive stored it; None if
-    it has not.
+    file: relative to the state folder. model: Segmenter.identity. stored_at: when the archive stored it; None
+    if it has not.
     """
 
     uid: str

@@ -10,10 +10,11 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from sonoseg._util.canonical_json import json_sha256
 from sonoseg._util.files import sync_folder
 from sonoseg.dicom.writing.attributes import encode
 from sonoseg.dicom.writing.capture import make_capture
-from sonoseg.dicom.writing.identity import Kind, uid
+from sonoseg.dicom.writing.identity import Kind
 from sonoseg.dicom.writing.seg import make_seg
 from sonoseg.dicom.writing.sr import make_sr
 from sonoseg.errors import InputError, OutputError
@@ -29,6 +30,9 @@ from sonoseg.results.lazy_segmentations import PackedSegmentation, unpacked
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset
 
+FORMAT = "sonoseg-node-settings/1"
+"""Part of the hash of a node's settings; a new number where its keys change."""
+
 _AGAIN = "Send it again from its source"
 
 
@@ -41,7 +45,11 @@ class _ResultObject(NamedTuple):
 
 
 class Segmenter:
-    """Makes the results of instances with one model. Not thread-safe. Raises as Predictor."""
+    """Makes the results of instances with one model. Not thread-safe. Raises as Predictor.
+
+    model: its name and hash. identity: the same with a hash of all settings that can change a result; the
+    queue segments an instance that is sent again only if it was not segmented with this identity.
+    """
 
     def __init__(self, settings: NodeSettings) -> None:
         self._settings = settings
@@ -54,6 +62,20 @@ class Segmenter:
         )
         model = self._predictor.model
         self.model = f"{model.card.name} ({model.hash})"
+        self.identity = f"{self.model}, settings {self._identity()}"
+
+    def _identity(self) -> str:
+        """Return a hash of all settings that decide which objects are made, and their content."""
+        settings = self._settings
+        return json_sha256(
+            {
+                "format": FORMAT,
+                "settings_hash": self._predictor.settings_hash,
+                "frames": settings.frames,
+                "send_back": sorted(settings.send_back),
+                "anonymise": settings.anonymise,
+            }
+        )[:12]
 
     def results(self, row: QueueRow, source: Path, folder: Path) -> list[QueuedResult]:
         """Segment an instance and write its objects to `folder`, replacing the folder atomically.
@@ -77,7 +99,7 @@ class Segmenter:
                         source=row.uid,
                         kind=kind,
                         file=f"{RESULTS}/{folder.name}/{name}",
-                        model=self.model,
+                        model=self.identity,
                     )
                 )
             sync_folder(temporary)
@@ -103,47 +125,18 @@ class Segmenter:
             measured = measure(found)
             if "capture" in send_back:
                 number = found.frame.index
-                capture = make_capture(
-                    source,
-                    found,
-                    measured,
-                    anonymise=anonymise,
-                    when=when,
-                    instance_uid=self.uid("capture", row.uid, number),
-                )
+                capture = make_capture(source, found, measured, anonymise=anonymise, when=when)
                 name = "capture.dcm" if number is None else f"capture-{number + 1:05}.dcm"
                 yield _ResultObject("capture", name, capture)
             packed.append(PackedSegmentation.of(found))
             findings.append(measured)
         segmentations, seg = unpacked(packed), None
         if "seg" in send_back:
-            seg = make_seg(
-                source,
-                segmentations,
-                findings,
-                anonymise=anonymise,
-                when=when,
-                instance_uid=self.uid("seg", row.uid),
-            )
+            seg = make_seg(source, segmentations, findings, anonymise=anonymise, when=when)
             yield _ResultObject("seg", "seg.dcm", seg)
         if "sr" in send_back:
-            sr = make_sr(
-                source,
-                segmentations,
-                findings,
-                seg=seg,
-                anonymise=anonymise,
-                when=when,
-                instance_uid=self.uid("sr", row.uid),
-            )
+            sr = make_sr(source, segmentations, findings, seg=seg, anonymise=anonymise, when=when)
             yield _ResultObject("sr", "sr.dcm", sr)
-
-    def uid(self, kind: Kind, source: str, frame: int | None = None) -> str:
-        """Return the SOP Instance UID of an object, derived from its source, the model's hash and its kind.
-
-        It is the same on every machine, so the archive stores an object that is sent twice once.
-        """
-        return uid("node", kind, source, frame, self.model, self._settings.anonymise)
 
 
 def check_ultrasound(row: QueueRow, source: Path) -> None:

@@ -24,6 +24,7 @@ from sonoseg.results.preview import Preview
 class RunInfo:
     """The provenance of results: the command, the versions, the model and its settings.
 
+    settings_hash: as in Segmentation.
     options: further options of the command that change the results, by name.
     """
 
@@ -36,6 +37,7 @@ class RunInfo:
     runtime: str
     engine: str = ""
     precision: str = ""
+    settings_hash: str = ""
     sonoseg: str = __version__
     options: dict[str, Any] = field(default_factory=dict)
 
@@ -53,6 +55,7 @@ class RunInfo:
             runtime=predictor.runtime,
             engine=predictor.engine,
             precision=predictor.precision,
+            settings_hash=predictor.settings_hash,
             options=dict(options or {}),
         )
 

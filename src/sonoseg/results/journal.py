@@ -14,6 +14,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Self
 
+from sonoseg._util.canonical_json import canonical_json
 from sonoseg._util.documents import parse_json
 from sonoseg._util.text import first_line
 from sonoseg.errors import OutputError
@@ -55,9 +56,9 @@ class Journal:
             before = _fingerprint(self._ledger)
             if before is None:
                 with self._ledger.change() as connection:
-                    connection.execute("INSERT INTO run VALUES (?)", (_json(fingerprint),))
+                    connection.execute("INSERT INTO run VALUES (?)", (canonical_json(fingerprint),))
             else:
-                require_same_run(path.parent, before, json.loads(_json(fingerprint)))
+                require_same_run(path.parent, before, json.loads(canonical_json(fingerprint)))
         except BaseException:
             self._ledger.close()
             raise
@@ -88,11 +89,13 @@ class Journal:
 
     def add_objects(self, objects: SourceObjects) -> None:
         """Record that the objects of a whole clip are in place. Raises OutputError."""
-        self._change("INSERT OR REPLACE INTO objects VALUES (?, ?)", objects.file, _json(asdict(objects)))
+        self._change(
+            "INSERT OR REPLACE INTO objects VALUES (?, ?)", objects.file, canonical_json(asdict(objects))
+        )
 
     def add_session(self, session: dict[str, Any]) -> None:
         """Record one period of work: when it started, and the number of images. Raises OutputError."""
-        self._change("INSERT INTO sessions (content) VALUES (?)", _json(session))
+        self._change("INSERT INTO sessions (content) VALUES (?)", canonical_json(session))
 
     def remove(self, name: str) -> None:
         """Remove an image's entry: its results are to be made again. Raises OutputError."""
@@ -171,7 +174,3 @@ def _checked(ledger: Ledger) -> Iterator[None]:
         yield
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ledger.damaged(first_line(error)) from error
-
-
-def _json(value: dict[str, Any]) -> str:
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), sort_keys=True)

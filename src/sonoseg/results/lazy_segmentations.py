@@ -63,6 +63,7 @@ def read_segmentation(entry: ImageEntry, folder: Path, about: RunInfo) -> Segmen
         attention=None,
         model=f"{about.model} ({about.model_hash})",
         runtime=about.runtime,
+        settings_hash=about.settings_hash,
     )
 
 

@@ -321,6 +321,7 @@ def require_same_run(folder: Path, then: Mapping[str, Any], now: Mapping[str, An
         f"{name} was {then.get(name)!r} and is {now.get(name)!r}"
         for name in differing
         if name not in ("model", "model_hash") or "model_hash" not in differing
+        if name != "settings_hash" or len(differing) == 1  # it differs because another one does
     ]
     raise OutputError(
         f"cannot resume: {'; '.join(parts)}", where=folder, remedy="Use --overwrite, or another --out"

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from sonoseg.errors import ModelError
 from sonoseg.evaluation.headline import HEADLINES
 from sonoseg.model.card import CardResult, ModelCard
-from sonoseg.model.model import CARD, Model
+from sonoseg.model.model import CARD, ONNX, Model
 
 if TYPE_CHECKING:
     from sonoseg.evaluation.evaluation import Evaluation
@@ -43,7 +43,7 @@ def publish(
     card = model.card
     results = [one for one in card.results if one.on == "validation"]
     for name, evaluation in evaluations:
-        if str(evaluation.summary.get("model", {}).get("sha256"))[:12] != model.hash:
+        if evaluation.summary.get("model", {}).get("sha256") != model.file_sha256(ONNX):
             raise ModelError(
                 "the evaluation is of another model",
                 where=name,

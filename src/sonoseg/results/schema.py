@@ -18,7 +18,7 @@ from sonoseg.image.calibration import Origin
 from sonoseg.lesions.birads import EchoLevel, Orientation, Posterior
 from sonoseg.model.card import Postprocessing
 
-ID = "urn:sonoseg:schema:results:2"
+ID = "urn:sonoseg:schema:results:3"
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 PATH = Path(__file__).with_name("results.schema.json")
 
@@ -50,7 +50,10 @@ class ModelIdentity(StrictModel):
     """The model that found the lesions."""
 
     name: str
-    hash: Annotated[str, Field(description="The first 12 digits of the SHA-256 of its weights (ONNX file).")]
+    hash: Annotated[
+        str,
+        Field(description="The first 12 digits of a SHA-256 of its weights and its card's settings."),
+    ]
 
 
 class BoxResult(StrictModel):
@@ -143,7 +146,7 @@ class RefusedResult(StrictModel):
 class ResultsFile(StrictModel):
     """results.json of sonoseg. Research software, not a medical device."""
 
-    format: Literal["sonoseg-results/2"]
+    format: Literal["sonoseg-results/3"]
     notice: str
     made_by: Annotated[str, Field(description="The command.")]
     sonoseg: Annotated[str, Field(description="The version.")]
@@ -152,6 +155,13 @@ class ResultsFile(StrictModel):
     temperature: Annotated[float, Field(gt=0, description="The logit was divided by it.")]
     postprocessing: Postprocessing
     runtime: Annotated[str, Field(description="The engine and its version.")]
+    settings_hash: Annotated[
+        str,
+        Field(
+            description="The first 12 digits of the SHA-256 of all settings that can change a mask; DICOM "
+            "objects name it too. Empty for masks of another origin."
+        ),
+    ]
     options: Annotated[dict[str, Any], Field(description="Further options that change the results.")]
     images: list[ImageResult]
     refused: list[RefusedResult]

@@ -14,7 +14,7 @@ from sonoseg.lesions.measurement import Ends, Lesion
 from sonoseg.results.coco import coco
 from sonoseg.results.entries import ImageEntry, Results, RunInfo
 
-FORMAT = "sonoseg-results/2"
+FORMAT = "sonoseg-results/3"
 
 SIZES = (
     "longest_axis",
@@ -135,6 +135,7 @@ def _head(about: RunInfo) -> dict[str, Any]:
         "temperature": about.temperature,
         "postprocessing": about.postprocessing,
         "runtime": about.runtime,
+        "settings_hash": about.settings_hash,
         "options": about.options,
     }
 

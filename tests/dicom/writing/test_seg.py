@@ -90,7 +90,7 @@ def test_every_segment_is_coded_and_tracked(still: Case) -> None:
         (made_by,) = segment.SegmentationAlgorithmIdentificationSequence
         assert made_by.AlgorithmName == "sonoseg compact"
         assert made_by.AlgorithmVersion == __version__
-        assert "weights=0123456789ab" in made_by.AlgorithmParameters
+        assert "model=0123456789ab" in made_by.AlgorithmParameters
         assert code(made_by.AlgorithmFamilyCodeSequence) == Family.ARTIFICIAL_INTELLIGENCE.value[:3]
         assert segment.TrackingID == f"Lesion {number}"
     assert len({segment.TrackingUID for segment in seg.SegmentSequence}) == 2

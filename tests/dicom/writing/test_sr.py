@@ -158,7 +158,7 @@ def test_report_status(still: Case, tmp_path: Path) -> None:
     assert (report.SeriesNumber, report.InstanceNumber, report.Modality) == (3902, 7, "SR")
     group = report.content.get_planar_roi_measurement_groups()[0]
     texts = [item.TextValue for item in group[0].ContentSequence if item.ValueType == "TEXT"]
-    assert {"sonoseg compact", "weights=0123456789ab", "threshold=0.5"} <= set(texts)
+    assert {"sonoseg compact", "model=0123456789ab", "threshold=0.5"} <= set(texts)
 
 
 def test_report_without_spacing(anonymous: Case, tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ files lack several), and few others.
 
 from __future__ import annotations
 
+import hashlib
 import io
 import re
 import warnings
@@ -20,7 +21,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from sonoseg import RESEARCH_ONLY, __version__
 from sonoseg._util.files import atomic_write_bytes
 from sonoseg._util.packages import require
-from sonoseg.dicom.writing.identity import MANUFACTURER, PRODUCT, Kind, ModelName, uid
+from sonoseg.dicom.writing.identity import MANUFACTURER, PRODUCT, Kind, ModelName, model_name, uid
 from sonoseg.errors import InputError
 from sonoseg.inference.segmentation import Segmentation
 
@@ -48,6 +49,9 @@ ANONYMISED = "Patient and study attributes blanked by sonoseg, UIDs kept"
 
 UNKNOWN_METHOD = "By the source's maker; method unknown"
 """DeidentificationMethod for a source with PatientIdentityRemoved YES and no method (Type 1C)."""
+
+PLACEHOLDER = "2.25.0"
+"""The SOP Instance UID of an object whose own one is not derived yet."""
 
 DUMMY = datetime(1900, 1, 1)
 """ContentDate with `anonymise`: of Type 1, and D (a dummy) in PS3.15 Table E.1-1."""
@@ -220,6 +224,17 @@ def series_attributes(source: SourceDataset, kind: Kind, model: ModelName) -> di
     }
 
 
+def algorithm_parameters(segmentation: Segmentation) -> dict[str, str]:
+    """Return the parameters of the algorithm that an object names, by name."""
+    parameters = {
+        "model": model_name(segmentation.model).digits,
+        "threshold": f"{segmentation.threshold:g}",
+        "runtime": segmentation.runtime,
+        "settings": segmentation.settings_hash,
+    }
+    return {name: value for name, value in parameters.items() if value}
+
+
 def instance_number(source: SourceDataset, segmentation: Segmentation) -> int:
     """Return the number in the series: the source's, in a clip followed by four digits of the frame."""
     frame = frame_number(source, segmentation)
@@ -230,7 +245,7 @@ def instance_number(source: SourceDataset, segmentation: Segmentation) -> int:
 
 
 def equipment_attributes(model: ModelName) -> dict[str, Any]:
-    """Return the equipment as arguments of highdicom; the serial number is the hash of the weights."""
+    """Return the equipment as arguments of highdicom; the serial number is the model's hash."""
     return {
         "manufacturer": MANUFACTURER,
         "manufacturer_model_name": PRODUCT,
@@ -240,9 +255,12 @@ def equipment_attributes(model: ModelName) -> dict[str, Any]:
 
 
 def finish(dataset: Dataset, source: SourceDataset, description: str, when: datetime | None) -> None:
-    """Add patient, study and dates to an object that is otherwise complete.
+    """Add patient, study, dates and the SOP Instance UID to an object that is otherwise complete.
 
     description: of the series. when: creation time, now by default.
+
+    The UID is derived from the whole encoded object but the time of its creation. So two objects with one UID
+    have one content, as PS3.3 C.12.1.1 demands, and a repeated run makes the same object.
 
     For an anonymised source the attributes of TYPE_2 are blank, those of TYPE_3 absent,
     PatientIdentityRemoved is YES, ContentDate is a dummy and the creation dates are absent (PS3.15 Table
@@ -254,14 +272,7 @@ def finish(dataset: Dataset, source: SourceDataset, description: str, when: date
             setattr(dataset, keyword, value)
     dataset.SeriesDescription = description
     dataset.ContentQualification = "RESEARCH"  # SOP Common module, PS3.3 C.12.1
-    made = DUMMY if source.anonymised else when or datetime.now()
-    day, time = made.strftime("%Y%m%d"), made.strftime("%H%M%S")
-    for keyword in ("ContentDate", "InstanceCreationDate", "DateOfSecondaryCapture"):
-        if keyword in dataset or keyword == "ContentDate":
-            setattr(dataset, keyword, day)
-            setattr(dataset, keyword.replace("Date", "Time"), time)
-    for item in dataset.get("ContributingEquipmentSequence", []):  # added by highdicom
-        item.ContributionDateTime = day + time
+    _set_dates(dataset, DUMMY)
     if source.anonymised:
         dataset.PatientIdentityRemoved = "YES"
         dataset.DeidentificationMethod = ANONYMISED
@@ -271,6 +282,27 @@ def finish(dataset: Dataset, source: SourceDataset, description: str, when: date
                     delattr(dataset, name)
         if "ContributingEquipmentSequence" in dataset:
             del dataset.ContributingEquipmentSequence
+    _set_instance_uid(dataset, PLACEHOLDER)
+    _set_instance_uid(dataset, uid("object", hashlib.sha256(encode(dataset)).hexdigest()))
+    if not source.anonymised:
+        _set_dates(dataset, when or datetime.now())
+
+
+def _set_dates(dataset: Dataset, made: datetime) -> None:
+    day, time = made.strftime("%Y%m%d"), made.strftime("%H%M%S")
+    for keyword in ("ContentDate", "InstanceCreationDate", "DateOfSecondaryCapture"):
+        if keyword in dataset or keyword == "ContentDate":
+            setattr(dataset, keyword, day)
+            setattr(dataset, keyword.replace("Date", "Time"), time)
+    for item in dataset.get("ContributingEquipmentSequence", []):  # added by highdicom
+        item.ContributionDateTime = day + time
+
+
+def _set_instance_uid(dataset: Dataset, instance: str) -> None:
+    from pydicom.uid import UID
+
+    dataset.SOPInstanceUID = instance
+    dataset.file_meta.MediaStorageSOPInstanceUID = UID(instance)
 
 
 def encode(dataset: Dataset) -> bytes:

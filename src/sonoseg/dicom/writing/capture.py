@@ -15,6 +15,7 @@ from sonoseg.dicom.reading.regions import blank_outside
 from sonoseg.dicom.writing.attributes import (
     NOTICE,
     SourceDataset,
+    algorithm_parameters,
     equipment_attributes,
     finish,
     frame_number,
@@ -23,7 +24,7 @@ from sonoseg.dicom.writing.attributes import (
     series_attributes,
 )
 from sonoseg.dicom.writing.codes import Purpose
-from sonoseg.dicom.writing.identity import PRODUCT, Algorithm, digest, model_name, uid
+from sonoseg.dicom.writing.identity import PRODUCT, Algorithm, model_name
 from sonoseg.dicom.writing.segmented_frames import FrameFindings, each_frame, labelled
 from sonoseg.image.frame import Frame
 from sonoseg.inference.segmentation import Segmentation
@@ -42,11 +43,10 @@ def make_capture(
     anonymise: bool = False,
     algorithm: Algorithm = "AUTOMATIC",
     when: datetime | None = None,
-    instance_uid: str | None = None,
 ) -> Dataset:
     """Return one frame with its lesions drawn over it, as a colour image that any viewer displays.
 
-    source, anonymise, algorithm, when, instance_uid: as in `make_seg`; one object per frame.
+    source, anonymise, algorithm, when: as in `make_seg`; one object per frame.
 
     A strip of text below the image names the software, its purpose and the model. BurnedInAnnotation (PS3.3
     C.7.6.1) is NO if all pixels outside of the scan regions are black, else YES, whatever the source says;
@@ -59,11 +59,9 @@ def make_capture(
     (frame,) = each_frame(header, [segmentation], [findings])
     image = capture_pixels(frame)
     dataset = _dataset(header, segmentation, image, algorithm)
-    if instance_uid is not None:
-        dataset.SOPInstanceUID = instance_uid
-    finish(dataset, header, "Lesions, drawn over the image", when)
     blanked = _is_blanked(segmentation.frame)
     dataset.BurnedInAnnotation = "NO" if blanked else "YES"
+    finish(dataset, header, "Lesions, drawn over the image", when)
     if anonymise and not blanked:
         dataset.PatientIdentityRemoved = "NO"
         del dataset.DeidentificationMethod
@@ -126,17 +124,6 @@ def _dataset(
     dataset.file_meta = FileMetaDataset()
     dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
     dataset.SOPClassUID = SecondaryCaptureImageStorage
-    dataset.SOPInstanceUID = uid(
-        "capture",
-        source.sop_instance,
-        number,
-        segmentation.model,
-        segmentation.runtime,
-        segmentation.threshold,
-        algorithm,
-        source.anonymised,
-        digest(image),
-    )
     dataset.StudyInstanceUID = source.study
     placed = series_attributes(source, "capture", model)
     dataset.SeriesInstanceUID = placed["series_instance_uid"]
@@ -153,7 +140,13 @@ def _dataset(
     dataset.ImageType = ["DERIVED", "SECONDARY"]
     dataset.InstanceCreationDate = dataset.DateOfSecondaryCapture = ""  # set by `finish`
     dataset.PatientOrientation = ""
-    dataset.DerivationDescription = f"Lesions found by {PRODUCT} drawn over the image. {NOTICE}"
+    made = {
+        "AUTOMATIC": f"found by {PRODUCT}",
+        "SEMIAUTOMATIC": f"found by {PRODUCT} and edited by a person",
+        "MANUAL": "drawn by a person",
+    }[algorithm]
+    parameters = ", ".join(f"{name} {value}" for name, value in algorithm_parameters(segmentation).items())
+    dataset.DerivationDescription = f"Lesions {made}, shown over the image; {parameters}. {NOTICE}"
     origin = Dataset()
     origin.ReferencedSOPClassUID, origin.ReferencedSOPInstanceUID = source.sop_class, source.sop_instance
     if number is not None:

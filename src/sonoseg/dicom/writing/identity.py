@@ -22,7 +22,7 @@ _NAMESPACE = uuid.UUID("6f1d7a3e-2f57-4f0c-9d0b-8a35f1b0c6d4")
 
 
 class ModelName(NamedTuple):
-    """A model's name and the first digits of its weights' SHA-256, "" if unknown."""
+    """A model's name and its hash (Model.hash), "" if unknown."""
 
     name: str
     digits: str

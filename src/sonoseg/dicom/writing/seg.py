@@ -14,7 +14,9 @@ from numpy.typing import NDArray
 
 from sonoseg.dicom.writing.attributes import (
     NOTICE,
+    PLACEHOLDER,
     SourceDataset,
+    algorithm_parameters,
     equipment_attributes,
     finish,
     instance_number,
@@ -45,7 +47,6 @@ def make_seg(
     anonymise: bool = False,
     algorithm: Algorithm = "AUTOMATIC",
     when: datetime | None = None,
-    instance_uid: str | None = None,
 ) -> Dataset:
     """Return the segmentation object of one DICOM file; `write_object` writes it.
 
@@ -55,8 +56,9 @@ def make_seg(
     fractional: hold probabilities in steps of 1/255, a segment per frame, instead of masks.
     anonymise: blank the attributes of patient and study (see `finish`).
     algorithm: who made the masks. when: creation time, now by default.
-    instance_uid: SOP Instance UID. By default it is derived from the source, the model, the settings and the
-        pixels, so a repeated run makes the same object, which a PACS stores once.
+
+    The SOP Instance UID is derived from the content (see `finish`): a repeated run makes the same object,
+    which a PACS stores once.
 
     One segment per lesion and frame, since lesions are not tracked between frames; each has the tracking UID
     that the report uses. Without a lesion the object has one blank segment, "No lesion found": a missing
@@ -77,7 +79,6 @@ def make_seg(
         pixels,
         fractional=fractional,
         algorithm=algorithm,
-        instance_uid=instance_uid,
     )
     finish(dataset, header, "Lesion probability" if fractional else "Lesions, segmented", when)
     return dataset
@@ -151,7 +152,6 @@ def _dataset(
     *,
     fractional: bool,
     algorithm: Algorithm,
-    instance_uid: str | None,
 ) -> Dataset:
     """Return the object without the source's patient and study.
 
@@ -163,19 +163,6 @@ def _dataset(
     model = model_name(first.model)
     descriptions = _descriptions(source, first, segments, algorithm)
     few = descriptions[:2]
-    instance = instance_uid or uid(
-        "seg",
-        source.sop_instance,
-        first.model,
-        first.runtime,
-        first.threshold,
-        algorithm,
-        fractional,
-        source.anonymised,
-        hashlib.sha256(pixels).hexdigest(),
-        *(segment.frame for segment in segments),
-        equipment_attributes(model)["software_versions"],
-    )
     dataset = Seg(
         source_images=[source.still()],
         pixel_array=np.zeros((1, *source.shape, len(few)), dtype=np.uint8),
@@ -184,7 +171,7 @@ def _dataset(
         segment_descriptions=few,
         **series_attributes(source, "seg", model),
         **equipment_attributes(model),
-        sop_instance_uid=instance,
+        sop_instance_uid=PLACEHOLDER,
         instance_number=instance_number(source, first),
         content_label="PROBABILITY" if fractional else "LESIONS",
         content_description=NOTICE.split(":")[0],
@@ -198,7 +185,7 @@ def _dataset(
     dataset.PixelData = pixels
     _set_frames(dataset, segments)
     _refer(dataset, source, segments)
-    _set_dimension_uids(dataset, instance)
+    _set_dimension_uids(dataset, source, pixels)
     return dataset
 
 
@@ -215,7 +202,7 @@ def _descriptions(
         family=Family.ARTIFICIAL_INTELLIGENCE.concept,
         version=equipment_attributes(model)["software_versions"],
         source=PRODUCT,
-        parameters={"weights": model.digits, "threshold": f"{first.threshold:g}", "runtime": first.runtime},
+        parameters=algorithm_parameters(first),
     )
     region = Site.BREAST.concept
     if source.side:
@@ -263,8 +250,8 @@ def _refer(dataset: Dataset, source: SourceDataset, segments: Sequence[_Segment]
                 item.ReferencedFrameNumber = segment.frame
 
 
-def _set_dimension_uids(dataset: Dataset, instance: str) -> None:
+def _set_dimension_uids(dataset: Dataset, source: SourceDataset, pixels: bytes) -> None:
     """Replace the random UID of the dimensions by a reproducible one."""
-    derived = uid("dimensions", instance)
+    derived = uid("dimensions", source.sop_instance, hashlib.sha256(pixels).hexdigest())
     for item in (*dataset.DimensionOrganizationSequence, *dataset.DimensionIndexSequence):
         item.DimensionOrganizationUID = derived

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
@@ -14,7 +13,9 @@ from numpy.typing import NDArray
 from sonoseg._util.text import first_line
 from sonoseg.dicom.writing.attributes import (
     NOTICE,
+    PLACEHOLDER,
     SourceDataset,
+    algorithm_parameters,
     equipment_attributes,
     finish,
     instance_number,
@@ -36,7 +37,7 @@ from sonoseg.dicom.writing.codes import (
     Summary,
     Unit,
 )
-from sonoseg.dicom.writing.identity import PRODUCT, Algorithm, ModelName, digest, model_name, uid
+from sonoseg.dicom.writing.identity import PRODUCT, Algorithm, ModelName, model_name, uid
 from sonoseg.dicom.writing.segmented_frames import FrameFindings, each_frame, labelled, tracking
 from sonoseg.errors import InputError
 from sonoseg.image.calibration import by_person, cautions, pixels_note
@@ -69,11 +70,10 @@ def make_sr(
     anonymise: bool = False,
     algorithm: Algorithm = "AUTOMATIC",
     when: datetime | None = None,
-    instance_uid: str | None = None,
 ) -> Dataset:
     """Return the structured report of one DICOM file: an Imaging Measurement Report, complete, unverified.
 
-    source, segmentations, findings, anonymise, algorithm, when, instance_uid: as in `make_seg`.
+    source, segmentations, findings, anonymise, algorithm, when: as in `make_seg`.
     seg: the segmentation object of the same segmentations, or its file, to be listed in the evidence.
 
     A lesion is a TID 1410 group: its outline as a closed polyline on the source image (the midpoints of its
@@ -87,7 +87,7 @@ def make_sr(
     evidence = [header.still()]
     if seg is not None:
         evidence.append(_read_seg(Path(seg)) if isinstance(seg, str | Path) else seg)
-    dataset = _dataset(header, segmentations, findings, evidence, algorithm, instance_uid)
+    dataset = _dataset(header, segmentations, findings, evidence, algorithm)
     finish(dataset, header, "Lesions, measured", when)
     return dataset
 
@@ -114,7 +114,6 @@ def _dataset(
     findings: Sequence[Findings],
     evidence: list[Dataset],
     algorithm: Algorithm,
-    instance_uid: str | None,
 ) -> Dataset:
     from highdicom.sr import ComprehensiveSR
 
@@ -122,38 +121,18 @@ def _dataset(
     model = model_name(first.model)
     groups: list[Group] = []
     comments: dict[str, None] = {}
-    content = hashlib.sha256()
     for frame in each_frame(source, segmentations, findings):
-        made = frame.segmentation
         for lesion, mask in zip(frame.findings.lesions, frame.masks, strict=True):
             groups.append(_lesion(source, frame, lesion, mask))
         if not frame.masks:
             groups.append(_no_lesion(source, frame))
         comments |= dict.fromkeys(_comments(frame.findings))
-        described = (
-            made.model,
-            made.runtime,
-            made.threshold,
-            frame.number,
-            digest(made.mask),
-            frame.findings,
-        )
-        content.update(repr(described).encode())
     dataset = ComprehensiveSR(
         evidence=evidence,
         content=_report(source, model, groups, [NOTICE, *comments, *_algorithm_comments(algorithm)]),
         **series_attributes(source, "sr", model),
         **equipment_attributes(model),
-        sop_instance_uid=instance_uid
-        or uid(
-            "sr",
-            source.sop_instance,
-            source.anonymised,
-            algorithm,
-            equipment_attributes(model)["software_versions"],
-            content.hexdigest(),
-            *(one.SOPInstanceUID for one in evidence),
-        ),
+        sop_instance_uid=PLACEHOLDER,
         instance_number=instance_number(source, first),
         is_complete=True,
         is_final=False,
@@ -260,7 +239,13 @@ def _no_lesion(source: SourceDataset, frame: FrameFindings) -> MeasurementsAndQu
     number = frame.number
     return MeasurementsAndQualitativeEvaluations(
         tracking_identifier=TrackingIdentifier(
-            uid=uid("no lesion", source.sop_instance, number, frame.segmentation.model),
+            uid=uid(
+                "no lesion",
+                source.sop_instance,
+                number,
+                frame.segmentation.model,
+                frame.segmentation.settings_hash,
+            ),
             identifier=labelled("No lesion found", number),
         ),
         source_images=[
@@ -306,11 +291,7 @@ def _algorithm(segmentation: Segmentation) -> AlgorithmIdentification:
     return AlgorithmIdentification(
         name=f"{PRODUCT} {model.name}",
         version=made_by["software_versions"],
-        parameters=[
-            f"weights={model.digits}",
-            f"threshold={segmentation.threshold:g}",
-            f"runtime={segmentation.runtime}",
-        ],
+        parameters=[f"{name}={value}" for name, value in algorithm_parameters(segmentation).items()],
         family=Family.ARTIFICIAL_INTELLIGENCE.concept,
         manufacturer=made_by["manufacturer"],
     )
