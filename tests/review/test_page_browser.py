@@ -423,6 +423,7 @@ def test_a_calliper_of_known_length_calibrates_the_image(page: Any, address: str
     item = page.request.get(f"{address}api/v1/items/{identity}").json()
     assert item["spacing"] == pytest.approx([0.2, 0.2], rel=0.02)
     page.click("#callipers button:has-text('Calibrate')")
+    page.fill("#calibrate-length", "20")
     page.check("#calibrate [value=exam]")
     with page.expect_response("**/calibrate") as answered:
         page.click("#calibrate-submit")
