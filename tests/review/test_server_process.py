@@ -45,6 +45,8 @@ def refusal(*words: str) -> SonosegError:
         (["--keyfile", "key.pem"], "without a certificate"),
         (["--certfile", "missing.pem"], "cannot be used"),
         (["image.png", "--read-only"], "--read-only"),
+        (["--spacing", "0.1"], "takes no effect without PATHS"),
+        (["image.png", "--spacing", "90"], "between 0.001 and 10 mm per pixel"),
         (["--spacing", "wide"], "wide"),
     ],
 )
