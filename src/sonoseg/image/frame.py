@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
@@ -11,6 +12,13 @@ from numpy.typing import NDArray
 
 from sonoseg.errors import InputError, ShapeError
 from sonoseg.image.calibration import UNCALIBRATED, Calibration, Spacing
+from sonoseg.image.grey import grey_range
+
+MIN_CONTRAST = 16
+"""Fewest grey levels between the 1st and the 99th percentile of a scan. The flattest of the 780
+images of BUSI has 122, of the 1,875 of BUS-BRA 69."""
+
+NO_CONTRAST = "the image has hardly any contrast (black or of one grey): it cannot be assessed"
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,6 +33,7 @@ class Frame:
     index: the frame's number in a clip, from 0; None for a still.
     calibration: the spacing with its regions and origin; by default made from `spacing`.
     kind: of the source: a raster image (or none), or a DICOM file, whose attributes writers read again.
+    irregularities: what is doubtful about how the file was read, as messages.
     """
 
     pixels: NDArray[np.uint8]
@@ -34,6 +43,7 @@ class Frame:
     index: int | None = None
     calibration: Calibration = UNCALIBRATED
     kind: Literal["raster", "dicom"] = "raster"
+    irregularities: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.pixels.ndim != 2 or self.pixels.dtype != np.uint8 or 0 in self.pixels.shape:
@@ -56,3 +66,18 @@ class Frame:
         """Height and width in pixels."""
         height, width = self.pixels.shape
         return height, width
+
+    @cached_property
+    def has_contrast(self) -> bool:
+        """Whether the scan is more than black or one grey.
+
+        The scan are the pixels of the ultrasound regions, or all without any.
+        """
+        boxes = [region.box for region in self.calibration.regions]
+        parts = [self.pixels[top : top + height, left : left + width] for top, left, height, width in boxes]
+        return any(grey_range(part) >= MIN_CONTRAST for part in parts or [self.pixels])
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """The messages that results carry: irregularities, and a lack of contrast."""
+        return self.irregularities if self.has_contrast else (*self.irregularities, NO_CONTRAST)

@@ -30,6 +30,18 @@ def grey_image(image: Image.Image) -> NDArray[np.uint8]:
     return np.array(image.convert("L"), dtype=np.uint8)
 
 
+def grey_of_two_bytes(high: NDArray[np.uint8], low: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Grey uint8 (H, W) of the upper and lower bytes of 16-bit samples, scaled as grey of 16 bits is.
+
+    high, low: uint8 (H, W, 3) RGB or (H, W, 4) RGBA; transparent pixels lie on black.
+    """
+    values = (high.astype(np.uint16) << 8 | low).astype(np.float64)
+    grey = values[..., :3] @ (0.299, 0.587, 0.114)
+    if values.shape[2] == 4:
+        grey *= values[..., 3] / 65535
+    return _stretched(grey)
+
+
 def grey_array(values: NDArray[Any]) -> NDArray[np.uint8]:
     """Grey uint8 (H, W) of an array.
 
@@ -66,3 +78,13 @@ def _stretched(values: NDArray[Any]) -> NDArray[np.uint8]:
     real[~finite] = low
     scaled: NDArray[np.uint8] = np.rint((real - low) / span * 255).astype(np.uint8)
     return scaled
+
+
+def grey_range(pixels: NDArray[np.uint8]) -> int:
+    """Return the grey levels between the 1st and the 99th percentile of uint8 pixels (H, W), 0..255.
+
+    Burned-in text, a logo or compression noise on a uniform image does not count.
+    """
+    below = np.cumsum(np.bincount(pixels.ravel(), minlength=256))
+    low, high = np.searchsorted(below, [0.01 * below[-1], 0.99 * below[-1]])
+    return int(high - low)

@@ -1,10 +1,13 @@
-"""Decoding raster images (PNG, JPEG, TIFF and others) with Pillow to grey pixels, after size checks."""
+"""Decoding raster images (PNG, JPEG, TIFF and others) with Pillow to a grey Frame, after size checks."""
 
 from __future__ import annotations
 
 import re
+import sys
 import warnings
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,29 +15,30 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from sonoseg._util.text import first_line
 from sonoseg.errors import InputError, SonosegWarning
-from sonoseg.image.grey import grey_image
+from sonoseg.image.calibration import UNCALIBRATED, Calibration
+from sonoseg.image.frame import Frame
+from sonoseg.image.grey import grey_image, grey_of_two_bytes
 from sonoseg.image.size_limits import MAX_PIXELS, MIN_SIDE, not_permitted
 
 FORMATS = ("PNG", "JPEG", "TIFF", "BMP", "GIF", "WEBP", "JPEG2000", "PPM")
 """The formats that are read. Not all of Pillow's: its EPS reader, for one, starts Ghostscript."""
 
 
-def read_raster(path: Path) -> NDArray[np.uint8]:
-    """Decode a raster image to grey uint8 (H, W), as a viewer shows it.
+def read_raster(path: Path, calibration: Calibration = UNCALIBRATED) -> Frame:
+    """Decode a raster image to a grey Frame, as a viewer shows it.
 
     Colours become grey by `grey_image`; the rotation in EXIF is applied.
 
     Raises InputError for a file that cannot be decoded, has a side below MIN_SIDE or more than MAX_PIXELS
     pixels (checked in the header, before decoding), or has several frames; the preview images of an MPO
-    photograph do not count. Warns (SonosegWarning) of unreadable EXIF.
+    photograph do not count. Warns (SonosegWarning) of unreadable EXIF and of an image without contrast.
     """
     try:
         # An open file, not a path: given a path Pillow maps raw TIFFs into memory, and then scrambles those
         # with EXIF orientations 5 to 8 (seen in 13.0; a file truncated while mapped would kill the process).
         with path.open("rb") as file, Image.open(file, formats=FORMATS) as image:
             _check_header(image, path)
-            image.load()
-            return grey_image(_upright(image, path))
+            pixels, doubts = _decode(image, path)
     except InputError:
         raise
     except UnidentifiedImageError as error:
@@ -54,6 +58,60 @@ def read_raster(path: Path) -> NDArray[np.uint8]:
             where=path,
             remedy="Export or copy it again",
         ) from error
+    frame = Frame(pixels, source=path, calibration=calibration, irregularities=doubts)
+    for text in frame.warnings:
+        warnings.warn(f"{path}: {text}", SonosegWarning, stacklevel=3)
+    return frame
+
+
+def _decode(image: Image.Image, path: Path) -> tuple[NDArray[np.uint8], tuple[str, ...]]:
+    """Return the grey of an open image, upright, and what is doubtful about it."""
+    deep = _is_deep_colour(image)
+    if image.format == "TIFF":
+        from sonoseg.image.tiff import check_planes, tiff_grey
+
+        check_planes(image, path)
+        tags = image.tag_v2  # type: ignore[attr-defined]
+        to_grey = partial(tiff_grey, tags=tags)
+    else:
+        to_grey = grey_image
+    image.load()
+    upright, doubts = _upright(image)
+    if not deep:
+        return to_grey(upright), doubts
+    with path.open("rb") as file, Image.open(file, formats=FORMATS) as low:
+        pairs = _ask_for_lower_bytes(low)
+        lower = np.asarray(_upright(low)[0])
+    return grey_of_two_bytes(np.asarray(upright), lower[..., [1, 1, 1, 3]] if pairs else lower), doubts
+
+
+def _is_deep_colour(image: Image.Image) -> bool:
+    """Whether pixels are colour, or grey with alpha, of 16 bits, of which Pillow decodes the upper byte."""
+    names = [_rawmode(tile) for tile in getattr(image, "tile", ())]
+    return bool(names) and all(re.fullmatch("(RGB|RGBX|RGBA|LA);16[LBN]", name) for name in names)
+
+
+def _ask_for_lower_bytes(image: Image.Image) -> bool:
+    """Make Pillow decode the lower byte of each sample: it is the upper one in the other byte order.
+
+    Returns whether it is grey with alpha, for which Pillow has no other order: the channels will be the upper
+    and lower byte of grey, then of alpha.
+    """
+    pairs = False
+    native = sys.byteorder[0].upper()
+    tiles: list[Any] = image.tile  # type: ignore[attr-defined]
+    for number, tile in enumerate(tiles):
+        name = _rawmode(tile)
+        order = "B" if (native if name[-1] == "N" else name[-1]) == "L" else "L"
+        pairs = name.startswith("LA")
+        other = "RGBA" if pairs else name[:-1] + order
+        args = (other, *tile.args[1:]) if isinstance(tile.args, tuple) else other
+        tiles[number] = tile._replace(args=args)
+    return pairs
+
+
+def _rawmode(tile: Any) -> str:
+    return str(tile.args[0] if isinstance(tile.args, tuple) and tile.args else tile.args)
 
 
 def _check_header(image: Image.Image, path: Path) -> None:
@@ -75,22 +133,23 @@ def _check_header(image: Image.Image, path: Path) -> None:
         )
 
 
-def _upright(image: Image.Image, path: Path) -> Image.Image:
+def _upright(image: Image.Image) -> tuple[Image.Image, tuple[str, ...]]:
+    """Apply the rotation in EXIF; returns the image, and what is doubtful about it."""
     try:
-        return ImageOps.exif_transpose(image)
+        return ImageOps.exif_transpose(image), ()
     except Exception as error:  # EXIF is free-form bytes; the pixels are valid without it
-        warnings.warn(
-            f"{path}: its EXIF block cannot be read ({first_line(error)}): no rotation applied",
-            SonosegWarning,
-            stacklevel=4,
-        )
-        return image
+        return image, (f"its EXIF block cannot be read ({first_line(error)}): no rotation applied",)
 
 
 def _unidentified(path: Path) -> InputError:
     """Return the error for a file that Pillow does not recognise, by what its first bytes look like."""
     with path.open("rb") as file:
         head = file.read(512)
+        if head.startswith((b"II", b"MM")):
+            from sonoseg.image.tiff import STARTS, pixel_kind, unsupported
+
+            if head[:4] in STARTS and (kind := pixel_kind(file)):
+                return unsupported(kind, path)
     if head.startswith(b"%PDF"):
         found, remedy = "the file is a PDF document, not an image", "Export the image as PNG"
     elif head.startswith((b"\x89PNG", b"\xff\xd8\xff", b"II*\0", b"MM\0*", b"BM", b"GIF8", b"RIFF")):

@@ -14,8 +14,8 @@ from sonoseg.dicom.reading.detection import is_dicom
 from sonoseg.errors import InputError, UsageError
 from sonoseg.image.calibration import Calibration, Origin, Spacing
 from sonoseg.image.frame import Frame
+from sonoseg.image.raster import read_raster
 from sonoseg.image.size_limits import check_file
-from sonoseg.inputs.reading import read_frame
 
 MAX_OPEN = 4
 """Clips that a thread keeps open for the frames to come."""
@@ -106,10 +106,7 @@ def read(
     """
     check_file(ref.path)
     if not is_dicom(ref.path):
-        frame = read_frame(ref.path)
-        if spacing is None:
-            return frame
-        return Frame(frame.pixels, source=frame.source, calibration=Calibration.of(spacing, origin))
+        return read_raster(ref.path, Calibration.of(spacing, origin))
     if ref.index is None:
         with Clip(ref.path, keep_burned_in=keep_burned_in, spacing=spacing, origin=origin) as clip:
             if clip.count > 1:

@@ -7,7 +7,7 @@ from pathlib import Path
 from sonoseg.dicom.reading.clip import open_dicom
 from sonoseg.dicom.reading.detection import is_dicom
 from sonoseg.errors import InputError
-from sonoseg.image.calibration import Spacing
+from sonoseg.image.calibration import Calibration, Spacing
 from sonoseg.image.frame import Frame
 from sonoseg.image.raster import read_raster
 from sonoseg.image.size_limits import check_file
@@ -35,7 +35,7 @@ def read_frame(path: str | Path, *, spacing: Spacing | None = None, keep_burned_
     path = Path(path)
     check_file(path)
     if not is_dicom(path):
-        return Frame(read_raster(path), spacing, path)
+        return read_raster(path, Calibration.of(spacing))
     with open_dicom(path, keep_burned_in=keep_burned_in, spacing=spacing) as clip:
         if clip.count > 1:
             raise InputError(

@@ -103,6 +103,8 @@ class Findings:
     unit: "mm" where every lesion is in mm (without lesions: where the frame has a spacing), else "px".
     share: the fraction of lesion pixels, 0..1.
     plane_note: the limitation of a single plane.
+    assessable: False for an image without contrast, of which no lesion found means nothing.
+    warnings: what is doubtful about the image, as messages (see Frame.warnings).
     """
 
     name: str
@@ -110,6 +112,8 @@ class Findings:
     share: float
     lesions: tuple[Lesion, ...]
     plane_note: str = PLANE_NOTE
+    assessable: bool = True
+    warnings: tuple[str, ...] = ()
 
     @property
     def reasons(self) -> tuple[str, ...]:
@@ -175,6 +179,8 @@ def _measure(
         unit="mm" if known else "px",
         share=float(mask.mean()),
         lesions=tuple(replace(lesion, number=number) for number, lesion in enumerate(lesions, start=1)),
+        assessable=frame.has_contrast if image else True,
+        warnings=frame.warnings if image else (),
     )
 
 

@@ -191,7 +191,8 @@ def _adapter() -> TypeAdapter[ImageEntry]:
 class ResultCounts:
     """Counts over a run.
 
-    without: images without a lesion. in_mm: lesions measured in mm.
+    without: images without a lesion. not_assessed: further ones, without contrast.
+    in_mm: lesions measured in mm.
     given, tabled: lesions whose pixel spacing comes from --spacing, or from a table of spacings.
     reasons: why lesions are not in mm, with the number of each.
     with_caution: origins of pixel spacings that need caution, with the number of lesions of each.
@@ -205,24 +206,34 @@ class ResultCounts:
     tabled: int = 0
     reasons: dict[str, int] = field(default_factory=dict)
     with_caution: dict[str, int] = field(default_factory=dict)
+    not_assessed: int = 0
 
     @classmethod
     def of(cls, entries: Iterable[ImageEntry]) -> ResultCounts:
         """Count entries in one pass."""
-        images = lesions = without = in_mm = 0
+        images = lesions = without = not_assessed = in_mm = 0
         origins: Counter[str] = Counter()
         reasons: Counter[str] = Counter()
         for entry in entries:
             found = entry.findings.lesions
             images += 1
             lesions += len(found)
-            without += not found
+            without += not found and entry.findings.assessable
+            not_assessed += not found and not entry.findings.assessable
             in_mm += sum(lesion.unit == "mm" for lesion in found)
             origins.update(lesion.local_spacing.origin for lesion in found)
             reasons.update(lesion.local_spacing.reason for lesion in found if lesion.unit == "px")
         with_caution = {origin: count for origin, count in origins.items() if cautions(origin)}
         return cls(
-            images, lesions, without, in_mm, origins["given"], origins["table"], dict(reasons), with_caution
+            images,
+            lesions,
+            without,
+            in_mm,
+            origins["given"],
+            origins["table"],
+            dict(reasons),
+            with_caution,
+            not_assessed,
         )
 
 

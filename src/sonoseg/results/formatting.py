@@ -42,16 +42,18 @@ def found_text(findings: Findings) -> str:
     """Summarise an image: the number of lesions, and the size of the one with the longest axis."""
     count = len(findings.lesions)
     if not count:
-        return "No lesion found"
+        return "No lesion found" if findings.assessable else "Not assessed: hardly any contrast"
     longest = axes_text(max(findings.lesions, key=lambda lesion: (lesion.unit == "mm", lesion.longest_axis)))
     return f"1 lesion, {longest}" if count == 1 else f"{count} lesions, the longest {longest}"
 
 
 def count_text(counts: ResultCounts, refused: int, referred: int = 0) -> str:
-    """Summarise a run: lesions, images, images without a lesion, images referred, files refused."""
+    """Summarise a run: lesions, images, images without one, not assessed, referred, files refused."""
     parts = [f"{counted(counts.lesions, 'lesion')} in {counted(counts.images, 'image')}"]
     if counts.without:
         parts.append(f"{counts.without:,} without a lesion")
+    if counts.not_assessed:
+        parts.append(f"{counts.not_assessed:,} not assessed (no contrast)")
     if referred:
         parts.append(f"{counted(referred, 'image')} referred for review")
     if refused:

@@ -102,10 +102,11 @@ def _filters(results: Results) -> list[dict[str, Any]]:
     counts = results.counts
     if not counts.images:
         return []
+    without = counts.without + counts.not_assessed
     choices = [
         ("all", "All", counts.images),
-        ("lesion", "With a lesion", counts.images - counts.without),
-        ("none", "Without", counts.without),
+        ("lesion", "With a lesion", counts.images - without),
+        ("none", "Without", without),
     ]
     if results.referred is not None:
         choices.append(("referred", "Referred", len(results.referred)))
@@ -123,6 +124,7 @@ def _cards(results: Results) -> Iterator[dict[str, Any]]:
             "found": found_text(entry.findings),
             "confidence": _confidence(entry),
             "referred": entry.name in referred,
+            "warnings": entry.findings.warnings,
             "overlay": None if overlay is None else quote(overlay.path),
             "view": None if entry.preview is None else _view(entry.preview, entry.findings.lesions),
             "links": [

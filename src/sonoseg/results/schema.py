@@ -129,6 +129,10 @@ class ImageResult(StrictModel):
         bool | None,
         Field(description="Whether it is referred for review (--refer); null where not requested."),
     ]
+    assessable: Annotated[
+        bool, Field(description="False for an image without contrast: no lesion found then means nothing.")
+    ]
+    warnings: Annotated[list[str], Field(description="What is doubtful about the image as it was read.")]
     lesions: list[LesionResult]
     files: Annotated[
         dict[str, str],

@@ -63,6 +63,7 @@ COLUMNS = (
     "mask",
     "overlay",
     "reason",
+    "warnings",
     "model",
     "model_hash",
     "threshold",
@@ -76,7 +77,8 @@ COLUMNS = (
 def write_csv(file: TextIO, results: Results) -> None:
     """Write a row for each lesion, each image without a lesion, and each refused file.
 
-    The column `status` distinguishes them: "lesion", "no lesion" or "refused".
+    The column `status` distinguishes them: "lesion", "no lesion", "not assessed" (no contrast) or
+    "refused".
     file: open for writing, with newline="".
     """
     about = results.about
@@ -92,7 +94,8 @@ def write_csv(file: TextIO, results: Results) -> None:
     for entry in results.entries():
         image = _image_row(entry, results.referred) | run
         if not entry.findings.lesions:
-            writer.writerow(image | {"status": "no lesion"})
+            status = "no lesion" if entry.findings.assessable else "not assessed"
+            writer.writerow(image | {"status": status})
         for lesion in entry.findings.lesions:
             writer.writerow(image | {"status": "lesion"} | lesion_row(lesion))
     for one in results.refused:
@@ -153,6 +156,8 @@ def image_object(entry: ImageEntry, referred: frozenset[str] | None = None) -> d
         "lesion_share": _number(entry.findings.share),
         "uncertainty": _value(entry.uncertainty),
         "referred": None if referred is None else entry.name in referred,
+        "assessable": entry.findings.assessable,
+        "warnings": list(entry.findings.warnings),
         "lesions": [lesion_object(lesion) for lesion in entry.findings.lesions],
         "files": entry.paths,
     }
@@ -172,6 +177,7 @@ def _image_row(entry: ImageEntry, referred: frozenset[str] | None) -> dict[str, 
         **spacing_cells(entry.local_spacing),
         "mask": entry.paths.get("mask", ""),
         "overlay": entry.paths.get("overlay", ""),
+        "warnings": "; ".join(entry.findings.warnings),
     }
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import warnings
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO
@@ -11,12 +12,14 @@ from typing import BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from sonoseg.dicom.reading.codecs import Samples, check_codec, decode, frame_bytes, native
+from sonoseg.dicom.reading.codecs import RLE, Samples, check_codec, decode, frame_bytes, native
 from sonoseg.dicom.reading.detection import looks_like_dicom
 from sonoseg.dicom.reading.fragments import (
+    AGAIN,
     NOT_ENCAPSULATED,
     FragmentIndex,
     PixelDataError,
+    count_frames,
     index_fragments,
     missing_frames,
 )
@@ -36,13 +39,12 @@ KEY_FRAMES = 5
 GREY = ("MONOCHROME1", "MONOCHROME2", "PALETTE COLOR")
 COLOUR = ("RGB", "YBR_FULL", "YBR_FULL_422", "YBR_PARTIAL_422", "YBR_PARTIAL_420", "YBR_ICT", "YBR_RCT")
 
-AGAIN = "Export the file again"
-
 
 class Clip:
     """The frames of one DICOM file; made by `open_dicom`, closed by `close` or at the end of a `with`.
 
-    calibration: pixel spacing with the scan regions. warnings: irregularities of the file, as messages.
+    calibration: pixel spacing with the scan regions. warnings: irregularities of the file by its header, as
+    messages; every frame carries them too.
 
     inflated: most bytes that a deflated file may inflate to; None takes the default of `read_header`.
 
@@ -60,6 +62,7 @@ class Clip:
     ) -> None:
         self.path = Path(path)
         self.warnings: list[str] = []
+        self._shown: set[str] = set()
         self._files: list[BinaryIO] = []
         check_file(self.path)
         try:
@@ -81,6 +84,7 @@ class Clip:
         header, source = read_header(file, self.path, inflated)
         if source is not file:
             self._files.append(source)
+        announced, header = header.frames, self._corrected(header)
         self._header, self._source = header, source
         _check(header, self.path)
         regions = read_regions(header.regions, (header.rows, header.columns))
@@ -91,8 +95,14 @@ class Clip:
             if header.length is not None:
                 raise PixelDataError(NOT_ENCAPSULATED)
             self._fragments = index_fragments(source, header.offset, size, header.frames, header.extended)
+            found = count_frames(source, self._fragments, rle=header.syntax == RLE)
+            surplus = found > header.frames
         else:
-            self._check_length(size)
+            found, surplus = self._check_length(size)
+        if announced < 1 and found > 1:
+            raise PixelDataError(f"NumberOfFrames is 0 or empty, but pixel data holds {found:,} frames")
+        if surplus:
+            self.warnings.append("more pixel data than its header announces; the rest is ignored")
         self._to_grey = GreyTransform(header)
         if regions.cropped is not None and header.pixel_spacing is not None:
             regions = regions.confirm(header.pixel_spacing, scan_box(self._pixels(0)))
@@ -102,6 +112,20 @@ class Clip:
             self.warnings.append(f"the pixel spacing needs caution: {text}")
         if header.modality != "US":
             self.warnings.append(f"modality is {header.modality or 'missing'}, not ultrasound (US)")
+
+    def _corrected(self, header: ImageHeader) -> ImageHeader:
+        """Return the header with values that only one reading fits, and warn of each."""
+        if header.frames < 1:
+            self.warnings.append("NumberOfFrames is 0 or empty: read as one frame")
+            header = replace(header, frames=1)
+        if 1 <= header.stored <= header.allocated and not header.stored - 1 <= header.high < header.allocated:
+            # PS3.3 C.7.6.3: HighBit is BitsStored - 1.
+            self.warnings.append(
+                f"HighBit is {header.high}, where {header.stored} of {header.allocated} bits are stored: "
+                f"read as {header.stored - 1}"
+            )
+            header = replace(header, high=header.stored - 1)
+        return header
 
     def _scan_boxes(self, regions: Regions, keep_burned_in: bool) -> list[Box] | None:
         """Return the boxes outside of which all pixels are blanked; None to keep all."""
@@ -119,8 +143,11 @@ class Clip:
             )
         return [region.box for region in regions.scan]
 
-    def _check_length(self, size: int) -> None:
-        """Raise PixelDataError unless all uncompressed frames are present."""
+    def _check_length(self, size: int) -> tuple[int, bool]:
+        """Return the number of whole uncompressed frames, and whether there is more than is announced.
+
+        Raises PixelDataError unless all frames are present.
+        """
         header = self._header
         each = frame_bytes(header)
         if header.length is None:
@@ -130,8 +157,7 @@ class Clip:
             if header.frames == 1:
                 raise PixelDataError(f"pixel data is truncated: expected {each:,} bytes, found {found:,}")
             raise PixelDataError(missing_frames(header.frames, found // each))
-        if header.length > each * header.frames + 1:  # one byte makes the length even
-            self.warnings.append("more pixel data than its header announces; the rest is ignored")
+        return found // each, header.length > each * header.frames + 1  # one byte makes the length even
 
     @property
     def count(self) -> int:
@@ -170,7 +196,8 @@ class Clip:
     def frame(self, number: int) -> Frame:
         """Read frame `number`, from 0, in full size and black outside of the scan regions.
 
-        Raises InputError if there is no such frame or its data are damaged.
+        Raises InputError if there is no such frame or its data are damaged. Warns (SonosegWarning) of what
+        only the pixels show: colour that the file labels wrongly, a frame without contrast; of each once.
         """
         if not 0 <= number < self.count:
             raise InputError(
@@ -179,7 +206,7 @@ class Clip:
                 remedy="Choose another frame",
             )
         try:
-            pixels = self._pixels(number)
+            pixels, doubts = self._pixels(number)
         except BaseException as error:
             part = f"in frame {number}" if self.count > 1 else "in its pixels"
             ours = _as_input_error(error, self.path, part)
@@ -188,22 +215,30 @@ class Clip:
             raise ours from None
         if self._boxes is not None:
             pixels = blank_outside(pixels, self._boxes)
-        return Frame(
+        frame = Frame(
             np.ascontiguousarray(pixels),
             source=self.path,
             name=self.path.stem if self.count == 1 else f"{self.path.stem}_f{number:04}",
             index=None if self.count == 1 else number,
             calibration=self.calibration,
             kind="dicom",
+            irregularities=(*self.warnings, *doubts),
         )
+        for text in frame.warnings:
+            if text not in self._shown and text not in self.warnings:
+                self._shown.add(text)
+                where = f"{self.path}" if self.count == 1 else f"{self.path} (frame {number})"
+                warnings.warn(f"{where}: {text}", SonosegWarning, stacklevel=2)
+        return frame
 
-    def _pixels(self, number: int) -> NDArray[np.uint8]:
+    def _pixels(self, number: int) -> tuple[NDArray[np.uint8], tuple[str, ...]]:
+        """Return the grey of a frame, and what is doubtful about it."""
         header = self._header
         if self._fragments is not None:
             samples = decode(self._fragments.read(self._source, number), header)
         else:
             samples = native(self._native(number), header)
-        return self._grey(samples)
+        return self._grey(samples), samples.doubts
 
     def _native(self, number: int) -> bytes:
         header = self._header
@@ -282,8 +317,6 @@ def _check(header: ImageHeader, path: Path) -> None:
         return InputError(found, where=path, remedy=remedy)
 
     width, height = header.columns, header.rows
-    if header.frames < 1:
-        raise refuse(f"NumberOfFrames is {header.frames}")
     if width < 1 or height < 1:
         raise refuse(f"image size is {width} x {height} pixels")
     if width * height > MAX_PIXELS:
@@ -301,8 +334,6 @@ def _check(header: ImageHeader, path: Path) -> None:
         raise refuse(
             f"unsupported pixel depth: {header.stored} bits stored in {header.allocated}; up to 16 are read"
         )
-    if not header.stored - 1 <= header.high < header.allocated:
-        raise refuse(f"HighBit is invalid: {header.high}")
     grey, colour = header.photometric in GREY, header.photometric in COLOUR
     if not (grey or colour):
         raise refuse("unsupported photometric interpretation")
@@ -319,7 +350,7 @@ def _as_input_error(error: BaseException, path: Path, part: str) -> BaseExceptio
     if isinstance(error, SonosegError):
         return error
     if isinstance(error, PixelDataError):
-        return InputError(str(error), where=path, remedy=AGAIN)
+        return InputError(str(error), where=path, remedy=error.remedy)
     if isinstance(error, PermissionError):
         return not_permitted(path)
     if isinstance(error, MemoryError):

@@ -26,6 +26,14 @@ JPEG_LS = ("1.2.840.10008.1.2.4.80", "1.2.840.10008.1.2.4.81")
 JPEG_2000 = ("1.2.840.10008.1.2.4.90", "1.2.840.10008.1.2.4.91")
 HT_JPEG_2000 = ("1.2.840.10008.1.2.4.201", "1.2.840.10008.1.2.4.202", "1.2.840.10008.1.2.4.203")
 
+NEWER = {
+    "1.2.840.10008.1.2.4.110": "JPEG XL Lossless",
+    "1.2.840.10008.1.2.4.111": "JPEG XL JPEG Recompression",
+    "1.2.840.10008.1.2.4.112": "JPEG XL",
+    "1.2.840.10008.1.2.8.1": "Deflated Image Frame Compression",
+}
+"""Transfer syntaxes (PS3.6 table A-1) that pydicom 3.0 does not know."""
+
 MAX_RLE_SEGMENT = 16 << 20
 """Most bytes of an RLE segment: pydicom decodes it whole, to at most 64 times as many (1 GiB)."""
 
@@ -35,10 +43,14 @@ Colour = Literal["stored", "rgb", "luma"]
 
 
 class Samples(NamedTuple):
-    """One decoded frame: (H, W) stored values or luma, or (H, W, 3) RGB, as `colour` says."""
+    """One decoded frame: (H, W) stored values or luma, or (H, W, 3) RGB, as `colour` says.
+
+    doubts: what cannot be decided about it, as messages.
+    """
 
     values: Values
     colour: Colour
+    doubts: tuple[str, ...] = ()
 
 
 class StreamHeader(NamedTuple):
@@ -50,6 +62,7 @@ class StreamHeader(NamedTuple):
     bits: int
     lossless_process: bool = False
     component_ids: bytes = b""
+    subsampled: bool = False
     jfif: bool = False
     adobe: int | None = None
 
@@ -67,7 +80,10 @@ def check_codec(syntax: str) -> None:
         _need_libjpeg()
     known = (RLE, *JPEG, *JPEG_LOSSLESS, *JPEG_LS, *JPEG_2000, *HT_JPEG_2000)
     if syntax not in known:
-        raise PixelDataError(f"unsupported compression: {_name(syntax)}")
+        raise PixelDataError(
+            f"unsupported compression: {_name(syntax)}",
+            "Export it uncompressed, or as JPEG or JPEG 2000",
+        )
 
 
 def decode(data: bytes, header: ImageHeader) -> Samples:
@@ -95,11 +111,15 @@ def native(data: bytes, header: ImageHeader) -> Samples:
         return Samples(np.ascontiguousarray(pairs[:, :, :2]).reshape(height, width), "luma")
     order = ">" if header.big_endian else "<"
     flat = np.frombuffer(data, dtype=np.dtype(f"{order}u{header.allocated // 8}"))
-    if header.high + 1 > header.stored:
-        flat = flat >> (header.high + 1 - header.stored)
+    doubts: tuple[str, ...] = ()
+    if (shift := header.high + 1 - header.stored) > 0:
+        if (flat & ((1 << shift) - 1)).any() and not (flat >> header.stored).any():
+            doubts = (NOT_ALIGNED.format(high=header.high, stored=header.stored),)
+        else:
+            flat = flat >> shift
     values = flat.astype(flat.dtype.newbyteorder("="), copy=False)
     if header.samples == 1:
-        return Samples(values.reshape(height, width), "stored")
+        return Samples(values.reshape(height, width), "stored", doubts)
     shape = (3, height, width) if header.planar == 1 else (height, width, 3)
     return _of_samples(values.reshape(shape), header, planar=header.planar == 1)
 
@@ -126,7 +146,39 @@ def _of_samples(values: Values, header: ImageHeader, *, planar: bool) -> Samples
     if header.photometric.startswith("YBR") and header.photometric not in ("YBR_RCT", "YBR_ICT"):
         luma = values[0] if planar else values[:, :, 0]
         return Samples(np.ascontiguousarray(luma), "luma")
-    return Samples(np.moveaxis(values, 0, 2) if planar else values, "rgb")
+    return _checked_rgb(np.moveaxis(values, 0, 2) if planar else values, header.stored)
+
+
+NOT_ALIGNED = (
+    "HighBit is {high} with {stored} bits stored, but the values lie in the lowest {stored} bits: read there"
+)
+
+CHROMA_TOLERANCE = 8
+"""Grey levels of 256 within which two components count as equal, or chroma as neutral."""
+
+UNMARKED = (
+    "neither the JPEG stream nor its pixels show whether its colours are RGB or YCbCr: taken for RGB, as the "
+    "header says"
+)
+
+MISLABELLED = "labelled RGB, but its pixels are YCbCr (luma with neutral chroma): read as YCbCr"
+
+
+def _checked_rgb(values: Values, bits: int, *, marked: bool = True) -> Samples:
+    """Return (H, W, 3) that is labelled RGB as RGB, or as luma where its pixels can only be YCbCr.
+
+    A scan is mostly grey. Grey in RGB has three equal components; in YCbCr the second and third are neutral
+    (half of the range) while the first varies. marked: whether anything but the header names the colour
+    space; if not, an image that is neither for the most part is read with a doubt.
+    """
+    neutral, tolerance = 1 << (bits - 1), CHROMA_TOLERANCE << max(bits - 8, 0)
+    # A sample of the rows and columns decides, to save time.
+    thin = values[:: max(1, values.shape[0] // 256), :: max(1, values.shape[1] // 256)].astype(np.int32)
+    chroma = (np.abs(thin[..., 1:] - neutral) <= tolerance).all(axis=-1)
+    equal = (np.abs(thin[..., 1:] - thin[..., :1]) <= 2 * tolerance).all(axis=-1)
+    if chroma.mean() > 0.5 and (chroma & equal).sum() < 0.5 * chroma.sum():
+        return Samples(np.ascontiguousarray(values[..., 0]), "luma", (MISLABELLED,))
+    return Samples(values, "rgb", () if marked or equal.mean() > 0.5 else (UNMARKED,))
 
 
 def _jpeg(data: bytes, stream: StreamHeader, header: ImageHeader) -> Samples:
@@ -137,11 +189,13 @@ def _jpeg(data: bytes, stream: StreamHeader, header: ImageHeader) -> Samples:
             return Samples(np.asarray(image), "stored")
         # The stream's markers take precedence over PhotometricInterpretation, which is often wrong in copies.
         if stream.component_ids.upper() == b"RGB" or stream.adobe == 0:
-            return Samples(np.asarray(image.convert("RGB")), "rgb")
-        if not stream.jfif and stream.adobe is None and not header.photometric.startswith("YBR"):
+            return _checked_rgb(np.asarray(image.convert("RGB")), 8)
+        unmarked = not stream.jfif and stream.adobe is None and not stream.subsampled
+        if unmarked and not header.photometric.startswith("YBR"):
             # RGB samples without a marker: libjpeg assumes YCbCr; asked for YCbCr it returns them unchanged.
             image.draft("YCbCr", image.size)
-            return Samples(np.asarray(image), "rgb")
+            return _checked_rgb(np.asarray(image), 8, marked=False)
+        # Chroma is subsampled, never red, green or blue: YCbCr, whatever the header says.
         image.draft("L", image.size)
         return Samples(np.asarray(image.convert("L")), "luma")
 
@@ -269,6 +323,7 @@ def jpeg_stream(data: bytes) -> StreamHeader:
                 bits=body[0],
                 lossless_process=marker in (0xC3, 0xC7, 0xCB, 0xCF),
                 component_ids=body[6 : 6 + 3 * body[5] : 3],
+                subsampled=len(set(body[7 : 7 + 3 * body[5] : 3])) > 1,
                 jfif=jfif,
                 adobe=adobe,
             )
@@ -314,4 +369,4 @@ def _need_libjpeg() -> None:
 def _name(syntax: str) -> str:
     from pydicom.uid import UID
 
-    return UID(syntax).name
+    return NEWER.get(syntax) or UID(syntax).name

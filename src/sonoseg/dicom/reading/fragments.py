@@ -26,8 +26,15 @@ STREAM_STARTS = (b"\xff\xd8\xff", b"\xff\x4f\xff\x51", b"\x00\x00\x00\x0cjP  ")
 NOT_ENCAPSULATED = "pixel data is not compressed, but its transfer syntax says so"
 
 
+AGAIN = "Export the file again"
+
+
 class PixelDataError(Exception):
-    """The pixel data cannot be read; the message is fit for the user."""
+    """The pixel data cannot be read; the message and the remedy are fit for the user."""
+
+    def __init__(self, found: str, remedy: str = AGAIN) -> None:
+        super().__init__(found)
+        self.remedy = remedy
 
 
 class FragmentIndex(NamedTuple):
@@ -84,6 +91,16 @@ def index_fragments(
         raise PixelDataError(missing_frames(frames, len(first)))
     after = first[frames] if len(first) > frames else len(starts)
     return FragmentIndex(starts, lengths, array("L", [*first[:frames], after]))
+
+
+def count_frames(file: BinaryIO, index: FragmentIndex, *, rle: bool) -> int:
+    """Return the number of frames that the fragments hold: streams, or in RLE fragments (PS3.5 A.4.2).
+
+    Of a clip only those that are indexed, to save time.
+    """
+    if index.frames > 1:
+        return index.frames
+    return len(index.starts) if rle else len(_stream_starts(file, index.starts, index.lengths))
 
 
 def missing_frames(announced: int, found: int) -> str:

@@ -224,7 +224,8 @@ def _header(
         modality=code_string(dataset.get("Modality")),
         rows=rows,
         columns=columns,
-        frames=required("NumberOfFrames", 1),
+        # Absent in a single-frame object; an empty value is invalid, as 0 is.
+        frames=required("NumberOfFrames", 0 if "NumberOfFrames" in dataset else 1),
         samples=samples,
         photometric=photometric,
         planar=required("PlanarConfiguration", 0),

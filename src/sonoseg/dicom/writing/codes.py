@@ -135,6 +135,13 @@ class Summary(CodedEnum):
     NOTHING = Coded("111241", "DCM", "All algorithms succeeded; without findings", "PS3.16 CID 6047")
 
 
+class Detections(CodedEnum):
+    """Summary of the detections in an image that cannot be assessed: the concept and its value."""
+
+    CONCEPT = Coded("111064", "DCM", "Summary of Detections", "PS3.16 Annex D")
+    FAILED = Coded("111224", "DCM", "Failed", "PS3.16 CID 6042")
+
+
 class Family(CodedEnum):
     """Algorithm family."""
 

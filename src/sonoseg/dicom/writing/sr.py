@@ -25,6 +25,7 @@ from sonoseg.dicom.writing.attributes import (
 from sonoseg.dicom.writing.codes import (
     Category,
     CodedEnum,
+    Detections,
     EchoPatternCode,
     Family,
     FindingCode,
@@ -79,7 +80,8 @@ def make_sr(
     A lesion is a TID 1410 group: its outline as a closed polyline on the source image (the midpoints of its
     pixels' outer edges as column and row, 0.5 being the centre of the first pixel: PS3.3 C.18.6), its sizes
     with units, its BI-RADS descriptors, and the tracking UID of its segment. A frame without a lesion is a
-    TID 1501 group. Short axis and perpendicular axis are the same figure: readers look for one or the other.
+    TID 1501 group; that of an image without contrast states that the detection failed. Short axis and
+    perpendicular axis are the same figure: readers look for one or the other.
 
     Raises as `make_seg`, and InputError if the file of `seg` cannot be read.
     """
@@ -188,6 +190,8 @@ def _report(
 def _comments(findings: Findings) -> Iterator[str]:
     """Yield the comments on a frame's sizes."""
     yield findings.plane_note
+    for warning in findings.warnings:
+        yield f"{warning[0].upper()}{warning[1:]}."
     for reason in findings.reasons:
         yield pixels_note(reason)
     origins = dict.fromkeys(lesion.local_spacing.origin for lesion in findings.lesions)
@@ -237,6 +241,10 @@ def _no_lesion(source: SourceDataset, frame: FrameFindings) -> MeasurementsAndQu
     )
 
     number = frame.number
+    assessed = frame.findings.assessable
+    concept, value = (
+        (Summary.CONCEPT, Summary.NOTHING) if assessed else (Detections.CONCEPT, Detections.FAILED)
+    )
     return MeasurementsAndQualitativeEvaluations(
         tracking_identifier=TrackingIdentifier(
             uid=uid(
@@ -246,7 +254,7 @@ def _no_lesion(source: SourceDataset, frame: FrameFindings) -> MeasurementsAndQu
                 frame.segmentation.model,
                 frame.segmentation.settings_hash,
             ),
-            identifier=labelled("No lesion found", number),
+            identifier=labelled("No lesion found" if assessed else "Not assessed", number),
         ),
         source_images=[
             SourceImageForMeasurementGroup(
@@ -255,7 +263,7 @@ def _no_lesion(source: SourceDataset, frame: FrameFindings) -> MeasurementsAndQu
         ],
         finding_sites=_sites(source),
         algorithm_id=_algorithm(frame.segmentation),
-        qualitative_evaluations=[QualitativeEvaluation(Summary.CONCEPT.concept, Summary.NOTHING.concept)],
+        qualitative_evaluations=[QualitativeEvaluation(concept.concept, value.concept)],
     )
 
 
