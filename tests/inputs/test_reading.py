@@ -106,6 +106,7 @@ def test_a_palette_with_transparency(tmp_path: Path) -> None:
     assert np.array_equal(pixels, np.where(GREY > 100, 90, 0))
 
 
+@pytest.mark.filterwarnings("ignore:.*hardly any contrast")
 @given(hnp.arrays(np.uint8, (16, 16, 4)))
 @settings(max_examples=25, deadline=None)
 def test_transparency_lies_on_black(rgba: np.ndarray) -> None:
@@ -154,6 +155,7 @@ def test_an_odd_colour_space(tmp_path: Path) -> None:
 # More than eight bits --------------------------------------------------------------------------------
 
 
+@pytest.mark.filterwarnings("ignore:.*hardly any contrast")
 @given(
     hnp.arrays(np.uint16, hnp.array_shapes(min_dims=2, max_dims=2, min_side=16, max_side=20)),
     st.sampled_from(["PNG", "TIFF"]),
@@ -176,6 +178,58 @@ def test_12_bits_in_16_use_the_whole_grey_range(tmp_path: Path) -> None:
     assert np.array_equal(pixels, np.rint(GREY / 216 * 255))
 
 
+def png_16_bit(values: np.ndarray, *, interlaced: bool = False) -> bytes:
+    """A PNG of uint16 (H, W, C): 2 channels grey with alpha, 3 RGB, 4 RGBA."""
+    height, width, channels = values.shape
+    kind = {2: 4, 3: 2, 4: 6}[channels]
+    passes = [
+        (0, 0, 8, 8),
+        (0, 4, 8, 8),
+        (4, 0, 8, 4),
+        (0, 2, 4, 4),
+        (2, 0, 4, 2),
+        (0, 1, 2, 2),
+        (1, 0, 2, 1),
+    ]
+    grids = [values[y::dy, x::dx] for y, x, dy, dx in passes] if interlaced else [values]
+    rows = b"".join(b"\0" + row.astype(">u2").tobytes() for grid in grids for row in grid)
+
+    def chunk(name: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+
+    head = struct.pack(">IIBBBBB", width, height, 16, kind, 0, 0, interlaced)
+    body = chunk(b"IHDR", head) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
+    return b"\x89PNG\r\n\x1a\n" + body
+
+
+@pytest.mark.parametrize("top", [255, 4095, 65535])
+@pytest.mark.parametrize("channels", [2, 3, 4])
+@pytest.mark.parametrize("interlaced", [False, True])
+def test_colour_and_alpha_of_16_bits_come_as_grey_of_16_bits_does(
+    tmp_path: Path, top: int, channels: int, interlaced: bool
+) -> None:
+    grey = (GREY.astype(np.uint32) * top // 216).astype(np.uint16)
+    values = np.repeat(grey[..., None], channels, axis=2)
+    if channels != 3:
+        values[..., -1] = 65535
+    path = tmp_path / "deep.png"
+    path.write_bytes(png_16_bit(values, interlaced=interlaced))
+    expected = read_frame(save(Image.fromarray(grey), tmp_path / "grey.png")).pixels
+    assert np.abs(read_frame(path).pixels.astype(int) - expected).max() <= 1  # the weights are rounded
+    if channels != 3:
+        values[:12, :, -1] = 0
+        path.write_bytes(png_16_bit(values, interlaced=interlaced))
+        assert not read_frame(path).pixels[:12].any()
+
+
+def test_a_wholly_transparent_image_is_warned_of(tmp_path: Path) -> None:
+    clear = Image.merge("LA", [Image.fromarray(GREY), Image.new("L", (32, 24), 0)])
+    with pytest.warns(SonosegWarning, match="clear.png: the image has hardly any contrast"):
+        frame = read_frame(save(clear, tmp_path / "clear.png"))
+    assert not frame.has_contrast
+    assert "hardly any contrast" in frame.warnings[0]
+
+
 def test_32_bit_integers_and_floats(tmp_path: Path) -> None:
     ints = GREY.astype(np.int32) * 10_000_000 - 5
     assert read_frame(save(Image.fromarray(ints), tmp_path / "i.tif")).pixels.max() == 255
@@ -185,7 +239,8 @@ def test_32_bit_integers_and_floats(tmp_path: Path) -> None:
     assert pixels[0, 0] == 0
     assert pixels[-1, -1] == 255
     floats[:] = np.nan
-    assert not read_frame(save(Image.fromarray(floats), tmp_path / "nan.tif")).pixels.any()
+    with pytest.warns(SonosegWarning, match="hardly any contrast"):
+        assert not read_frame(save(Image.fromarray(floats), tmp_path / "nan.tif")).pixels.any()
 
 
 # EXIF ------------------------------------------------------------------------------------------------
@@ -296,6 +351,7 @@ def test_too_small(tmp_path: Path, width: int, height: int) -> None:
         read_frame(path)
 
 
+@pytest.mark.filterwarnings("ignore:.*hardly any contrast")
 def test_just_large_enough(tmp_path: Path) -> None:
     path = save(Image.new("L", (MIN_SIDE, MIN_SIDE)), tmp_path / "small.png")
     assert read_frame(path).shape == (MIN_SIDE, MIN_SIDE)

@@ -28,7 +28,9 @@ def masks(tmp_path: Path) -> Path:
         mask = np.zeros((60, 80), dtype=np.uint8)
         mask[10:30, 20 : 20 + width] = 255
         Image.fromarray(mask).save(folder / f"{name}.png")
-    Image.fromarray(np.full((60, 80), 90, dtype=np.uint8)).save(folder / "a.png")
+    scan = np.full((60, 80), 90, dtype=np.uint8)
+    scan[:, :10] = 120
+    Image.fromarray(scan).save(folder / "a.png")
     return folder
 
 

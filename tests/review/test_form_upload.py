@@ -238,7 +238,7 @@ def test_what_a_look_tells(tmp_path: Path, draw: Any) -> None:
     given = inspect(arrived(tmp_path, draw.scan()), ServerLimits(), spacing=Spacing(0.1, 0.2))
     assert (given.spacing, given.origin) == ((0.1, 0.2), "given")
     buffer = io.BytesIO()
-    Image.new("L", (50, 40)).save(buffer, format="JPEG")
+    Image.linear_gradient("L").save(buffer, format="JPEG")
     assert inspect(arrived(tmp_path, buffer.getvalue()), ServerLimits()).suffix == ".jpg"
 
 
@@ -247,6 +247,7 @@ def test_more_pixels_than_the_limit(tmp_path: Path, draw: Any) -> None:
         inspect(arrived(tmp_path, draw.scan()), ServerLimits(max_pixels=4000))
 
 
+@pytest.mark.filterwarnings("ignore:.*hardly any contrast")
 def test_a_clip_is_looked_at_by_its_header_and_one_frame(tmp_path: Path, make_clip: Any) -> None:
     frames = np.arange(3, dtype=np.uint8)[:, None, None] * np.ones((1, 40, 50), dtype=np.uint8)
     seen = inspect(arrived(tmp_path, make_clip(frames), "clip"), ServerLimits(max_frames=3))
@@ -261,6 +262,7 @@ def test_a_clip_is_looked_at_by_its_header_and_one_frame(tmp_path: Path, make_cl
     assert "Secretname" not in str(told.value)
 
 
+@pytest.mark.filterwarnings("ignore:.*hardly any contrast")
 def test_a_deflate_bomb_is_stopped_while_it_unfolds(tmp_path: Path, make_clip: Any) -> None:
     data = make_clip(np.zeros((200, 200, 300), dtype=np.uint8), deflated=True)
     assert len(data) < 20_000

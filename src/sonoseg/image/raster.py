@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import sys
 import warnings
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -67,14 +68,11 @@ def read_raster(path: Path, calibration: Calibration = UNCALIBRATED) -> Frame:
 def _decode(image: Image.Image, path: Path) -> tuple[NDArray[np.uint8], tuple[str, ...]]:
     """Return the grey of an open image, upright, and what is doubtful about it."""
     deep = _is_deep_colour(image)
+    to_grey: Callable[[Image.Image], NDArray[np.uint8]] = grey_image
     if image.format == "TIFF":
-        from sonoseg.image.tiff import check_planes, tiff_grey
+        from sonoseg.image import tiff
 
-        check_planes(image, path)
-        tags = image.tag_v2  # type: ignore[attr-defined]
-        to_grey = partial(tiff_grey, tags=tags)
-    else:
-        to_grey = grey_image
+        to_grey = partial(tiff.tiff_grey, tags=tiff.prepare(image, path))
     image.load()
     upright, doubts = _upright(image)
     if not deep:
@@ -146,10 +144,10 @@ def _unidentified(path: Path) -> InputError:
     with path.open("rb") as file:
         head = file.read(512)
         if head.startswith((b"II", b"MM")):
-            from sonoseg.image.tiff import STARTS, pixel_kind, unsupported
+            from sonoseg.image import tiff
 
-            if head[:4] in STARTS and (kind := pixel_kind(file)):
-                return unsupported(kind, path)
+            if head[:4] in tiff.STARTS and (kind := tiff.pixel_kind(file)):
+                return tiff.unsupported(kind, path)
     if head.startswith(b"%PDF"):
         found, remedy = "the file is a PDF document, not an image", "Export the image as PNG"
     elif head.startswith((b"\x89PNG", b"\xff\xd8\xff", b"II*\0", b"MM\0*", b"BM", b"GIF8", b"RIFF")):

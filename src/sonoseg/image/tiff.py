@@ -5,6 +5,7 @@ Imported for TIFF files only, since Pillow's plugin takes long to import.
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -31,6 +32,9 @@ MIN_IS_WHITE = 0
 UNSIGNED, SIGNED, FLOAT = 1, 2, 3
 """Values of SampleFormat."""
 
+LITTLE = {"I;16BS": "I;16S", "I;32BS": "I;32S", "F;32BF": "F;32F"}
+"""Pillow's raw modes of big-endian samples, and those of little-endian ones."""
+
 
 def unsupported(pixels: str, path: Path) -> InputError:
     """Return the error for a sound file with pixels that are not read. pixels: such as "64-bit floats"."""
@@ -41,11 +45,21 @@ def unsupported(pixels: str, path: Path) -> InputError:
     )
 
 
-def check_planes(image: Image.Image, path: Path) -> None:
-    """Raise InputError for deep colour in separate planes, of which Pillow takes each byte for a pixel."""
-    tags: Any = image.tag_v2  # type: ignore[attr-defined]
+def prepare(image: Image.Image, path: Path) -> Any:
+    """Make Pillow decode an opened TIFF as it is meant; returns its tags.
+
+    Raises InputError for deep colour in separate planes, of which Pillow takes each byte for a pixel.
+    """
+    tiles: list[Any] = image.tile  # type: ignore[attr-defined]
+    for number, tile in enumerate(tiles):
+        # libtiff gives compressed samples in the machine's order, for which Pillow (13.0) takes the file's.
+        if tile.codec_name == "libtiff" and sys.byteorder == "little":
+            name = LITTLE.get(tile.args[0], tile.args[0])
+            tiles[number] = tile._replace(args=(name, *tile.args[1:]))
+    tags = image.tag_v2  # type: ignore[attr-defined]
     if tags.get(PLANAR_CONFIGURATION) == 2 and max(tags.get(BITSPERSAMPLE, (1,))) > 8:
         raise unsupported("separate colour planes of more than 8 bits", path)
+    return tags
 
 
 def tiff_grey(image: Image.Image, tags: Any) -> NDArray[np.uint8]:
@@ -66,7 +80,7 @@ def tiff_grey(image: Image.Image, tags: Any) -> NDArray[np.uint8]:
 
 
 def pixel_kind(file: BinaryIO) -> str:
-    """Describe the pixels: "64-bit floating-point numbers"; "" where the file's first directory is damaged."""
+    """Describe the pixels: "64-bit floating-point numbers"; "" where the first directory is damaged."""
     file.seek(0)
     start = file.read(16)
     try:

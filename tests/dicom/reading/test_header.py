@@ -40,6 +40,7 @@ def test_header_values(tmp_path: Path, make_dicom: Callable[..., Path], patient_
     assert patient_name not in repr(header)
 
 
+@pytest.mark.filterwarnings("ignore:.*hardly any contrast")
 def test_damaged_files_raise_our_errors(tmp_path: Path, make_dicom: Callable[..., Path]) -> None:
     """A small sample of research/benchmarks/fuzz_readers.py."""
     from sonoseg.dicom.reading.clip import Clip

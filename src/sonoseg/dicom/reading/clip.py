@@ -44,7 +44,7 @@ class Clip:
     """The frames of one DICOM file; made by `open_dicom`, closed by `close` or at the end of a `with`.
 
     calibration: pixel spacing with the scan regions. warnings: irregularities of the file by its header, as
-    messages; every frame carries them too.
+    messages; every frame carries them too, except cautions about the pixel spacing.
 
     inflated: most bytes that a deflated file may inflate to; None takes the default of `read_header`.
 
@@ -105,13 +105,14 @@ class Clip:
             self.warnings.append("more pixel data than its header announces; the rest is ignored")
         self._to_grey = GreyTransform(header)
         if regions.cropped is not None and header.pixel_spacing is not None:
-            regions = regions.confirm(header.pixel_spacing, scan_box(self._pixels(0)))
+            regions = regions.confirm(header.pixel_spacing, scan_box(self._pixels(0)[0]))
         self._boxes = self._scan_boxes(regions, keep_burned_in)
         self.calibration: Calibration = regions.calibration(spacing, origin)
-        for text in cautions(self.calibration.origin):
-            self.warnings.append(f"the pixel spacing needs caution: {text}")
         if header.modality != "US":
             self.warnings.append(f"modality is {header.modality or 'missing'}, not ultrasound (US)")
+        self._irregularities = tuple(self.warnings)
+        for text in cautions(self.calibration.origin):  # results state these beside the spacing
+            self.warnings.append(f"the pixel spacing needs caution: {text}")
 
     def _corrected(self, header: ImageHeader) -> ImageHeader:
         """Return the header with values that only one reading fits, and warn of each."""
@@ -222,7 +223,7 @@ class Clip:
             index=None if self.count == 1 else number,
             calibration=self.calibration,
             kind="dicom",
-            irregularities=(*self.warnings, *doubts),
+            irregularities=(*self._irregularities, *doubts),
         )
         for text in frame.warnings:
             if text not in self._shown and text not in self.warnings:
