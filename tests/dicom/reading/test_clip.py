@@ -229,7 +229,7 @@ def test_ycbcr_labelled_rgb_in_every_encoding(
     options = {"data": np.moveaxis(wrong, 2, 0).tobytes(), "PlanarConfiguration": 1} if planar else {}
     path = make_dicom(tmp_path / "a.dcm", wrong, syntax=syntax, photometric="RGB", **options)
     with pytest.warns(SonosegWarning, match="labelled RGB"):
-        assert np.array_equal(read_frame(path).pixels, SCAN[..., 0])
+        assert np.abs(read_frame(path).pixels.astype(int) - SCAN[..., 0]).max() <= 1  # of rounding
 
 
 def test_a_frame_of_one_mid_grey_stays_rgb(tmp_path: Path, make_dicom: Make) -> None:
@@ -291,9 +291,22 @@ def test_frames_beyond_the_one_announced_are_told(tmp_path: Path, make_dicom: Ma
     [("110", "JPEG XL Lossless"), ("111", "JPEG XL JPEG Recompression"), ("112", "JPEG XL")],
 )
 def test_jpeg_xl_is_named(tmp_path: Path, make_dicom: Make, number: str, name: str) -> None:
-    syntax = f"1.2.840.10008.1.2.4.{number}"
+    path = make_dicom(tmp_path / "a.dcm", GREY, syntax=JPEG, frames=[b"\xff\x0a\0\0"])
+    written = path.read_bytes()  # pydicom writes no syntax that it does not know
+    known, wanted = JPEG.encode(), f"1.2.840.10008.1.2.4.{number}\0".encode()
+    longer = (int.from_bytes(written[140:144], "little") + len(wanted) - len(known)).to_bytes(4, "little")
+    patched = (
+        written[:140]
+        + longer
+        + written[144:].replace(
+            b"UI" + len(known).to_bytes(2, "little") + known,
+            b"UI" + len(wanted).to_bytes(2, "little") + wanted,
+            1,
+        )
+    )
+    path.write_bytes(patched)
     with pytest.raises(InputError, match=rf"unsupported compression: {name}\. Export it uncompressed"):
-        open_dicom(make_dicom(tmp_path / "a.dcm", GREY, syntax=syntax, frames=[b"\xff\x0a\0\0"]))
+        open_dicom(path)
 
 
 @pytest.mark.parametrize("photometric", ["MONOCHROME1", "MONOCHROME2"])
