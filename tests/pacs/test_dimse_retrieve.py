@@ -134,9 +134,7 @@ def test_failed_query_has_its_status(images: list[Dataset], tmp_path: Path) -> N
         running.shutdown()
 
 
-def test_move_to_an_unreachable_ae_title(
-    orthanc: Any, tmp_path: Path, make_phantom: Phantom
-) -> None:
+def test_move_to_an_unreachable_ae_title(orthanc: Any, tmp_path: Path, make_phantom: Phantom) -> None:
     orthanc.put(make_phantom(tmp_path / "0.dcm"))
     orthanc.rest("/modalities/other", "PUT", {"AET": "OTHER", "Host": "127.0.0.1", "Port": 1})
     address = DimseAddress(

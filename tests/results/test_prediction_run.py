@@ -64,7 +64,9 @@ def test_a_folder_removed_meanwhile_is_an_error(
         for number, item in enumerate(items, start=1):
             yield item
             if number == after and (tmp_path / "out").exists():
-                (tmp_path / "out").rename(tmp_path / "gone")  # while threads write, nothing removes it at once
+                (tmp_path / "out").rename(
+                    tmp_path / "gone"
+                )  # while threads write, nothing removes it at once
 
     with pytest.raises(OutputError, match=r"was removed while it was in use|No such file"):
         PredictionRun([scans], tmp_path / "out", model=dark_model, batch=1).execute(track=track)

@@ -51,7 +51,7 @@ class DepthRuler:
     """A vertical row of evenly spaced ticks beside the scan.
 
     column: of the ticks. first, last: rows of the outer ticks, pixels. count: of the ticks.
-    longer: every how many-th tick is larger than the others; 0 where all are alike.
+    longer: every how many-th tick is larger than the others; 0 where all are equal.
     proposals: pixel spacings, the likeliest first.
     """
 

@@ -33,7 +33,7 @@ class Frame:
     index: the frame's number in a clip, from 0; None for a still.
     calibration: the spacing with its regions and origin; by default made from `spacing`.
     kind: of the source: a raster image (or none), or a DICOM file, whose attributes writers read again.
-    irregularities: what is doubtful about how the file was read, as messages.
+    irregularities: what is uncertain about how the file was read, as messages.
     """
 
     pixels: NDArray[np.uint8]

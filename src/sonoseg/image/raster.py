@@ -39,7 +39,7 @@ def read_raster(path: Path, calibration: Calibration = UNCALIBRATED) -> Frame:
         # with EXIF orientations 5 to 8 (seen in 13.0; a file truncated while mapped would kill the process).
         with path.open("rb") as file, Image.open(file, formats=FORMATS) as image:
             _check_header(image, path)
-            pixels, doubts = _decode(image, path)
+            pixels, irregularities = _decode(image, path)
     except InputError:
         raise
     except UnidentifiedImageError as error:
@@ -59,14 +59,14 @@ def read_raster(path: Path, calibration: Calibration = UNCALIBRATED) -> Frame:
             where=path,
             remedy="Export or copy it again",
         ) from error
-    frame = Frame(pixels, source=path, calibration=calibration, irregularities=doubts)
+    frame = Frame(pixels, source=path, calibration=calibration, irregularities=irregularities)
     for text in frame.warnings:
         warnings.warn(f"{path}: {text}", SonosegWarning, stacklevel=3)
     return frame
 
 
 def _decode(image: Image.Image, path: Path) -> tuple[NDArray[np.uint8], tuple[str, ...]]:
-    """Return the grey of an open image, upright, and what is doubtful about it."""
+    """Return the grey of an open image, upright, and what is uncertain about it."""
     deep = _is_deep_colour(image)
     to_grey: Callable[[Image.Image], NDArray[np.uint8]] = grey_image
     if image.format == "TIFF":
@@ -74,13 +74,15 @@ def _decode(image: Image.Image, path: Path) -> tuple[NDArray[np.uint8], tuple[st
 
         to_grey = partial(tiff.tiff_grey, tags=tiff.prepare(image, path))
     image.load()
-    upright, doubts = _upright(image)
+    upright, irregularities = _upright(image)
     if not deep:
-        return to_grey(upright), doubts
+        return to_grey(upright), irregularities
     with path.open("rb") as file, Image.open(file, formats=FORMATS) as low:
         pairs = _ask_for_lower_bytes(low)
         lower = np.asarray(_upright(low)[0])
-    return grey_of_two_bytes(np.asarray(upright), lower[..., [1, 1, 1, 3]] if pairs else lower), doubts
+    return grey_of_two_bytes(
+        np.asarray(upright), lower[..., [1, 1, 1, 3]] if pairs else lower
+    ), irregularities
 
 
 def _is_deep_colour(image: Image.Image) -> bool:
@@ -132,7 +134,7 @@ def _check_header(image: Image.Image, path: Path) -> None:
 
 
 def _upright(image: Image.Image) -> tuple[Image.Image, tuple[str, ...]]:
-    """Apply the rotation in EXIF; returns the image, and what is doubtful about it."""
+    """Apply the rotation in EXIF; returns the image, and what is uncertain about it."""
     try:
         return ImageOps.exif_transpose(image), ()
     except Exception as error:  # EXIF is free-form bytes; the pixels are valid without it

@@ -104,7 +104,7 @@ class Findings:
     share: the fraction of lesion pixels, 0..1.
     plane_note: the limitation of a single plane.
     assessable: False for an image without contrast, of which no lesion found means nothing.
-    warnings: what is doubtful about the image, as messages (see Frame.warnings).
+    warnings: what is uncertain about the image, as messages (see Frame.warnings).
     """
 
     name: str

@@ -132,7 +132,7 @@ class ImageResult(StrictModel):
     assessable: Annotated[
         bool, Field(description="False for an image without contrast: no lesion found then means nothing.")
     ]
-    warnings: Annotated[list[str], Field(description="What is doubtful about the image as it was read.")]
+    warnings: Annotated[list[str], Field(description="What is uncertain about the image as it was read.")]
     lesions: list[LesionResult]
     files: Annotated[
         dict[str, str],

@@ -207,7 +207,7 @@ class Clip:
                 remedy="Choose another frame",
             )
         try:
-            pixels, doubts = self._pixels(number)
+            pixels, irregularities = self._pixels(number)
         except BaseException as error:
             part = f"in frame {number}" if self.count > 1 else "in its pixels"
             ours = _as_input_error(error, self.path, part)
@@ -223,7 +223,7 @@ class Clip:
             index=None if self.count == 1 else number,
             calibration=self.calibration,
             kind="dicom",
-            irregularities=(*self._irregularities, *doubts),
+            irregularities=(*self._irregularities, *irregularities),
         )
         for text in frame.warnings:
             if text not in self._shown and text not in self.warnings:
@@ -233,13 +233,13 @@ class Clip:
         return frame
 
     def _pixels(self, number: int) -> tuple[NDArray[np.uint8], tuple[str, ...]]:
-        """Return the grey of a frame, and what is doubtful about it."""
+        """Return the grey of a frame, and what is uncertain about it."""
         header = self._header
         if self._fragments is not None:
             samples = decode(self._fragments.read(self._source, number), header)
         else:
             samples = native(self._native(number), header)
-        return self._grey(samples), samples.doubts
+        return self._grey(samples), samples.irregularities
 
     def _native(self, number: int) -> bytes:
         header = self._header

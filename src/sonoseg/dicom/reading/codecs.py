@@ -45,12 +45,12 @@ Colour = Literal["stored", "rgb", "luma"]
 class Samples(NamedTuple):
     """One decoded frame: (H, W) stored values or luma, or (H, W, 3) RGB, as `colour` says.
 
-    doubts: what cannot be decided about it, as messages.
+    irregularities: what cannot be decided about it, as messages.
     """
 
     values: Values
     colour: Colour
-    doubts: tuple[str, ...] = ()
+    irregularities: tuple[str, ...] = ()
 
 
 class StreamHeader(NamedTuple):
@@ -111,15 +111,15 @@ def native(data: bytes, header: ImageHeader) -> Samples:
         return Samples(np.ascontiguousarray(pairs[:, :, :2]).reshape(height, width), "luma")
     order = ">" if header.big_endian else "<"
     flat = np.frombuffer(data, dtype=np.dtype(f"{order}u{header.allocated // 8}"))
-    doubts: tuple[str, ...] = ()
+    irregularities: tuple[str, ...] = ()
     if (shift := header.high + 1 - header.stored) > 0:
         if (flat & ((1 << shift) - 1)).any() and not (flat >> header.stored).any():
-            doubts = (NOT_ALIGNED.format(high=header.high, stored=header.stored),)
+            irregularities = (NOT_ALIGNED.format(high=header.high, stored=header.stored),)
         else:
             flat = flat >> shift
     values = flat.astype(flat.dtype.newbyteorder("="), copy=False)
     if header.samples == 1:
-        return Samples(values.reshape(height, width), "stored", doubts)
+        return Samples(values.reshape(height, width), "stored", irregularities)
     shape = (3, height, width) if header.planar == 1 else (height, width, 3)
     return _of_samples(values.reshape(shape), header, planar=header.planar == 1)
 
@@ -169,7 +169,7 @@ def _checked_rgb(values: Values, bits: int, *, marked: bool = True) -> Samples:
 
     A scan is mostly grey. Grey in RGB has three equal components; in YCbCr the second and third are neutral
     (half of the range) while the first varies. marked: whether anything but the header names the colour
-    space; if not, an image that is neither for the most part is read with a doubt.
+    space; if not, an image that is neither for the most part is read with a warning.
     """
     neutral, tolerance = 1 << (bits - 1), CHROMA_TOLERANCE << max(bits - 8, 0)
     # A sample of the rows and columns decides, to save time.

@@ -26,7 +26,7 @@ Pixels = NDArray[Any]
 def tiff(
     path: Path, pixels: Pixels, *, photometric: int = 1, big: bool = False, layout: str = "strip"
 ) -> Path:
-    """Write (H, W) or (H, W, 3) of any type. layout: strip, deflate (one strip, compressed), tile or planes."""
+    """Write (H, W) or (H, W, 3). layout: strip, deflate (one strip, compressed), tile or planes."""
     order = ">" if big else "<"
     height, width = pixels.shape[:2]
     channels = pixels.shape[2] if pixels.ndim == 3 else 1
