@@ -221,11 +221,12 @@ def test_parallel_streams_give_the_same_results(trained: Model) -> None:
     many = load_runtime("openvino", trained, threads=2, images=choice.FEW + 1)
     batch = np.random.default_rng(3).normal(size=(9, 1, 64, 64)).astype(np.float32)
     for count in (1, 3, 9):  # fewer than requests, and more
-        (logit, maps), (expected, expected_maps) = many.run(batch[:count], True), one.run(batch[:count], True)
-        np.testing.assert_array_equal(logit, expected)
-        assert maps.keys() == expected_maps.keys()
-        for name, values in maps.items():
-            np.testing.assert_array_equal(values, expected_maps[name])
+        found, expected = many.run(batch[:count], True), one.run(batch[:count], True)
+        np.testing.assert_array_equal(found.logit, expected.logit)
+        np.testing.assert_array_equal(found.features, expected.features)
+        assert found.attention.keys() == expected.attention.keys()
+        for name, values in found.attention.items():
+            np.testing.assert_array_equal(values, expected.attention[name])
 
 
 @pytest.mark.parametrize(("threads", "expected"), [(1, 1), (3, 3), (64, 8)])

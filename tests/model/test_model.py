@@ -33,12 +33,18 @@ def test_load_from_the_folder_or_the_run(phantom_run: Path) -> None:
 
 def test_the_shipped_model_is_whole_and_small() -> None:
     model = Model.load()
-    assert set(model.card.sha256) == {"model.onnx", "model.int8.onnx", "weights.safetensors"}
+    assert set(model.card.sha256) == {
+        "model.onnx",
+        "model.int8.onnx",
+        "weights.safetensors",
+        "training-distance.npz",
+    }
     assert model.card.data
     assert all(part.licence and part.citation for part in model.card.data)
     size = {path.name: path.stat().st_size for path in model.folder.iterdir()}
     assert size["model.onnx"] + size["weights.safetensors"] <= 25_000_000
     assert size["model.int8.onnx"] <= 5_000_000
+    assert size["training-distance.npz"] <= 200_000
 
 
 def test_a_changed_file_is_refused(folder: Path) -> None:

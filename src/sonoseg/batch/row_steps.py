@@ -41,15 +41,17 @@ def read_tables(
 def segment(predictor: Predictor, rows: pa.Table, batch: int) -> pa.Table:
     """Run the network on INPUTS rows, at most `batch` at a time; returns OUTPUTS rows, errors among them."""
     probability: list[bytes | None] = [None] * len(rows)
+    distance: list[float | None] = [None] * len(rows)
     errors: list[str | None] = rows.column("error").to_pylist()
     pixels = rows.column("pixels").combine_chunks()
     shapes = list(zip(rows.column("height").to_pylist(), rows.column("width").to_pylist(), strict=True))
     readable = [index for index, error in enumerate(errors) if error is None]
 
-    def run(indices: Sequence[int]) -> list[NDArray[np.float32]]:
+    def run(indices: Sequence[int]) -> list[tuple[NDArray[np.float32], float | None]]:
         views = np.stack([_pixels(predictor.steps, pixels[index]) for index in indices])
         grids = [predictor.steps.grid(shapes[index]) for index in indices]
-        return predictor.run_pixels(views, grids)[0]
+        found = predictor.run_pixels(views, grids)
+        return list(zip(found.probability, found.training_distance, strict=True))
 
     for start in range(0, len(readable), batch):
         indices = readable[start : start + batch]
@@ -57,10 +59,11 @@ def segment(predictor: Predictor, rows: pa.Table, batch: int) -> pa.Table:
             if isinstance(output, Exception):
                 errors[index] = as_input_error(output).reason
             else:
-                probability[index] = output.tobytes()
+                probability[index], distance[index] = output[0].tobytes(), output[1]
     columns = {name: rows.column(name) for name in OUTPUTS.names if name in rows.column_names}
     columns["error"] = pa.array(errors, pa.string())
     columns["probability"] = pa.array(probability, pa.binary())
+    columns["training_distance"] = pa.array(distance, pa.float64())
     return pa.table([columns[name] for name in OUTPUTS.names], schema=OUTPUTS)
 
 
@@ -76,7 +79,8 @@ def _finish(row: dict[str, Any], steps: PredictionSteps) -> dict[str, Any]:
         frame = pickle.loads(row["image"])
         grid = steps.grid(frame.shape)
         probability = np.frombuffer(row["probability"], np.float32).reshape(grid.size, grid.size)
-        return result_row(row, steps.finish(NetworkOutput(frame, grid, probability)))
+        output = NetworkOutput(frame, grid, probability, training_distance=row["training_distance"])
+        return result_row(row, steps.finish(output))
     except Exception as error:  # one odd frame must not end the batch
         return error_row(row, as_input_error(error).reason)
 

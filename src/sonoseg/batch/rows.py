@@ -70,8 +70,17 @@ these are. The driver knows by them when it has every row, and drops duplicates.
 INPUTS = pa.schema([*KEY, *_FILE, *_MESSAGES, ("pixels", pa.binary()), ("image", pa.binary())])
 """After reading: the pixels on the network's grid, and the pickled Frame."""
 
-OUTPUTS = pa.schema([*KEY, *_FILE, *_MESSAGES, ("image", pa.binary()), ("probability", pa.binary())])
-"""After the network: its probabilities in place of the pixels."""
+OUTPUTS = pa.schema(
+    [
+        *KEY,
+        *_FILE,
+        *_MESSAGES,
+        ("image", pa.binary()),
+        ("probability", pa.binary()),
+        ("training_distance", pa.float64()),
+    ]
+)
+"""After the network: its probabilities and the training distance in place of the pixels."""
 
 FINISHED = pa.schema([*KEY, *RESULT])
 """After finishing: the result, still with its key."""

@@ -13,6 +13,7 @@ from sonoseg.cli import model_calibrate as calibrate
 from sonoseg.cli import model_precisions as precisions
 from sonoseg.cli import model_presence as presence
 from sonoseg.cli import model_publish as publish
+from sonoseg.cli import model_training_distance as training_distance
 from sonoseg.cli.common import out, print_json
 from sonoseg.errors import OutputError, UsageError
 
@@ -21,6 +22,7 @@ app.command("presence")(presence.presence)
 app.command("precisions")(precisions.precisions)
 app.command("calibrate")(calibrate.calibrate)
 app.command("adjust")(adjust.adjust)
+app.command("training-distance")(training_distance.training_distance)
 app.command("publish")(publish.publish)
 
 JsonOption = Annotated[bool, typer.Option("--json", help="Write JSON for a program to read.")]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +18,7 @@ from sonoseg.image.grey import grey_array, grey_image
 from sonoseg.image.network_grid import Grid
 from sonoseg.inference.pipeline import OfflineExecutor
 from sonoseg.inference.runtimes import load_runtime
+from sonoseg.inference.runtimes.base import RuntimeOutput
 from sonoseg.inference.segmentation import Segmentation
 from sonoseg.inference.settings_hash import settings_hash
 from sonoseg.inference.steps import NetworkInput, NetworkOutput, PredictionSteps
@@ -29,6 +30,18 @@ from sonoseg.model.model import Model
 ImageInput = Frame | str | Path | NDArray[Any] | Image.Image | Callable[[], Frame]
 """What can be predicted: a Frame, a file, an array (see grey_array), a Pillow image, or a function that
 returns a Frame, which is called in the reading threads."""
+
+
+class PixelOutput(NamedTuple):
+    """What the network computed for N images on its grid.
+
+    probability: N arrays float32 (S, S). attention: maps (N, 1, h, w) by gate, empty unless requested.
+    training_distance: N values, as in Segmentation.
+    """
+
+    probability: list[NDArray[np.float32]]
+    attention: dict[str, NDArray[np.float32]]
+    training_distance: list[float | None]
 
 
 class Predictor:
@@ -71,6 +84,7 @@ class Predictor:
             raise UsageError(f"threshold {threshold} is out of range", remedy="Give a value between 0 and 1")
         self.postprocessing = card.postprocessing if postprocessing is None else postprocessing
         self._preprocessing = card.preprocessing
+        self._distance = self.model.training_distance
         self._runtime = load_runtime(runtime, self.model, threads=threads, precision=precision, images=images)
         self.steps = PredictionSteps(
             preprocessing=card.preprocessing,
@@ -88,6 +102,9 @@ class Predictor:
                 postprocessing=self.postprocessing,
                 tta=tta,
             ),
+            largest_training_lesion=None
+            if card.training_range is None
+            else card.training_range.largest_lesion,
         )
 
     @property
@@ -172,7 +189,7 @@ class Predictor:
         logit = np.empty(pixels.shape, dtype=np.float32)
         for start in range(0, len(pixels), batch):
             part = slice(start, start + batch)
-            logit[part] = self._logit(pixels[part], attention=False)[0]
+            logit[part] = self._run_network(pixels[part], attention=False).logit[:, 0]
         return logit
 
     def read(self, image: ImageInput, spacing: Spacing | None = None) -> NetworkInput:
@@ -185,59 +202,70 @@ class Predictor:
     def run(self, inputs: Sequence[NetworkInput], attention: bool = False) -> list[NetworkOutput]:
         """Run the network on a batch: the second step, in one thread at a time. Raises ModelError."""
         pixels = np.stack([one.pixels for one in inputs])
-        probability, maps = self.run_pixels(pixels, [one.grid for one in inputs], attention)
+        found = self.run_pixels(pixels, [one.grid for one in inputs], attention)
         return [
             NetworkOutput(
                 one.frame,
                 one.grid,
-                probability[n],
-                {name: values[n, 0] for name, values in maps.items()} if attention else None,
+                found.probability[n],
+                {name: values[n, 0] for name, values in found.attention.items()} if attention else None,
+                found.training_distance[n],
             )
             for n, one in enumerate(inputs)
         ]
 
     def run_pixels(
         self, pixels: NDArray[np.uint8], grids: Sequence[Grid], attention: bool = False
-    ) -> tuple[list[NDArray[np.float32]], dict[str, NDArray[np.float32]]]:
+    ) -> PixelOutput:
         """Run the network on pixels without their frames, one pass per view and `len(pixels)` images a pass.
 
         pixels: uint8 (N, V, S, S), as in NetworkInput. grids: the N placements of these images.
 
-        Returns N probabilities, float32 (S, S), and the attention maps (N, 1, h, w) by gate, empty unless
-        requested. Raises ModelError.
+        Raises ModelError.
         """
-        passes = [self._probability(pixels[:, n], attention and n == 0) for n in range(len(self._views))]
-        maps = passes[0][1]  # of the plain view
+        passes = [self._run_network(pixels[:, n], attention and n == 0) for n in range(len(self._views))]
+        answers = [_sigmoid(one.logit[:, 0], self.model.card.temperature) for one in passes]
         probability = [
-            average([answers[n] for answers, _ in passes], grid, self._views) for n, grid in enumerate(grids)
+            average([view[n] for view in answers], grid, self._views) for n, grid in enumerate(grids)
         ]
-        return probability, maps
+        plain, distance = passes[0], list[float | None]([None] * len(grids))
+        if self._distance is not None and plain.features is not None:
+            distance = self._distance.relative(plain.features).tolist()
+        return PixelOutput(probability, plain.attention, distance)
 
     def finish(self, output: NetworkOutput) -> Segmentation:
         """Make the mask on the image's grid: the third step of `predict`, in any thread."""
         return self.steps.finish(output)
 
-    def _probability(
-        self, pixels: NDArray[np.uint8], attention: bool
-    ) -> tuple[NDArray[np.float32], dict[str, NDArray[np.float32]]]:
-        """Return probabilities (N, S, S) and attention maps (N, 1, h, w) for pixels uint8 (N, S, S)."""
-        logit, maps = self._logit(pixels, attention)
-        return _sigmoid(logit, self.model.card.temperature), maps
+    def features_grid(self, pixels: NDArray[np.uint8], *, batch: int = 8) -> NDArray[np.float32]:
+        """Return the network's features, float32 (N, C); otherwise as `predict_grid`.
 
-    def _logit(
-        self, pixels: NDArray[np.uint8], attention: bool
-    ) -> tuple[NDArray[np.float32], dict[str, NDArray[np.float32]]]:
-        """Return logits (N, S, S) and attention maps (N, 1, h, w) for pixels uint8 (N, S, S)."""
+        Raises ModelError for a network without this output.
+        """
+        found = list[NDArray[np.float32]]()
+        for start in range(0, len(pixels), batch):
+            features = self._run_network(pixels[start : start + batch], attention=False).features
+            if features is None:
+                raise ModelError(
+                    "the network has no output 'features'",
+                    where=self.model.folder,
+                    remedy="Export the model again from its training run",
+                )
+            found.append(features)
+        return np.concatenate(found)
+
+    def _run_network(self, pixels: NDArray[np.uint8], attention: bool) -> RuntimeOutput:
+        """Run the network on pixels uint8 (N, S, S)."""
         card = self._preprocessing
         scaled = (pixels.astype(np.float32) / np.float32(255) - np.float32(card.mean)) / np.float32(card.std)
-        logit, maps = self._runtime.run(np.repeat(scaled[:, None], card.channels, axis=1), attention)
-        if not np.isfinite(logit).all():
+        output = self._runtime.run(np.repeat(scaled[:, None], card.channels, axis=1), attention)
+        if not np.isfinite(output.logit).all():
             raise ModelError(
                 "the network's output is not finite",
                 where=self.model.folder,
                 remedy="Train it again, or use another model",
             )
-        return logit[:, 0], maps
+        return output
 
 
 def as_frame(image: ImageInput, *, spacing: Spacing | None = None) -> Frame:

@@ -28,6 +28,10 @@ class Segmentation:
         bottleneck; None unless requested.
     model: the model's name and hash. runtime: the engine with its version, device and precision.
     settings_hash: of all settings that can change it (see `settings_hash`); "" for a mask of another origin.
+    training_distance: the image's distance from the training images, as a multiple of the limit
+        (`model.training_distance`); None where the model does not measure it.
+    largest_training_lesion: the area of the largest lesion in training, as a share of its image, 0..1; None
+        where unknown.
     """
 
     frame: Frame
@@ -39,6 +43,13 @@ class Segmentation:
     model: str
     runtime: str
     settings_hash: str = ""
+    training_distance: float | None = None
+    largest_training_lesion: float | None = None
+
+    @property
+    def unlike_training(self) -> bool:
+        """Whether the image is unlike the images that the model was trained on: no result is reliable."""
+        return self.training_distance is not None and self.training_distance > 1
 
     @cached_property
     def uncertainty(self) -> float:

@@ -30,12 +30,14 @@ class NetworkOutput:
     """What the network computed for one frame, on the network's grid.
 
     probability: float32 (S, S). attention: each gate's coefficients, float32 (h, w), or None.
+    training_distance: as in Segmentation.
     """
 
     frame: Frame
     grid: Grid
     probability: NDArray[np.float32]
     attention: dict[str, NDArray[np.float32]] | None = None
+    training_distance: float | None = None
 
 
 @dataclass(frozen=True)
@@ -44,6 +46,8 @@ class PredictionSteps:
 
     preprocessing, postprocessing, threshold, tta: as in Predictor.
     model: the model's name and hash. runtime: the engine's full name. settings_hash: see `settings_hash`.
+    model: the model's name and hash. runtime: the engine's full name.
+    largest_training_lesion: as in Segmentation.
     """
 
     preprocessing: Preprocessing
@@ -53,6 +57,7 @@ class PredictionSteps:
     model: str
     runtime: str
     settings_hash: str
+    largest_training_lesion: float | None = None
 
     def grid(self, shape: tuple[int, int]) -> Grid:
         """Return the placement of an image of (H, W) pixels on the network's grid."""
@@ -82,6 +87,8 @@ class PredictionSteps:
             model=self.model,
             runtime=self.runtime,
             settings_hash=self.settings_hash,
+            training_distance=output.training_distance,
+            largest_training_lesion=self.largest_training_lesion,
         )
 
 

@@ -123,15 +123,36 @@ class Findings:
         )
 
 
+UNLIKE_TRAINING = (
+    "the image is unlike the images that the model was trained on: it may not be breast ultrasound, and the "
+    "result may be meaningless"
+)
+
+
 def measure(segmentation: Segmentation) -> Findings:
     """Measure each lesion of a segmentation's mask, on the frame's own grid.
 
     Sizes are in millimetres where the frame's calibration holds at the lesion (rows and columns kept apart),
     else in pixels.
     """
-    return _measure(
+    found = _measure(
         segmentation.frame, segmentation.mask, segmentation.probability, segmentation.threshold, image=True
     )
+    return replace(found, warnings=(*found.warnings, *_training_warnings(segmentation, found)))
+
+
+def _training_warnings(segmentation: Segmentation, found: Findings) -> Iterator[str]:
+    """Yield what exceeds the range of the images that the model was trained on."""
+    if segmentation.unlike_training:
+        yield UNLIKE_TRAINING
+    largest = segmentation.largest_training_lesion
+    for lesion in found.lesions:
+        share = lesion.pixels / segmentation.mask.size
+        if largest is not None and share > largest:
+            yield (
+                f"lesion {lesion.number} covers {share:.0%} of the image, more than any lesion in the training "
+                f"data ({largest:.0%})"
+            )
 
 
 def measure_mask(frame: Frame, mask: NDArray[np.bool_], *, image: bool = True) -> Findings:

@@ -100,6 +100,19 @@ Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 GateName = Annotated[str, Field(pattern=r"^attention_[1-9][0-9]?$")]
 
 
+class TrainingRange(StrictModel):
+    """What the training images are like, by which others are marked as unlike them.
+
+    images: of the training part. share: the fraction of them within the limit of the training distance, when
+    left out of its fit. largest_lesion: the largest lesion's share of its image's area, 0..1.
+    """
+
+    images: Annotated[int, Field(ge=1)]
+    share: Annotated[float, Field(gt=0, lt=1)]
+    largest_lesion: Annotated[float, Field(gt=0, le=1)]
+    command: str = ""
+
+
 class ModelCard(StrictModel):
     """The content of a model folder's card.json.
 
@@ -109,6 +122,7 @@ class ModelCard(StrictModel):
     attention: names of the ONNX outputs with attention coefficients, nearest the bottleneck first:
         "attention_1" and so on, since they become parts of file names.
     precisions: the measured cost of each precision below float32.
+    training_range: what the training images are like; None where it was not measured.
     sha256: the hash of each file beside the card, by a plain file name.
     """
 
@@ -126,6 +140,7 @@ class ModelCard(StrictModel):
     training: dict[str, Any] = Field({})
     results: list[CardResult] = Field([])
     precisions: list[LowerPrecision] = Field([])
+    training_range: TrainingRange | None = None
     limits: list[str] = Field([])
     sha256: dict[FileName, Sha256] = Field({})
 

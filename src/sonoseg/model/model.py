@@ -12,6 +12,7 @@ from sonoseg._util.canonical_json import json_sha256
 from sonoseg._util.files import atomic_path, sha256_file
 from sonoseg.errors import ModelError, OutputError
 from sonoseg.model.card import ModelCard
+from sonoseg.model.training_distance import TRAINING_DISTANCE, TrainingDistance
 
 CARD, ONNX, INT8, WEIGHTS = "card.json", "model.onnx", "model.int8.onnx", "weights.safetensors"
 
@@ -33,7 +34,10 @@ def check_target(to: Path, overwrite: bool) -> None:
 
 @dataclass(frozen=True)
 class Model:
-    """A folder of card.json, model.onnx and weights.safetensors, and optionally model.int8.onnx."""
+    """A folder of card.json, model.onnx and weights.safetensors.
+
+    Optional are model.int8.onnx, and training-distance.npz, which marks images unlike the training data.
+    """
 
     folder: Path
     card: ModelCard
@@ -86,7 +90,9 @@ class Model:
     @property
     def _names(self) -> list[str]:
         """The files beside the card: those that it names, and the known ones that exist."""
-        existing = [name for name in (ONNX, INT8, WEIGHTS) if (self.folder / name).is_file()]
+        existing = [
+            name for name in (ONNX, INT8, WEIGHTS, TRAINING_DISTANCE) if (self.folder / name).is_file()
+        ]
         return list(dict.fromkeys((*self.card.sha256, *existing)))
 
     @property
@@ -110,6 +116,12 @@ class Model:
     def weights_path(self) -> Path:
         """The weights as safetensors. Raises ModelError where the folder has none."""
         return self._existing(WEIGHTS)
+
+    @cached_property
+    def training_distance(self) -> TrainingDistance | None:
+        """The distribution of the training images; None where it was not fitted. Raises ModelError."""
+        path = self.folder / TRAINING_DISTANCE
+        return TrainingDistance.load(path) if TRAINING_DISTANCE in self.card.sha256 else None
 
     @cached_property
     def hash(self) -> str:

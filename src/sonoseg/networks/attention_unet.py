@@ -24,12 +24,14 @@ class Outputs(NamedTuple):
     sides: with deep supervision in training, logits (N, 1, h, w) of the coarser decoder levels, finest first.
     attention: the gates' coefficients (N, 1, h, w) in 0..1, the gate nearest the bottleneck first.
     presence: the presence head's logit (N,), where the network has one; `logit` already includes it.
+    features: the mean of each bottleneck channel (N, C).
     """
 
     logit: Tensor
     sides: list[Tensor]
     attention: list[Tensor]
     presence: Tensor | None = None
+    features: Tensor | None = None
 
 
 class AttentionUNet(nn.Module):
@@ -112,6 +114,7 @@ class AttentionUNet(nn.Module):
             x, skip = encode(x)
             skips.append(skip)
         x = self.bottleneck(x)
+        features = x.mean((2, 3))
         presence = None if self.presence is None else self.presence(x)
         attention: list[Tensor] = []
         coarser: list[Tensor] = []
@@ -131,7 +134,7 @@ class AttentionUNet(nn.Module):
             sides = [head(side) for head, side in zip(self.side_heads, finest_first, strict=True)]
         if presence is not None:
             logit = both(logit, presence[:, None, None, None])
-        return Outputs(logit, sides, attention, presence)
+        return Outputs(logit, sides, attention, presence, features)
 
     def _check(self, x: Tensor) -> None:
         stride, channels = self.options.stride, self.options.channels

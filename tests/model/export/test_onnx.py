@@ -35,13 +35,15 @@ def test_onnx_equals_torch(tmp_path: Path, gate: str) -> None:
     assert names == ([] if gate == "none" else ["attention_1", "attention_2", "attention_3"])
     session = onnxruntime.InferenceSession(str(tmp_path / "model.onnx"), providers=["CPUExecutionProvider"])
     assert [item.name for item in session.get_inputs()] == ["image"]
-    assert [item.name for item in session.get_outputs()] == ["logit", *names]
+    assert [item.name for item in session.get_outputs()] == ["logit", *names, "features"]
     for n in (1, 2, 5):
         x = torch.rand(n, 1, 64, 64)
         with torch.no_grad():
             outputs = mine(x)
         answers = session.run(None, {"image": x.numpy()})
-        for expected, answer in zip([outputs.logit, *outputs.attention], answers, strict=True):
+        for expected, answer in zip(
+            [outputs.logit, *outputs.attention, outputs.features], answers, strict=True
+        ):
             np.testing.assert_allclose(answer, expected.numpy(), atol=1e-4)
     assert [item.name for item in tmp_path.iterdir()] == ["model.onnx"]
 
@@ -61,7 +63,9 @@ def test_onnx_equals_torch_with_another_encoder(tmp_path: Path) -> None:
         with torch.no_grad():
             outputs = mine(x)
         answers = session.run(None, {"image": x.numpy()})
-        for expected, answer in zip([outputs.logit, *outputs.attention], answers, strict=True):
+        for expected, answer in zip(
+            [outputs.logit, *outputs.attention, outputs.features], answers, strict=True
+        ):
             np.testing.assert_allclose(answer, expected.numpy(), atol=1e-4, rtol=1e-4)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Literal, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,12 +17,25 @@ Precision = Literal["fp32", "bf16", "int8"]
 ENGINES: tuple[Engine, ...] = ("onnx", "openvino", "torch")
 PRECISIONS: tuple[Precision, ...] = ("fp32", "bf16", "int8")
 
-IMAGE, LOGIT = "image", "logit"
-"""The names of the exported network's input and first output; the gates' outputs are named on the card."""
+IMAGE, LOGIT, FEATURES = "image", "logit", "features"
+"""The names of the exported network's input and outputs; the gates' outputs are named on the card."""
 
 
 class Unsupported(Exception):
     """The engine or the machine does not support the requested precision; str() says why."""
+
+
+class RuntimeOutput(NamedTuple):
+    """What a network computed for a batch of N images.
+
+    logit: float32 (N, 1, S, S). attention: each gate's coefficients, float32 (N, 1, h, w) in 0..1, by name
+    ("attention_1" is the gate nearest the bottleneck); empty unless requested. features: float32 (N, C), the
+    mean of each bottleneck channel; None for a network without this output.
+    """
+
+    logit: NDArray[np.float32]
+    attention: dict[str, NDArray[np.float32]]
+    features: NDArray[np.float32] | None
 
 
 class Runtime(Protocol):
@@ -43,15 +56,12 @@ class Runtime(Protocol):
         """The precision of its arithmetic."""
         ...
 
-    def run(
-        self, batch: NDArray[np.float32], attention: bool
-    ) -> tuple[NDArray[np.float32], dict[str, NDArray[np.float32]]]:
+    def run(self, batch: NDArray[np.float32], attention: bool) -> RuntimeOutput:
         """Run the network.
 
-        batch: float32 (N, C, S, S), preprocessed as the card says.
+        batch: float32 (N, C, S, S), preprocessed as the card says. attention: also return the gates'
+        coefficients.
 
-        Returns logits float32 (N, 1, S, S) and, if `attention` is set and the network has gates, each gate's
-        coefficients float32 (N, 1, h, w) in 0..1 by name ("attention_1" is the gate nearest the bottleneck).
         Raises ModelError where the run fails.
         """
         ...

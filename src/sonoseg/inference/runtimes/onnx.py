@@ -9,10 +9,12 @@ from numpy.typing import NDArray
 
 from sonoseg.errors import ModelError
 from sonoseg.inference.runtimes.base import (
+    FEATURES,
     IMAGE,
     LOGIT,
     Engine,
     Precision,
+    RuntimeOutput,
     Unsupported,
     load_error,
     run_error,
@@ -64,6 +66,7 @@ class OnnxRuntime:
                 where=path,
                 remedy="Export the model again from its training run",
             )
+        self._features = [FEATURES] if FEATURES in outputs else []
         self._name = f"onnxruntime {ort.__version__} (CPU, {precision})"
 
     @property
@@ -71,13 +74,12 @@ class OnnxRuntime:
         """See base.Runtime."""
         return self._name
 
-    def run(
-        self, batch: NDArray[np.float32], attention: bool
-    ) -> tuple[NDArray[np.float32], dict[str, NDArray[np.float32]]]:
+    def run(self, batch: NDArray[np.float32], attention: bool) -> RuntimeOutput:
         """See base.Runtime."""
         names = self._attention if attention else []
         try:
-            logit, *maps = self._session.run([LOGIT, *names], {IMAGE: batch})
+            found = self._session.run([LOGIT, *names, *self._features], {IMAGE: batch})
         except Exception as error:  # its exceptions share no base class
             raise run_error(batch, error) from error
-        return logit, dict(zip(names, maps, strict=True))
+        features = found.pop() if self._features else None
+        return RuntimeOutput(found[0], dict(zip(names, found[1:], strict=True)), features)

@@ -13,10 +13,12 @@ from sonoseg._util.packages import missing_extra
 from sonoseg._util.text import first_line
 from sonoseg.errors import ModelError
 from sonoseg.inference.runtimes.base import (
+    FEATURES,
     IMAGE,
     LOGIT,
     Engine,
     Precision,
+    RuntimeOutput,
     Unsupported,
     load_error,
     run_error,
@@ -71,6 +73,7 @@ class OpenVinoRuntime:
                 raise ValueError(f"the file takes {shape}")  # reshape() accepts any shape
             network.reshape({IMAGE: list(self._shape)})
             outputs = {name for output in network.outputs for name in output.get_names()}
+            self._features = [FEATURES] if FEATURES in outputs else []
             missing = {LOGIT, *self._attention} - outputs
             if missing:
                 raise ValueError(f"no output {', '.join(sorted(missing))}")
@@ -93,11 +96,10 @@ class OpenVinoRuntime:
         """See base.Runtime."""
         return self._name
 
-    def run(
-        self, batch: NDArray[np.float32], attention: bool
-    ) -> tuple[NDArray[np.float32], dict[str, NDArray[np.float32]]]:
+    def run(self, batch: NDArray[np.float32], attention: bool) -> RuntimeOutput:
         """See base.Runtime."""
-        names = [LOGIT, *(self._attention if attention else [])]
+        maps = self._attention if attention else []
+        names = [LOGIT, *maps, *self._features]
         found: dict[str, list[NDArray[np.float32]]] = {name: [] for name in names}
         begun: deque[Any] = deque()
 
@@ -119,5 +121,5 @@ class OpenVinoRuntime:
                 take()
         except Exception as error:
             raise run_error(batch, error) from error
-        logit, *maps = (np.concatenate(found[name]) for name in names)
-        return logit, dict(zip(names[1:], maps, strict=True))
+        whole = {name: np.concatenate(values) for name, values in found.items()}
+        return RuntimeOutput(whole[LOGIT], {name: whole[name] for name in maps}, whole.get(FEATURES))

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sonoseg._util.packages import missing_extra
-from sonoseg.inference.runtimes.base import Engine, Precision, Unsupported, run_error
+from sonoseg.inference.runtimes.base import Engine, Precision, RuntimeOutput, Unsupported, run_error
 from sonoseg.model.model import Model
 
 
@@ -50,9 +50,7 @@ class TorchRuntime:
         """See base.Runtime."""
         return f"torch {self._torch.__version__} ({self._device.upper()}, {self.precision})"
 
-    def run(
-        self, batch: NDArray[np.float32], attention: bool
-    ) -> tuple[NDArray[np.float32], dict[str, NDArray[np.float32]]]:
+    def run(self, batch: NDArray[np.float32], attention: bool) -> RuntimeOutput:
         """See base.Runtime."""
         torch = self._torch
         # Full float32 on a GPU too: with TF32 the runtimes would differ by more than 1e-4.
@@ -62,7 +60,10 @@ class TorchRuntime:
                 image = torch.from_numpy(np.ascontiguousarray(batch)).to(self._device, self._type)
                 outputs = self._network(image.to(memory_format=torch.channels_last))
                 maps = outputs.attention if attention else []
-                logit, *found = [value.float().cpu().numpy() for value in (outputs.logit, *maps)]
+                pooled = () if outputs.features is None else (outputs.features,)
+                found = [value.float().cpu().numpy() for value in (outputs.logit, *maps, *pooled)]
         except RuntimeError as error:
             raise run_error(batch, error) from error
-        return logit, dict(zip(self._attention if attention else [], found, strict=True))
+        features = found.pop() if pooled else None
+        names = self._attention if attention else []
+        return RuntimeOutput(found[0], dict(zip(names, found[1:], strict=True)), features)

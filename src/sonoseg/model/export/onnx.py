@@ -49,8 +49,9 @@ def sigmoid(logit: NDArray[np.float32]) -> NDArray[np.float32]:
 def write_onnx(network: AttentionUNet | PeerNetwork, path: Path, size: int) -> list[str]:
     """Write a network as ONNX, and return the names of its attention outputs.
 
-    Input "image": float32 (N, C, size, size), N free. Outputs: "logit" (N, 1, size, size), and "attention_k"
-    (N, 1, h, w) for each gate, 1 the nearest to the bottleneck.
+    Input "image": float32 (N, C, size, size), N free. Outputs: "logit" (N, 1, size, size), "attention_k"
+    (N, 1, h, w) for each gate, 1 the nearest to the bottleneck, and "features" (N, C) where the network has
+    them (see networks.attention_unet.Outputs).
     Raises ModelError where ONNX Runtime's probabilities differ from torch's by more than TOLERANCE.
     """
     import torch
@@ -64,6 +65,8 @@ def write_onnx(network: AttentionUNet | PeerNetwork, path: Path, size: int) -> l
     flat = FlatOutputs(plain).eval()
     generator = torch.Generator().manual_seed(0)
     example = torch.rand(2, network.options.channels, size, size, generator=generator)
+    with torch.no_grad():
+        features = [] if plain.eval()(example).features is None else ["features"]
     with atomic_path(path) as temporary:
         with _quiet():
             torch.onnx.export(
@@ -71,7 +74,7 @@ def write_onnx(network: AttentionUNet | PeerNetwork, path: Path, size: int) -> l
                 (example,),
                 temporary,
                 input_names=["image"],
-                output_names=["logit", *attention],
+                output_names=["logit", *attention, *features],
                 dynamic_shapes={"image": {0: torch.export.Dim("N", min=1, max=4096)}},
                 opset_version=OPSET,
                 dynamo=True,

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class FlatOutputs(nn.Module):
-    """A network with its outputs as a flat tuple: the logit, then the attention coefficients."""
+    """A network with its outputs as a flat tuple: the logit, the attention coefficients, the features."""
 
     def __init__(self, network: AttentionUNet | PeerNetwork) -> None:
         super().__init__()
@@ -28,7 +28,8 @@ class FlatOutputs(nn.Module):
 
     def forward(self, image: Tensor) -> tuple[Tensor, ...]:
         outputs = self.network(image)
-        return (outputs.logit, *outputs.attention)
+        features = () if outputs.features is None else (outputs.features,)
+        return (outputs.logit, *outputs.attention, *features)
 
 
 def write(model: Model, precision: str, path: Path) -> None:
