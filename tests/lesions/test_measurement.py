@@ -13,7 +13,7 @@ from hypothesis.extra import numpy as hnp
 from sonoseg.image.calibration import Spacing
 from sonoseg.image.frame import Frame
 from sonoseg.inference.segmentation import Segmentation
-from sonoseg.lesions.measurement import Findings, measure
+from sonoseg.lesions.measurement import UNLIKE_TRAINING, Findings, measure
 
 MASKS = hnp.arrays(np.bool_, hnp.array_shapes(min_dims=2, max_dims=2, min_side=1, max_side=16))
 
@@ -76,6 +76,29 @@ def test_several_lesions_the_largest_first_with_their_own_probability() -> None:
     assert large.mean_probability == pytest.approx((99 * 0.8 + 0.95) / 100)
     assert large.peak_probability == pytest.approx(0.95)
     assert small.mean_probability == small.peak_probability == pytest.approx(0.6)
+
+
+@pytest.mark.parametrize(("distance", "warned"), [(None, False), (0.5, False), (1.0, False), (1.001, True)])
+def test_an_image_unlike_the_training_data_is_warned_of(distance: float | None, warned: bool) -> None:
+    mask = np.zeros((40, 50), dtype=bool)
+    frame = Frame(np.tile(np.arange(50, dtype=np.uint8) * 5, (40, 1)), name="scan")
+    one = Segmentation(
+        frame, mask.astype(np.float32), mask, mask, 0.5, None, "m", "r", training_distance=distance
+    )
+    assert measure(one).warnings == ((UNLIKE_TRAINING,) if warned else ())
+
+
+@pytest.mark.parametrize(("largest", "warned"), [(None, False), (0.2, False), (0.1999, True)])
+def test_a_lesion_larger_than_any_in_training_is_warned_of(largest: float | None, warned: bool) -> None:
+    mask = np.zeros((40, 50), dtype=bool)
+    mask[:10, :40] = True  # a fifth
+    frame = Frame(np.tile(np.arange(50, dtype=np.uint8) * 5, (40, 1)), name="scan")
+    one = Segmentation(
+        frame, mask.astype(np.float32), mask, mask, 0.5, None, "m", "r", largest_training_lesion=largest
+    )
+    texts = measure(one).warnings
+    assert len(texts) == warned
+    assert not warned or "lesion 1 covers 20%" in texts[0]
 
 
 def test_no_lesion() -> None:

@@ -36,6 +36,7 @@ interface Item {
   prediction: "none" | "waiting" | "running" | "done" | "failed";
   failure: string | null;
   uncertainty: number | null;
+  warnings: string[];
   lesions: number | null;
   revision: number;
   source: "model" | "edited" | "manual";

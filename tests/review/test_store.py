@@ -25,13 +25,13 @@ from hypothesis import strategies as st
 from sonoseg._util import files
 from sonoseg.errors import OutputError, SonosegError, SonosegWarning
 from sonoseg.inference.predictor import Predictor
+from sonoseg.lesions.measurement import measure
 from sonoseg.results.ledger import LedgerBusy, LedgerFull
 from sonoseg.review import mask_png as images
 from sonoseg.review.error_responses import as_refusal
 from sonoseg.review.file_import import import_paths
 from sonoseg.review.http_errors import Forbidden, NotThere, Stale, WrongStatus
 from sonoseg.review.items import Item, Tool
-from sonoseg.review.predictions import lesions_of
 from sonoseg.review.reading import Margin, Review
 from sonoseg.review.settings import ServerLimits
 from sonoseg.review.store import Store
@@ -47,7 +47,7 @@ def store(tmp_path: Path) -> Iterator[Store]:
 
 def predict(store: Store, identity: str, predictor: Predictor) -> Item:
     found = predictor.predict(store.frame(identity))
-    return store.save_prediction(identity, found, lesions_of(found), model_hash=predictor.model.hash)
+    return store.save_prediction(identity, found, measure(found), model_hash=predictor.model.hash)
 
 
 def sound(store: Store, identity: str) -> None:
@@ -172,7 +172,7 @@ def test_what_a_prediction_keeps(store: Store, fill: Fill, dark_predictor: Predi
     item = fill(store)
     assert store.probability(item.id) is None
     found = dark_predictor.predict(store.frame(item.id), attention=True)
-    saved = store.save_prediction(item.id, found, lesions_of(found), model_hash=dark_predictor.model.hash)
+    saved = store.save_prediction(item.id, found, measure(found), model_hash=dark_predictor.model.hash)
     assert (saved.prediction, saved.lesions, saved.model) == ("done", 1, "dark")
     assert saved.uncertainty == pytest.approx(found.uncertainty)
     assert saved.model_hash == dark_predictor.model.hash
@@ -195,7 +195,7 @@ def test_another_models_result_replaces_only_what_nobody_read(
     before = store.probability(read.id)
     found = dark_predictor.predict(np.full((60, 80), 200, dtype=np.uint8))
     for item in (read, unread):
-        store.save_prediction(item.id, found, [], model_hash="another")
+        store.save_prediction(item.id, found, measure(found), model_hash="another")
     assert store.item(read.id).model_hash == dark_predictor.model.hash
     assert np.array_equal(store.probability(read.id), before)
     assert store.item(unread.id).model_hash == "another"
@@ -273,7 +273,7 @@ def test_the_hardest_come_first_and_the_unknown_last(
     sure, unsure, unknown = (fill(store, seed) for seed in range(3))
     predict(store, sure.id, dark_predictor)
     nothing = dark_predictor.predict(np.full((60, 80), 72, dtype=np.uint8))
-    store.save_prediction(unsure.id, nothing, [], model_hash=dark_predictor.model.hash)
+    store.save_prediction(unsure.id, nothing, measure(nothing), model_hash=dark_predictor.model.hash)
     order = [item.id for item in store.items(sort="uncertainty", descending=True).items]
     assert order == [unsure.id, sure.id, unknown.id]
     assert [item.id for item in store.items(sort="uncertainty").items] == [sure.id, unsure.id, unknown.id]

@@ -115,7 +115,9 @@ def result_row(row: Mapping[str, Any], segmentation: Segmentation) -> dict[str, 
         "lesions",
     )
     return {
-        **{name: row[name] for name in (*KEY.names, "file", "frame", "sha256", "warnings")},
+        **{name: row[name] for name in (*KEY.names, "file", "frame", "sha256")},
+        # Those of reading are in the row already, with the file's name.
+        "warnings": [*row["warnings"], *entry.findings.warnings[len(frame.warnings) :]],
         **{name: image[name] for name in kept},
         "mask": run_lengths(segmentation.mask),
     }

@@ -80,9 +80,9 @@ def _decode(image: Image.Image, path: Path) -> tuple[NDArray[np.uint8], tuple[st
     with path.open("rb") as file, Image.open(file, formats=FORMATS) as low:
         pairs = _ask_for_lower_bytes(low)
         lower = np.asarray(_upright(low)[0])
-    return grey_of_two_bytes(
-        np.asarray(upright), lower[..., [1, 1, 1, 3]] if pairs else lower
-    ), irregularities
+    if pairs:
+        lower = lower[..., [1, 1, 1, 3]]
+    return grey_of_two_bytes(np.asarray(upright), lower), irregularities
 
 
 def _is_deep_colour(image: Image.Image) -> bool:

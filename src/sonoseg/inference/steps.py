@@ -46,7 +46,6 @@ class PredictionSteps:
 
     preprocessing, postprocessing, threshold, tta: as in Predictor.
     model: the model's name and hash. runtime: the engine's full name. settings_hash: see `settings_hash`.
-    model: the model's name and hash. runtime: the engine's full name.
     largest_training_lesion: as in Segmentation.
     """
 

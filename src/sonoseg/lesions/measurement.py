@@ -150,8 +150,8 @@ def _training_warnings(segmentation: Segmentation, found: Findings) -> Iterator[
         share = lesion.pixels / segmentation.mask.size
         if largest is not None and share > largest:
             yield (
-                f"lesion {lesion.number} covers {share:.0%} of the image, more than any lesion in the training "
-                f"data ({largest:.0%})"
+                f"lesion {lesion.number} covers {share:.0%} of the image, more than any lesion in the "
+                f"training data ({largest:.0%})"
             )
 
 

@@ -16,7 +16,7 @@ from sonoseg import __version__
 from sonoseg._util.files import sha256_file
 from sonoseg.image.calibration import LocalSpacing, cautions
 from sonoseg.inference.predictor import Predictor
-from sonoseg.lesions.measurement import Findings
+from sonoseg.lesions.measurement import UNLIKE_TRAINING, Findings
 from sonoseg.results.preview import Preview
 
 
@@ -196,6 +196,7 @@ class ResultCounts:
     given, tabled: lesions whose pixel spacing comes from --spacing, or from a table of spacings.
     reasons: why lesions are not in mm, with the number of each.
     with_caution: origins of pixel spacings that need caution, with the number of lesions of each.
+    unlike_training: images unlike the training data.
     """
 
     images: int = 0
@@ -207,11 +208,12 @@ class ResultCounts:
     reasons: dict[str, int] = field(default_factory=dict)
     with_caution: dict[str, int] = field(default_factory=dict)
     not_assessed: int = 0
+    unlike_training: int = 0
 
     @classmethod
     def of(cls, entries: Iterable[ImageEntry]) -> ResultCounts:
         """Count entries in one pass."""
-        images = lesions = without = not_assessed = in_mm = 0
+        images = lesions = without = not_assessed = in_mm = unlike = 0
         origins: Counter[str] = Counter()
         reasons: Counter[str] = Counter()
         for entry in entries:
@@ -220,6 +222,7 @@ class ResultCounts:
             lesions += len(found)
             without += not found and entry.findings.assessable
             not_assessed += not found and not entry.findings.assessable
+            unlike += UNLIKE_TRAINING in entry.findings.warnings
             in_mm += sum(lesion.unit == "mm" for lesion in found)
             origins.update(lesion.local_spacing.origin for lesion in found)
             reasons.update(lesion.local_spacing.reason for lesion in found if lesion.unit == "px")
@@ -234,6 +237,7 @@ class ResultCounts:
             dict(reasons),
             with_caution,
             not_assessed,
+            unlike,
         )
 
 

@@ -48,12 +48,14 @@ def found_text(findings: Findings) -> str:
 
 
 def count_text(counts: ResultCounts, refused: int, referred: int = 0) -> str:
-    """Summarise a run: lesions, images, images without one, not assessed, referred, files refused."""
+    """Summarise a run: its lesions, its images by what was found, and the files refused."""
     parts = [f"{counted(counts.lesions, 'lesion')} in {counted(counts.images, 'image')}"]
     if counts.without:
         parts.append(f"{counts.without:,} without a lesion")
     if counts.not_assessed:
         parts.append(f"{counts.not_assessed:,} not assessed (no contrast)")
+    if counts.unlike_training:
+        parts.append(f"{counts.unlike_training:,} unlike the training data (see the report)")
     if referred:
         parts.append(f"{counted(referred, 'image')} referred for review")
     if refused:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +17,8 @@ from sonoseg.image.calibration import Origin, Spacing, by_person
 from sonoseg.image.frame import Frame
 from sonoseg.inference.segmentation import Segmentation
 from sonoseg.inputs.frame_list import FrameRef, read
+from sonoseg.lesions.measurement import Findings
+from sonoseg.results.tables import lesion_object
 from sonoseg.review import mask_png
 from sonoseg.review.items import STATUSES, Item, ItemList, Prediction, Sort, Status
 from sonoseg.review.state_folder import StateFolder
@@ -203,16 +204,17 @@ class ItemStore(StateFolder):
         self,
         identity: str,
         segmentation: Segmentation,
-        lesions: Sequence[Mapping[str, Any]],
+        findings: Findings,
         *,
         model_hash: str,
     ) -> Item:
         """Store a prediction. A mask that a reader has saved meanwhile stays the current one.
 
-        lesions: as in results.json. Nothing changes where a reader has saved, signed or referred the item
+        findings: its measurements. Nothing changes where a reader has saved, signed or referred the item
         with another model's prediction, so that a reading stays with the prediction it was based on.
         """
         self._check_writable()
+        lesions = [lesion_object(lesion) for lesion in findings.lesions]
         with self.ledger.change() as connection:
             row = row_of(connection, identity)
             if row["model_hash"] is not None and not unread(row):
@@ -229,16 +231,16 @@ class ItemStore(StateFolder):
             model = segmentation.model.removesuffix(f" ({model_hash})")
             connection.execute(
                 "UPDATE items SET prediction = 'done', failure = NULL, uncertainty = ?, threshold = ?,"
-                " gates = ?, model = ?, model_hash = ?, updated_at = ? WHERE id = ?",
+                " gates = ?, model = ?, model_hash = ?, warnings = ?, updated_at = ? WHERE id = ?",
                 (
                     *(segmentation.uncertainty, segmentation.threshold, len(gates)),
-                    *(model, model_hash, at, identity),
+                    *(model, model_hash, json.dumps(findings.warnings), at, identity),
                 ),
             )
             if row["revision"] == 0:
                 connection.execute(
                     "UPDATE items SET lesions = ?, findings = ?, source = 'model' WHERE id = ?",
-                    (len(lesions), json.dumps(list(lesions)), identity),
+                    (len(lesions), json.dumps(lesions), identity),
                 )
             add_log_entry(
                 *(connection, identity, "predicted", row["revision"], at),

@@ -39,6 +39,7 @@ class Item(BaseModel):
     many its file has. spacing: millimetres per pixel, row and column; spacing_reason: why there is none;
     spacing_origin: its source: the file, a person (given, table, or calibrated by a reader), or none.
     status: "read" once a reader has saved anything. uncertainty: of the prediction, 0 certain .. 1 uncertain.
+    warnings: of the prediction: what is uncertain about the image.
     lesions: of the current mask. revision: of the current mask; 0 is the model's own, or none yet.
     source: "model", "edited" (by a reader, from the model's mask) or "manual" (drawn by a reader).
     reader: who changed it last. model, model_hash: of the prediction.
@@ -61,6 +62,7 @@ class Item(BaseModel):
     prediction: Prediction
     failure: str | None
     uncertainty: float | None
+    warnings: list[str]
     lesions: int | None
     revision: Annotated[int, Field(ge=0)]
     source: Source

@@ -8,7 +8,6 @@ import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
-from typing import Any
 
 from sonoseg._util.text import first_line
 from sonoseg.errors import SonosegError
@@ -17,7 +16,6 @@ from sonoseg.inference.predictor import Predictor
 from sonoseg.inference.segmentation import Segmentation
 from sonoseg.inference.serving_queue import PredictionQueue, QueueClosed, QueueFull
 from sonoseg.lesions.measurement import measure
-from sonoseg.results.tables import lesion_object
 from sonoseg.review.http_errors import Busy, NotThere
 from sonoseg.review.items import Item
 from sonoseg.review.prometheus import Metrics
@@ -223,7 +221,7 @@ class Predictions:
                 if found.frame.spacing != self._store.item(identity).spacing:  # calibrated meanwhile
                     found = replace(found, frame=self._store.frame(identity))
                 self._store.save_prediction(
-                    identity, found, lesions_of(found), model_hash=self.predictor.model.hash
+                    identity, found, measure(found), model_hash=self.predictor.model.hash
                 )
         except Exception as error:
             # A full disk or a locked ledger: the item still waits and is submitted again.
@@ -239,11 +237,6 @@ class Predictions:
         if item.prediction == "waiting" and self.running(item.id):
             return item.model_copy(update={"prediction": "running"})
         return item
-
-
-def lesions_of(segmentation: Segmentation) -> list[dict[str, Any]]:
-    """The measured lesions of a segmentation, in the form of results.json."""
-    return [lesion_object(lesion) for lesion in measure(segmentation).lesions]
 
 
 def _reason(error: BaseException) -> str:

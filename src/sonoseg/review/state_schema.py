@@ -31,6 +31,7 @@ CREATE TABLE items (
     model_hash TEXT,
     lesions INTEGER,
     findings TEXT,
+    warnings TEXT NOT NULL DEFAULT '[]',
     revision INTEGER NOT NULL DEFAULT 0,
     source TEXT NOT NULL DEFAULT 'model' CHECK (source IN ('model', 'edited', 'manual')),
     reader TEXT,
@@ -68,4 +69,4 @@ CREATE TRIGGER log_rejects_deletes BEFORE DELETE ON log
     BEGIN SELECT RAISE (ABORT, 'the log is append-only'); END;
 """
 
-SCHEMA = LedgerSchema("review state", 2, _TABLES, remedy="choose another folder with --state")
+SCHEMA = LedgerSchema("review state", 3, _TABLES, remedy="choose another folder with --state")

@@ -57,12 +57,13 @@ def unread(row: sqlite3.Row) -> bool:
 
 def item_of(row: sqlite3.Row) -> Item:
     """The item of a row."""
-    names = set(Item.model_fields) - {"spacing"}
+    names = set(Item.model_fields) - {"spacing", "warnings"}
     with checked():
         known = row["spacing_row"] is not None
         return Item.model_validate(
             {name: row[name] for name in names}
-            | {"spacing": (row["spacing_row"], row["spacing_column"]) if known else None},
+            | {"spacing": (row["spacing_row"], row["spacing_column"]) if known else None}
+            | {"warnings": parse_json(row["warnings"])},
             strict=True,
         )
 

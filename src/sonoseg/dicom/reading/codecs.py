@@ -177,7 +177,7 @@ def _checked_rgb(values: Values, bits: int, *, marked: bool = True) -> Samples:
     chroma = (np.abs(thin[..., 1:] - neutral) <= tolerance).all(axis=-1)
     equal = (np.abs(thin[..., 1:] - thin[..., :1]) <= 2 * tolerance).all(axis=-1)
     if chroma.mean() > 0.5 and (chroma & equal).sum() < 0.5 * chroma.sum():
-        luma: Values = np.ascontiguousarray(values[..., 0])
+        luma: Any = np.ascontiguousarray(values[..., 0])
         return Samples(luma, "luma", (MISLABELLED,))
     return Samples(values, "rgb", () if marked or equal.mean() > 0.5 else (UNMARKED,))
 

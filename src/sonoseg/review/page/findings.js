@@ -32,6 +32,9 @@ export class FindingsPanel extends Emitter {
     if (item.uncertainty !== null) parts.push(`uncertainty ${item.uncertainty.toFixed(2)}`);
     if (item.source in SOURCES) parts.push(SOURCES[item.source]);
     byId("findings-summary").textContent = parts.join(", ");
+    const warnings = byId("image-warnings");
+    warnings.hidden = !item.warnings.length;
+    warnings.replaceChildren(...item.warnings.map((text) => make("li", { text })));
     byId("lesions").replaceChildren(...findings.map((lesion) => this.card(lesion)));
     const inPixels = !item.spacing || findings.some((lesion) => lesion.unit === "px");
     byId("spacing-note").textContent = formatSpacing(item, inPixels);
