@@ -142,19 +142,17 @@ def run(
     app: FastAPI, listening: socket.socket, *, certfile: Path | None = None, keyfile: Path | None = None
 ) -> None:
     """Serve until SIGINT or SIGTERM; running requests get some seconds to end. Raises OutputError."""
-    import uvicorn
+    from sonoseg.review.connection_limits import LimitedServer
 
-    server = uvicorn.Server(
-        uvicorn.Config(
-            app,
-            log_level="warning",
-            access_log=False,  # it would contain the token of /login; the metrics count requests
-            server_header=False,
-            ssl_certfile=certfile,
-            ssl_keyfile=keyfile,
-            timeout_graceful_shutdown=10,
-            lifespan="on",
-        )
+    server = LimitedServer(
+        app,
+        log_level="warning",
+        access_log=False,  # it would contain the token of /login; the metrics count requests
+        server_header=False,
+        ssl_certfile=certfile,
+        ssl_keyfile=keyfile,
+        timeout_graceful_shutdown=10,
+        lifespan="on",
     )
     # uvicorn stops on these signals, then raises them again for the previous handler, which must ignore them.
     signals: Iterable[signal.Signals] = (signal.SIGINT, signal.SIGTERM)
