@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_CONSTRAINT=constraints.txt $(BIN)/python -m pip install --quiet
 
-.PHONY: demo test quick pytest long coverage mutants lint style types page-test page-lint figures clean
+.PHONY: demo test quick pytest long coverage mutants lint style types page-test page-lint figures dist audit clean
 
 demo: $(VENV)/core.stamp
 	@$(BIN)/sonoseg demo --out demo
@@ -58,6 +58,21 @@ page-lint: tests/page/node_modules/.package-lock.json
 tests/page/node_modules/.package-lock.json: tests/page/package-lock.json
 	@command -v npm >/dev/null || { echo "page-lint needs node and npm, which are not installed"; exit 1; }
 	@cd tests/page && npm ci --silent
+
+# The wheel, and beside it a software bill of materials (CycloneDX) of what a deployed node and server install.
+dist: $(BIN)/python
+	@$(PIP) --editable '.[release]'
+	rm -rf dist build/deployed
+	PIP_CONSTRAINT=constraints.txt $(BIN)/python -m build --wheel --outdir dist
+	$(PYTHON) -m venv build/deployed
+	PIP_CONSTRAINT=constraints.txt build/deployed/bin/python -m pip install --quiet "$$(ls dist/*.whl)[pacs,server]"
+	$(BIN)/cyclonedx-py environment --pyproject pyproject.toml --output-reproducible --of JSON \
+	--output-file "$$(ls dist/*.whl | sed 's/-py3.*//').cdx.json" build/deployed/bin/python
+
+# Published advisories for the pinned versions: needs pypi.org.
+audit: $(BIN)/python
+	@$(PIP) --editable '.[release]'
+	$(BIN)/pip-audit --requirement constraints.txt --no-deps --disable-pip --strict
 
 figures: $(VENV)/dev.stamp
 	$(BIN)/python research/scripts/phantom_figures.py
