@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 from PIL import Image
 
-from sonoseg.data.mask_reading import join_masks, mask_values, read_mask
+from sonoseg.data import mask_reading
+from sonoseg.data.mask_reading import join_masks, read_mask, read_mask_file
 from sonoseg.errors import DatasetError
 
 STORED = {
@@ -56,7 +57,7 @@ def test_transparent_corners_are_background(tmp_path: Path) -> None:
     image.putpixel((1, 2), (255, 255, 255, 255))
     image.save(tmp_path / "m.png")
     assert np.argwhere(read_mask(tmp_path / "m.png")).tolist() == [[2, 1]]
-    assert mask_values(tmp_path / "m.png").max() == 255
+    assert read_mask_file(tmp_path / "m.png").values.max() == 255
 
 
 def test_several_masks_are_joined(tmp_path: Path, make: Any) -> None:
@@ -93,3 +94,91 @@ def test_a_giant_mask_is_not_decoded(tmp_path: Path) -> None:
     Image.new("1", (9000, 9000)).save(tmp_path / "m.png")
     with pytest.raises(DatasetError, match="9000 x 9000 pixels exceed"):
         read_mask(tmp_path / "m.png")
+
+
+def saved(values: Any, form: str = "PNG", **options: Any) -> Any:
+    file = io.BytesIO()
+    Image.fromarray(values).save(file, form, **options)
+    return file
+
+
+def two(first: int, second: int, dtype: Any = np.uint8) -> Any:
+    """Two lesions of different values, the first much larger."""
+    values = np.zeros((60, 80), dtype)
+    values[5:35, 5:40] = first
+    values[40:52, 50:70] = second
+    return values
+
+
+def test_policy() -> None:
+    assert (mask_reading.LARGEST_CLASS, mask_reading.MAX_LABELS, mask_reading.MIN_INTERIOR) == (15, 64, 0.2)
+
+
+@pytest.mark.parametrize(
+    ("first", "second"), [(1, 40), (1, 20), (85, 255), (64, 192), (1, 255), (16, 200), (120, 255), (200, 255)]
+)
+def test_every_value_of_a_mask_of_labels_is_lesion(first: int, second: int) -> None:
+    values = two(first, second)
+    file = read_mask_file(saved(values))
+    assert np.array_equal(file.lesion, values > 0)
+    assert file.dropped == 0
+
+
+@pytest.mark.parametrize(("first", "second"), [(1000, 65535), (257, 4000)])
+def test_16_bit_labels(first: int, second: int) -> None:
+    values = two(first, second, np.uint16)
+    assert np.array_equal(read_mask(saved(values)), values > 0)
+
+
+def test_labels_in_a_palette_and_in_colour() -> None:
+    values = two(1, 2)
+    palette = Image.fromarray(values, "P")
+    palette.putpalette([0, 0, 0, 100, 0, 0, 0, 255, 0])
+    file = io.BytesIO()
+    palette.save(file, "PNG")
+    assert np.array_equal(read_mask(file), values > 0)  # type: ignore[arg-type]
+    colours = np.zeros((*values.shape, 3), np.uint8)
+    colours[values == 1] = (0, 100, 0)
+    colours[values == 2] = (255, 0, 0)
+    assert np.array_equal(read_mask(saved(colours)), values > 0)
+
+
+@pytest.mark.parametrize(
+    "resample", [Image.Resampling.BILINEAR, Image.Resampling.BICUBIC, Image.Resampling.BOX]
+)
+@pytest.mark.parametrize("size", [(37, 29), (160, 120), (213, 111)])
+def test_the_edges_of_a_resized_mask_begin_at_half(resample: Any, size: tuple[int, int]) -> None:
+    values = np.asarray(Image.fromarray(two(255, 255)).resize(size, resample))
+    file = read_mask_file(saved(values))
+    assert np.array_equal(file.lesion, values * 2.0 >= values.max())
+    assert file.dropped == 0
+
+
+def test_more_grey_levels_than_labels_are_named() -> None:
+    values = np.zeros((100, 100), np.uint8)
+    for level in range(90):  # stripes, each a region of its own
+        values[:, level] = 20 + level
+    values[:, 95:] = 255
+    file = read_mask_file(saved(values))
+    assert np.array_equal(file.lesion, values * 2.0 >= 255)
+    assert file.dropped > 1000
+
+
+@pytest.mark.parametrize("quality", [60, 75, 90, 95])
+def test_class_numbers_in_a_jpeg(quality: int) -> None:
+    values = two(1, 1)
+    found = read_mask(saved(values * 2, "JPEG", quality=quality))
+    assert (found != (values > 0)).mean() < 0.03
+
+
+def test_the_noise_of_a_black_jpeg_is_no_lesion() -> None:
+    noise = (np.random.default_rng(0).random((64, 64)) < 0.05).astype(np.uint8) * 3
+    assert not read_mask(saved(noise, "JPEG", quality=95)).any()
+
+
+@pytest.mark.parametrize(("lesion", "taken"), [(0.1, True), (0.49, True), (0.51, False), (1.0, False)])
+def test_a_mask_held_by_its_alpha_alone(lesion: float, taken: bool) -> None:
+    """Black where opaque: the smaller part is the lesion; a black mask with transparent corners is empty."""
+    values = np.zeros((100, 100, 4), np.uint8)
+    values[: round(100 * lesion), :, 3] = 255
+    assert np.array_equal(read_mask(saved(values)), (values[..., 3] > 0) & taken)

@@ -6,10 +6,13 @@ import asyncio
 import http.client
 import logging
 import socket
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -170,6 +173,52 @@ def test_a_flood_of_connections_leaves_the_server_working(caplog: pytest.LogCapt
         assert ask(port, "POST", body=bytes(100)) == b"100"
         assert sum(is_closed(one, 0.02) for one in held) >= 250
     assert len([one for one in caplog.records if "connection closed" in one.message]) == 1
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "same"),
+    [
+        ("2001:db8::1", "2001:db8::ffff:2", True),
+        ("2001:db8::1", "2001:db8:0:1::1", False),
+        ("192.0.2.1", "192.0.2.2", False),
+        ("fe80::1%eth0", "fe80::2%eth0", True),
+    ],
+)
+def test_one_client_of_ipv6_is_its_network(first: str, second: str, same: bool) -> None:
+    assert (connection_limits._host(first) == connection_limits._host(second)) is same
+
+
+FLOODED = """
+import resource, socket, sys
+resource.setrlimit(resource.RLIMIT_NOFILE, (128, 128))
+from tests.review.test_connection_limits import app
+from sonoseg.review.connection_limits import LimitedServer
+listening = socket.create_server(("127.0.0.1", 0), backlog=256)
+print(listening.getsockname()[1], flush=True)
+LimitedServer(app, log_level="warning", lifespan="off").run(sockets=[listening])
+"""
+
+
+@pytest.mark.process
+def test_more_connections_than_open_files_leave_the_server_working(tmp_path: Path) -> None:
+    """Above the limit of open files accept() fails: the log must not grow, nor others wait."""
+    root = Path(__file__).parents[2]
+    with (tmp_path / "log").open("wb") as log:
+        server = subprocess.Popen(
+            [sys.executable, "-c", FLOODED], cwd=root, stdout=subprocess.PIPE, stderr=log, text=True
+        )
+    try:
+        assert server.stdout is not None
+        port = int(server.stdout.readline())
+        held = []
+        for _ in range(400):
+            with suppress(OSError):
+                held.append(connect(port, b"GET / HTTP/1.1\r\nHost: "))
+        assert ask(port, "POST", body=bytes(100)) == b"100"
+        assert (tmp_path / "log").stat().st_size < 2000
+    finally:
+        server.kill()
+        server.communicate()
 
 
 def test_all_connections_busy_close_the_newest() -> None:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from sonoseg.data.mask_reading import LARGEST_CLASS, lesion_of, mask_values
+from sonoseg.data.mask_reading import MaskFile, read_mask_file
 from sonoseg.data.record import Record
 from sonoseg.dicom.reading.detection import is_dicom
 from sonoseg.errors import SonosegError
@@ -65,10 +65,15 @@ def inspect_record(record: Record) -> Inspection:
     joined: NDArray[np.bool_] | None = None
     for path in record.masks:
         try:
-            values = mask_values(path)
-            mask = lesion_of(values)
+            file = read_mask_file(path)
+            mask = file.lesion
             inspection.modes += (_mode(path),)
-            inspection.grey |= _is_grey(values)
+            inspection.grey |= _is_grey(file)
+            if file.dropped:
+                text = (
+                    f"{path}: {file.dropped:,} pixels of grey levels below half of the largest are not lesion"
+                )
+                inspection.faults.append(("mask with unused grey levels", text))
         except SonosegError as error:
             inspection.faults.append(("unreadable mask", str(error)))
             continue
@@ -112,7 +117,7 @@ def _mode(path: Path) -> str:
         return str(image.mode)
 
 
-def _is_grey(values: NDArray[np.float32]) -> bool:
-    """Whether a mask holds more than two values, and they are not the numbers of a few classes."""
-    largest = values.max(initial=0)
-    return bool(largest > LARGEST_CLASS and ((values > 0) & (values < largest)).any())
+def _is_grey(file: MaskFile) -> bool:
+    """Whether a mask holds more than two values, and they are not class numbers."""
+    values = file.values
+    return bool(not file.is_classes and ((values > 0) & (values < values.max(initial=0))).any())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,8 +17,8 @@ from sonoseg import RESEARCH_ONLY, __version__
 from sonoseg._util.csv_text import CsvWriter
 from sonoseg._util.files import atomic_write_bytes, atomic_write_text
 from sonoseg.data.mask_matching import image_of, looks_like_mask
-from sonoseg.data.mask_reading import LARGEST_CLASS, lesion_of, mask_values
-from sonoseg.errors import InputError, OutputError, SonosegError, UsageError
+from sonoseg.data.mask_reading import read_mask_file
+from sonoseg.errors import InputError, OutputError, SonosegError, SonosegWarning, UsageError
 from sonoseg.image.calibration import Calibration, Spacing
 from sonoseg.image.frame import Frame
 from sonoseg.image.overlay import overlay
@@ -209,17 +210,22 @@ def measure_mask_file(path: Path, image: Path | None, spacing: Spacing | None) -
     """
     if not path.is_file():
         raise InputError("no such file", where=path, remedy="Check the path")
-    values = mask_values(path)
-    largest = float(values.max(initial=0))
-    # A mask has two levels, or few; noise at its edges (JPEG, resizing) is far from a fifth of the image.
-    between = float(((values > 0.1 * largest) & (values < 0.9 * largest)).mean())
-    if largest > LARGEST_CLASS and between > 0.2:
+    file = read_mask_file(path)
+    values, largest = file.values, float(file.values.max(initial=0))
+    # A mask has few levels; noise at its edges (JPEG, resizing) is far from a fifth of the image.
+    between = float(((values > 0.1 * largest) & (values < 0.9 * largest) & ~file.is_label).mean())
+    if not file.is_classes and between > 0.2:
         raise InputError(
             f"an image, not a mask: {between:.0%} of its pixels are neither black nor bright",
             where=path,
             remedy="Name the mask, and give its image with --image",
         )
-    mask = lesion_of(values)
+    mask = file.lesion
+    if file.dropped or (values.any() and not mask.any()):
+        text = (
+            f"{path}: values of the mask from {values[values > 0].min():g} to {largest:g} are not all lesion"
+        )
+        warnings.warn(f"{text}; save 0 for background and 255 for lesion", SonosegWarning, stacklevel=2)
     if image is None:
         calibration = Calibration.of(spacing, reason="a mask has no pixel spacing, and no spacing was given")
         frame = Frame(np.zeros(mask.shape, dtype=np.uint8), name=path.stem, calibration=calibration)

@@ -8,6 +8,7 @@ those that are too many or too slow: the oldest without a request first.
 from __future__ import annotations
 
 import asyncio
+import ipaddress
 import logging
 import socket
 import time
@@ -90,15 +91,10 @@ class Connections:
         self._forget_closed()
         return len(self._open)
 
-    @property
-    def is_full(self) -> bool:
-        """Whether closed connections must end before others are accepted."""
-        return len(self) >= self._total + BURST
-
     def accepted(self, connection: socket.socket, address: tuple[Any, ...]) -> None:
         """Register a connection, and close the oldest without a request where there are too many."""
         self._forget_closed()
-        one = self._open[address] = _Connection(connection, str(address[0]), self.clock())
+        one = self._open[address] = _Connection(connection, _host(str(address[0])), self.clock())
         same = [other for other in self._open.values() if other.host == one.host]
         if len(same) > self.limits.per_address:
             self._close_oldest(same, f"more than {self.limits.per_address} of one address")
@@ -162,9 +158,7 @@ class LimitedSocket(socket.socket):
         return one
 
     def accept(self) -> tuple[socket.socket, Any]:
-        """As `socket.accept`. Raises BlockingIOError while closed connections have not ended."""
-        if self.connections.is_full:
-            raise BlockingIOError
+        """As `socket.accept`."""
         connection, address = super().accept()
         self.connections.accepted(connection, address)
         return connection, address
@@ -240,6 +234,12 @@ class _Throttle:
             return
         log.warning("%s%s", text, f" (and {self.omitted:,} earlier)" if self.omitted else "")
         self.last, self.omitted = now, 0
+
+
+def _host(address: str) -> str:
+    """What counts as one address: of IPv6 the network of 64 bits that one client may have."""
+    parsed = ipaddress.ip_address(address.partition("%")[0])
+    return str(ipaddress.ip_network((parsed, 64), strict=False)) if parsed.version == 6 else address
 
 
 def _open_files() -> int:
