@@ -189,7 +189,7 @@ class NodeAttacks:
         self.orthanc.stop()
         with self.node("clock") as node:
             store(node, path)
-            database = next((self.folder / "clock" / "state").glob("*.sqlite*"))
+            database = self.folder / "clock" / "state" / "queue.sqlite"
             until(lambda: _row(database, uid)[0] == "segmented" and _row(database, uid)[1] > 0, 60)
         with contextlib.closing(sqlite3.connect(database)) as connection, connection:
             connection.execute("UPDATE instances SET next_at = ?", (time.time() + 30 * 86400,))
