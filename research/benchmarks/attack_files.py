@@ -126,7 +126,7 @@ class FileAttacks:
         self.run("predict", folder, "--out", self.folder / "formula-results")
         with (self.folder / "formula-results" / "results.csv").open(newline="", encoding="utf-8-sig") as file:
             cells = {cell for row in csv.reader(file) for cell in row}
-        bad = [one for one in cells if (one[:1] in "=@" and one) or (one[:1] in "+-" and not _number(one))]
+        bad = [one for one in cells if one and one[0] in "=@+-" and not _number(one)]
         return Outcome(len(names), len(names) - min(len(names), len(bad)))
 
     def image(self, name: str) -> Path:

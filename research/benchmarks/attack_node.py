@@ -194,7 +194,7 @@ class NodeAttacks:
         with contextlib.closing(sqlite3.connect(database)) as connection, connection:
             connection.execute("UPDATE instances SET next_at = ?", (time.time() + 30 * 86400,))
         self.orthanc.start()
-        again = services.node(self.source, self.folder / "clock", self.orthanc.dimse)
+        again = services.node(self.source, self.folder / "clock", self.orthanc.dimse, retry="max_delay = 20")
         try:
             seconds = until(lambda: _row(database, uid)[0] == "sent", 60)
         finally:

@@ -126,9 +126,15 @@ class Service:
 
 
 def node(
-    source: Path, folder: Path, archive: str, *, limits: str = "", allow: Sequence[str] = (SENDER_TITLE,)
+    source: Path,
+    folder: Path,
+    archive: str,
+    *,
+    limits: str = "",
+    retry: str = "",
+    allow: Sequence[str] = (SENDER_TITLE,),
 ) -> Service:
-    """A DICOM node with its default settings, or with lines of [limits]; started."""
+    """A DICOM node with its default settings, or with lines of [limits] and [retry]; started."""
     folder.mkdir(parents=True, exist_ok=True)
     title, _, address = archive.partition("@")
     host, _, port = address.partition(":")
@@ -136,7 +142,7 @@ def node(
     settings = folder / "node.toml"
     settings.write_text(
         f'state = "{folder / "state"}"\nallow = [{allowed}]\nport = 0\nsend_back = ["seg", "sr", "capture"]\n'
-        f'[archive]\nae = "{title}"\nhost = "{host}"\nport = {port}\n[limits]\n{limits}\n',
+        f'[archive]\nae = "{title}"\nhost = "{host}"\nport = {port}\n[limits]\n{limits}\n[retry]\n{retry}\n',
         "utf-8",
     )
     one = Service(source, ["pacs", "serve", "--config", settings, "--quiet"], r"port (\d+)")
