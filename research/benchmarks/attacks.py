@@ -1,6 +1,6 @@
 """Attack the DICOM node, the review server and the commands that read files from strangers; count what held.
 
-    python research/benchmarks/attacks.py [--source TREE] [--only NAME ...] [--json FILE]
+    python research/benchmarks/attacks.py [--source TREE] [--only NAME ...] [--before FILE] [--json FILE]
 
 An attack that FILE has already is not repeated. Each attack starts its own service with default settings on
 loopback, in a temporary folder, with an Orthanc server as the PACS. --source is the tree whose package is
@@ -34,6 +34,7 @@ def main() -> None:
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     options.add_argument("--source", type=Path, default=turns.ROOT, help="the source tree to attack")
     options.add_argument("--only", nargs="*", help="names of attacks, as they are printed")
+    options.add_argument("--before", type=Path, help="the result of another tree, to stand beside this one")
     options.add_argument("--json", type=Path, help="also write the result here")
     wish = options.parse_args()
     about, rows = turns.machine(), list[dict[str, Any]]()
@@ -53,21 +54,22 @@ def main() -> None:
                 rows.append(carry_out(target, attack))
                 print(json.dumps(rows[-1]), flush=True)
                 if wish.json:
-                    write(wish.json, about, rows)
+                    write(wish.json, about, rows, wish.before)
         finally:
             orthanc.stop()
     if any(one["held"] < one["tried"] for one in rows):
         sys.exit("some attempts did not hold: see above")
 
 
-def write(path: Path, about: Any, rows: list[dict[str, Any]]) -> None:
-    """Write the result so far."""
+def write(path: Path, about: Any, rows: list[dict[str, Any]], before: Path | None) -> None:
+    """Write the result so far, with the rows of another tree."""
     result = {
         "benchmark": "attacks",
         "machine": about,
         "versions": {one: version(one) for one in ("pynetdicom", "pydicom", "uvicorn", "starlette")},
         "seconds": sum(one["seconds"] for one in rows),
         "rows": rows,
+        "before": json.loads(before.read_text("utf-8"))["rows"] if before else [],
     }
     path.write_text(json.dumps(result, indent=2) + "\n", "utf-8")
 
