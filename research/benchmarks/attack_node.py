@@ -99,7 +99,7 @@ class NodeAttacks:
             for one in threads:
                 one.join()
             grown = node.peak() - before
-            return Outcome(4, 4 if grown < PUSHED // 4 else 0, f"peak memory +{mebibytes(grown)}")
+            return Outcome(4, 4 if grown < PUSHED // 4 else 0, f"peak memory {mebibytes(grown)}")
 
     def oversize_data(self) -> Outcome:
         """Announce 1,000 MiB in one P-DATA PDU on an accepted association, and send 200 MiB."""
@@ -114,7 +114,7 @@ class NodeAttacks:
             time.sleep(1)
             grown = node.peak() - before
             association.abort()
-            return Outcome(1, int(grown < PUSHED // 4), f"peak memory +{mebibytes(grown)}")
+            return Outcome(1, int(grown < PUSHED // 4), f"peak memory {mebibytes(grown)}")
 
     def ae_titles(self) -> Outcome:
         """Associate under 20 AE titles that are not allowed, and call 20 wrong ones."""

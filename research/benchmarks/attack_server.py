@@ -206,7 +206,7 @@ class ServerAttacks:
                 if grown < 256 << 20 and server.alive()
                 else 0
             )
-            return Outcome(3, held, f"peak memory +{mebibytes(grown)}")
+            return Outcome(3, held, f"peak memory {mebibytes(grown)}")
 
     def _deflated(self) -> bytes:
         """A DICOM file in Deflated Explicit VR Little Endian whose pixel data are 1 GiB of zeros."""
@@ -326,7 +326,7 @@ class ServerAttacks:
                 if number == 99:
                     early = server.resident()
             grown = server.resident() - early
-            return Outcome(1000, answered if grown < 50 << 20 else 0, f"memory +{mebibytes(grown)}")
+            return Outcome(1000, answered if grown < 50 << 20 else 0, f"memory {mebibytes(grown)}")
 
 
 def png(pixels: np.ndarray[Any, Any]) -> bytes:

@@ -208,5 +208,5 @@ def connect(port: int) -> socket.socket:
 
 
 def mebibytes(octets: float) -> str:
-    """A number of bytes, in MiB."""
-    return f"{octets / 2**20:,.0f} MiB"
+    """A change in bytes, in MiB: "+1,234 MiB"."""
+    return f"{round(octets / 2**20):+,} MiB"
