@@ -205,7 +205,7 @@ def _notes(inspections: Sequence[Inspection]) -> list[CheckFinding]:
         ),
         (
             "grey masks",
-            "more than two values; labels are all lesion, among grey levels half of the largest value and more",
+            "more than two values; all labels are lesion, of grey levels the upper half",
             [x.record.id for x in inspections if x.grey],
         ),
         (
