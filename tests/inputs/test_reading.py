@@ -109,6 +109,7 @@ def test_a_palette_with_transparency(tmp_path: Path) -> None:
 @pytest.mark.filterwarnings("ignore:.*hardly any contrast")
 @given(hnp.arrays(np.uint8, (16, 16, 4)))
 @settings(max_examples=25, deadline=None)
+@pytest.mark.filterwarnings("ignore:.*of the image:sonoseg.errors.SonosegWarning")
 def test_transparency_lies_on_black(rgba: np.ndarray) -> None:
     pixels = _read_bytes(_bytes(Image.fromarray(rgba), "PNG"))
     colour = np.rint(rgba[:, :, :3] * (rgba[:, :, 3:].astype(float) / 255))
@@ -116,6 +117,7 @@ def test_transparency_lies_on_black(rgba: np.ndarray) -> None:
     assert np.abs(pixels - expected).max() <= 2  # two roundings
 
 
+@pytest.mark.filterwarnings("ignore:.*of the image:sonoseg.errors.SonosegWarning")
 def test_grey_with_alpha_and_with_a_transparent_value(tmp_path: Path) -> None:
     alpha = np.zeros_like(GREY)
     alpha[:, 16:] = 255

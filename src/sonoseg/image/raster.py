@@ -17,6 +17,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from sonoseg._util.text import first_line
 from sonoseg.errors import InputError, SonosegWarning
 from sonoseg.image.calibration import UNCALIBRATED, Calibration
+from sonoseg.image.content_checks import content_warnings
 from sonoseg.image.frame import Frame
 from sonoseg.image.grey import grey_image, grey_of_two_bytes
 from sonoseg.image.size_limits import MAX_PIXELS, MIN_SIDE, not_permitted
@@ -32,7 +33,8 @@ def read_raster(path: Path, calibration: Calibration = UNCALIBRATED) -> Frame:
 
     Raises InputError for a file that cannot be decoded, has a side below MIN_SIDE or more than MAX_PIXELS
     pixels (checked in the header, before decoding), or has several frames; the preview images of an MPO
-    photograph do not count. Warns (SonosegWarning) of unreadable EXIF and of an image without contrast.
+    photograph do not count. Warns (SonosegWarning) of unreadable EXIF, of an image without contrast, and of
+    content that is unlikely to be a B-mode scan (see `content_warnings`).
     """
     try:
         # An open file, not a path: given a path Pillow maps raw TIFFs into memory, and then scrambles those
@@ -75,6 +77,7 @@ def _decode(image: Image.Image, path: Path) -> tuple[NDArray[np.uint8], tuple[st
         to_grey = partial(tiff.tiff_grey, tags=tiff.prepare(image, path))
     image.load()
     upright, irregularities = _upright(image)
+    irregularities += content_warnings(_for_content(upright))
     if not deep:
         return to_grey(upright), irregularities
     with path.open("rb") as file, Image.open(file, formats=FORMATS) as low:
@@ -83,6 +86,18 @@ def _decode(image: Image.Image, path: Path) -> tuple[NDArray[np.uint8], tuple[st
     if pairs:
         lower = lower[..., [1, 1, 1, 3]]
     return grey_of_two_bytes(np.asarray(upright), lower), irregularities
+
+
+def _for_content(image: Image.Image) -> NDArray[Any]:
+    """Return an image for the checks of its content: grey (H, W) or RGB (H, W, 3)."""
+    if image.mode in ("L", "1", "F") or image.mode.startswith("I"):
+        return np.asarray(image)
+    if image.mode == "LAB":
+        return np.asarray(image.getchannel("L"))
+    rgba = image.convert("RGBA")
+    return np.asarray(
+        Image.alpha_composite(Image.new("RGBA", rgba.size, (0, 0, 0, 255)), rgba).convert("RGB")
+    )
 
 
 def _is_deep_colour(image: Image.Image) -> bool:

@@ -209,6 +209,7 @@ def test_rgb_in_jpeg_whatever_the_label(
     assert np.abs(read_frame(path).pixels.astype(int) - SCAN[..., 0]).max() <= 8
 
 
+@pytest.mark.filterwarnings("ignore:.*strongly coloured:sonoseg.errors.SonosegWarning")
 def test_colour_that_stays_open_is_a_warning(tmp_path: Path, make_dicom: Make, make_jpeg: Make) -> None:
     colours = np.stack([GREY, 220 - GREY, np.roll(GREY, 20, axis=1)], axis=2)
     stream = bare(make_jpeg(colours, subsampling="4:4:4"))
@@ -399,6 +400,7 @@ def test_a_palette(tmp_path: Path, make_dicom: Make) -> None:
 # Regions and privacy ---------------------------------------------------------------------------------
 
 
+@pytest.mark.filterwarnings("ignore:.*a split screen:sonoseg.errors.SonosegWarning")
 def test_pixels_outside_the_regions_are_blanked(tmp_path: Path, make_dicom: Make, make_region: Make) -> None:
     regions = [make_region(0, 20, 31, 47), make_region(40, 20, 63, 40), make_region(0, 0, 63, 9, kind=(1, 2))]
     path = make_dicom(tmp_path / "text.dcm", GREY + 1, regions=regions)
@@ -416,7 +418,7 @@ def test_pixels_outside_the_regions_are_blanked(tmp_path: Path, make_dicom: Make
 def test_without_a_scan_region_the_file_is_refused(
     tmp_path: Path, make_dicom: Make, make_region: Make, regions: int
 ) -> None:
-    path = make_dicom(tmp_path / "text.dcm", GREY, regions=[make_region(0, 0, 63, 47, kind=(2, 1))] * regions)
+    path = make_dicom(tmp_path / "text.dcm", GREY, regions=[make_region(0, 0, 63, 47, kind=(1, 3))] * regions)
     said = {
         0: "describes no ultrasound region",
         1: "its only ultrasound region is not 2D tissue",
@@ -522,6 +524,7 @@ def test_the_real_files(real_data: Path) -> None:
     assert frame.pixels[24:416, 32:640].std() > 20
 
 
+@pytest.mark.filterwarnings("ignore:.*strongly coloured:sonoseg.errors.SonosegWarning")
 def test_pydicoms_ultrasound_samples() -> None:
     from pydicom import examples
 
@@ -874,3 +877,27 @@ def test_key_frames(tmp_path: Path, make_dicom: Make) -> None:
         path = make_dicom(tmp_path / f"{count}.dcm", np.stack([GREY[:16, :16]] * count))
         with open_dicom(path) as clip:
             assert clip.key == key
+
+
+@pytest.mark.parametrize("keep", [False, True])
+@pytest.mark.parametrize(
+    ("kind", "name"), [((2, 0), "M-mode"), ((3, 3), "spectral Doppler"), ((3, 4), "spectral")]
+)
+def test_m_mode_and_spectral_doppler_are_refused(
+    tmp_path: Path, make_dicom: Make, make_region: Make, kind: tuple[int, int], name: str, keep: bool
+) -> None:
+    path = make_dicom(tmp_path / "trace.dcm", GREY, regions=[make_region(0, 0, 63, 47, kind=kind)])
+    with pytest.raises(
+        InputError, match=f"not a B-mode image: its ultrasound regions are {name}.*Give the B-mode"
+    ):
+        read_frame(path, keep_burned_in=keep)
+
+
+def test_a_split_screen_is_a_warning_of_the_frame(
+    tmp_path: Path, make_dicom: Make, make_region: Make
+) -> None:
+    regions = [make_region(0, 0, 31, 47), make_region(32, 0, 63, 47)]
+    path = make_dicom(tmp_path / "split.dcm", GREY, regions=regions)
+    with pytest.warns(SonosegWarning, match="a split screen: 2 images"):
+        frame = read_frame(path)
+    assert [text[:14] for text in frame.warnings] == ["a split screen"]

@@ -9,7 +9,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sonoseg.dicom.reading.regions import RawRegion, blank_outside, read_regions
+from sonoseg.dicom.reading.regions import (
+    MAX_COLOUR_FLOW,
+    RawRegion,
+    blank_outside,
+    is_no_b_mode,
+    other_content,
+    read_regions,
+    region_warnings,
+)
 from sonoseg.errors import InputError
 from sonoseg.image.calibration import RULES, Box, Spacing, cautions
 
@@ -229,3 +237,54 @@ def test_invariants_for_any_items(items: list[RawRegion]) -> None:
             assert set(region.rules) <= set(RULES)
     calibration = regions.calibration()
     assert (calibration.spacing is None) == bool(calibration.reason)
+
+
+M_MODE, SPECTRAL, WAVEFORM, GRAPHICS = (GOOD._replace(spatial_format=kind) for kind in (2, 3, 4, 5))
+
+
+@pytest.mark.parametrize(
+    ("raw", "content", "refused"),
+    [
+        ([M_MODE], "M-mode", True),
+        ([SPECTRAL, SPECTRAL], "spectral Doppler", True),
+        ([SPECTRAL, WAVEFORM, GRAPHICS], "spectral Doppler and waveforms and graphics", True),
+        ([WAVEFORM], "waveforms", False),
+        ([GRAPHICS], "graphics", False),
+        ([GOOD, SPECTRAL], "", False),
+        ([GOOD._replace(spatial_format=0)], "", False),
+        ([GOOD._replace(spatial_format=None), M_MODE], "", False),
+        ([], "", False),
+    ],
+)
+def test_regions_that_are_no_b_mode(raw: list[RawRegion], content: str, refused: bool) -> None:
+    assert other_content(raw) == content
+    assert is_no_b_mode(raw) is refused
+    assert any(content in text for text in region_warnings(raw, (), SHAPE)) is bool(content)
+
+
+LEFT, RIGHT = GOOD._replace(x0=0, x1=99, y0=0, y1=99), GOOD._replace(x0=100, x1=199, y0=0, y1=99)
+UPPER, LOWER = GOOD._replace(y0=0, y1=39), GOOD._replace(y0=40, y1=79)
+
+
+@pytest.mark.parametrize(
+    ("raw", "split"),
+    [
+        ([LEFT, RIGHT], True),
+        ([UPPER, LOWER], True),
+        ([LEFT], False),
+        ([LEFT, LEFT], False),  # an item for each probe
+        ([GOOD, UPPER], False),  # they overlap
+        ([LEFT, RIGHT._replace(spatial_format=3)], False),
+    ],
+)
+def test_two_images_side_by_side_are_a_split_screen(raw: list[RawRegion], split: bool) -> None:
+    found = region_warnings(raw, read_regions(raw, SHAPE).scan, SHAPE)
+    assert [text.startswith("a split screen: 2 images") for text in found] == [True] * split
+
+
+@pytest.mark.parametrize(("x1", "warned"), [(49, False), (50, True), (99, True)])
+def test_colour_flow_over_most_of_the_scan_is_warned_of(x1: int, warned: bool) -> None:
+    raw = [LEFT, LEFT._replace(data_type=2, x1=x1)]
+    found = region_warnings(raw, read_regions(raw, SHAPE).scan, SHAPE)
+    assert [text.startswith("colour flow (Doppler) covers") for text in found] == [True] * warned
+    assert MAX_COLOUR_FLOW == 0.5

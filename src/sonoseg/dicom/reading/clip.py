@@ -25,9 +25,17 @@ from sonoseg.dicom.reading.fragments import (
 )
 from sonoseg.dicom.reading.grey_transform import MAX_STORED, GreyTransform
 from sonoseg.dicom.reading.header import ImageHeader, read_header
-from sonoseg.dicom.reading.regions import Regions, blank_outside, read_regions
+from sonoseg.dicom.reading.regions import (
+    Regions,
+    blank_outside,
+    is_no_b_mode,
+    other_content,
+    read_regions,
+    region_warnings,
+)
 from sonoseg.errors import InputError, MissingExtra, SonosegError, SonosegWarning
 from sonoseg.image.calibration import Box, Calibration, Origin, Spacing, cautions
+from sonoseg.image.content_checks import colour_warnings, content_warnings
 from sonoseg.image.frame import Frame
 from sonoseg.image.grey import grey_array
 from sonoseg.image.scan_extent import scan_box
@@ -104,12 +112,14 @@ class Clip:
         if surplus:
             self.warnings.append("more pixel data than its header announces; the rest is ignored")
         self._to_grey = GreyTransform(header)
+        self._shown_boxes = [region.box for region in regions.scan]
         if regions.cropped is not None and header.pixel_spacing is not None:
             regions = regions.confirm(header.pixel_spacing, scan_box(self._pixels(0)[0]))
         self._boxes = self._scan_boxes(regions, keep_burned_in)
         self.calibration: Calibration = regions.calibration(spacing, origin)
         if header.modality != "US":
             self.warnings.append(f"modality is {header.modality or 'missing'}, not ultrasound (US)")
+        self.warnings += region_warnings(header.regions, regions.scan, (header.rows, header.columns))
         self._irregularities = tuple(self.warnings)
         for text in cautions(self.calibration.origin):  # results state these beside the spacing
             self.warnings.append(f"the pixel spacing needs caution: {text}")
@@ -198,7 +208,8 @@ class Clip:
         """Read frame `number`, from 0, in full size and black outside of the scan regions.
 
         Raises InputError if there is no such frame or its data are damaged. Warns (SonosegWarning) of what
-        only the pixels show: colour that the file labels wrongly, a frame without contrast; of each once.
+        only the pixels show: colour that the file labels wrongly, content that is no B-mode scan, a lack of
+        contrast; of each once.
         """
         if not 0 <= number < self.count:
             raise InputError(
@@ -239,7 +250,14 @@ class Clip:
             samples = decode(self._fragments.read(self._source, number), header)
         else:
             samples = native(self._native(number), header)
-        return self._grey(samples), samples.irregularities
+        grey = self._grey(samples)
+        shown = samples.values if samples.colour == "rgb" and samples.values.dtype == np.uint8 else grey
+        boxes = self._shown_boxes
+        parts = [shown[top : top + height, left : left + width] for top, left, height, width in boxes]
+        # A document has no scan region; a window may well saturate a part of a scan.
+        found = [colour_warnings(part) for part in parts] if parts else [content_warnings(shown)]
+        content = dict.fromkeys(text for texts in found for text in texts)
+        return grey, (*samples.irregularities, *content)
 
     def _native(self, number: int) -> bytes:
         header = self._header
@@ -338,6 +356,11 @@ def _check(header: ImageHeader, path: Path) -> None:
     grey, colour = header.photometric in GREY, header.photometric in COLOUR
     if not (grey or colour):
         raise refuse("unsupported photometric interpretation")
+    if is_no_b_mode(header.regions):
+        raise refuse(
+            f"not a B-mode image: its ultrasound regions are {other_content(header.regions)} only",
+            "Give the B-mode image of the same exam",
+        )
     if header.photometric == "PALETTE COLOR" and header.palette is None:
         raise refuse("colour palette is missing")
     if header.samples != (1 if grey else 3):

@@ -36,9 +36,13 @@ MIN_REGION_SIDE = 16
 
 
 class SpatialFormat(IntEnum):
-    """(0018,6012) RegionSpatialFormat, PS3.3 C.8.5.5.1.1: the value for images."""
+    """(0018,6012) RegionSpatialFormat, PS3.3 C.8.5.5.1.1: images, and other content."""
 
     TWO_D = 1
+    M_MODE = 2
+    SPECTRAL = 3
+    WAVEFORM = 4
+    GRAPHICS = 5
 
 
 class DataType(IntEnum):
@@ -47,6 +51,23 @@ class DataType(IntEnum):
     TISSUE = 1
     COLOUR_FLOW = 2
 
+
+NAMES: dict[int, str] = {
+    SpatialFormat.M_MODE: "M-mode",
+    SpatialFormat.SPECTRAL: "spectral Doppler",
+    SpatialFormat.WAVEFORM: "waveforms",
+    SpatialFormat.GRAPHICS: "graphics",
+}
+"""What a region shows that is not a 2D image."""
+
+MAX_COLOUR_FLOW = 0.5
+"""Share of the scan regions, 0..1, that colour flow covers at most without a warning: a colour box about a
+lesion is usual, one over most of the scan hides the tissue."""
+
+SPLIT_SCREEN = (
+    "a split screen: {count} images side by side or one above the other; they are segmented together, and a "
+    "lesion that several show counts several times. Export each image by itself to assess one"
+)
 
 UNITS = {
     0: "no unit",
@@ -165,6 +186,61 @@ def read_regions(raw: Sequence[RawRegion], shape: tuple[int, int]) -> Regions:
     if len(raw) == 1:
         return Regions((), (), "its only ultrasound region is not 2D tissue")
     return Regions((), (), f"none of its {len(raw)} ultrasound regions is 2D tissue")
+
+
+def other_content(raw: Sequence[RawRegion]) -> str:
+    """Return what a frame shows whose regions are all M-mode, spectral Doppler, waveforms or graphics.
+
+    "" if any region shows or may show a 2D image, or there is none.
+    """
+    names = [NAMES.get(item.spatial_format or 0, "") for item in raw]
+    return " and ".join(dict.fromkeys(names)) if all(names) else ""
+
+
+def is_no_b_mode(raw: Sequence[RawRegion]) -> bool:
+    """Return whether a frame can be no B-mode image: its regions are M-mode or spectral Doppler.
+
+    Waveforms and graphics may stand beside them, but alone prove nothing: an ECG or a grey bar is calibrated
+    beside an image that is not.
+    """
+    formats = {item.spatial_format for item in raw}
+    return bool(other_content(raw)) and bool(formats & {SpatialFormat.M_MODE, SpatialFormat.SPECTRAL})
+
+
+def region_warnings(raw: Sequence[RawRegion], scan: Sequence[Region], shape: tuple[int, int]) -> list[str]:
+    """Return what the regions say against one B-mode image: other content, split screens, colour flow.
+
+    scan: the scan regions, as `read_regions` gives them. shape: (height, width) of the frame in pixels.
+    """
+    found = []
+    if content := other_content(raw):
+        found.append(f"its regions are {content} only: it may not be a B-mode image")
+    boxes = [region.box for region in scan]
+    apart = [box for box in boxes if all(box is other or _are_apart(box, other) for other in boxes)]
+    if len(apart) > 1:
+        found.append(SPLIT_SCREEN.format(count=len(apart)))
+    shown = np.zeros(shape, dtype=bool)
+    flow = np.zeros(shape, dtype=bool)
+    for box in boxes:
+        shown[box.top : box.top + box.height, box.left : box.left + box.width] = True
+    for item in raw:
+        if item.spatial_format == SpatialFormat.TWO_D and item.data_type == DataType.COLOUR_FLOW:
+            box_of_flow = _box(item, shape)[0]
+            if box_of_flow is not None:
+                top, left, height, width = box_of_flow
+                flow[top : top + height, left : left + width] = True
+    if shown.any() and (share := (shown & flow).sum() / shown.sum()) > MAX_COLOUR_FLOW:
+        found.append(f"colour flow (Doppler) covers {share:.0%} of the scan: its colours hide the tissue")
+    return found
+
+
+def _are_apart(one: Box, other: Box) -> bool:
+    return (
+        one.top + one.height <= other.top
+        or other.top + other.height <= one.top
+        or one.left + one.width <= other.left
+        or other.left + other.width <= one.left
+    )
 
 
 def _scan_regions(chosen: Sequence[RawRegion], shape: tuple[int, int]) -> Regions | None:
