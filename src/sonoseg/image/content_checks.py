@@ -12,7 +12,7 @@ from sonoseg.image.grey import grey_range
 
 MAX_COLOUR = 0.05
 """Share of coloured pixels, 0..1, above which an image is warned of. The most of the 2,911 images of BUSI,
-BUS-BRA and BrEaST is below 0.03: callipers, text, the outline of a Doppler box."""
+BUS-BRA and BrEaST is 0.009: callipers and text."""
 
 COLOURED = 32
 """Grey levels by which the red, green or blue of a coloured pixel at least leaves the average tint of its
@@ -20,7 +20,7 @@ grey level."""
 
 MAX_FLAT = 0.25
 """Share of pixels with one grey level from FLAT_FROM, 0..1, above which an image is warned of. The most of
-the same images is 0.11 (saturated gain)."""
+the same images is 0.035."""
 
 FLAT_FROM = 200
 """Darkest grey level of the paper of a document or the background of a screenshot. Below, a flat area may be
