@@ -158,7 +158,9 @@ def run(
     signals: Iterable[signal.Signals] = (signal.SIGINT, signal.SIGTERM)
     former = {number: signal.signal(number, lambda *_: None) for number in signals}
     try:
-        with suppress(KeyboardInterrupt):
+        with suppress(KeyboardInterrupt), warnings.catch_warnings():
+            # What is uncertain about an image is shown with it; each reading of its file would log it again.
+            warnings.simplefilter("ignore", SonosegWarning)
             server.run(sockets=[listening])
     finally:
         for number, handler in former.items():
