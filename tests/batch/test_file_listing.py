@@ -62,11 +62,13 @@ def store(tree: Path, tmp_path: Path, request: pytest.FixtureRequest) -> Iterato
     system.rm(root, recursive=True)
 
 
+@pytest.mark.filterwarnings("ignore:left out")
 def test_the_listing_is_that_of_a_plain_folder(tree: Path) -> None:
     skip = [tree / "results" / "masks"]
     assert [Path(name) for name in list_files([tree], skip=skip)] == find_images([tree], skip=skip)
 
 
+@pytest.mark.filterwarnings("ignore:left out")
 def test_each_image_is_there_once_however_often_it_is_asked_for(
     tree: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -8,8 +8,10 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 
 import numpy as np
+import pydicom
 import pytest
 
+from sonoseg.dicom.writing import identity
 from sonoseg.errors import InputError, SonosegWarning
 from sonoseg.inputs import file_search as find
 from sonoseg.inputs.file_search import find_images
@@ -97,7 +99,128 @@ def test_relative_paths_stay_relative(tree: Path, monkeypatch: pytest.MonkeyPatc
 
 def test_a_loop_of_links_ends(tree: Path) -> None:
     (tree / "ward one" / "again").symlink_to(tree, target_is_directory=True)
-    assert len(find_images([tree])) == 5
+    with pytest.warns(SonosegWarning, match="left out: 1 linked folder"):
+        assert len(find_images([tree])) == 5
+
+
+IMAGES = {
+    "photo.jfif": b"\xff\xd8\xff",
+    "photo.jpe": b"\xff\xd8\xff",
+    "bits.pbm": b"P4",
+    "space.png ": b"\x89PNG\r\n\x1a\n",
+    "scan.img": b"\0" * 128 + b"DICM",
+    "scan.dic": b"\0" * 128 + b"DICM",
+    "US.1.2.840.1-abc": b"\0" * 128 + b"DICM",
+    "picture.image": b"II*\0",
+}
+
+
+def test_images_of_unusual_names_are_known_by_content(tmp_path: Path) -> None:
+    for name, content in IMAGES.items():
+        (tmp_path / name).write_bytes(content.ljust(200, b"\0"))
+    assert set(names(find_images([tmp_path]), tmp_path)) == set(IMAGES)
+
+
+def test_what_is_left_out_is_counted_by_kind(tmp_path: Path) -> None:
+    for name in ("a.png", "clip.mp4", "clip2.MP4", "volume.nii", "list.csv", "README", "notes.txt"):
+        (tmp_path / name).write_bytes(b"x")
+    (tmp_path / "photo.heic").write_bytes(b"\0\0\0\x18ftypheic")
+    (tmp_path / "photo.avif").write_bytes(b"\0\0\0\x18ftypavif")
+    with pytest.warns(SonosegWarning) as caught:
+        assert names(find_images([tmp_path]), tmp_path) == ["a.png"]
+    assert [str(one.message) for one in caught] == [
+        "left out: 2 .mp4 files, 2 HEIC or AVIF images, 1 .nii file"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("image", "mask"),
+    [
+        ("benign (1).png", "benign (1)_mask.png"),
+        ("benign (1).png", "benign (1)_mask_1.png"),
+        ("case001.png", "case001_tumor.png"),
+        ("x.png", "x_mask.png"),
+        ("bus_0001-l.png", "mask_0001-l.png"),
+    ],
+)
+def test_masks_beside_their_images_are_left_out(tmp_path: Path, image: str, mask: str) -> None:
+    for name in (image, mask):
+        (tmp_path / name).write_bytes(b"x")
+    with pytest.warns(SonosegWarning, match="left out: 1 mask beside its image"):
+        assert names(find_images([tmp_path]), tmp_path) == [image]
+    assert set(names(find_images([tmp_path], masks=True), tmp_path)) == {image, mask}
+    assert find_images([tmp_path / mask]) == [tmp_path / mask]  # named itself
+
+
+def test_a_mask_without_its_image_is_taken(tmp_path: Path) -> None:
+    (tmp_path / "left tumour.png").write_bytes(b"x")
+    assert names(find_images([tmp_path]), tmp_path) == ["left tumour.png"]
+
+
+@pytest.mark.parametrize(
+    ("images", "masks"), [("images", "masks"), ("Images", "Masks"), ("imagesTr", "labelsTr")]
+)
+def test_a_folder_of_masks_beside_its_images_is_left_out(tmp_path: Path, images: str, masks: str) -> None:
+    for folder in (images, masks):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "a.png").write_bytes(b"x")
+    with pytest.warns(SonosegWarning, match="1 folder of masks beside its images"):
+        assert names(find_images([tmp_path]), tmp_path) == [f"{images}/a.png"]
+    assert len(find_images([tmp_path], masks=True)) == 2
+    assert names(find_images([tmp_path / masks]), tmp_path) == [f"{masks}/a.png"]
+
+
+def test_earlier_results_are_left_out(tree: Path) -> None:
+    (tree / "results" / "results.json").write_text('{\n  "format": "sonoseg-results/3",\n', "utf-8")
+    with pytest.warns(SonosegWarning, match="1 folder of sonoseg's results"):
+        assert "results/masks/b.png" not in names(find_images([tree]), tree)
+    (tree / "results" / "results.json").write_text('{"format": "another"}', "utf-8")
+    assert "results/masks/b.png" in names(find_images([tree]), tree)
+
+
+@pytest.mark.parametrize(
+    ("sop_class", "kind"),
+    [
+        ("1.2.840.10008.5.1.4.1.1.88.33", "Comprehensive SR"),
+        ("1.2.840.10008.5.1.4.1.1.66.4", "Segmentation"),
+        ("1.2.840.10008.5.1.4.1.1.11.1", "Grayscale Softcopy Presentation State"),
+        ("1.2.840.10008.1.3.10", "Media Storage Directory"),
+    ],
+)
+def test_dicom_objects_without_an_image_are_left_out(
+    tmp_path: Path, make_dicom: Callable[..., Path], sop_class: str, kind: str
+) -> None:
+    make_dicom(tmp_path / "scan.dcm", np.zeros((40, 50), np.uint8))
+    other = make_dicom(tmp_path / "other.dcm", np.zeros((40, 50), np.uint8), SOPClassUID=sop_class)
+    dataset = pydicom.dcmread(other)
+    dataset.file_meta.MediaStorageSOPClassUID = sop_class
+    dataset.save_as(other)
+    with pytest.warns(SonosegWarning, match=f"1 {kind}"):
+        assert names(find_images([tmp_path]), tmp_path) == ["scan.dcm"]
+    assert len(find_images([tmp_path], objects=True)) == 2
+
+
+def test_captures_by_sonoseg_are_left_out_and_others_are_not(
+    tmp_path: Path, make_dicom: Callable[..., Path]
+) -> None:
+    capture = "1.2.840.10008.5.1.4.1.1.7"
+    for name, maker in (("ours.dcm", identity.MANUFACTURER), ("theirs.dcm", "Toshiba")):
+        path = make_dicom(
+            tmp_path / name, np.zeros((40, 50), np.uint8), SOPClassUID=capture, Manufacturer=maker
+        )
+        dataset = pydicom.dcmread(path)
+        dataset.file_meta.MediaStorageSOPClassUID = capture
+        dataset.save_as(path)
+    with pytest.warns(SonosegWarning, match="1 capture by sonoseg"):
+        assert names(find_images([tmp_path]), tmp_path) == ["theirs.dcm"]
+
+
+def test_brackets_in_a_path_are_hinted_at(tmp_path: Path) -> None:
+    (tmp_path / "b [1]").mkdir()
+    (tmp_path / "b [1]" / "a.png").write_bytes(b"x")
+    with pytest.raises(InputError, match=r"write \[ as \[\[\]"):
+        find_images([tmp_path / "b [1]" / "*.png"])
+    assert len(find_images([tmp_path / "b [[]1]" / "*.png"])) == 1
 
 
 def test_a_folder_without_images_is_refused(tmp_path: Path) -> None:

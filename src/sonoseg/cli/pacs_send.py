@@ -69,4 +69,4 @@ def _dicom_files(paths: list[Path]) -> list[Path]:
     from sonoseg.inputs.file_search import find_images
 
     named = {path for path in paths if path.is_file()}
-    return [path for path in find_images(paths) if path in named or is_dicom(path)]
+    return [path for path in find_images(paths, objects=True) if path in named or is_dicom(path)]

@@ -16,13 +16,13 @@ from numpy.typing import NDArray
 from sonoseg import RESEARCH_ONLY, __version__
 from sonoseg._util.csv_text import CsvWriter
 from sonoseg._util.files import atomic_write_bytes, atomic_write_text
-from sonoseg.data.mask_matching import image_of, looks_like_mask
 from sonoseg.data.mask_reading import read_mask_file
 from sonoseg.errors import InputError, OutputError, SonosegError, SonosegWarning, UsageError
 from sonoseg.image.calibration import Calibration, Spacing
 from sonoseg.image.frame import Frame
 from sonoseg.image.overlay import overlay
 from sonoseg.inputs.file_search import find_images
+from sonoseg.inputs.mask_matching import image_of, looks_like_mask
 from sonoseg.inputs.reading import read_frame
 from sonoseg.lesions.callipers import draw_callipers
 from sonoseg.lesions.measurement import PLANE_NOTE, Findings, measure_mask
@@ -152,7 +152,7 @@ def find_masks(
         raise UsageError("no mask is given", remedy="Name masks, or two views with --pair A B")
     paths: list[Path] = []
     for text in searched:
-        found = find_images([text], skip=[] if out is None else [out / OVERLAYS])
+        found = find_images([text], skip=[] if out is None else [out / OVERLAYS], masks=True)
         named = [path for path in found if looks_like_mask(path)]
         paths += named if named and not Path(text).is_file() else found
     return list(dict.fromkeys([*paths, *(pair or ())]))
@@ -244,7 +244,7 @@ def _images_by_mask(image: Path | None, masks: Sequence[Path]) -> dict[Path, Pat
                 f"one image for {len(masks)} masks", where="--image", remedy="Give the folder of their images"
             )
         return {masks[0]: image}
-    there = find_images([image])
+    there = find_images([image], masks=True)
     images = {mask: image_of(mask, there) for mask in masks}
     return {mask: found for mask, found in images.items() if found is not None}
 

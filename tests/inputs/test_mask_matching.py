@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from sonoseg.data.mask_matching import image_of, looks_like_mask
+from sonoseg.inputs.mask_matching import image_of, looks_like_mask
 
 IMAGES = [
     Path("in") / name
