@@ -17,7 +17,7 @@ from sonoseg.data.splits import Split
 from sonoseg.errors import ModelError, OutputError, UsageError
 from sonoseg.image.frame import Frame
 from sonoseg.inference.predictor import Predictor
-from sonoseg.model.model import WEIGHTS, Model
+from sonoseg.model.model import ONNX, WEIGHTS, Model
 from sonoseg.networks import PRESETS, AttentionUNet
 from sonoseg.training.presence_threshold import (
     STEEPNESS,
@@ -85,6 +85,8 @@ def mild(phantom_set: Path, tmp_path_factory: pytest.TempPathFactory) -> Model:
         "preprocessing": shipped.preprocessing.model_copy(update={"size": 64}),
         "training": {**shipped.training, "recipe": recipe},
         "temperature": 1.0,
+        "training_range": None,
+        "sha256": {ONNX: shipped.sha256[ONNX]},
     }
     made = Model(tmp_path_factory.mktemp("mild"), shipped.model_copy(update=changes))
     save_file(network.state_dict(), made.folder / WEIGHTS)

@@ -492,6 +492,7 @@ def test_a_cropped_frame_keeps_millimetres_that_are_confirmed(
 
 
 @pytest.mark.real
+@pytest.mark.filterwarnings("ignore:.*split screen:sonoseg.errors.SonosegWarning")
 def test_the_real_files(real_data: Path) -> None:
     folder = real_data / "dicom"
     for number, size in ((1, (434, 447)), (2, (432, 595)), (3, (439, 582))):
