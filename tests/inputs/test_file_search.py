@@ -200,6 +200,26 @@ def test_dicom_objects_without_an_image_are_left_out(
     assert len(find_images([tmp_path], objects=True)) == 2
 
 
+@pytest.mark.parametrize(
+    "sop_class",
+    [
+        "1.2.840.10008.5.1.4.1.1.6.1",  # Ultrasound Image
+        "1.2.840.10008.5.1.4.1.1.3.1",  # Ultrasound Multi-frame Image
+        "1.2.840.10008.5.1.4.1.1.6.2",  # Enhanced US Volume
+        "1.2.840.10008.5.1.4.1.1.7.2",  # Multi-frame Grayscale Byte Secondary Capture Image
+        "1.2.826.0.1.3680043.9.1",  # of a vendor
+    ],
+)
+def test_dicom_objects_with_an_image_are_taken(
+    tmp_path: Path, make_dicom: Callable[..., Path], sop_class: str
+) -> None:
+    path = make_dicom(tmp_path / "a.dcm", np.zeros((40, 50), np.uint8), SOPClassUID=sop_class)
+    dataset = pydicom.dcmread(path)
+    dataset.file_meta.MediaStorageSOPClassUID = sop_class
+    dataset.save_as(path)
+    assert find_images([tmp_path]) == [path]
+
+
 def test_captures_by_sonoseg_are_left_out_and_others_are_not(
     tmp_path: Path, make_dicom: Callable[..., Path]
 ) -> None:
@@ -218,7 +238,7 @@ def test_captures_by_sonoseg_are_left_out_and_others_are_not(
 def test_brackets_in_a_path_are_hinted_at(tmp_path: Path) -> None:
     (tmp_path / "b [1]").mkdir()
     (tmp_path / "b [1]" / "a.png").write_bytes(b"x")
-    with pytest.raises(InputError, match=r"write \[ as \[\[\]"):
+    with pytest.raises(InputError, match=r"write \[\[\] for a bracket"):
         find_images([tmp_path / "b [1]" / "*.png"])
     assert len(find_images([tmp_path / "b [[]1]" / "*.png"])) == 1
 

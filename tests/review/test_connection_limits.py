@@ -155,6 +155,16 @@ def test_work_on_a_request_has_no_deadline() -> None:
 
 
 @pytest.mark.process
+def test_work_on_a_pipelined_request_has_no_deadline() -> None:
+    with served(**FAST) as port:
+        both = b"".join(b"GET %s HTTP/1.1\r\nHost: a\r\n\r\n" % path for path in (b"/", b"/slow"))
+        one, got = connect(port, both), b""
+        while got.count(b"HTTP/1.1 200") < 2 and (data := one.recv(4096)):
+            got += data
+        assert got.count(b"HTTP/1.1 200") == 2
+
+
+@pytest.mark.process
 def test_more_of_one_address_than_allowed_close_the_oldest_without_a_request() -> None:
     with served(per_address=4) as port:
         working = connect(port, b"GET /slow HTTP/1.1\r\nHost: a\r\n\r\n")

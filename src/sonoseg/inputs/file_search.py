@@ -36,6 +36,12 @@ MASK_FOLDERS = frozenset({"mask", "masks", "label", "labels", "labelstr"})
 IMAGE_FOLDERS = frozenset({"image", "images", "imagestr", "scans"})
 """Names of folders (in lower case) in which data sets keep masks, and the images beside them."""
 
+WITHOUT_IMAGE = (
+    *(" SR ", "Segmentation", "Presentation State", "Document", "Encapsulated", "Waveform", "Directory"),
+    *("Structure Set", "Registration", "Fiducials", "Procedure Log", "Plan "),
+)
+"""Parts of the names of SOP classes (PS3.4, B.5) that hold no image."""
+
 _MAGIC = (b"\x89PNG", b"\xff\xd8\xff", b"II*\0", b"MM\0*", b"GIF8", b"\0\0\0\x0cjP  ")
 _HEIF = (b"heic", b"heix", b"mif1", b"msf1", b"avif", b"avis")
 
@@ -79,7 +85,7 @@ def find_images(
     if search.left_out:
         warnings.warn(f"left out: {counted_kinds(search.left_out)}", SonosegWarning, stacklevel=2)
     if not found:
-        brackets = " In a pattern, write [ as [[]" if any("[" in str(path) for path in asked) else ""
+        brackets = " In a pattern, write [[] for a bracket" if any("[" in str(path) for path in asked) else ""
         raise InputError(
             "no image found",
             where=", ".join(map(str, asked)) or None,
@@ -237,8 +243,7 @@ def _kind_without_image(path: Path) -> str:
         name = str(sop_class.name)
     except Exception:  # damage in any form: reading it names the fault
         return ""
-    known = name != str(sop_class)
-    return name.removesuffix(" Storage") if known and "Image Storage" not in name else ""
+    return name.removesuffix(" Storage") if any(part in f"{name} " for part in WITHOUT_IMAGE) else ""
 
 
 def _holds_results(folder: Path) -> bool:

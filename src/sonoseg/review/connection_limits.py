@@ -180,18 +180,23 @@ class LimitedProtocol(H11Protocol):
 
     def data_received(self, data: bytes) -> None:
         super().data_received(data)
+        self._update_phase()
+        if self._entry is not None and self._entry.phase is not Phase.HEADER:
+            self._entry.received += len(data)
+
+    def on_response_complete(self) -> None:
+        if self._entry is not None:
+            self._entry.begin(Phase.HEADER, self._connections.clock())
+        super().on_response_complete()
+        self._update_phase()  # the next request may have been received already (pipelining)
+
+    def _update_phase(self) -> None:
         entry, cycle = self._entry, self.cycle
         if entry is None or cycle is None or cycle.response_complete:
             return
         phase = Phase.BODY if cycle.more_body else Phase.RESPONSE
         if entry.phase is not phase:
             entry.begin(phase, self._connections.clock())
-        entry.received += len(data)
-
-    def on_response_complete(self) -> None:
-        if self._entry is not None:
-            self._entry.begin(Phase.HEADER, self._connections.clock())
-        super().on_response_complete()
 
 
 class LimitedServer(uvicorn.Server):
