@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from page_tables.attacks import attacks
+from page_tables.attacks import attacks, soak
 from page_tables.inference import (
     folder_throughput,
     inference_speed,
@@ -36,6 +36,7 @@ BENCHMARK_TABLES: dict[str, Callable[[Result], str]] = {
         batch_throughput,
         pacs_kills,
         attacks,
+        soak,
         reading_time,
     )
 }
