@@ -21,7 +21,7 @@ def read_frame(path: str | Path, *, spacing: Spacing | None = None, keep_burned_
 
     In raster images, colour (palette, CMYK, Lab ...) becomes grey by ITU-R 601 weights; transparent pixels
     lie on black; the rotation in EXIF is applied; pixels of more than 8 bits (integer or float) are scaled
-    from their least and greatest value to 0..255. Only 16-bit colour PNGs are cut to their upper 8 bits.
+    from their least and greatest value to 0..255.
 
     spacing: (row, column) millimetres per pixel of the image as displayed, or None where unknown; it takes
         precedence over a DICOM file's own.
