@@ -64,6 +64,7 @@ def test_rows_agree_with_predict(predictor: Predictor) -> None:
         assert row["lesions"] == [lesion_object(lesion) for lesion in measure(plain).lesions]
         assert (row["spacing"], row["spacing_origin"], row["unit"]) == ([0.1, 0.2], "given", "mm")
         assert row["error"] is None
+        assert row["assessable"] is True
         assert (row["position"], row["count"], row["frame"]) == (0, 1, None)
     assert sum(len(row["lesions"]) for row in rows)
 

@@ -10,7 +10,8 @@ from hypothesis.extra.numpy import array_shapes, arrays
 from numpy.typing import NDArray
 from pycocotools import mask as coco
 
-from sonoseg.batch.rows import run_lengths
+from sonoseg.batch.rows import RESULT, run_lengths
+from sonoseg.results.schema import ImageResult
 
 
 @given(arrays(np.bool_, array_shapes(min_dims=2, max_dims=2, max_side=40)))
@@ -18,3 +19,10 @@ def test_run_lengths_give_the_mask_back_after_json(mask: NDArray[np.bool_]) -> N
     encoded = json.loads(json.dumps(run_lengths(mask)))
     assert encoded["size"] == list(mask.shape)
     assert np.array_equal(coco.decode(encoded), mask)
+
+
+def test_a_row_has_the_fields_of_an_image_in_results_json() -> None:
+    fields = set(ImageResult.model_fields)
+    # A batch writes no files and names no results; referral needs all images at once.
+    assert fields - set(RESULT.names) == {"image", "files", "referred"}
+    assert set(RESULT.names) - fields == {"sha256", "mask", "error"}

@@ -10,10 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from sonoseg.image.calibration import Spacing
+from sonoseg.image.calibration import Box, Calibration, Region, Spacing
 from sonoseg.image.frame import Frame
 from sonoseg.inference.segmentation import Segmentation
-from sonoseg.lesions.measurement import UNLIKE_TRAINING, Findings, measure
+from sonoseg.lesions.measurement import UNLIKE_TRAINING, Findings, measure, measure_mask
 
 MASKS = hnp.arrays(np.bool_, hnp.array_shapes(min_dims=2, max_dims=2, min_side=1, max_side=16))
 
@@ -42,6 +42,17 @@ def test_a_rectangle_in_pixels() -> None:
     assert lesion.equivalent_diameter == pytest.approx(2 * math.sqrt(240 / math.pi))
     (r0, c0), (r1, c1) = lesion.longest_axis_ends
     assert math.hypot(r1 - r0, c1 - c0) == pytest.approx(lesion.longest_axis)
+
+
+@pytest.mark.parametrize(("top", "depth"), [(5, 0.0), (19, 0.0), (20, 0.0), (23, 3.0)])
+def test_depth_is_never_negative(top: int, depth: float) -> None:
+    regions = (Region(Box(20, 0, 80, 100), Spacing(0.5, 0.5)),)
+    mask = np.zeros((100, 100), dtype=bool)
+    mask[top : top + 30, 40:60] = True  # a reader may draw above the scan region
+    for given, down in ((None, 0.5), (Spacing(2.0, 1.0), 2.0)):
+        calibration = Calibration(given, "given" if given else "none", "", regions)
+        frame = Frame(np.full(mask.shape, 90, np.uint8), calibration=calibration)
+        assert measure_mask(frame, mask).lesions[0].depth == depth * down
 
 
 def test_millimetres_with_rows_and_columns_kept_apart() -> None:

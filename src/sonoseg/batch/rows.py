@@ -56,6 +56,7 @@ RESULT = pa.schema(
         pa.field("unit", pa.string()),
         pa.field("lesion_share", pa.float64()),
         pa.field("uncertainty", pa.float64()),
+        pa.field("assessable", pa.bool_()),
         pa.field("lesions", pa.list_(LESION)),
         pa.field("mask", pa.struct([("size", pa.list_(pa.int32())), ("counts", pa.string())])),
         *_MESSAGES,
@@ -112,6 +113,7 @@ def result_row(row: Mapping[str, Any], segmentation: Segmentation) -> dict[str, 
         "unit",
         "lesion_share",
         "uncertainty",
+        "assessable",
         "lesions",
     )
     return {

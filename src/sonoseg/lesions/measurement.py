@@ -49,7 +49,7 @@ class Lesion:
     area: of its pixels. perimeter: of its smoothed outer outline.
     equivalent_diameter: of the disc of the same area.
     depth: of its uppermost row below the top of the scan region that holds it, or of the frame: a proxy for
-        the distance from the skin.
+        the distance from the skin; 0 where it extends above the region.
     circularity, solidity, margin_smoothness: 0..1, 1 for a disc, a convex outline, a margin without lobes.
     echo_contrast: median grey of the lesion minus that of the ring around it, -255..255; echo_level: its
         BI-RADS category. posterior_contrast: mean grey below the lesion minus that beside it, -255..255;
@@ -256,7 +256,8 @@ def _lesion(
         area=area,
         perimeter=shape.perimeter,
         equivalent_diameter=diameter,
-        depth=(top - top_of(frame, box)) * down,
+        # What a drawn mask has above the scan region is no tissue: such a lesion begins at its top.
+        depth=max(0, top - top_of(frame, box)) * down,
         circularity=shape.circularity,
         solidity=shape.solidity,
         margin_smoothness=shape.margin_smoothness,
