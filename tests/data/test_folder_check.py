@@ -7,12 +7,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from PIL import Image
 
 from sonoseg.data.catalogue import CATALOGUE
 from sonoseg.data.folder_check import CheckFinding, CheckReport, check, count_images
+from sonoseg.data.preparation import prepare
 from sonoseg.data.readers import read_source, read_sources
+from sonoseg.errors import DatasetError
 
 
 def explain(path: Path) -> CheckReport:
@@ -113,6 +116,76 @@ def test_notes(pairs: Callable[..., Path], make: Any) -> None:
         "no class": ("mine/none",),
         "very large lesions": ("mine/all",),
     }
+
+
+def test_warnings_of_reading_are_notes(pairs: Callable[..., Path], make: Any) -> None:
+    root = pairs(["a", "b", "c"])
+    rng = np.random.default_rng(1)
+    for name, rows in (("a", 10), ("b", 20)):
+        pixels = np.repeat(np.asarray(make.speckle(name))[..., None], 3, axis=2)
+        pixels[:rows] = rng.integers(0, 256, (rows, pixels.shape[1], 3))
+        make.save(Image.fromarray(pixels), root / "images" / f"{name}.png")
+    (note,) = [f for f in explain(root).findings if f.kind == "warning"]
+    assert note.level == "note"
+    assert note.images == ("mine/a", "mine/b")
+    assert "of the image is strongly coloured" in note.text
+
+
+def test_what_is_not_read_is_a_note(pairs: Callable[..., Path], make: Any) -> None:
+    root = pairs(["a"])
+    make.csv(root / "list.csv", [{"file": "a"}])
+    assert "list.csv is not read" in kinds(explain(root), "note")["not read"].text
+
+
+def _listed_twice(root: Path, make: Any) -> Path:
+    row = {"image": "images/a.png", "mask": "masks/a.png"}
+    return Path(make.csv(root / "dup.csv", [row, row]))
+
+
+def _another(suffix: str) -> Callable[[Path, Any], Path]:
+    def write(root: Path, make: Any) -> Path:
+        make.save(make.speckle("other"), root / "images" / f"a{suffix}")
+        return root
+
+    return write
+
+
+def _unusable(root: Path, make: Any) -> Path:
+    del make
+    for name in ("images", "masks"):
+        (root / name / "a.png").rename(root / name / "b\x85.png")
+    return root
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (_listed_twice, "a.png. List each image once"),
+        (_another(".jpg"), "a.jpg, a.png. Rename the files"),
+        (_another(".PNG"), "a.PNG, a.png. Rename the files"),
+        (_unusable, "is not usable as a file name. Rename the image's file"),
+    ],
+)
+def test_check_finds_the_ids_that_prepare_refuses(
+    pairs: Callable[..., Path], tmp_path: Path, make: Any, change: Callable[[Path, Any], Path], said: str
+) -> None:
+    source = read_source(change(pairs(["a"]), make))
+    (report,) = check([source])
+    fault = kinds(report, "fault")["ids"]
+    assert said in fault.text
+    assert set(fault.images) == {record.id for record in source.records}
+    with pytest.raises(DatasetError) as caught:
+        prepare([source], tmp_path / "p")
+    assert fault.text == caught.value.reason.removesuffix(".")
+
+
+def test_ids_that_differ_in_case_between_sets(pairs: Callable[..., Path], tmp_path: Path) -> None:
+    sources = [read_source(pairs(["a"], at=name)) for name in ("mine", "Mine")]
+    reports = check(sources)
+    assert kinds(reports[0], "fault")["ids"].images == ("mine/a", "Mine/a")
+    assert "ids" not in kinds(reports[1], "fault")
+    with pytest.raises(DatasetError, match="several images have the id"):
+        prepare(sources, tmp_path / "p")
 
 
 def test_unusable_images_are_known(busuclm: Path) -> None:

@@ -8,7 +8,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sonoseg.data.record import folders_near, image_files_in, natural_key, parse_label, parse_spacing
+from sonoseg.data.record import (
+    files_below,
+    folders_near,
+    image_files_in,
+    natural_key,
+    parse_label,
+    parse_spacing,
+)
 from sonoseg.errors import DatasetError
 
 
@@ -43,7 +50,8 @@ def test_images_only(tmp_path: Path) -> None:
         path.parent.mkdir(exist_ok=True)
         path.touch()
     assert [p.name for p in image_files_in(tmp_path)] == ["b2.JPG", "b10.png"]
-    assert [p.name for p in image_files_in(tmp_path, deep=True)] == ["b2.JPG", "b10.png", "c.tif", "e.bmp"]
+    below = ["b2.JPG", "b10.png", "c.tif", "e.bmp", "notes.txt"]
+    assert [p.name for p in files_below(tmp_path)] == below
 
 
 def test_nearest_folders_first(tmp_path: Path) -> None:

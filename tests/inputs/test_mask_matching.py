@@ -22,6 +22,11 @@ IMAGES = [
         ("mask_0001-l.png", "bus_0001-l.png"),
         ("a.png", "a.jpg"),
         ("A_MASK.png", "a.jpg"),
+        ("a_seg.png", "a.jpg"),
+        ("a-Segmentation.png", "a.jpg"),
+        ("a_gt.png", "a.jpg"),
+        ("a_label_2.png", "a.jpg"),
+        ("a_ground_truth.png", "a.jpg"),
         ("case7_tumor.png", "case7.png"),
         ("benign (2)_mask.png", None),
         ("mask.png", None),
@@ -40,5 +45,5 @@ def test_two_images_of_one_name_are_no_answer() -> None:
 def test_names_that_say_mask() -> None:
     for name in ("mask_0001-l.png", "x_mask.png", "x_mask_2.png", "case001_tumor.png", "case001_other1.png"):
         assert looks_like_mask(Path(name)), name
-    for name in ("x.png", "masked-by-hand.png", "tumor study 3.png"):
+    for name in ("x.png", "masked-by-hand.png", "weight.png", "relabel.png", "gt_1.png", "tumor study 3.png"):
         assert not looks_like_mask(Path(name)), name

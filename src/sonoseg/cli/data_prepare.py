@@ -41,7 +41,11 @@ def prepare(
     from sonoseg.data.preparation import prepare as run
     from sonoseg.data.readers import read_sources
 
-    result = run(read_sources(sets, kind), to, size=size, fit=fit.value, overwrite=overwrite, track=progress)
+    sources = read_sources(sets, kind)
+    for source in sources:
+        for text in source.ignored:
+            err.print(f"{source.folder}: {text}", markup=False, soft_wrap=True)
+    result = run(sources, to, size=size, fit=fit.value, overwrite=overwrite, track=progress)
     _print_summary(result, as_json=as_json)
 
 

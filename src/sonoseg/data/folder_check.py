@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import warnings
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -15,7 +17,8 @@ from sonoseg.data.catalogue import CATALOGUE
 from sonoseg.data.inspection import Inspection, inspect_record
 from sonoseg.data.near_duplicates import identical_groups, near_duplicate_pairs
 from sonoseg.data.parallel import parallel, silent
-from sonoseg.data.record import LABELS, DataSource
+from sonoseg.data.record import LABELS, DataSource, IdFault, id_faults
+from sonoseg.errors import SonosegWarning
 
 Level = Literal["fault", "known", "note"]
 Track = Callable[[Iterable[Any], str, int], Iterator[Any]]
@@ -72,8 +75,11 @@ def check(
     """
     records = [record for source in sources for record in source.records]
     inspected = parallel(inspect_record, records, threads)
-    inspections: list[Inspection] = list((track or silent)(inspected, "images", len(records)))
+    with warnings.catch_warnings():  # they are findings
+        warnings.simplefilter("ignore", SonosegWarning)
+        inspections: list[Inspection] = list((track or silent)(inspected, "images", len(records)))
     duplicates = _duplicate_findings(inspections)
+    ids = id_faults(sources)
     reports = []
     for source in sources:
         own = [inspection for inspection in inspections if inspection.record.set == source.name]
@@ -83,7 +89,13 @@ def check(
                 source.kind,
                 source.folder,
                 _counts(source),
-                (*_faults(source, own), *duplicates.get(source.name, []), *_known(own), *_notes(own)),
+                (
+                    *_faults(source, own, ids),
+                    *duplicates.get(source.name, []),
+                    *_known(own),
+                    *_notes(own),
+                    *(CheckFinding("note", "not read", text) for text in source.ignored),
+                ),
             )
         )
     return reports
@@ -97,13 +109,20 @@ def _counts(source: DataSource) -> dict[str, tuple[int, int | None]]:
     return {name: (found.get(name, 0), published.get(name)) for name in names}
 
 
-def _faults(source: DataSource, inspections: Sequence[Inspection]) -> list[CheckFinding]:
+def _faults(
+    source: DataSource, inspections: Sequence[Inspection], ids: Sequence[IdFault]
+) -> list[CheckFinding]:
     findings = []
     wrong = [
         f"{f} {name}, {p} were published" for name, (f, p) in _counts(source).items() if p not in (None, f)
     ]
     if wrong:
         findings.append(CheckFinding("fault", "counts", "; ".join(wrong)))
+    findings += [
+        CheckFinding("fault", "ids", f"{fault.text}. {fault.remedy}", fault.ids)
+        for fault in ids
+        if fault.ids[0] in {record.id for record in source.records}
+    ]
     kinds: dict[str, list[tuple[str, str]]] = {}
     for inspection in inspections:
         for kind, what in inspection.faults:
@@ -219,6 +238,11 @@ def _notes(inspections: Sequence[Inspection]) -> list[CheckFinding]:
             [x.record.id for x in inspections if x.area is not None and x.area >= 0.9],
         ),
     ]
+    warned: dict[str, tuple[str, list[str]]] = {}
+    for x in inspections:
+        for text in x.warnings:
+            warned.setdefault(re.sub(r"\d+", "", text), (text, []))[1].append(x.record.id)
+    cases += [("warning", text, names) for text, names in warned.values()]
     for mode in sorted({mode for x in inspections for mode in x.modes} - {"1", "L"}):
         names = [x.record.id for x in inspections if mode in x.modes]
         cases.append((f"{mode} masks", f"masks stored as {mode}; the brightest channel counts", names))

@@ -29,6 +29,7 @@ class Inspection:
     thumbnail: float32 (THUMBNAIL_SIDE ** 2,), of length one: see `thumbnail`.
     area: lesion area as a share of the image, 0..1; None where a mask is missing or cannot be used.
     modes: how each mask is stored ("1", "L", "RGB" ...). grey: masks with more than two values.
+    warnings: of reading the image, those of its content among them.
     faults: (kind, text) for each fault of this record's own files.
     """
 
@@ -41,6 +42,7 @@ class Inspection:
     image_mode: str = ""
     modes: tuple[str, ...] = ()
     grey: bool = False
+    warnings: tuple[str, ...] = ()
     faults: list[tuple[str, str]] = field(default_factory=list)
 
 
@@ -51,6 +53,7 @@ def inspect_record(record: Record) -> Inspection:
     try:
         frame = read_frame(record.image)
         shape = frame.shape
+        inspection.warnings = frame.warnings
         inspection.image_mode = _mode(record.image)
         inspection.pixels = hashlib.sha256(repr(shape).encode() + frame.pixels.tobytes()).hexdigest()
         inspection.thumbnail = thumbnail(frame.pixels)

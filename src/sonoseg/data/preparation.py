@@ -22,7 +22,7 @@ from sonoseg.data.folder_writing import alone, writing
 from sonoseg.data.mask_reading import join_masks
 from sonoseg.data.network_arrays import build_arrays
 from sonoseg.data.parallel import parallel, silent
-from sonoseg.data.record import PROVENANCE, DataSource, Record, check_ids
+from sonoseg.data.record import PROVENANCE, DataSource, Record, id_faults
 from sonoseg.errors import DatasetError, OutputError, SonosegError
 from sonoseg.image.network_grid import Fit
 from sonoseg.inputs.reading import read_frame
@@ -95,7 +95,10 @@ def prepare(
     Raises DatasetError where ids clash or no image is usable, OutputError where `out` holds something else.
     """
     out = Path(out)
-    _check_ids(sources)
+    for fault in id_faults(sources):
+        raise DatasetError(
+            fault.text, where=", ".join(str(source.folder) for source in sources), remedy=fault.remedy
+        )
     with alone(out), writing(out):
         return _prepare(sources, out, size, fit, overwrite, threads, track or silent)
 
@@ -244,19 +247,6 @@ def _digest(rows: Sequence[Row]) -> str:
     """A SHA-256 over rows and the files' content, independent of the files' paths."""
     content = [{key: value for key, value in row.items() if "source" not in key} for row in rows]
     return hashlib.sha256(json.dumps([FORMAT, content], sort_keys=True).encode()).hexdigest()
-
-
-def _check_ids(sources: Sequence[DataSource]) -> None:
-    for source in sources:
-        check_ids((record.id for record in source.records), source.folder)
-    counts = Counter(record.id.lower() for source in sources for record in source.records)
-    clashes = [name for name, count in counts.items() if count > 1]
-    if clashes:
-        raise DatasetError(
-            f"several images have the id '{clashes[0]}' (case and suffix are ignored)",
-            where=", ".join(str(source.folder) for source in sources),
-            remedy="Rename the files so that their names differ",
-        )
 
 
 def _finished(out: Path) -> dict[str, Any] | None:

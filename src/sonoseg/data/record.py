@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PureWindowsPath
 from typing import Any
 
+from sonoseg._util.csv_tables import decimal
 from sonoseg.errors import DatasetError
 from sonoseg.image import calibration
 from sonoseg.image.calibration import Spacing
@@ -66,7 +67,8 @@ class DataSource:
     kind: the reader that read it: a name of the catalogue, "folder" or "csv".
     folder: the folder that holds the published layout.
     records: its images, in natural order.
-    strays: images that belong to no record (a mask without its image, for example).
+    unmatched_masks: masks that belong to no record.
+    ignored: what of the folder is not read, as messages.
     about: further entries for the description of a prepared set.
     """
 
@@ -75,6 +77,7 @@ class DataSource:
     folder: Path
     records: tuple[Record, ...]
     unmatched_masks: tuple[Path, ...] = ()
+    ignored: tuple[str, ...] = ()
     about: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -84,14 +87,54 @@ def check_ids(ids: Iterable[str], where: Path) -> None:
     where: the folder, for the error. Raises DatasetError.
     """
     for name in ids:
-        parts = re.split(r"[/\\]", name)
-        absolute = not parts[0] or PureWindowsPath(name).drive
-        if absolute or ".." in parts or re.search(r"[\x00-\x1f\x7f\x85\u2028\u2029]", name):
+        if not _usable(name):
             raise DatasetError(
-                f"the id {name!r} is not usable as a file name",
-                where=where,
-                remedy="Rename the image's file",
+                f"the id {name!r} is not usable as a file name", where=where, remedy="Rename the image's file"
             )
+
+
+def _usable(name: str) -> bool:
+    parts = re.split(r"[/\\]", name)
+    absolute = not parts[0] or PureWindowsPath(name).drive
+    return not (absolute or ".." in parts or re.search(r"[\x00-\x1f\x7f\x85\u2028\u2029]", name))
+
+
+@dataclass(frozen=True)
+class IdFault:
+    """Why images cannot be named in a prepared set. ids: theirs. text: what is wrong. remedy: what to do."""
+
+    ids: tuple[str, ...]
+    text: str
+    remedy: str
+
+
+def id_faults(sources: Sequence[DataSource]) -> list[IdFault]:
+    """Find ids that cannot name files, and images that share one; preparing refuses both."""
+    ids = [record.id for source in sources for record in source.records]
+    faults = [
+        IdFault((name,), f"the id {name!r} is not usable as a file name", "Rename the image's file")
+        for name in ids
+        if not _usable(name)
+    ]
+    images: dict[str, list[Record]] = {}
+    for source in sources:
+        for record in source.records:
+            images.setdefault(record.id.lower(), []).append(record)
+    for records in images.values():
+        if len(records) > 1:
+            files = dict.fromkeys(record.image for record in records)
+            names = ", ".join(path.name for path in files)
+            faults.append(
+                IdFault(
+                    tuple(record.id for record in records),
+                    f"several images have the id '{records[0].id.lower()}' (case and suffix are ignored): "
+                    + names,
+                    "List each image once"
+                    if len(files) == 1
+                    else "Rename the files so that their names differ",
+                )
+            )
+    return faults
 
 
 def natural_key(text: str) -> tuple[tuple[int, int, str], ...]:
@@ -103,17 +146,24 @@ def natural_key(text: str) -> tuple[tuple[int, int, str], ...]:
     )
 
 
-def image_files_in(folder: Path, *, deep: bool = False) -> list[Path]:
-    """The images in `folder` (and below it with `deep`), hidden files left out, in natural order."""
-    found: Iterable[Path] = folder.rglob("*") if deep else folder.iterdir()
+def image_files_in(folder: Path) -> list[Path]:
+    """The images in `folder`, hidden files left out, in natural order."""
     images = [
         path
-        for path in found
-        if path.suffix.lower() in IMAGE_SUFFIXES
-        and not any(part.startswith(".") for part in path.relative_to(folder).parts)
-        and path.is_file()
+        for path in folder.iterdir()
+        if path.suffix.lower() in IMAGE_SUFFIXES and not path.name.startswith(".") and path.is_file()
     ]
-    return sorted(images, key=lambda path: natural_key(path.relative_to(folder).as_posix()))
+    return sorted(images, key=lambda path: natural_key(path.name))
+
+
+def files_below(folder: Path) -> list[Path]:
+    """All files in `folder` and below it, hidden files and folders left out, in natural order."""
+    files = [
+        path
+        for path in folder.rglob("*")
+        if not any(part.startswith(".") for part in path.relative_to(folder).parts) and path.is_file()
+    ]
+    return sorted(files, key=lambda path: natural_key(path.relative_to(folder).as_posix()))
 
 
 def folders_near(folder: Path, depth: int = 2, most: int = 200) -> Iterator[Path]:
@@ -148,7 +198,7 @@ def parse_spacing(row: str, column: str, where: str | Path) -> Spacing | None:
     if not row.strip() and not column.strip():
         return None
     try:
-        return calibration.parse_spacing(f"{row},{column}")
+        return calibration.parse_spacing(f"{decimal(row)},{decimal(column)}")
     except ValueError:
         raise DatasetError(
             f"'{row}', '{column}' is not a pixel spacing: {calibration.SPACING_RANGE}",

@@ -7,7 +7,9 @@ from collections.abc import Iterable
 from pathlib import Path
 
 _MASK = re.compile(
-    r"(?:^mask(?![a-z])[_-]?)|(?:[_ -]?(?:mask|tumou?r|other\d*)(?:[_ -]?\d+)?$)", re.IGNORECASE
+    r"(?:^mask(?![a-z])[_-]?)|(?:[_ -]?(?:mask|tumou?r|other\d*)(?:[_ -]?\d+)?$)"
+    r"|(?:[_ -](?:masks|seg|segmentation|gt|ground[_ -]?truth|label)(?:[_ -]?\d+)?$)",
+    re.IGNORECASE,
 )
 _SCAN = re.compile(r"(?:^(?:bus|image|img|scan)[_-])|(?:[_ -](?:image|img|scan)$)", re.IGNORECASE)
 
@@ -23,10 +25,11 @@ def image_of(mask: Path, images: Iterable[Path]) -> Path | None:
     BUSI's "benign (1)_mask_1" belongs to "benign (1)", BUS-BRA's "mask_0001-l" to "bus_0001-l", a mask "a" of
     one folder to the image "a" of another. None where there is none, or more than one.
     """
-    wanted = _key(mask)
-    found = [path for path in images if not looks_like_mask(path) and _key(path) == wanted]
+    wanted = match_key(mask)
+    found = [path for path in images if not looks_like_mask(path) and match_key(path) == wanted]
     return found[0] if len(found) == 1 else None
 
 
-def _key(path: Path) -> str:
+def match_key(path: Path) -> str:
+    """What the name of a mask and the name of its image have in common; see `image_of`."""
     return _SCAN.sub("", _MASK.sub("", path.stem)).casefold()

@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-import csv
-import unicodedata
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from sonoseg._util.csv_text import unescape_cell
+from sonoseg._util.csv_tables import comparable_name, decimal, read_csv_table
 from sonoseg.errors import InputError
 from sonoseg.image.calibration import SPACING_RANGE, Spacing, plausible
-
-MAX_BYTES = 64 << 20
-"""A table is small: what is larger is another file."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +36,7 @@ class Spacings:
 
 def _names(path: str | Path) -> Iterator[str]:
     """Yield the names by which a table may list a file, the longest first."""
-    parts = Path(_composed(str(path))).parts
+    parts = Path(comparable_name(str(path))).parts
     for count in range(len(parts), 0, -1):
         tail = Path(*parts[-count:])
         yield tail.as_posix()
@@ -49,72 +44,39 @@ def _names(path: str | Path) -> Iterator[str]:
             yield tail.with_suffix("").as_posix()
 
 
-def _composed(name: str) -> str:
-    """Normalise a name: macOS writes "é" as two characters, spreadsheets as one."""
-    return unicodedata.normalize("NFC", name)
-
-
 def read_spacings(path: str | Path) -> Spacings:
     """Read a CSV of spacings.
 
     Columns: file (a name, with or without folders and ending), row and column (mm per pixel), or one column
-    spacing for both. Commas, semicolons or tabs; a decimal comma is understood where semicolons or tabs
-    separate. Empty cells mean that the spacing is unknown.
+    spacing for both; separators and encodings as `read_csv_table` reads them, decimal commas too. Empty cells
+    mean that the spacing is unknown.
 
     Raises InputError, naming the line, for a table that cannot be read, lacks a column, or holds what is no
     plausible pixel spacing, or one file twice with different spacings.
     """
     path = Path(path)
-    lines = _lines(path)
-    separator = max(";\t,", key=lines[0].count) if lines else ","
-    rows = csv.reader(lines, delimiter=separator)
-    header = [cell.strip().lower() for cell in next(rows, [])]
-    wanted = ("file", "row", "column") if "spacing" not in header else ("file", "spacing", "spacing")
-    for name in wanted:
-        if name not in header:
-            raise InputError(
-                f"its header has no column '{name}'",
-                where=path,
-                remedy="Give the columns file, row, column (mm per pixel)",
-            )
-    places = [header.index(name) for name in wanted]
+    table = read_csv_table(path)
+    wanted = ("file", "row", "column") if "spacing" not in table.columns else ("file", "spacing", "spacing")
+    table.require(*dict.fromkeys(wanted))
     found: dict[str, Spacing] = {}
-    for number, cells in enumerate(rows, start=2):
-        if not any(cell.strip() for cell in cells):
-            continue
-        if len(cells) <= max(places):
-            raise _bad(path, number, f"{len(cells)} cells, {len(header)} are needed")
-        name, down, across = (cells[place].strip() for place in places)
-        name = _composed(unescape_cell(name)).replace("\\", "/").removeprefix("./")
+    for line, row in table.rows:
+        if missing := [column for column in wanted if column not in row]:
+            raise _bad(path, line, f"no cell for the column '{missing[0]}'")
+        name, down, across = (row[column] for column in wanted)
+        name = comparable_name(name)
         if not name:
-            raise _bad(path, number, "no file is named")
+            raise _bad(path, line, "no file is named")
         if not down and not across:
             continue
-        spacing = Spacing(_number(path, number, down, separator), _number(path, number, across, separator))
+        spacing = Spacing(_number(path, line, down), _number(path, line, across))
         if found.setdefault(name, spacing) != spacing:
-            raise _bad(path, number, f"'{name}' has another spacing further up")
+            raise _bad(path, line, f"'{name}' has another spacing further up")
     return Spacings(path, found)
 
 
-def _lines(path: Path) -> list[str]:
+def _number(path: Path, line: int, text: str) -> float:
     try:
-        if not path.is_file():
-            raise InputError("no such file", where=path, remedy="Check the path")
-        if path.stat().st_size > MAX_BYTES:
-            raise InputError("too large for a table of spacings", where=path, remedy="Check the path")
-        text = path.read_text("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise InputError("no table of text in UTF-8", where=path, remedy="Save it as CSV in UTF-8") from error
-    except (OSError, ValueError) as error:
-        raise InputError("this table cannot be read", where=path, remedy="Check the path") from error
-    if "\0" in text:
-        raise InputError("no table of text in UTF-8", where=path, remedy="Save it as CSV in UTF-8")
-    return text.splitlines()
-
-
-def _number(path: Path, line: int, text: str, separator: str) -> float:
-    try:
-        value = float(text.replace(",", ".") if separator != "," else text)
+        value = float(decimal(text))
     except ValueError:
         value = 0.0
     if not plausible([value]):

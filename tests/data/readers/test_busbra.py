@@ -30,7 +30,7 @@ def test_an_image_without_a_row(busbra: Path) -> None:
 
 def test_a_missing_column(busbra: Path) -> None:
     (busbra / "bus_data.csv").write_text("ID,Case\nbus_0001-l,1\n")
-    with pytest.raises(DatasetError, match="no column 'Pathology'"):
+    with pytest.raises(DatasetError, match="no column 'pathology'"):
         read_source(busbra)
 
 

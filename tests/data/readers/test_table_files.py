@@ -18,13 +18,13 @@ from sonoseg.errors import DatasetError
 def test_mark_blank_lines_short_lines(tmp_path: Path) -> None:
     table = tmp_path / "t.csv"
     table.write_bytes("\ufeffa; b\r\n1;2\r\n\r\n;\r\n3\r\n".encode())
-    assert read_table(table, "a", "b", delimiter=";") == [{"a": "1", "b": "2"}, {"a": "3", "b": ""}]
+    assert read_table(table, "a", "b") == [{"a": "1", "b": "2"}, {"a": "3", "b": ""}]
 
 
 def test_another_encoding(tmp_path: Path) -> None:
     table = tmp_path / "t.csv"
     table.write_bytes("a\nä\n".encode("latin-1"))
-    with pytest.raises(DatasetError, match="cannot be read as a UTF-8 table"):
+    with pytest.raises(DatasetError, match="not a table of text in UTF-8"):
         read_table(table, "a")
 
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
 from sonoseg.data.readers import breast, busbra, busi, busuclm
-from sonoseg.data.readers.own_layouts import CsvReader, FolderReader
-from sonoseg.data.record import DataSource
+from sonoseg.data.readers.own_layouts import CsvReader, FolderReader, NeighbourReader, unread_tables
+from sonoseg.data.record import DataSource, folders_near
 from sonoseg.errors import DatasetError, UsageError
 
 
@@ -32,7 +33,11 @@ READERS: dict[str, Reader] = {
     "breast": breast,
     "csv": CsvReader(),
     "folder": FolderReader(),
+    "neighbours": NeighbourReader(),
 }
+
+OWN = ("csv", "folder", "neighbours")
+"""The readers of a user's own set."""
 
 
 def read_source(path: str | Path, kind: str | None = None, name: str | None = None) -> DataSource:
@@ -55,14 +60,16 @@ def read_source(path: str | Path, kind: str | None = None, name: str | None = No
             key, root = found
             source = READERS[key].read(root) if name is None else READERS[key].read(root, name)
             if source.records:
-                return source
+                unread = unread_tables(folder, root) if key in OWN and folder.is_dir() else []
+                return replace(source, ignored=(*source.ignored, *unread))
+        unread = unread_tables(folder, folder) if folder.is_dir() else []
     except OSError as error:
         raise DatasetError(
             f"cannot be read ({error.strerror or error})", where=folder, remedy="Check its permissions"
         ) from error
     layout = f"the layout of '{kind}' was not found" if kind else "no layout that sonoseg knows was found"
     raise DatasetError(
-        f"{layout}, or it holds no images",
+        "; ".join((f"{layout}, or it holds no images", *unread)),
         where=folder,
         remedy="See docs/data.md for the layouts, or write a CSV with the columns image,mask",
     )
@@ -70,14 +77,38 @@ def read_source(path: str | Path, kind: str | None = None, name: str | None = No
 
 def _find(folder: Path, kind: str | None) -> tuple[str, Path] | None:
     keys = [kind] if kind else list(READERS)
-    found = [(key, root) for key in keys if (root := READERS[key].find(folder)) is not None]
-    if len({root for key, root in found if key not in ("csv", "folder")}) > 1:
+    found = [
+        (key, root) for key in keys if key not in OWN and (root := READERS[key].find(folder)) is not None
+    ]
+    if len({root for _, root in found}) > 1:
         raise DatasetError(
             f"several sets in one folder ({', '.join(f'{key} in {root.name}' for key, root in found)})",
             where=folder,
             remedy="Name one of their folders, or join them with +",
         )
-    return found[0] if found else None
+    return found[0] if found else _find_own(folder, [key for key in keys if key in OWN])
+
+
+def _find_own(folder: Path, keys: list[str]) -> tuple[str, Path] | None:
+    """A user's own set in `folder`, or in the one folder below it that holds one."""
+    # The search for neighbours goes below the folder itself.
+    below = [key for key in keys if key != "neighbours"]
+    for places, tried in (([folder], keys), (folders_near(folder), below)):
+        found: dict[Path, tuple[str, Path]] = {}
+        for place in places:
+            for key in tried:
+                if not any(place.is_relative_to(other) for other in found):
+                    root = READERS[key].find(place)
+                    found |= {} if root is None else {place: (key, root)}
+        if len(found) > 1:
+            raise DatasetError(
+                f"several sets below one folder: {', '.join(str(p.relative_to(folder)) for p in found)}",
+                where=folder,
+                remedy=f"Join them: {'+'.join(map(str, found))}",
+            )
+        if found:
+            return next(iter(found.values()))
+    return None
 
 
 def read_sources(words: Sequence[str], kind: str | None = None) -> list[DataSource]:

@@ -12,7 +12,7 @@ from sonoseg.image.calibration import Spacing
 
 _IMAGE = re.compile(r"^case\d+$")
 _TUMOUR = re.compile(r"^(?P<image>case\d+)_tumor\d*$")
-_COLUMNS = ("Image_filename", "Classification")
+_COLUMNS = ("image_filename", "classification")
 
 
 def find(folder: Path) -> Path | None:
@@ -32,7 +32,7 @@ def read(folder: Path, name: str = "breast") -> DataSource:
     """
     table = _spreadsheet(folder)
     read_rows = read_sheet if table.suffix.lower() == ".xlsx" else read_table
-    rows = {Path(row["Image_filename"]).stem: row for row in read_rows(table, *_COLUMNS)}
+    rows = {Path(row["image_filename"]).stem: row for row in read_rows(table, *_COLUMNS)}
     images = image_files_in(folder)
     masks: dict[str, list[Path]] = {}
     for path in images:
@@ -55,10 +55,10 @@ def read(folder: Path, name: str = "breast") -> DataSource:
                 set=name,
                 image=image,
                 masks=tuple(masks.pop(image.stem, ())),
-                label=parse_label(row["Classification"], table),
+                label=parse_label(row["classification"], table),
                 group=f"{name}:{image.stem}",
                 patient=image.stem,
-                spacing=_spacing(row.get("Pixel_size", ""), f"{table}, {image.stem}"),
+                spacing=_spacing(row.get("pixel_size", ""), f"{table}, {image.stem}"),
             )
         )
     records.sort(key=lambda record: natural_key(record.id))

@@ -23,13 +23,13 @@ def read(folder: Path, name: str = "bus-bra") -> DataSource:
     The CSV's Width, Height and BBOX are not used: they are wrong for a few images.
     Raises DatasetError where bus_data.csv lacks an image's row.
     """
-    rows = {row["ID"]: row for row in read_table(folder / "bus_data.csv", "ID", "Case", "Pathology")}
+    rows = {row["id"]: row for row in read_table(folder / "bus_data.csv", "id", "case", "pathology")}
     folds: dict[str, dict[int, int]] = {}
     for count in (5, 10):
         table = folder / f"{count}-fold-cv.csv"
         if table.is_file():
-            for row in read_table(table, "ID", "kFold"):
-                folds.setdefault(row["ID"], {})[count] = int(row["kFold"])
+            for row in read_table(table, "id", "kfold"):
+                folds.setdefault(row["id"], {})[count] = int(row["kfold"])
     there = folder / "Masks"
     masks = (
         {path.stem.removeprefix("mask_"): path for path in image_files_in(there)} if there.is_dir() else {}
@@ -50,9 +50,9 @@ def read(folder: Path, name: str = "bus-bra") -> DataSource:
                 set=name,
                 image=image,
                 masks=() if mask is None else (mask,),
-                label=parse_label(row["Pathology"], folder / "bus_data.csv"),
-                group=f"{name}:{row['Case']}",
-                patient=row["Case"],
+                label=parse_label(row["pathology"], folder / "bus_data.csv"),
+                group=f"{name}:{row['case']}",
+                patient=row["case"],
                 folds=folds.get(image.stem, {}),
             )
         )

@@ -32,7 +32,7 @@ def read(folder: Path, name: str = "bus-uclm") -> DataSource:
     Raises DatasetError where INFO.csv lacks an image's row.
     """
     table = folder / "INFO.csv"
-    rows = {Path(row["Image"]).stem: row for row in read_table(table, "Image", "Label", delimiter=";")}
+    rows = {Path(row["image"]).stem: row for row in read_table(table, "image", "label")}
     masks = (
         {path.stem: path for path in image_files_in(folder / "masks")} if (folder / "masks").is_dir() else {}
     )
@@ -48,14 +48,14 @@ def read(folder: Path, name: str = "bus-uclm") -> DataSource:
         mask = masks.pop(image.stem, None)
         code = image.stem.split("_")[0]
         patient = SAME_PATIENT.get(code, code)
-        marks = [mark for mark in ("doppler", "marks", "combined") if _yes(row.get(mark.capitalize(), ""))]
+        marks = [mark for mark in ("doppler", "marks", "combined") if _yes(row.get(mark, ""))]
         records.append(
             Record(
                 id=f"{name}/{image.stem}",
                 set=name,
                 image=image,
                 masks=() if mask is None else (mask,),
-                label=parse_label(row["Label"], table),
+                label=parse_label(row["label"], table),
                 group=f"{name}:{patient}",
                 patient=patient,
                 marks=" ".join(marks),

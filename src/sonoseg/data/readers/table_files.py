@@ -2,33 +2,34 @@
 
 from __future__ import annotations
 
-import csv
 from pathlib import Path
 
-from sonoseg._util.csv_text import unescape_cell
+from sonoseg._util.csv_tables import CsvTable, read_csv_table
 from sonoseg._util.packages import missing_extra
-from sonoseg.errors import DatasetError
+from sonoseg.errors import DatasetError, InputError
 
 
-def read_table(path: Path, *columns: str, delimiter: str = ",") -> list[dict[str, str]]:
-    """The rows of a CSV file as dictionaries; a byte-order mark and blank lines are skipped.
+def read_table(path: Path, *columns: str) -> list[dict[str, str]]:
+    """The rows of a CSV file as dictionaries by column, lower case; see `read_csv_table`.
 
+    A row that is shorter than the header has "" in its last columns.
     Raises DatasetError where the file cannot be read or lacks one of `columns`.
     """
+    return [row for _, row in numbered_rows(path, *columns)]
+
+
+def numbered_rows(path: Path, *columns: str) -> list[tuple[int, dict[str, str]]]:
+    """The rows as `read_table` gives them, each with the number of its line."""
     try:
-        text = path.read_bytes().decode("utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise DatasetError(
-            f"cannot be read as a UTF-8 table ({getattr(error, 'strerror', None) or error})",
-            where=path,
-            remedy="Save it as CSV in UTF-8",
-        ) from error
-    rows = csv.reader(text.splitlines(), delimiter=delimiter)
-    return _rows([[unescape_cell(cell) for cell in row] for row in rows], path, columns)
+        table = read_csv_table(path)
+    except InputError as error:
+        raise DatasetError(error.found, where=error.where, remedy=error.remedy) from error
+    return _rows(table, columns)
 
 
 def read_sheet(path: Path, *columns: str) -> list[dict[str, str]]:
-    """The rows of an XLSX file's first sheet that has `columns`, as dictionaries of text.
+    """The rows of an XLSX file's first sheet that has `columns`, as dictionaries of text by
+    column, lower case.
 
     Raises DatasetError where the file cannot be read or no sheet has the columns, MissingExtra without
     openpyxl.
@@ -50,18 +51,21 @@ def read_sheet(path: Path, *columns: str) -> list[dict[str, str]]:
             where=path,
             remedy="Fetch it again",
         ) from error
-    fitting = [lines for lines in sheets if lines and set(columns) <= {cell.strip() for cell in lines[0]}]
-    return _rows((fitting or sheets or [[]])[0], path, columns)
+    tables = [_as_table(path, lines) for lines in sheets]
+    fitting = [table for table in tables if set(columns) <= set(table.columns)]
+    return [row for _, row in _rows((fitting or tables or [_as_table(path, [])])[0], columns)]
 
 
-def _rows(lines: list[list[str]], path: Path, columns: tuple[str, ...]) -> list[dict[str, str]]:
-    names = [name.strip() for name in lines[0]] if lines else []
-    for column in columns:
-        if column not in names:
-            raise DatasetError(
-                f"no column '{column}' (found: {', '.join(names) or 'nothing'})",
-                where=path,
-                remedy=f"Give the table a header line with {', '.join(columns)}",
-            )
-    cells = [[cell.strip() for cell in line] for line in lines[1:] if any(line)]
-    return [dict.fromkeys(names, "") | dict(zip(names, line, strict=False)) for line in cells]
+def _as_table(path: Path, lines: list[list[str]]) -> CsvTable:
+    names = tuple(cell.strip().lower() for cell in lines[0]) if lines else ()
+    cells = ((number, [cell.strip() for cell in line]) for number, line in enumerate(lines[1:], start=2))
+    rows = ((number, dict(zip(names, line, strict=False))) for number, line in cells if any(line))
+    return CsvTable(path, names, tuple(rows))
+
+
+def _rows(table: CsvTable, columns: tuple[str, ...]) -> list[tuple[int, dict[str, str]]]:
+    try:
+        table.require(*columns)
+    except InputError as error:
+        raise DatasetError(error.found, where=error.where, remedy=error.remedy) from error
+    return [(line, dict.fromkeys(table.columns, "") | row) for line, row in table.rows]
