@@ -148,6 +148,55 @@ def test_an_exam_and_a_device_are_the_files_of_one_size_without_a_spacing(
     assert store.item(items["a"].id).spacing == (0.2, 0.2)
 
 
+@pytest.mark.parametrize(
+    ("scope", "also"), [("image", set()), ("exam", {"b"}), ("device", {"b", "other exam"})]
+)
+def test_files_that_are_added_later_are_calibrated_too(
+    scope: str, also: set[str], store: Store, scan: Callable[..., Item]
+) -> None:
+    from sonoseg.review.hand_calibration import KnownLength, calibrate
+
+    first = scan("a", **EXAM)
+    line = KnownLength.model_validate({**LINE, "scope": scope})
+    calibrate(store, first.id, line.model_copy(update={"millimetres": 10.0}))
+    calibrate(store, first.id, line)  # the last one counts
+    other = {"StudyInstanceUID": "1.2.4"}
+    items = {
+        "b": scan("b", **EXAM),
+        "own": scan("own", delta=0.02, **EXAM),
+        "larger": scan("larger", side=80, **EXAM),
+        "other exam": scan("other exam", **EXAM | other),
+        "elsewhere": scan("elsewhere", **EXAM | other | {"ManufacturerModelName": "Two"}),
+        "unnamed": scan("unnamed", StudyInstanceUID="1.2.5"),
+    }
+    assert {name for name, item in items.items() if item.spacing == (0.1, 0.1)} == also
+    assert {items[name].spacing_origin for name in also} <= {f"calibrated by AB ({scope})"}
+    assert store.item(items["own"].id).spacing_origin == "file"
+    for name in also:
+        assert store.frame(items[name].id).spacing == Spacing(0.1, 0.1)
+        entry = store.history(items[name].id)[-1]
+        assert (entry.action, entry.reader) == ("calibrated", "AB")
+    # From one that was added later it goes on to the next.
+    assert scan("late", **EXAM).spacing == ((0.1, 0.1) if also else None)
+
+
+def test_all_frames_of_a_clip_that_is_added_later(
+    store: Store,
+    scan: Callable[..., Item],
+    tmp_path: Path,
+    make_dicom: Callable[..., Path],
+    make_region: Callable[..., Any],
+) -> None:
+    from sonoseg.review.hand_calibration import KnownLength, calibrate
+
+    first = scan("a", **EXAM)
+    calibrate(store, first.id, KnownLength.model_validate({**LINE, "scope": "device"}))
+    pixels = np.random.default_rng(7).integers(1, 200, (3, 64, 64)).astype(np.uint8)
+    region = make_region(0, 0, 63, 63, delta=(0, 0))
+    add(store, make_dicom(tmp_path / "clip.dcm", pixels, regions=[region], **EXAM))
+    assert [item.spacing for item in store.items().items] == [(0.1, 0.1)] * 4
+
+
 def test_a_spacing_given_for_a_file_that_is_present_takes_effect_or_says_not(
     store: Store, tmp_path: Path, draw: Any
 ) -> None:

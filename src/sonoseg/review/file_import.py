@@ -12,6 +12,7 @@ from sonoseg.image.calibration import Origin, Spacing
 from sonoseg.inputs.file_search import search_root
 from sonoseg.review.file_inspection import inspect
 from sonoseg.review.form_upload import Upload, copy_files
+from sonoseg.review.hand_calibration import calibrate_added
 from sonoseg.review.http_errors import Stale, WrongStatus
 from sonoseg.review.item_store import StoredImage
 from sonoseg.review.items import Item
@@ -54,7 +55,8 @@ def import_uploads(
         except (InputError, MissingExtra) as error:
             result.refused.append(RejectedUpload(file.name, error.found, error.remedy))
             continue
-        result.items += _with_spacing(store, store.add(image), image, result)
+        items = _with_spacing(store, store.add(image), image, result)
+        result.items += calibrate_added(store, items)
     return result
 
 

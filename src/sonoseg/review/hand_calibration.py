@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -28,7 +28,7 @@ class KnownLength(BaseModel):
 
     ends: row and column in pixels. scope: "image" is the file with all its frames; "exam" the DICOM study and
     "device" all files of this manufacturer and model, both only for files of the same size that have no
-    spacing of their own. The pixels are taken as square.
+    spacing of their own, those that are added later too. The pixels are taken as square.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -63,7 +63,9 @@ def calibrate(store: Store, identity: str, line: KnownLength) -> Calibrated:
         raise WrongStatus(f"the item is signed by {item.reader}", where=identity, remedy="Reopen it first")
     spacing = _spacing(line)
     origin = f"{CALIBRATED}{line.reader.strip() or 'a reader'} ({line.scope})"
-    how = {"ends": line.ends, "millimetres": line.millimetres, "on": identity}
+    how: dict[str, Any] = {"ends": line.ends, "millimetres": line.millimetres, "on": identity}
+    if line.scope != "image":
+        how |= {"mark": _mark(store, item, line.scope), "size": [item.height, item.width]}
     changed = signed = own = 0
     for one in _meant(store, item, line.scope):
         if (
@@ -80,6 +82,27 @@ def calibrate(store: Store, identity: str, line: KnownLength) -> Calibrated:
         else:
             changed += 1
     return Calibrated(changed, signed, own)
+
+
+def calibrate_added(store: Store, items: list[Item]) -> list[Item]:
+    """Give the items of a file that is added the last calibration of their exam or device, if any.
+
+    As in `calibrate` only where the file has no spacing of its own, and has the size of the calibrated one.
+    Signed items stay as they are.
+    """
+    first = items[0]
+    if first.spacing_origin != "none":
+        return items
+    marks = [mark for scope in ("exam", "device") if (mark := _mark(store, first, scope))]
+    found = store.last_calibration(marks, (first.height, first.width))
+    if found is None:
+        return items
+    spacing, content, reader = found
+    origin = content.pop("origin")
+    try:
+        return [store.set_spacing(one.id, spacing, origin, reader=reader, content=content) for one in items]
+    except (WrongStatus, Stale):
+        return [store.item(one.id) for one in items]
 
 
 def _spacing(line: KnownLength) -> Spacing:
@@ -127,6 +150,7 @@ def _mark(store: Store, item: Item, scope: Scope) -> str:
         return ""
     try:
         with Clip(store.path(item.id), keep_burned_in=True) as clip:
-            return clip.study if scope == "exam" else clip.device
+            mark = clip.study if scope == "exam" else clip.device
+            return f"{scope} {mark}" if mark else ""
     except SonosegError:  # damaged since it was added
         return ""

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from sonoseg._util.documents import parse_json
 from sonoseg.image.calibration import Origin, Spacing
 from sonoseg.image.frame import Frame
 from sonoseg.inference.segmentation import Segmentation
@@ -17,7 +18,7 @@ from sonoseg.results.tables import lesion_object
 from sonoseg.review.item_store import ItemStore
 from sonoseg.review.items import Item
 from sonoseg.review.reading_store import ReadingStore
-from sonoseg.review.store_rows import add_log_entry, item_of, now, row_of
+from sonoseg.review.store_rows import add_log_entry, checked, item_of, now, row_of
 
 
 class Store(ItemStore, ReadingStore):
@@ -37,6 +38,25 @@ class Store(ItemStore, ReadingStore):
             segmentation = Segmentation(frame, probability, mask, mask, threshold, None, "", "")
             found = measure(segmentation)
         return [lesion_object(lesion) for lesion in found.lesions]
+
+    def last_calibration(
+        self, marks: Sequence[str], size: tuple[int, int]
+    ) -> tuple[Spacing, dict[str, Any], str] | None:
+        """Return the last calibration of an exam or a device: spacing, content of its log entry, reader.
+
+        marks: of the exam and the device, as calibrations are logged with. size: height and width in pixels.
+        """
+        with checked(), self.ledger.read() as connection:
+            row = connection.execute(
+                "SELECT reader, content FROM log WHERE action = 'calibrated' AND"
+                f" json_extract(content, '$.mark') IN ({', '.join('?' * len(marks))}) AND"
+                " json_extract(content, '$.size') = json(?) ORDER BY entry DESC LIMIT 1",
+                (*marks, json.dumps(size)),
+            ).fetchone()
+            if row is None:
+                return None
+            content = parse_json(row["content"])
+            return Spacing(*content.pop("spacing")), content, row["reader"] or ""
 
     def set_spacing(
         self,
