@@ -336,3 +336,53 @@ def test_an_extension_gives_the_reason_of_what_it_drops() -> None:
     assert made.dropped["s/13"].endswith("of s/12")
     table.loc["s/12", "group"] = "g3"
     assert extend_split(split, large).dropped["s/12"] == "in one group with s/3 of the split"
+
+
+def centres(sizes: dict[str, list[tuple[str, int]]]) -> PreparedSet:
+    """A joined prepared set; `sizes` as for `fake`, by the set's name."""
+    tables = []
+    for name, groups in sizes.items():
+        own = fake(groups, set=name).table.rename(index=lambda one, name=name: one.replace("s/", f"{name}/"))
+        own["group"] = [f"{name}/{group}" for group in own["group"]]
+        tables.append(own)
+    return cast(PreparedSet, SimpleNamespace(table=pd.concat(tables), fingerprint="f" * 64, folder=Path("p")))
+
+
+@pytest.mark.process
+@settings(max_examples=20, deadline=None)
+@given(groups, groups, groups, st.integers(0, 99), st.integers(3, 6))
+def test_each_set_is_left_out_in_turn(
+    a: list[tuple[str, int]], b: list[tuple[str, int]], c: list[tuple[str, int]], seed: int, folds: int
+) -> None:
+    prepared = centres({"a": a, "b": b, "c": c})
+    split = make_split(prepared, "leave-one-set-out", folds=folds, seed=seed)
+    table = prepared.table
+    assert split.count == 3
+    for fold, name in enumerate("abc"):
+        parts = split.part(fold)
+        assert set(parts.test) == set(table.index[table["set"] == name])
+        assert set(parts.train) | set(parts.validation) == set(table.index[table["set"] != name])
+        kin = [set(table.loc[list(part), "group"]) for part in parts]
+        assert not kin[0] & kin[1]
+        assert set(table.loc[parts.validation, "set"]) == set("abc") - {name}
+    assert make_split(prepared, "leave-one-set-out", folds=folds, seed=seed) == split
+    assert sum(row["images"] for row in summarise(split, prepared)) == len(table)
+
+
+def test_two_sets_are_enough_and_the_file_keeps_what_validates(tmp_path: Path) -> None:
+    prepared = centres({"a": [("benign", 1)] * 20, "b": [("malignant", 2)] * 10})
+    split = make_split(prepared, "leave-one-set-out")
+    assert [len(part) for part in split.part(0)] == [16, 4, 20]
+    split.save(tmp_path / "s.json")
+    assert Split.load(tmp_path / "s.json") == split
+    with pytest.raises(DatasetError, match="cannot be narrowed"):
+        narrow_split(split, prepared)
+
+
+def test_one_set_cannot_be_left_out_and_no_group_may_cross() -> None:
+    with pytest.raises(DatasetError, match="needs two sets or more"):
+        make_split(fake([("benign", 1)] * 20), "leave-one-set-out")
+    crossing = centres({"a": [("benign", 1)] * 20, "b": [("benign", 1)] * 20})
+    crossing.table["group"] = [name.split("/")[1] for name in crossing.table["group"]]
+    with pytest.raises(DatasetError, match="20 groups have images in more than one set"):
+        make_split(crossing, "leave-one-set-out")

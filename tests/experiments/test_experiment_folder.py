@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from sonoseg.data.prepared_set import PreparedSet
+from sonoseg.data.splits import Split
 from sonoseg.errors import DatasetError, OutputError, PlanError, UsageError
 from sonoseg.experiments.experiment_folder import ExperimentFolder, state_of
 from sonoseg.experiments.experiment_run import run_experiment
@@ -191,3 +193,29 @@ def test_a_file_in_a_place_of_ours_is_refused(
     with pytest.raises(OutputError, match="in the place of a folder of the experiment"):
         ExperimentFolder(plan, out)
     assert (out / place).read_text() == "mine"
+
+
+def test_an_evaluation_is_skipped_in_folds_without_its_images(
+    write_plan: Callable[..., Path], phantom_set: Path, tmp_path: Path
+) -> None:
+    """As with leave-one-set-out, where each set is the test part of one fold alone."""
+    prepared = PreparedSet.open(phantom_set)
+    folds = {name: int(n >= 4) for n, name in enumerate(prepared.ids)}
+    first = tuple(prepared.ids[:2])  # of fold 0: they validate in fold 1 alone
+    split = Split("leave-one-set-out", "all", 0, prepared.fingerprint, folds, validation=first)
+    split.save(tmp_path / "left.json")
+    evaluations = [{"name": "test"}, {"name": "val", "part": "validation"}]
+    plan = write_plan(
+        split=str(tmp_path / "left.json"), folds=[0, 1], seeds=[0], variants=None, evaluate=evaluations
+    )
+    opened = ExperimentFolder(plan, tmp_path / "out")
+    assert opened.folds_of == {"test": [0, 1], "val": [1]}
+    assert [step.task.name for step in opened.steps() if step.kind == "evaluate"] == [
+        "evaluations/test/as-it-is/fold0-seed0",
+        "evaluations/test/as-it-is/fold1-seed0",
+        "evaluations/val/as-it-is/fold1-seed0",
+    ]
+    with pytest.raises(PlanError, match="evaluation 'val' has no image"):
+        ExperimentFolder(
+            write_plan(split=str(tmp_path / "left.json"), evaluate=evaluations), tmp_path / "other"
+        )

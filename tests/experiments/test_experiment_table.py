@@ -79,7 +79,7 @@ def plan(**changes: Any) -> VariantPlan:
 
 def table_of(plan: VariantPlan, found: dict[Cell, Evaluation]) -> dict[str, Any]:
     recipes = {name: load_recipe("quick") for name in plan.variants}
-    return variant_table(plan, recipes, {"test": found}, QUICK)
+    return variant_table(plan, recipes, {"test": found}, policy=QUICK)
 
 
 @pytest.mark.process
@@ -201,7 +201,9 @@ def test_a_whole_experiment_ends_with_its_table_despite_failures(
     # A single fold's ECE is that of its own summary.
     summary = json.loads((out / "evaluations/test/darker/fold0-seed0/summary.json").read_text())
     evaluations = {"test": {Cell("dark", 0, 0): Evaluation.load(out / "evaluations/test/darker/fold0-seed0")}}
-    alone = variant_table(plan(variants={"dark": {}}), {"dark": load_recipe("quick")}, evaluations, QUICK)
+    alone = variant_table(
+        plan(variants={"dark": {}}), {"dark": load_recipe("quick")}, evaluations, policy=QUICK
+    )
     ece = alone["evaluations"][0]["rows"][0]["ece_foreground"]["mean"]
     assert ece == pytest.approx(summary["calibration"]["foreground"]["ece"]["mean"], abs=1e-5)
     assert not math.isclose(darker["dice"]["mean"], dark["dice"]["mean"])
@@ -240,3 +242,47 @@ def test_without_a_done_trial_there_is_no_best(write_search: WritePlan, pretend:
     assert {path.name for path in (tmp_path / "out").iterdir()} >= {"table.md", "table.json"}
     assert not (tmp_path / "out" / "best.yaml").exists()
     assert not (tmp_path / "out" / "table.png").exists()
+
+
+@pytest.mark.process
+def test_the_mean_of_centres_counts_each_the_same() -> None:
+    """Fold 0 leaves centre p out and fold 1 centre q: each evaluation has images in its own fold alone."""
+    centres = plan(folds=[0, 1], seeds=[0, 1], evaluate=[{"name": "p"}, {"name": "q"}], mean=["p", "q"])
+    found = {
+        "p": {
+            Cell("x", 0, 0): evaluated({"a": 0.2, "b": 0.4}, {"n": 0.0, "m": 1.0}),
+            Cell("x", 0, 1): evaluated({"a": 0.4, "b": 0.6}, {"n": 0.0, "m": 1.0}),
+            Cell("y", 0, 0): evaluated({"a": 0.5, "b": 0.7}, {"n": 0.0, "m": 1.0}),
+        },
+        "q": {
+            Cell("x", 1, 0): evaluated({"c": 0.9, "d": 0.9, "e": 0.9}),
+            Cell("y", 1, 0): evaluated({"c": 0.8, "d": 0.8, "e": 0.8}),
+        },
+    }
+    recipes = {name: load_recipe("quick") for name in centres.variants}
+    table = variant_table(centres, recipes, found, {"p": [0], "q": [1]}, QUICK)
+    p, q, mean = table["evaluations"]
+    assert (p["rows"][0]["runs"], p["rows"][0]["planned"]) == (2, 2)
+    assert p["rows"][0]["flagged_normals"]["n"] == 4
+    assert "flagged_normals" not in q["rows"][0]
+    assert mean["name"] == "mean of p, q"
+    x, y = mean["rows"]
+    assert (x["runs"], x["planned"], x["images"]) == (3, 4, 5)
+    assert x["dice"]["mean"] == pytest.approx((0.4 + 0.9) / 2)
+    assert x["dice"]["seeds"] == pytest.approx({"0": (0.3 + 0.9) / 2})  # seed 1 has not measured q
+    assert x["false_positive"]["mean"] is None  # q has no normals
+    assert y["difference"]["dice"]["mean"] == pytest.approx((0.2 - 0.1) / 2)
+    assert y["difference"]["images"] == 7  # the normals of p too
+    text = markdown(table)
+    assert "## mean of p, q" in text
+    assert "normals flagged at 95 % sensitivity" in text
+
+
+@pytest.mark.process
+def test_the_mean_waits_for_every_centre() -> None:
+    centres = plan(folds=[0, 1], evaluate=[{"name": "p"}, {"name": "q"}], mean=["p", "q"])
+    found = {"p": {Cell("x", 0, 0): evaluated({"a": 0.2})}}
+    recipes = {name: load_recipe("quick") for name in centres.variants}
+    mean = variant_table(centres, recipes, found, {"p": [0], "q": [1]}, QUICK)["evaluations"][2]
+    assert mean["rows"] == []
+    assert mean["not_measured"] == ["x", "y"]

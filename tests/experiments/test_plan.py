@@ -69,6 +69,8 @@ evaluate:
         ("evaluate: [{name: a, parts: test}]", "unknown key 'evaluate.0.parts'. Did you mean 'part'."),
         ("evaluate: [{name: a, part: train}]", "'evaluate.0.part': input should be 'test', 'validation' or"),
         ("evaluate: [{name: a}, {name: A}]", "'evaluate': a is given twice"),
+        ("mean: [test, other]", "'mean' names 'other', which 'evaluate' does not: test"),
+        ("mean: [test]", "'mean' names one evaluation: name two or more"),
         ("evaluate: [{name: ../a}]", "'evaluate.0.name': a name consists of letters"),
         ("evaluate: [{data: x}]", "'evaluate.0.name': field required"),
         ("evaluate: [{name: a, threshold: 1.5}]", "'evaluate.0.threshold': input should be less than"),

@@ -20,6 +20,7 @@ class MethodChoice(StrEnum):
     grouped = "grouped"
     random = "random"
     official = "official"
+    leave_one_set_out = "leave-one-set-out"
 
 
 class PolicyChoice(StrEnum):
@@ -37,7 +38,8 @@ def split(
         MethodChoice | None,
         typer.Option(
             show_default="grouped",
-            help="Keep patients and duplicates together, ignore them, or use the published folds.",
+            help="Keep patients and duplicates together, ignore them, use the published folds, or test on "
+            "each set of a joined one in turn.",
         ),
     ] = None,
     policy: Annotated[
@@ -47,7 +49,14 @@ def split(
             help="All images, one of each group of duplicates, or also without objections.",
         ),
     ] = None,
-    folds: Annotated[int | None, typer.Option(min=3, show_default="5", help="Number of folds.")] = None,
+    folds: Annotated[
+        int | None,
+        typer.Option(
+            min=3,
+            show_default="5",
+            help="Number of folds; with leave-one-set-out one in so many images of a set validates.",
+        ),
+    ] = None,
     seed: Annotated[
         int | None, typer.Option(show_default="0", help="The same seed gives the same split.")
     ] = None,

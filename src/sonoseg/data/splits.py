@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import warnings
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NamedTuple, get_args
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 FORMAT = "sonoseg-split/1"
 
-Method = Literal["grouped", "random", "official"]
+Method = Literal["grouped", "random", "official", "leave-one-set-out"]
 Policy = Literal["all", "first-of-group", "strict"]
 
 
@@ -40,11 +40,13 @@ class Split:
     """A division of a prepared set into folds.
 
     method: "grouped" (patients and duplicates kept together, stratified by set and class), "random"
-        (stratified, ignoring groups), "official" (the published folds).
+        (stratified, ignoring groups), "official" (the published folds), "leave-one-set-out" (a fold for each
+        set of a joined prepared set).
     policy: which images take part; see `admit`.
     fingerprint: of the prepared set it was made for.
     folds: id -> fold, from 0. dropped: id -> reason.
     train_only: ids that train in every fold and are never tested; see `extend_split`.
+    validation: ids that validate in every fold that does not test them; empty where the next fold validates.
     """
 
     method: Method
@@ -54,6 +56,7 @@ class Split:
     folds: dict[str, int]
     dropped: dict[str, str] = field(default_factory=dict)
     train_only: tuple[str, ...] = ()
+    validation: tuple[str, ...] = ()
 
     @property
     def count(self) -> int:
@@ -61,20 +64,24 @@ class Split:
         return max(self.folds.values()) + 1
 
     def part(self, fold: int = 0) -> Parts:
-        """Test on fold `fold`, validate on the next one, train on the rest. Raises UsageError."""
+        """Test on fold `fold`, validate on the next one or on `validation`, train on the rest.
+
+        Raises UsageError.
+        """
         if not 0 <= fold < self.count:
             raise UsageError(
                 f"no fold {fold} in a split of {self.count}", remedy=f"Choose one from 0 to {self.count - 1}"
             )
-        if self.count < 3:
+        if self.count < 3 and not self.validation:
             raise UsageError(
                 f"{self.count} folds cannot give three parts", remedy="Make a split of three folds or more"
             )
         other = (fold + 1) % self.count
+        chosen = set(self.validation) or {name for name, k in self.folds.items() if k == other}
         parts = Parts([], [], [])
         parts.train.extend(self.train_only)
         for name, k in self.folds.items():
-            (parts.test if k == fold else parts.validation if k == other else parts.train).append(name)
+            (parts.test if k == fold else parts.validation if name in chosen else parts.train).append(name)
         return parts
 
     def save(self, path: str | Path, *, overwrite: bool = False) -> None:
@@ -93,6 +100,7 @@ class Split:
                 "dropped": self.dropped,
                 # Written only where present: the file of a split without them does not change.
                 **({"train_only": list(self.train_only)} if self.train_only else {}),
+                **({"validation": list(self.validation)} if self.validation else {}),
             },
             indent=1,
             ensure_ascii=False,
@@ -120,6 +128,7 @@ class Split:
                 folds,
                 data["dropped"],
                 tuple(map(str, data.get("train_only", ()))),
+                tuple(map(str, data.get("validation", ()))),
             )
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             reason = (
@@ -180,6 +189,8 @@ def make_split(
 ) -> Split:
     """Divide a prepared set into folds; the same seed gives the same split.
 
+    folds: with "leave-one-set-out" the sets are the folds, in their order, and one in `folds` images of each
+        set, in whole groups, validates where another set is tested.
     Raises UsageError for an unknown method or policy, DatasetError where there are too few groups or
     images, or no official folds, MissingExtra without scikit-learn.
     """
@@ -188,11 +199,40 @@ def make_split(
             raise UsageError(f"unknown value '{word}'", remedy=f"Choose one of: {', '.join(get_args(kind))}")
     dropped = admit(prepared.table, policy)
     table = prepared.table.drop(index=list(dropped))
+    if method == "leave-one-set-out":
+        return _leave_one_set_out(prepared, table, policy, folds, seed, dropped)
     if method == "official":
         fold_of = _official(table, folds, prepared.folder)
     else:
         fold_of = _divided(table, folds, seed, prepared.folder, grouped=method == "grouped")
     return Split(method, policy, seed, prepared.fingerprint, fold_of, dropped)
+
+
+def _leave_one_set_out(
+    prepared: PreparedSet, table: pd.DataFrame, policy: Policy, folds: int, seed: int, dropped: dict[str, str]
+) -> Split:
+    sets = list(dict.fromkeys(table["set"]))
+    if len(sets) < 2:
+        raise DatasetError(
+            "leave-one-set-out needs two sets or more, and this is one",
+            where=prepared.folder,
+            remedy="Prepare several sets together: sonoseg data prepare A+B --out FOLDER",
+        )
+    if crossing := (table.groupby("group")["set"].nunique() > 1).sum():
+        raise DatasetError(
+            f"{crossing} groups have images in more than one set, which would be trained and tested on",
+            where=prepared.folder,
+            remedy="Remove the images that two sets share from one of them",
+        )
+    part_of: dict[str, int] = {}
+    for name in sets:
+        own = table[table["set"] == name]
+        part_of |= _divided(own, folds, seed, prepared.folder, grouped=True)
+    fold_of = {str(name): sets.index(own) for name, own in table["set"].items()}
+    validation = tuple(name for name in fold_of if part_of[name] == 0)
+    return Split(
+        "leave-one-set-out", policy, seed, prepared.fingerprint, fold_of, dropped, validation=validation
+    )
 
 
 def extend_split(split: Split, prepared: PreparedSet) -> Split:
@@ -224,9 +264,7 @@ def extend_split(split: Split, prepared: PreparedSet) -> Split:
             dropped[name] = unfit[name]
         else:
             train_only.append(name)
-    return Split(
-        split.method, split.policy, split.seed, prepared.fingerprint, split.folds, dropped, tuple(train_only)
-    )
+    return replace(split, fingerprint=prepared.fingerprint, dropped=dropped, train_only=tuple(train_only))
 
 
 NARROW = 4
@@ -241,6 +279,12 @@ def narrow_split(split: Split, prepared: PreparedSet) -> Split:
     Raises DatasetError where `split` is of another set, or the validation part has too few groups.
     """
     split.check(prepared)
+    if split.validation:
+        raise DatasetError(
+            "a split of the method leave-one-set-out cannot be narrowed",
+            where=prepared.folder,
+            remedy="Make it with larger --folds: one in so many images of a set validates",
+        )
     parts = split.part(0)
     table = prepared.table.loc[parts.validation]
     try:

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from sonoseg.evaluation.bootstrap import Floats, Json, not_measured, weighted_interval
+from sonoseg.evaluation.bootstrap import Floats, Json, finite, not_measured, weighted_interval
 from sonoseg.evaluation.policy import POLICY, Policy
 from sonoseg.evaluation.risk_coverage import auroc
 
@@ -44,6 +44,18 @@ def summarise_detection(rows: pd.DataFrame, policy: Policy = POLICY) -> Json:
             for share in SENSITIVITIES
         },
     }
+
+
+def flagged_normals(rows: pd.DataFrame, share: float) -> float | None:
+    """The share of the normals flagged by the threshold that flags `share` of the lesion images.
+
+    None unless there are images of both kinds.
+    """
+    known = rows[rows["kind"].isin(("lesion", "normal"))]
+    lesion = (known["kind"] == "lesion").to_numpy()
+    if lesion.all() or not lesion.any():
+        return None
+    return finite(float(flagged(lesion, known["max_probability"].to_numpy(np.float64), share)[0]))
 
 
 def flagged(

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from sonoseg.evaluation.evaluation import Evaluation
 
 FACTS = ("set", "label", "group", "kind", "lesion_area_px", "lesion_share", "size_stratum")
-FIGURES = (*dict.fromkeys((*PER_IMAGE, *OF_NORMALS)), "n_false_positives")
+FIGURES = (*dict.fromkeys((*PER_IMAGE, *OF_NORMALS)), "n_false_positives", "max_probability")
 
 
 def average_runs(evaluations: Sequence[Evaluation]) -> pd.DataFrame:

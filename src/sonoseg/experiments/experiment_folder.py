@@ -54,6 +54,7 @@ class ExperimentFolder:
 
     plan_file: the plan. folder: new, empty, or started with a plan to which this one only adds.
     recipes: of the plan's variants; a search has none before its trials.
+    folds_of: the folds of the plan in which each evaluation, by its name, has an image.
     Raises PlanError, RecipeError, DatasetError, UsageError for a plan that cannot be run; OutputError where
     the folder holds something else, or a run of another recipe, set or split.
     """
@@ -64,6 +65,7 @@ class ExperimentFolder:
         self.recipes = self.plan.recipes(plan_file)
         # Each prepared set and split is opened once.
         self._set, self._split, self._sha256 = cache(PreparedSet.open), cache(Split.load), cache(sha256_file)
+        self.folds_of: dict[str, list[int]] = {}
         self._check_data(Path(plan_file))
         self._check_folder(Path(plan_file))
 
@@ -127,6 +129,8 @@ class ExperimentFolder:
         state, training = state_of(run), self.training(cell)
         yield Step(training, state, "train")
         for one in plan.evaluate:
+            if cell.fold not in self.folds_of[one.name]:
+                continue
             folder = self.evaluation(one.name, cell)
             done: State = "done" if state == "done" and self._is_whole(one, run, folder) else "to do"
             arguments: list[Any] = ["evaluate", run.folder, "--data", one.data, "--part", one.part]
@@ -173,15 +177,19 @@ class ExperimentFolder:
             assert one.part is not None
             prepared = self._set(one.data)
             parts = None if one.split is None else self._split(one.split)
-            for fold in folds if one.fold == "same" else [one.fold]:
+            self.folds_of[one.name] = []
+            for fold in folds:
+                number = fold if one.fold == "same" else one.fold
                 try:
-                    ids = only_sets(prepared, choose_ids(prepared, parts, fold, one.part), one.sets)
+                    ids = only_sets(prepared, choose_ids(prepared, parts, number, one.part), one.sets)
                 except UsageError as error:
                     raise PlanError(
                         f"evaluation '{one.name}': {error.found}", where=plan_file, remedy=error.remedy
                     ) from error
-                if not ids:
-                    raise PlanError(f"evaluation '{one.name}' has no image", where=plan_file)
+                if ids:
+                    self.folds_of[one.name].append(fold)
+            if not self.folds_of[one.name]:
+                raise PlanError(f"evaluation '{one.name}' has no image", where=plan_file)
 
     def _check_folder(self, plan_file: Path) -> None:
         folder, stored = self.folder, self.folder / PLAN

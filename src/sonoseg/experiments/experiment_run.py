@@ -130,7 +130,8 @@ def current_table(experiment: ExperimentFolder) -> dict[str, Any]:
         from sonoseg.experiments.search import Search
 
         return search_table(experiment.plan, Search(experiment).trials())
-    return variant_table(experiment.plan, experiment.recipes, done_evaluations(experiment))
+    found = done_evaluations(experiment)
+    return variant_table(experiment.plan, experiment.recipes, found, experiment.folds_of)
 
 
 def done_evaluations(experiment: ExperimentFolder) -> dict[str, dict[Cell, Evaluation]]:

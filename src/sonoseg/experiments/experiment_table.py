@@ -17,11 +17,13 @@ from sonoseg.errors import DatasetError
 from sonoseg.evaluation.comparison import common_rows, paired
 from sonoseg.evaluation.evaluation import Evaluation
 from sonoseg.evaluation.headline import Kind
+from sonoseg.evaluation.image_detection import SENSITIVITIES, flagged_normals, summarise_detection
+from sonoseg.evaluation.macro_means import mean_of_means, paired_mean_of_means
 from sonoseg.evaluation.policy import POLICY, Policy
 from sonoseg.evaluation.seed_averages import average_runs, pooled_ece
 from sonoseg.evaluation.strata import SIZES
 from sonoseg.evaluation.summary import means_of
-from sonoseg.experiments.plan import Cell, PlannedEvaluation, SearchPlan, VariantPlan, short
+from sonoseg.experiments.plan import Cell, SearchPlan, VariantPlan, short
 from sonoseg.networks.layer_table import cost
 from sonoseg.results.evaluation_tables import interval, number, p_value
 
@@ -69,6 +71,9 @@ TABLE_METRICS: Final[dict[str, TableMetric]] = {
         "false-positive rate on normal images", "false_positive", "share", _normals
     ),
 }
+FLAGGED: Final = "normals flagged at 95 % sensitivity"
+"""The heading of the share of normal images that a threshold flags which flags 95 % of the lesion images."""
+
 COMPARED: Final = ("dice", "small_dice", "missed", "false_positive")
 """The metrics that are compared with the reference."""
 
@@ -79,6 +84,8 @@ VARIANT_NOTES: Final = (
     "A difference is a variant minus the reference, paired image by image; p is of the permutation test over "
     "groups. p-values are not corrected for multiple comparisons.",
     "The foreground ECE is the mean over the seeds, with the lowest and the highest where there are several.",
+    "Normals flagged at 95 % sensitivity: the threshold on an image's maximum probability is the one that "
+    "95 % of the lesion images of the same evaluation reach.",
 )
 SEARCH_NOTES: Final = (
     "A trial's value is of the validation part, at the epoch of its best Dice, thresholded at 0.5 on the "
@@ -99,13 +106,16 @@ def variant_table(
     plan: VariantPlan,
     recipes: Mapping[str, Recipe],
     found: Mapping[str, Mapping[Cell, Evaluation]],
+    folds_of: Mapping[str, Sequence[int]] | None = None,
     policy: Policy = POLICY,
 ) -> Json:
     """The table of everything that was evaluated, as in table.json.
 
     recipes: by variant. found: evaluations by name and cell; may lack what failed or remains to do.
+    folds_of: the folds in which each evaluation has an image; by default all of the plan's.
     Raises DatasetError where two runs measured an image against different masks.
     """
+    folds_of = {one.name: plan.folds for one in plan.evaluate} | dict(folds_of or {})
     networks = {}
     for name, recipe in recipes.items():
         parameters, macs = cost(recipe.network, recipe.data.size)
@@ -114,7 +124,8 @@ def variant_table(
         "reference": plan.reference,
         "policy": policy.as_dict(),
         "networks": networks,
-        "evaluations": [_evaluation(plan, one, found.get(one.name, {}), policy) for one in plan.evaluate],
+        "evaluations": [_evaluation(plan, [one.name], found, folds_of, policy) for one in plan.evaluate]
+        + ([_evaluation(plan, plan.mean, found, folds_of, policy)] if plan.mean else []),
     }
 
 
@@ -173,52 +184,115 @@ def write_table(table: Json, folder: Path) -> None:
 
 
 def _evaluation(
-    plan: VariantPlan, one: PlannedEvaluation, found: Mapping[Cell, Evaluation], policy: Policy
+    plan: VariantPlan,
+    names: Sequence[str],
+    found: Mapping[str, Mapping[Cell, Evaluation]],
+    folds_of: Mapping[str, Sequence[int]],
+    policy: Policy,
 ) -> Json:
-    by_variant = {
-        name: {cell: done for cell, done in found.items() if cell.variant == name} for name in plan.variants
-    }
-    rows = {name: average_runs(list(own.values())) for name, own in by_variant.items() if own}
-    base = rows.get(plan.reference)
-    summaries = [done.summary for done in found.values()]
+    """The table's entry of one evaluation, or of the unweighted mean of several."""
+    by_variant = {name: _Runs.of(plan, name, names, found, folds_of) for name in plan.variants}
+    measured = {name: own for name, own in by_variant.items() if own.measured}
+    base = measured.get(plan.reference)
+    summaries = [done.summary for own in measured.values() for done in own.all()]
     return {
-        "name": one.name,
+        "name": names[0] if len(names) == 1 else f"mean of {', '.join(names)}",
         "statements": _unique(str(summary.get("statement", "")) for summary in summaries),
         "cautions": _unique(text for summary in summaries for text in summary.get("cautions", [])),
         "rows": [
             {
                 "variant": name,
-                "runs": len(by_variant[name]),
-                "planned": len(plan.folds) * len(plan.seeds),
-                **_figures(plan, by_variant[name], rows[name], policy),
+                "runs": len(own.all()),
+                "planned": own.planned,
+                **_figures(own, policy),
                 "difference": None
                 if base is None or name == plan.reference
-                else _difference(rows[name], base, policy),
+                else _difference(own, base, policy),
             }
-            for name in plan.variants
-            if name in rows
+            for name, own in measured.items()
         ],
-        "not_measured": [name for name in plan.variants if name not in rows],
+        "not_measured": [name for name in plan.variants if name not in measured],
     }
 
 
-def _figures(plan: VariantPlan, own: Mapping[Cell, Evaluation], rows: pd.DataFrame, policy: Policy) -> Json:
-    # A seed that lacks a fold has measured other images: its mean is not comparable.
-    complete = {
-        seed: [done for cell, done in own.items() if cell.seed == seed]
-        for seed in plan.seeds
-        if sum(cell.seed == seed for cell in own) == len(plan.folds)
-    }
-    of_seed = {seed: average_runs(runs) for seed, runs in complete.items()}
+@dataclass(frozen=True)
+class _Runs:
+    """A variant's runs on one evaluation, or on the several of a mean.
+
+    parts: of each evaluation the runs that measured it. of_seed: by seed the same, where the seed has all
+    folds of all evaluations: one that lacks a fold has measured other images. planned: how many there are.
+    """
+
+    parts: list[list[Evaluation]]
+    of_seed: dict[int, list[list[Evaluation]]]
+    planned: int
+
+    @classmethod
+    def of(
+        cls,
+        plan: VariantPlan,
+        variant: str,
+        names: Sequence[str],
+        found: Mapping[str, Mapping[Cell, Evaluation]],
+        folds_of: Mapping[str, Sequence[int]],
+    ) -> _Runs:
+        own = [
+            {cell: done for cell, done in found.get(name, {}).items() if cell.variant == variant}
+            for name in names
+        ]
+        of_seed = {
+            seed: [[done for cell, done in part.items() if cell.seed == seed] for part in own]
+            for seed in plan.seeds
+        }
+        counts = [len(folds_of[name]) for name in names]
+        return cls(
+            [list(part.values()) for part in own],
+            {seed: parts for seed, parts in of_seed.items() if [len(part) for part in parts] == counts},
+            sum(counts) * len(plan.seeds),
+        )
+
+    @property
+    def measured(self) -> bool:
+        """Whether every evaluation has a run."""
+        return all(self.parts)
+
+    def all(self) -> list[Evaluation]:
+        """Every run's evaluation."""
+        return [done for part in self.parts for done in part]
+
+
+def _figures(own: _Runs, policy: Policy) -> Json:
+    rows = [average_runs(part) for part in own.parts]
+    of_seed = {seed: [average_runs(part) for part in parts] for seed, parts in own.of_seed.items()}
     figures: Json = {}
     for key, metric in TABLE_METRICS.items():
-        mean = means_of(metric.select(rows), [metric.column], policy)[metric.column]
-        each = {str(seed): _finite(metric.select(t)[metric.column].mean()) for seed, t in of_seed.items()}
-        figures[key] = {**mean, **_range(each)}
-    ece = {str(seed): _finite(pooled_ece(runs)) for seed, runs in complete.items()}
+        each = {str(seed): _mean(tables, metric) for seed, tables in of_seed.items()}
+        figures[key] = {**_interval(rows, metric, policy), **_range(each)}
+    ece = {
+        str(seed): _finite(sum(pooled_ece(part) for part in parts) / len(parts))
+        for seed, parts in own.of_seed.items()
+    }
     known = [value for value in ece.values() if value is not None]
     figures["ece_foreground"] = {"mean": sum(known) / len(known) if known else None, **_range(ece)}
+    if len(rows) == 1 and not _normals(rows[0]).empty:
+        share = f"{SENSITIVITIES[0]:g}"
+        each = {str(seed): flagged_normals(tables[0], SENSITIVITIES[0]) for seed, tables in of_seed.items()}
+        detection = summarise_detection(rows[0], policy)["flagged_normals"][share]
+        figures["flagged_normals"] = {**detection, **_range(each)}
     return {"images": figures["dice"]["n"], "groups": figures["dice"]["groups"], **figures}
+
+
+def _mean(tables: list[pd.DataFrame], metric: TableMetric) -> float | None:
+    """The mean of one evaluation, or the unweighted mean of several; None where one lacks the metric."""
+    return _finite(sum(metric.select(table)[metric.column].mean() for table in tables) / len(tables))
+
+
+def _interval(tables: list[pd.DataFrame], metric: TableMetric, policy: Policy) -> Json:
+    """`_mean` with its interval over groups."""
+    if len(tables) == 1:
+        one: Json = means_of(metric.select(tables[0]), [metric.column], policy)[metric.column]
+        return one
+    return mean_of_means([metric.select(table) for table in tables], metric.column, policy)
 
 
 def _range(each: dict[str, float | None]) -> Json:
@@ -228,18 +302,25 @@ def _range(each: dict[str, float | None]) -> Json:
     return {"seeds": each, "min": min(known) if several else None, "max": max(known) if several else None}
 
 
-def _difference(rows: pd.DataFrame, base: pd.DataFrame, policy: Policy) -> Json:
-    try:
-        left, right = common_rows(rows, base)
-    except DatasetError:
-        if set(rows["id"]) & set(base["id"]):
-            raise
-        return {"images": 0}  # their runs of the same fold failed
-    result: Json = {"images": len(left)}
+def _difference(own: _Runs, base: _Runs, policy: Policy) -> Json:
+    pairs = []
+    for part, other in zip(own.parts, base.parts, strict=True):
+        rows, reference = average_runs(part), average_runs(other)
+        try:
+            pairs.append(common_rows(rows, reference))
+        except DatasetError:
+            if set(rows["id"]) & set(reference["id"]):
+                raise
+            return {"images": 0}  # their runs of the same fold failed
+    result: Json = {"images": sum(len(left) for left, _ in pairs)}
     for key in COMPARED:
         metric = TABLE_METRICS[key]
-        one = paired(metric.select(left), metric.select(right), metric.column, policy)
-        result[key] = one["difference"] | {"p_permutation": one["p_permutation"]}
+        selected = [(metric.select(left), metric.select(right)) for left, right in pairs]
+        if len(selected) == 1:
+            one = paired(*selected[0], metric.column, policy)
+            result[key] = one["difference"] | {"p_permutation": one["p_permutation"]}
+        else:
+            result[key] = paired_mean_of_means(selected, metric.column, policy)
     return result
 
 
@@ -308,6 +389,8 @@ def figure_section(table: Json, evaluation: Json) -> TableSection:
     others = {key: metric for key, metric in TABLE_METRICS.items() if key != "dice"}
     heads = ["variant", "runs", "lesion images", "Dice", "range over seeds"]
     heads += [metric.title for metric in others.values()]
+    flagged = any("flagged_normals" in row for row in evaluation["rows"])
+    heads += [FLAGGED] if flagged else []
     heads += ["foreground ECE", "parameters", "GMAC"]
     rows = []
     for row in evaluation["rows"]:
@@ -322,6 +405,7 @@ def figure_section(table: Json, evaluation: Json) -> TableSection:
                 interval(row["dice"]),
                 _range_text(row["dice"]) or "one seed",
                 *(interval(row[key], metric.kind) for key, metric in others.items()),
+                *([interval(row["flagged_normals"], "share")] if flagged else []),
                 "not measured"
                 if ece["mean"] is None
                 else number(ece["mean"]) + (f" ({spread})" if spread else ""),

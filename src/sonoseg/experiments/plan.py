@@ -121,12 +121,14 @@ class VariantPlan(ExperimentPlan):
     """Every variant is trained with every seed on every fold; the first variant is the reference.
 
     variants: changes to the recipe beside those of `set`, by the variant's name.
+    mean: evaluations, such as one for each centre, whose unweighted mean the table adds.
     """
 
     folds: Annotated[list[Number], Field(min_length=1)] = [0]
     seeds: Annotated[list[Number], Field(min_length=1)] = [0]
     variants: Annotated[dict[FolderName, Changes], Field(min_length=1)] = {AS_IT_IS: {}}
     evaluate: Annotated[list[PlannedEvaluation], Field(min_length=1)] = [PlannedEvaluation(name="test")]
+    mean: list[FolderName] = []
 
     @field_validator("variants", mode="before")
     @classmethod
@@ -148,6 +150,16 @@ class VariantPlan(ExperimentPlan):
         names = [one if isinstance(one, str) else one.name for one in value]  # type: ignore[attr-defined]
         _unique([name.lower() for name in names])  # each names a folder: not every file system minds case
         return value
+
+    @model_validator(mode="after")
+    def _mean_is_of_evaluations(self) -> VariantPlan:
+        known = [one.name for one in self.evaluate]
+        for name in _unique(self.mean):
+            if name not in known:
+                raise ValueError(f"'mean' names '{name}', which 'evaluate' does not: {', '.join(known)}")
+        if len(self.mean) == 1:
+            raise ValueError("'mean' names one evaluation: name two or more")
+        return self
 
     @property
     def reference(self) -> str:
