@@ -27,4 +27,4 @@ def progress(items: Iterable[T], description: str, total: int | None = None) -> 
 
 def print_json(value: Any) -> None:
     """Write `value` to stdout as JSON for a program to read."""
-    sys.stdout.write(json.dumps(value, indent=2, ensure_ascii=False, default=str) + "\n")
+    print(json.dumps(value, indent=2, ensure_ascii=False, default=str))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import io
 import os
 import sys
 from importlib import import_module
@@ -30,6 +32,9 @@ VERBS = (
     "info",
 )
 """Each is a function of its own name in a module of that name; a group is that module's `app`."""
+
+
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 def build(only: str | None = None) -> typer.Typer:
@@ -78,8 +83,13 @@ def main() -> None:
     # Looking for plugins, pydantic reads the metadata of every installed package: a tenth of a second.
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
     first = sys.argv[1] if len(sys.argv) > 1 else ""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")  # a name or sign that the terminal's encoding does not have
     try:
-        build(first if first in GROUPS + VERBS else None)()
+        try:
+            build(first if first in GROUPS + VERBS else None)()
+        finally:
+            _flush()
     except SonosegError as error:
         if os.environ.get("SONOSEG_DEBUG"):
             raise
@@ -88,12 +98,27 @@ def main() -> None:
     except OSError as error:  # a folder removed meanwhile, a disk that fails: no fault of the program's
         if os.environ.get("SONOSEG_DEBUG"):
             raise
-        where = f"{error.filename}: " if error.filename else ""
-        err.print(f"[bold red]error:[/] {_escape(f'{where}{error.strerror or error}')}", soft_wrap=True)
+        _discard_unwritable()
+        where = error.filename or ("output cannot be written" if error.errno in _FULL else "")
+        reason = f"{where}: {error.strerror or error}" if where else str(error.strerror or error)
+        err.print(f"[bold red]error:[/] {_escape(reason)}", soft_wrap=True)
         sys.exit(1)
     except KeyboardInterrupt:
         err.print("interrupted")
         sys.exit(130)
+
+
+def _flush() -> None:
+    if sys.stdout is not None:  # closed by the shell's >&-
+        sys.stdout.flush()
+
+
+def _discard_unwritable() -> None:
+    """Discard what stdout cannot take: at exit Python would try again, and print a traceback."""
+    try:
+        _flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _escape(text: str) -> str:
