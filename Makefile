@@ -5,6 +5,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_CONSTRAINT=constraints.txt $(BIN)/python -m pip install --quiet
 
+# Python may keep what it compiles, also where the environment forbids it: tests start hundreds of processes.
+export PYTHONDONTWRITEBYTECODE :=
+
 .PHONY: demo test quick pytest long coverage mutants lint style types page-test page-lint figures dist audit clean
 
 demo: $(VENV)/core.stamp

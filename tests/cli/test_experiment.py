@@ -27,7 +27,8 @@ name: gates
 recipe: quick
 data: {data}
 split: {split}
-set: {{data.size: 32, epochs: 2, batch: 8, optimiser.ema: 0.8}}
+set:
+  {{data.size: 32, epochs: 2, batch: 8, optimiser.ema: 0.8, network.widths: [4, 8], network.dropout: [0, 0]}}
 variants:
   gates:
   too-fast: {{optimiser.rate: 1.0e+30, optimiser.clip: 0, optimiser.kind: sgd}}
@@ -201,7 +202,7 @@ def test_when_every_trial_fails(search: Path, trains_nothing: list[str], tmp_pat
 def test_a_real_search_in_two_processes_at_once(search: Path, tmp_path: Path) -> None:
     text = (
         search.read_text()
-        .replace("data.size: 64", "data.size: 32, batch: 8")
+        .replace("data.size: 64", "data.size: 32, batch: 8, network.widths: [4, 8], network.dropout: [0, 0]")
         .replace("trials: 3", "trials: 2")
     )
     search.write_text(text)
