@@ -59,7 +59,7 @@ def test_with_image_and_spacing_as_json(run: Run, tmp_path: Path) -> None:
     code, told, _ = run(mask, "--image", scan, "--spacing", "0.1,0.2", "--json")
     assert code == 0
     value = json.loads(told)
-    assert value["format"] == "sonoseg-measures/2"
+    assert value["format"] == "sonoseg-measures/3"
     assert value["notice"] == RESEARCH_ONLY
     assert value["plane_note"] == PLANE_NOTE
     (one,) = value["masks"]

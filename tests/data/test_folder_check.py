@@ -15,7 +15,7 @@ from sonoseg.data.catalogue import CATALOGUE
 from sonoseg.data.folder_check import CheckFinding, CheckReport, check, count_images
 from sonoseg.data.preparation import prepare
 from sonoseg.data.readers import read_source, read_sources
-from sonoseg.errors import DatasetError
+from sonoseg.errors import DatasetError, SonosegWarning
 
 
 def explain(path: Path) -> CheckReport:
@@ -103,9 +103,43 @@ def test_copies_without_a_group_are_told_of(pairs: Callable[..., Path]) -> None:
     assert texts["pairs of one patient or group; a split keeps them together"] == ("mine/a = mine/b",)
 
 
+def test_uncertain_masks(pairs: Callable[..., Path], make: Any) -> None:
+    """What makes a mask unusable is a fault, what is decided is a note; preparing warns of each."""
+    root = pairs(["inverted", "turned", "touching", "lossy", "labels"])
+    masks, shape = root / "masks", make.shape
+    Image.fromarray(~np.asarray(make.blob())).save(masks / "inverted.png")
+    exif = Image.Exif()
+    exif[0x0112] = 3
+    make.speckle("turned").save(root / "images" / "turned.png", exif=exif)
+    values = np.zeros(shape, np.uint8)
+    values[5:20, 5:20], values[5:20, 20:35] = 1, 2
+    Image.fromarray(values).save(masks / "touching.png")
+    for name in ("lossy", "labels"):
+        (masks / f"{name}.png").unlink()
+    values = np.zeros(shape, np.uint8)
+    values[5:35, 4:22] = 1
+    Image.fromarray(values).save(masks / "lossy.jpg", quality=95)
+    values[5:35, 26:46] = 5
+    Image.fromarray(values * 50).save(masks / "labels.jpg", quality=95)
+    report = explain(root)
+    assert {kind: fault.images for kind, fault in kinds(report, "fault").items()} == {
+        "inverted mask": ("mine/inverted",),
+        "different EXIF orientation": ("mine/turned",),
+        "unreadable mask": ("mine/labels",),
+    }
+    notes = {kind: note.images for kind, note in kinds(report, "note").items()}
+    assert notes["touching labels"] == ("mine/touching",)
+    assert notes["class numbers after compression with loss"] == ("mine/lossy",)
+    with pytest.warns(SonosegWarning) as caught:
+        result = prepare([read_source(root)], root / "prepared", size=32)
+    said = sorted(str(warning.message).partition(": ")[0].rpartition("/")[2] for warning in caught)
+    assert said == ["inverted.png", "lossy.jpg", "touching.png", "turned.png"]
+    assert [name for name, _ in result.skipped] == ["mine/labels"]
+
+
 def test_notes(pairs: Callable[..., Path], make: Any) -> None:
     root = pairs(["all", "grey", "none", "colour"])
-    Image.new("1", (48, 40), 1).save(root / "masks" / "all.png")
+    Image.fromarray(np.pad(np.ones((38, 46), bool), 1)).save(root / "masks" / "all.png")
     make.speckle("grey").save(root / "masks" / "grey.png")
     make.blob(0).save(root / "masks" / "none.png")
     make.speckle("colour").convert("RGB").save(root / "images" / "colour.png")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +12,29 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 from PIL import Image
 
-from sonoseg.data import mask_reading
-from sonoseg.data.mask_reading import join_masks, read_mask, read_mask_file
-from sonoseg.errors import DatasetError
+from sonoseg.data import mask_labels, mask_reading
+from sonoseg.data.mask_reading import ORIENTATIONS, issues_of, join_masks, read_mask, read_mask_file
+from sonoseg.errors import DatasetError, SonosegWarning
+
+
+class Folder:
+    """Where `saved` saves."""
+
+    path: Path
+
+
+@pytest.fixture(scope="module", autouse=True)
+def folder(tmp_path_factory: pytest.TempPathFactory) -> None:
+    Folder.path = tmp_path_factory.mktemp("masks")
+
+
+def saved(values: Any, form: str = "PNG", **options: Any) -> Path:
+    """The path of a mask, an array or an image, that is overwritten by the next one."""
+    path = Folder.path / f"mask.{form.lower()}"
+    image = values if isinstance(values, Image.Image) else Image.fromarray(values)
+    image.save(path, form, **options)
+    return path
+
 
 STORED = {
     "1": lambda m: Image.fromarray(m),
@@ -38,18 +57,16 @@ STORED = {
 @settings(max_examples=20, deadline=None)
 @given(mask=arrays(bool, array_shapes(min_dims=2, max_dims=2, min_side=1, max_side=9)))
 def test_every_way_reads_the_same(way: str, mask: Any) -> None:
-    file = io.BytesIO()
-    STORED[way](mask).save(file, "PNG")
-    np.testing.assert_array_equal(read_mask(file), mask)  # type: ignore[arg-type]
+    np.testing.assert_array_equal(read_mask(saved(STORED[way](mask))), mask)
 
 
 @settings(max_examples=40, deadline=None)
 @given(arrays(bool, (3, 3)), st.integers(60, 95))
 def test_noise_of_a_jpeg_is_no_lesion(coarse: Any, quality: int) -> None:
     mask = np.kron(coarse, np.ones((8, 8), bool))
-    file = io.BytesIO()
-    Image.fromarray(mask.astype(np.uint8) * 255).save(file, "JPEG", quality=quality)
-    np.testing.assert_array_equal(read_mask(file), mask)  # type: ignore[arg-type]
+    np.testing.assert_array_equal(
+        read_mask(saved(mask.astype(np.uint8) * 255, "JPEG", quality=quality)), mask
+    )
 
 
 def test_transparent_corners_are_background(tmp_path: Path) -> None:
@@ -96,12 +113,6 @@ def test_a_giant_mask_is_not_decoded(tmp_path: Path) -> None:
         read_mask(tmp_path / "m.png")
 
 
-def saved(values: Any, form: str = "PNG", **options: Any) -> Any:
-    file = io.BytesIO()
-    Image.fromarray(values).save(file, form, **options)
-    return file
-
-
 def two(first: int, second: int, dtype: Any = np.uint8) -> Any:
     """Two lesions of different values, the first much larger."""
     values = np.zeros((60, 80), dtype)
@@ -111,7 +122,9 @@ def two(first: int, second: int, dtype: Any = np.uint8) -> Any:
 
 
 def test_policy() -> None:
-    assert (mask_reading.LARGEST_CLASS, mask_reading.MAX_LABELS, mask_reading.MIN_INTERIOR) == (15, 64, 0.2)
+    assert (mask_labels.LARGEST_CLASS, mask_labels.MAX_LABELS, mask_labels.MIN_INTERIOR) == (15, 64, 0.2)
+    assert (mask_labels.MAX_BORDER, mask_labels.CLEAR, mask_labels.BLOCK) == (0.5, 0.75, 8)
+    assert (mask_reading.JPEG_NOISE, mask_reading.OTHER_NOISE) == (0, 8)
 
 
 @pytest.mark.parametrize(
@@ -134,9 +147,7 @@ def test_labels_in_a_palette_and_in_colour() -> None:
     values = two(1, 2)
     palette = Image.fromarray(values, "P")
     palette.putpalette([0, 0, 0, 100, 0, 0, 0, 255, 0])
-    file = io.BytesIO()
-    palette.save(file, "PNG")
-    assert np.array_equal(read_mask(file), values > 0)  # type: ignore[arg-type]
+    assert np.array_equal(read_mask(saved(palette)), values > 0)
     colours = np.zeros((*values.shape, 3), np.uint8)
     colours[values == 1] = (0, 100, 0)
     colours[values == 2] = (255, 0, 0)
@@ -182,3 +193,47 @@ def test_a_mask_held_by_its_alpha_alone(lesion: float, taken: bool) -> None:
     values = np.zeros((100, 100, 4), np.uint8)
     values[: round(100 * lesion), :, 3] = 255
     assert np.array_equal(read_mask(saved(values)), (values[..., 3] > 0) & taken)
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("form", ["PNG", "TIFF", "JPEG"])
+def test_exif_turns_a_mask_and_its_absence_is_named(tmp_path: Path, orientation: int, form: str) -> None:
+    """The image is turned by EXIF: a mask with the same orientation matches, one without is named."""
+    values = np.zeros((48, 48), np.uint8)
+    values[8:24, 8:40] = 255
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    image = tmp_path / f"image.{form.lower()}"
+    Image.fromarray(values).save(image, exif=exif)
+    turned = read_mask_file(saved(values, form, exif=exif))
+    assert turned.orientation == orientation
+    assert issues_of(turned, Path("m.png"), image) == []
+    plain = read_mask_file(saved(values))
+    found = issues_of(plain, Path("m.png"), image)
+    assert len(found) == (orientation != 1)
+    for issue in found:
+        assert issue.kind == "different EXIF orientation"
+        assert "m.png: EXIF has this mask as it is and its image " in issue.text
+        assert f"{image.name} {ORIENTATIONS[orientation]}" in issue.text
+    assert len(issues_of(turned, Path("m.png"), saved(values, "BMP"))) == (orientation != 1)
+    # What the words say is what Pillow does, clockwise.
+    words = ORIENTATIONS[orientation]
+    shown = values[:, ::-1] if "mirrored" in words else values[::-1] if "upside" in words else values
+    degrees = next((number for number in (90, 180, 270) if str(number) in words), 0)
+    assert np.array_equal(turned.lesion, np.rot90(shown, -degrees // 90) > 0)
+
+
+def test_an_image_that_is_not_raster_has_no_orientation(tmp_path: Path) -> None:
+    (tmp_path / "a.dcm").write_bytes(bytes(128) + b"DICM")
+    file = read_mask_file(saved(two(255, 255)))
+    assert issues_of(file, Path("m.png"), tmp_path / "a.dcm") == []
+
+
+def test_joining_warns_of_what_is_uncertain(tmp_path: Path) -> None:
+    values = two(1, 2)
+    values[5:35, 40:50] = 2
+    path = saved(values)
+    with pytest.warns(SonosegWarning, match=r"mask\.png: labels touch"):
+        assert np.array_equal(join_masks((path,), values.shape), values > 0)
+    with pytest.warns(SonosegWarning, match="the mask may be inverted"):
+        join_masks((saved(255 - two(255, 255)),), values.shape)

@@ -237,9 +237,9 @@ def test_a_killed_run_goes_on(pairs: Callable[..., Path], tmp_path: Path) -> Non
     done: list[str] = []
     real = module.join_masks
 
-    def counting(masks: tuple[Path, ...], shape: tuple[int, int]) -> Any:
+    def counting(masks: tuple[Path, ...], *given: Any) -> Any:
         done.append(masks[0].stem)
-        return real(masks, shape)
+        return real(masks, *given)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(module, "join_masks", counting)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from sonoseg.errors import OutputError, UsageError
+from sonoseg.errors import OutputError, SonosegWarning, UsageError
 from sonoseg.image.calibration import Spacing
 from sonoseg.results.mask_measurements import (
     COLUMNS,
@@ -48,6 +49,34 @@ def test_folder_is_measured_and_written(masks: Path, tmp_path: Path) -> None:
     assert json.loads((out / "measures.json").read_text("utf-8")) == found.to_object()
     with pytest.raises(OutputError):
         require_free(out, names)
+
+
+def test_touching_labels_and_issues(tmp_path: Path) -> None:
+    """Each label is measured by itself; what is uncertain is in the terminal, the CSV and the JSON."""
+    labels = np.zeros((60, 80), np.uint8)
+    labels[10:30, 10:30], labels[10:30, 30:60] = 1, 40
+    Image.fromarray(labels).save(tmp_path / "a.png")
+    Image.fromarray(255 - labels // 40 * 255).save(tmp_path / "b.png")
+    with pytest.warns(SonosegWarning) as caught:
+        found = measure_masks([tmp_path / "a.png", tmp_path / "b.png"])
+    touching, inverted = (str(warning.message) for warning in caught)
+    assert "a.png: labels touch" in touching
+    assert "b.png: 100% of the image's border is lesion: the mask may be inverted" in inverted
+    assert [lesion.area for lesion in found.measured[0].findings.lesions] == [600, 400]
+    assert [one["warnings"] for one in found.to_object()["masks"]] == [[touching], [inverted]]
+    rows = list(csv.DictReader(found.to_csv().splitlines()))
+    assert [row["warnings"] for row in rows] == [touching, touching, inverted]
+
+
+def test_an_image_that_exif_turns(tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    scan, mask = np.full((60, 60), 90, np.uint8), np.zeros((60, 60), np.uint8)
+    scan[:, :9], mask[10:30, 10:30] = 180, 255
+    Image.fromarray(scan).save(tmp_path / "scan.jpg", exif=exif)
+    Image.fromarray(mask).save(tmp_path / "mask.png")
+    with pytest.warns(SonosegWarning, match=r"mask\.png: EXIF has .*scan\.jpg turned by 90 degrees"):
+        measure_masks([tmp_path / "mask.png"], image=tmp_path / "scan.jpg")
 
 
 def test_no_mask_is_a_usage_error() -> None:

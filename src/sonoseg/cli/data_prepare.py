@@ -38,6 +38,7 @@ def prepare(
 
     An interrupted run is resumed. Images that cannot be used are skipped and listed (exit code 3).
     """
+    from sonoseg.cli.warnings_display import plain_warnings
     from sonoseg.data.preparation import prepare as run
     from sonoseg.data.readers import read_sources
 
@@ -45,7 +46,8 @@ def prepare(
     for source in sources:
         for text in source.ignored:
             err.print(f"{source.folder}: {text}", markup=False, soft_wrap=True)
-    result = run(sources, to, size=size, fit=fit.value, overwrite=overwrite, track=progress)
+    with plain_warnings():
+        result = run(sources, to, size=size, fit=fit.value, overwrite=overwrite, track=progress)
     _print_summary(result, as_json=as_json)
 
 

@@ -123,13 +123,7 @@ def _faults(
         for fault in ids
         if fault.ids[0] in {record.id for record in source.records}
     ]
-    kinds: dict[str, list[tuple[str, str]]] = {}
-    for inspection in inspections:
-        for kind, what in inspection.faults:
-            kinds.setdefault(kind, []).append((inspection.record.id, what))
-    for kind, cases in kinds.items():
-        text = cases[0][1] if len(cases) == 1 else f"{cases[0][1]} (and {len(cases) - 1} more)"
-        findings.append(CheckFinding("fault", kind, text, tuple(name for name, _ in cases)))
+    findings += _by_kind("fault", [(x.record.id, x.faults) for x in inspections])
     if source.unmatched_masks:
         findings.append(
             CheckFinding(
@@ -137,6 +131,17 @@ def _faults(
             )
         )
     return findings
+
+
+def _by_kind(level: Level, found: Iterable[tuple[str, Sequence[tuple[str, str]]]]) -> Iterator[CheckFinding]:
+    """Yield a finding for each kind of (kind, text) among those of each id, with the first text."""
+    kinds: dict[str, list[tuple[str, str]]] = {}
+    for name, pairs in found:
+        for kind, text in pairs:
+            kinds.setdefault(kind, []).append((name, text))
+    for kind, cases in kinds.items():
+        text = cases[0][1] if len(cases) == 1 else f"{cases[0][1]} (and {len(cases) - 1} more)"
+        yield CheckFinding(level, kind, text, tuple(name for name, _ in cases))
 
 
 def _duplicate_findings(inspections: Sequence[Inspection]) -> dict[str, list[CheckFinding]]:
@@ -246,4 +251,5 @@ def _notes(inspections: Sequence[Inspection]) -> list[CheckFinding]:
     for mode in sorted({mode for x in inspections for mode in x.modes} - {"1", "L"}):
         names = [x.record.id for x in inspections if mode in x.modes]
         cases.append((f"{mode} masks", f"masks stored as {mode}; the brightest channel counts", names))
-    return [CheckFinding("note", kind, text, tuple(names)) for kind, text, names in cases if names]
+    findings = [CheckFinding("note", kind, text, tuple(names)) for kind, text, names in cases if names]
+    return [*findings, *_by_kind("note", [(x.record.id, x.notes) for x in inspections])]

@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from sonoseg.data.mask_reading import MaskFile, read_mask_file
+from sonoseg.data.mask_labels import NOISE, TOUCHING
+from sonoseg.data.mask_reading import issues_of, read_mask_file
 from sonoseg.data.record import Record
 from sonoseg.dicom.reading.detection import is_dicom
 from sonoseg.errors import SonosegError
@@ -19,6 +20,9 @@ from sonoseg.inputs.reading import read_frame
 
 THUMBNAIL_SIDE = 24
 """Side of the thumbnail for near-duplicate search, pixels."""
+
+HARMLESS = (NOISE, TOUCHING)
+"""Issues of a mask that leave it usable as it is."""
 
 
 @dataclass
@@ -30,6 +34,7 @@ class Inspection:
     area: lesion area as a share of the image, 0..1; None where a mask is missing or cannot be used.
     modes: how each mask is stored ("1", "L", "RGB" ...). grey: masks with more than two values.
     warnings: of reading the image, those of its content among them.
+    notes: (kind, text) of what a person should know about the masks, and can use.
     faults: (kind, text) for each fault of this record's own files.
     """
 
@@ -43,6 +48,7 @@ class Inspection:
     modes: tuple[str, ...] = ()
     grey: bool = False
     warnings: tuple[str, ...] = ()
+    notes: list[tuple[str, str]] = field(default_factory=list)
     faults: list[tuple[str, str]] = field(default_factory=list)
 
 
@@ -71,12 +77,9 @@ def inspect_record(record: Record) -> Inspection:
             file = read_mask_file(path)
             mask = file.lesion
             inspection.modes += (_mode(path),)
-            inspection.grey |= _is_grey(file)
-            if file.dropped:
-                text = (
-                    f"{path}: {file.dropped:,} pixels of grey levels below half of the largest are not lesion"
-                )
-                inspection.faults.append(("mask with unused grey levels", text))
+            inspection.grey |= file.is_grey
+            for issue in issues_of(file, path, record.image):
+                (inspection.notes if issue.kind in HARMLESS else inspection.faults).append(issue)
         except SonosegError as error:
             inspection.faults.append(("unreadable mask", str(error)))
             continue
@@ -118,9 +121,3 @@ def _mode(path: Path) -> str:
         return ""
     with Image.open(path, formats=FORMATS) as image:
         return str(image.mode)
-
-
-def _is_grey(file: MaskFile) -> bool:
-    """Whether a mask holds more than two values, and they are not class numbers."""
-    values = file.values
-    return bool(not file.is_classes and ((values > 0) & (values < values.max(initial=0))).any())

@@ -176,7 +176,7 @@ def _image_writer(partial: Path) -> Callable[[Record], Row | str]:
             if not record.masks and record.label != "normal":
                 raise DatasetError("no mask", where=record.image, remedy="Add its mask")
             frame = read_frame(record.image)
-            mask = join_masks(record.masks, frame.shape)
+            mask = join_masks(record.masks, frame.shape, record.image)
         except OutputError:
             raise
         except SonosegError as error:

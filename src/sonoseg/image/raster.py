@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
 from sonoseg._util.text import first_line
 from sonoseg.errors import InputError, SonosegWarning
@@ -45,7 +45,7 @@ def read_raster(path: Path, calibration: Calibration = UNCALIBRATED) -> Frame:
     except InputError:
         raise
     except UnidentifiedImageError as error:
-        raise _unidentified(path) from error
+        raise unidentified(path) from error
     except Image.DecompressionBombError as error:
         count = re.search(r"\d+", str(error))
         raise _too_large(path, f"{int(count[0]):,} pixels" if count else "too many pixels") from error
@@ -69,7 +69,7 @@ def read_raster(path: Path, calibration: Calibration = UNCALIBRATED) -> Frame:
 
 def _decode(image: Image.Image, path: Path) -> tuple[NDArray[np.uint8], tuple[str, ...]]:
     """Return the grey of an open image, upright, and what is uncertain about it."""
-    deep = _is_deep_colour(image)
+    deep = is_deep_colour(image)
     to_grey: Callable[[Image.Image], NDArray[np.uint8]] = grey_image
     if image.format == "TIFF":
         from sonoseg.image import tiff
@@ -80,12 +80,24 @@ def _decode(image: Image.Image, path: Path) -> tuple[NDArray[np.uint8], tuple[st
     irregularities += content_warnings(_for_content(upright))
     if not deep:
         return to_grey(upright), irregularities
+    return grey_of_two_bytes(np.asarray(upright), lower_bytes(path)), irregularities
+
+
+def lower_bytes(path: Path) -> NDArray[np.uint8]:
+    """Decode the lower bytes of deep colour, uint8 (H, W, 3) or (H, W, 4), upright."""
     with path.open("rb") as file, Image.open(file, formats=FORMATS) as low:
         pairs = _ask_for_lower_bytes(low)
         lower = np.asarray(_upright(low)[0])
-    if pairs:
-        lower = lower[..., [1, 1, 1, 3]]
-    return grey_of_two_bytes(np.asarray(upright), lower), irregularities
+    return lower[..., [1, 1, 1, 3]] if pairs else lower
+
+
+def exif_orientation(image: Image.Image) -> int:
+    """Return the orientation in the EXIF of an image that is not decoded yet: 1 (upright) to 8."""
+    try:
+        found = image.getexif().get(ExifTags.Base.Orientation, 1)
+    except Exception:  # EXIF is free-form bytes
+        return 1
+    return found if found in range(1, 9) else 1
 
 
 def _for_content(image: Image.Image) -> NDArray[Any]:
@@ -100,7 +112,7 @@ def _for_content(image: Image.Image) -> NDArray[Any]:
     )
 
 
-def _is_deep_colour(image: Image.Image) -> bool:
+def is_deep_colour(image: Image.Image) -> bool:
     """Whether pixels are colour, or grey with alpha, of 16 bits, of which Pillow decodes the upper byte."""
     names = [_rawmode(tile) for tile in getattr(image, "tile", ())]
     return bool(names) and all(re.fullmatch("(RGB|RGBX|RGBA|LA);16[LBN]", name) for name in names)
@@ -156,7 +168,7 @@ def _upright(image: Image.Image) -> tuple[Image.Image, tuple[str, ...]]:
         return image, (f"its EXIF block cannot be read ({first_line(error)}): no rotation applied",)
 
 
-def _unidentified(path: Path) -> InputError:
+def unidentified(path: Path) -> InputError:
     """Return the error for a file that Pillow does not recognise, by what its first bytes look like."""
     with path.open("rb") as file:
         head = file.read(512)

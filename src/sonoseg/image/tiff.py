@@ -64,19 +64,29 @@ def prepare(image: Image.Image, path: Path) -> Any:
 
 def tiff_grey(image: Image.Image, tags: Any) -> NDArray[np.uint8]:
     """Return the grey uint8 (H, W) of a decoded TIFF, whose tags may be lost: Pillow's `tag_v2`."""
-    sample, depth = tags.get(SAMPLEFORMAT, (UNSIGNED,)), tags.get(BITSPERSAMPLE, (1,))
-    if image.mode == "L" and sample == (SIGNED,):
-        # Pillow gives signed bytes as unsigned ones.
+    if image.mode == "L" and tags.get(SAMPLEFORMAT) == (SIGNED,):
         return np.asarray(image) ^ np.uint8(0x80)
     if not image.mode.startswith("I") and image.mode != "F":
         return grey_image(image)
+    return grey_array(tiff_values(image, tags))
+
+
+def tiff_values(image: Image.Image, tags: Any) -> NDArray[Any]:
+    """Return the numbers (H, W) that the pixels of a decoded TIFF without colour are.
+
+    Where the least is white, as floating-point numbers of which the least, 0, is black.
+    """
     values = np.asarray(image)
-    if sample == (UNSIGNED,) and depth == (32,):
+    sample = tags.get(SAMPLEFORMAT, (UNSIGNED,))
+    if image.mode == "L" and sample == (SIGNED,):
+        return values.view(np.int8)  # Pillow gives signed bytes as unsigned ones
+    if image.mode == "I" and sample == (UNSIGNED,) and tags.get(BITSPERSAMPLE) == (32,):
         values = values.view(np.uint32)  # Pillow gives them as signed ones
-    if tags.get(PHOTOMETRIC_INTERPRETATION) == MIN_IS_WHITE:
-        # Pillow inverts images of up to 8 bits only.
-        values = -values.astype(np.float64)
-    return grey_array(values)
+    if image.mode in ("L", "1") or tags.get(PHOTOMETRIC_INTERPRETATION) != MIN_IS_WHITE:
+        return values
+    # Pillow inverts images of up to 8 bits only.
+    values = -values.astype(np.float64)
+    return np.asarray(values - values.min(initial=np.inf, where=np.isfinite(values)))
 
 
 def pixel_kind(file: BinaryIO) -> str:

@@ -155,11 +155,18 @@ def _training_warnings(segmentation: Segmentation, found: Findings) -> Iterator[
             )
 
 
-def measure_mask(frame: Frame, mask: NDArray[np.bool_], *, image: bool = True) -> Findings:
+def measure_mask(
+    frame: Frame,
+    mask: NDArray[np.bool_],
+    *,
+    image: bool = True,
+    instances: NDArray[np.int32] | None = None,
+) -> Findings:
     """Measure the lesions of a mask without probabilities; those and the uncertainty are NaN.
 
     mask: bool (H, W) on the frame's grid. image: whether the frame's pixels are the scan; False omits the
-    echo measurements. Raises ShapeError.
+    echo measurements. instances: int32 (H, W), the number of each lesion pixel's lesion, 1, 2 ..., where
+    lesions may touch; by default its connected component. Raises ShapeError.
     """
     if mask.shape != frame.shape:
         raise ShapeError(
@@ -167,7 +174,7 @@ def measure_mask(frame: Frame, mask: NDArray[np.bool_], *, image: bool = True) -
             where=frame.source,
             remedy="Give the mask of this image",
         )
-    return _measure(frame, mask.astype(bool), None, math.nan, image=image)
+    return _measure(frame, mask.astype(bool), None, math.nan, image=image, instances=instances)
 
 
 def _measure(
@@ -177,10 +184,11 @@ def _measure(
     threshold: float,
     *,
     image: bool,
+    instances: NDArray[np.int32] | None = None,
 ) -> Findings:
     around = surroundings(frame, mask) if image and mask.any() else None
     lesions = []
-    for component, place in _components(mask):
+    for component, place in _components(mask, instances):
         lesion = _lesion(frame, component, place, around)
         if probability is not None:
             inside = probability[place][component]
@@ -205,14 +213,19 @@ def _measure(
     )
 
 
-def _components(mask: NDArray[np.bool_]) -> Iterator[tuple[NDArray[np.bool_], tuple[slice, slice]]]:
+def _components(
+    mask: NDArray[np.bool_], instances: NDArray[np.int32] | None
+) -> Iterator[tuple[NDArray[np.bool_], tuple[slice, slice]]]:
     """Each lesion of a mask, cut to its box, bool (h, w), with the box' place in the mask."""
     rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
     if not len(rows):
         return
     # Only the box around all lesions is labelled: it is much smaller than the image.
     top, left = int(rows[0]), int(columns[0])
-    labels, count = label(mask[top : rows[-1] + 1, left : columns[-1] + 1])
+    window = np.s_[top : rows[-1] + 1, left : columns[-1] + 1]
+    labels, count = label(mask[window])
+    if instances is not None:
+        labels, count = instances[window], int(instances.max())
     for number, (down, across) in enumerate(boxes(labels, count), start=1):
         place = slice(down.start + top, down.stop + top), slice(across.start + left, across.stop + left)
         yield labels[down, across] == number, place

@@ -6,7 +6,7 @@ import io
 import json
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from sonoseg import RESEARCH_ONLY, __version__
 from sonoseg._util.csv_text import CsvWriter
 from sonoseg._util.files import atomic_write_bytes, atomic_write_text
-from sonoseg.data.mask_reading import read_mask_file
+from sonoseg.data.mask_reading import issues_of, read_mask_file
 from sonoseg.errors import InputError, OutputError, SonosegError, SonosegWarning, UsageError
 from sonoseg.image.calibration import Calibration, Spacing
 from sonoseg.image.frame import Frame
@@ -32,7 +32,7 @@ from sonoseg.results.png import encode_png
 from sonoseg.results.result_names import result_names
 from sonoseg.results.tables import ECHOES, PROBABILITIES, SHAPES, SIZES, lesion_object, lesion_row
 
-FORMAT = "sonoseg-measures/2"
+FORMAT = "sonoseg-measures/3"
 CSV, JSON, OVERLAYS = "measures.csv", "measures.json", "overlays"
 
 COLUMNS = (
@@ -42,7 +42,7 @@ COLUMNS = (
     *ECHOES,
     *("centroid_row", "centroid_column", "box_top", "box_left", "box_height", "box_width"),
     *("spacing_row", "spacing_column", "spacing_origin", "spacing_reason"),
-    *("reason", "sonoseg", "notice"),
+    *("reason", "warnings", "sonoseg", "notice"),
 )
 """The CSV's columns, as in results.csv; without a network there are no probabilities."""
 
@@ -81,6 +81,7 @@ class MaskMeasurements:
                 "image": str(one.image or ""),
                 "lesions": len(one.findings.lesions),
                 "unit": one.findings.unit,
+                "warnings": "; ".join(one.findings.warnings),
             }
             if not one.findings.lesions:
                 writer.writerow(row | {"status": "no lesion"})
@@ -103,6 +104,7 @@ class MaskMeasurements:
                     "image": None if one.image is None else str(one.image),
                     "unit": one.findings.unit,
                     "lesion_share": _rounded(one.findings.share),
+                    "warnings": list(one.findings.warnings),
                     "lesions": [
                         {
                             key: entry
@@ -211,27 +213,25 @@ def measure_mask_file(path: Path, image: Path | None, spacing: Spacing | None) -
     if not path.is_file():
         raise InputError("no such file", where=path, remedy="Check the path")
     file = read_mask_file(path)
-    values, largest = file.values, float(file.values.max(initial=0))
+    values = file.values
     # A mask has few levels; noise at its edges (JPEG, resizing) is far from a fifth of the image.
-    between = float(((values > 0.1 * largest) & (values < 0.9 * largest) & ~file.is_label).mean())
-    if not file.is_classes and between > 0.2:
+    between = (values > 0.1 * file.largest) & (values < 0.9 * file.largest) & ~file.is_label
+    if not file.is_classes and (share := float(between.mean())) > 0.2:
         raise InputError(
-            f"an image, not a mask: {between:.0%} of its pixels are neither black nor bright",
+            f"an image, not a mask: {share:.0%} of its pixels are neither black nor bright",
             where=path,
             remedy="Name the mask, and give its image with --image",
         )
-    mask = file.lesion
-    if file.dropped or (values.any() and not mask.any()):
-        text = (
-            f"{path}: values of the mask from {values[values > 0].min():g} to {largest:g} are not all lesion"
-        )
-        warnings.warn(f"{text}; save 0 for background and 255 for lesion", SonosegWarning, stacklevel=2)
+    mask, issues = file.lesion, [issue.text for issue in issues_of(file, path, image)]
+    for text in issues:
+        warnings.warn(text, SonosegWarning, stacklevel=2)
     if image is None:
         calibration = Calibration.of(spacing, reason="a mask has no pixel spacing, and no spacing was given")
         frame = Frame(np.zeros(mask.shape, dtype=np.uint8), name=path.stem, calibration=calibration)
     else:
         frame = read_frame(image, spacing=spacing)
-    findings = measure_mask(frame, mask, image=image is not None)
+    findings = measure_mask(frame, mask, image=image is not None, instances=file.instances)
+    findings = replace(findings, warnings=(*findings.warnings, *issues))
     return MaskMeasurement(path, image and frame.source, frame, mask, findings)
 
 
