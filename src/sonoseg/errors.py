@@ -72,6 +72,10 @@ class InputError(SonosegError):
     """An image cannot be read or used."""
 
 
+class BurnedInTextError(InputError):
+    """Text in a DICOM image, a name for example, cannot be separated from the scan."""
+
+
 class ShapeError(SonosegError):
     """An array has the wrong shape, dtype or range."""
 

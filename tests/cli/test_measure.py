@@ -166,3 +166,24 @@ def test_wrong_words(
     assert code in (1, 2)
     assert said in errors
     assert "Traceback" not in errors
+
+
+def test_dicom_images_and_the_options_that_are_there(
+    run: Run, tmp_path: Path, make_dicom: Callable[..., Path]
+) -> None:
+    """An image without scan regions is named with the option that reads it; a clip without one."""
+    pixels = np.asarray(Image.open(scan_file(tmp_path / "scan.png")))
+    mask = mask_file(tmp_path / "mask.png")
+    still = make_dicom(tmp_path / "still.dcm", pixels, regions=[])
+    code, _, errors = run(mask, "--image", still)
+    assert code == 3
+    assert f"{still}: burned-in text" in " ".join(errors.split())
+    assert "--keep-burned-in" in errors
+    code, told, _ = run(mask, "--image", still, "--keep-burned-in")
+    assert (code, "anechoic" in told) == (0, True)
+    clip = make_dicom(tmp_path / "clip.dcm", np.stack([pixels, pixels]), regions=[])
+    code, _, errors = run(mask, "--image", clip, "--keep-burned-in")
+    assert code == 3
+    assert "a clip of 2 frames" in errors
+    assert "Export the frame as an image" in errors
+    assert "--frames" not in errors

@@ -34,6 +34,12 @@ def measure(
         str | None,
         typer.Option(help="Pixel spacing in mm, one number or ROW,COLUMN; sizes are in px without it."),
     ] = None,
+    keep_burned_in: Annotated[
+        bool,
+        typer.Option(
+            "--keep-burned-in", help="Keep what lies outside a DICOM image's scan regions, names included."
+        ),
+    ] = False,
     to: Annotated[
         Path | None, typer.Option("--out", "-o", help="Write a CSV, a JSON and overlays to this folder.")
     ] = None,
@@ -54,7 +60,9 @@ def measure(
         names = overlay_names(paths)
         if to is not None and not overwrite:
             require_free(to, names)
-        found = measure_masks(paths, image=image, pair=pair, spacing=spacing_mm)
+        found = measure_masks(
+            paths, image=image, pair=pair, spacing=spacing_mm, keep_burned_in=keep_burned_in
+        )
     if to is not None:
         found.write(to, names)
     if as_json:

@@ -29,7 +29,8 @@ def read_frame(path: str | Path, *, spacing: Spacing | None = None, keep_burned_
 
     Raises InputError for a file that is missing, not a regular file, not permitted, empty, truncated,
     damaged, of an unsupported format, with a side below 16 or more than 64 million pixels (checked in the
-    header, before decoding), or with several frames (animations, clips, multi-page TIFF). Warns
+    header, before decoding), or with several frames (animations, clips, multi-page TIFF);
+    BurnedInTextError for a DICOM file without scan regions, unless `keep_burned_in`. Warns
     (SonosegWarning) of unreadable EXIF.
     """
     path = Path(path)
@@ -41,6 +42,6 @@ def read_frame(path: str | Path, *, spacing: Spacing | None = None, keep_burned_
             raise InputError(
                 f"the file is a clip of {clip.count} frames, where one image is required",
                 where=path,
-                remedy="Choose a frame with --frames, or with sonoseg.inputs.frame_list in Python",
+                remedy="Export the frame as an image, or read it with sonoseg.inputs.frame_list",
             )
         return clip.frame(0)

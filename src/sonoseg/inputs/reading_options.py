@@ -10,7 +10,7 @@ from typing import Any
 
 from sonoseg._util.files import sha256_file
 from sonoseg._util.text import first_line
-from sonoseg.errors import InputError, SonosegError, SonosegWarning
+from sonoseg.errors import BurnedInTextError, InputError, SonosegError, SonosegWarning
 from sonoseg.image.calibration import Origin, Spacing
 from sonoseg.image.frame import Frame
 from sonoseg.inputs.frame_list import FrameRef, list_frames, parse_choice, read
@@ -69,6 +69,8 @@ class ReadingOptions:
         """List the chosen frames of a file. Raises InputError for whatever is wrong with it, MissingExtra."""
         try:
             return list_frames(path, self.frames, keep_burned_in=self.keep_burned_in)
+        except BurnedInTextError as error:
+            raise with_option(error) from error
         except Exception as error:  # one odd file must not end a batch
             raise as_input_error(error, path) from error
 
@@ -80,8 +82,16 @@ class ReadingOptions:
         spacing, origin = self.spacing_of(frame.path if name is None else name)
         try:
             return read(frame, spacing=spacing, origin=origin, keep_burned_in=self.keep_burned_in)
+        except BurnedInTextError as error:
+            raise with_option(error) from error
         except Exception as error:  # one odd file must not end a batch
             raise as_input_error(error, frame.path) from error
+
+
+def with_option(error: BurnedInTextError) -> BurnedInTextError:
+    """Return the error with the option that keeps the text, for a command that has it."""
+    remedy = "Use --keep-burned-in if the image shows no text, or text that may be kept"
+    return BurnedInTextError(error.found, where=error.where, remedy=remedy)
 
 
 def as_input_error(error: Exception, where: Path | None = None) -> SonosegError:

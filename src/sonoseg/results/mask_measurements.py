@@ -17,13 +17,21 @@ from sonoseg import RESEARCH_ONLY, __version__
 from sonoseg._util.csv_text import CsvWriter
 from sonoseg._util.files import atomic_write_bytes, atomic_write_text
 from sonoseg.data.mask_reading import issues_of, read_mask_file
-from sonoseg.errors import InputError, OutputError, SonosegError, SonosegWarning, UsageError
+from sonoseg.errors import (
+    BurnedInTextError,
+    InputError,
+    OutputError,
+    SonosegError,
+    SonosegWarning,
+    UsageError,
+)
 from sonoseg.image.calibration import Calibration, Spacing
 from sonoseg.image.frame import Frame
 from sonoseg.image.overlay import overlay
 from sonoseg.inputs.file_search import find_images
 from sonoseg.inputs.mask_matching import image_of, looks_like_mask
 from sonoseg.inputs.reading import read_frame
+from sonoseg.inputs.reading_options import with_option
 from sonoseg.lesions.callipers import draw_callipers
 from sonoseg.lesions.measurement import PLANE_NOTE, Findings, measure_mask
 from sonoseg.lesions.orthogonal_views import SHARED, Pair, join
@@ -183,11 +191,13 @@ def measure_masks(
     image: Path | None = None,
     pair: tuple[Path, Path] | None = None,
     spacing: Spacing | None = None,
+    keep_burned_in: bool = False,
 ) -> MaskMeasurements:
     """Measure masks; one that cannot be used is refused, unless it belongs to the pair.
 
     image: the image of the one mask, or a folder of images of like names; without it, echoes are left out.
     pair: two of the masks that show one lesion in views at right angles. spacing: mm per pixel.
+    keep_burned_in: keep what lies outside a DICOM image's scan regions, which may show text.
     Raises UsageError for one image and several masks; InputError for a pair that cannot be measured.
     """
     images = _images_by_mask(image, masks)
@@ -195,18 +205,20 @@ def measure_masks(
     refused: list[RefusedFile] = []
     for path in masks:
         try:
-            measured[path] = measure_mask_file(path, images.get(path), spacing)
+            measured[path] = measure_mask_file(path, images.get(path), spacing, keep_burned_in)
         except SonosegError as error:
             if pair is not None and path in pair:
                 raise
-            reason = ". ".join(part for part in (error.found, error.remedy) if part)
-            refused.append(RefusedFile(str(path), f"{reason}."))
+            reason = error.reason if error.where in (None, str(path)) else str(error)
+            refused.append(RefusedFile(str(path), reason))
     joined = None if pair is None else join(*(measured[path].findings for path in pair))
     return MaskMeasurements(list(measured.values()), refused, joined)
 
 
-def measure_mask_file(path: Path, image: Path | None, spacing: Spacing | None) -> MaskMeasurement:
-    """Measure the lesions of a mask file; with its image also their echoes.
+def measure_mask_file(
+    path: Path, image: Path | None, spacing: Spacing | None, keep_burned_in: bool = False
+) -> MaskMeasurement:
+    """Measure the lesions of a mask file; with its image also their echoes. See `measure_masks`.
 
     Raises InputError where a file cannot be read or is not a mask, ShapeError where their shapes differ.
     """
@@ -229,7 +241,10 @@ def measure_mask_file(path: Path, image: Path | None, spacing: Spacing | None) -
         calibration = Calibration.of(spacing, reason="a mask has no pixel spacing, and no spacing was given")
         frame = Frame(np.zeros(mask.shape, dtype=np.uint8), name=path.stem, calibration=calibration)
     else:
-        frame = read_frame(image, spacing=spacing)
+        try:
+            frame = read_frame(image, spacing=spacing, keep_burned_in=keep_burned_in)
+        except BurnedInTextError as error:
+            raise with_option(error) from error
     findings = measure_mask(frame, mask, image=image is not None, instances=file.instances)
     findings = replace(findings, warnings=(*findings.warnings, *issues))
     return MaskMeasurement(path, image and frame.source, frame, mask, findings)

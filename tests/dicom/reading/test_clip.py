@@ -18,7 +18,7 @@ import pytest
 from sonoseg.dicom.reading import clip as clip_module
 from sonoseg.dicom.reading import codecs
 from sonoseg.dicom.reading.clip import open_dicom
-from sonoseg.errors import InputError, MissingExtra, SonosegError, SonosegWarning
+from sonoseg.errors import BurnedInTextError, InputError, MissingExtra, SonosegError, SonosegWarning
 from sonoseg.image.calibration import Box, Spacing, cautions
 from sonoseg.image.frame import NO_CONTRAST
 from sonoseg.inputs.reading import read_frame
@@ -424,7 +424,7 @@ def test_without_a_scan_region_the_file_is_refused(
         1: "its only ultrasound region is not 2D tissue",
         2: "none of its 2 ultrasound regions is 2D tissue",
     }[regions]
-    with pytest.raises(InputError, match=f"burned-in text .*{said}.*--keep-burned-in"):
+    with pytest.raises(BurnedInTextError, match=f"burned-in text .*{said}.*Export the image without text"):
         read_frame(path)
     frame = read_frame(path, keep_burned_in=True)
     assert np.array_equal(frame.pixels, GREY)

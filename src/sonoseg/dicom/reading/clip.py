@@ -33,7 +33,7 @@ from sonoseg.dicom.reading.regions import (
     read_regions,
     region_warnings,
 )
-from sonoseg.errors import InputError, MissingExtra, SonosegError, SonosegWarning
+from sonoseg.errors import BurnedInTextError, InputError, MissingExtra, SonosegError, SonosegWarning
 from sonoseg.image.calibration import Box, Calibration, Origin, Spacing, cautions
 from sonoseg.image.content_checks import colour_warnings, content_warnings
 from sonoseg.image.frame import Frame
@@ -143,10 +143,10 @@ class Clip:
         if keep_burned_in:
             return None
         if not regions.scan:
-            raise InputError(
+            raise BurnedInTextError(
                 f"burned-in text (a name, a date) cannot be separated from the scan: {regions.reason}",
                 where=self.path,
-                remedy="Use --keep-burned-in if the image shows no text, or text that may be kept",
+                remedy="Export the image without text, for example as PNG",
             )
         for reason in regions.leaving:
             self.warnings.append(
