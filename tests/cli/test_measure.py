@@ -187,3 +187,27 @@ def test_dicom_images_and_the_options_that_are_there(
     assert "a clip of 2 frames" in errors
     assert "Export the frame as an image" in errors
     assert "--frames" not in errors
+
+
+def test_an_overlay_that_cannot_be_written_stops_nothing(run: Run, tmp_path: Path) -> None:
+    for name in ("a.png", "b.png"):
+        mask_file(tmp_path / "masks" / name)
+    (tmp_path / "out" / "overlays" / "a.png").mkdir(parents=True)
+    code, _, errors = run(tmp_path / "masks", "--out", tmp_path / "out", "--overwrite")
+    assert code == 3
+    assert "overlays/a.png: cannot be written: Is a directory" in errors.replace("\n", "")
+    assert "1 of 2 overlays could not be written" in errors
+    assert (tmp_path / "out" / "overlays" / "b.png").is_file()
+    assert len((tmp_path / "out" / "measures.csv").read_text("utf-8").splitlines()) == 3
+
+
+def test_long_and_undecodable_names(run: Run, tmp_path: Path) -> None:
+    mask_file(tmp_path / "masks" / f"{'日' * 83}a.png")
+    odd = tmp_path / "masks" / "b\udcff.png"
+    try:
+        mask_file(odd)
+    except (OSError, UnicodeError):
+        pytest.skip("this file system has no such names")
+    code, _, errors = run(tmp_path / "masks", "--out", tmp_path / "out")
+    assert (code, errors) == (0, "")
+    assert len(list((tmp_path / "out" / "overlays").iterdir())) == 2

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sonoseg.inputs.frame_list import FrameRef
-from sonoseg.results.result_names import frame_names, result_names
+from sonoseg.results.result_names import MAX_NAME, MAX_PART, frame_names, result_names
 
 
 @pytest.fixture
@@ -101,3 +101,53 @@ def test_frames_of_a_clip_are_numbered_and_never_take_a_files_name() -> None:
     found = frame_names(refs, names)
     assert list(found) == refs
     assert list(found.values()) == ["clip_f0001", "clip_f0002-2", "clip_f12345", "still", "clip_f0002"]
+
+
+@pytest.mark.parametrize("letter", ["x", "ü", "日", "\N{MICROSCOPE}"])
+@pytest.mark.parametrize("count", [180, 181, 200, 240, 251])
+def test_long_names_are_shortened_and_stay_apart(tree: Path, letter: str, count: int) -> None:
+    stem = letter * (count // len(letter.encode()))
+    images = [tree / f"{stem}{end}" for end in ("1.png", "2.png", "2.jpg", ".png", ".png.jpg")]
+    names = result_names(images, [tree])
+    assert names == result_names(images, [tree])
+    assert len(set(names.values())) == len(images)
+    for image, name in names.items():
+        assert len(f"{name}_f0012-2_gate1.seg.nrrd".encode()) < 255
+        assert len(image.stem.encode()) > MAX_PART or name.startswith(image.stem)
+    # Other images beside them change nothing: a resumed run finds its results.
+    more = [*images, tree / "other.png"]
+    assert {image: result_names(more, [tree])[image] for image in images} == names
+
+
+def test_the_limits_of_names() -> None:
+    assert (MAX_PART, MAX_NAME) == (180, 1000)
+
+
+def test_a_long_ending_of_two_files_of_one_stem(tree: Path) -> None:
+    images = [tree / "a.png", tree / f"a.{'b' * 240}"]
+    assert [len(name) for name in result_names(images, [tree]).values()] == [5, MAX_PART]
+
+
+def test_long_folders_and_long_paths(tree: Path) -> None:
+    one = tree / ("f" * 250) / "a.png"
+    deep = tree.joinpath(*["d" * 100] * 12)
+    names = result_names([one, deep / "a.png", deep / "b.png", deep.parent / "a.png"], [tree])
+    assert len(names[one].split("/")[0]) == MAX_PART
+    assert all(len(name) <= MAX_NAME for name in names.values())
+    assert len(set(names.values())) == 4
+    assert names[deep / "a.png"].startswith("a-")
+
+
+def test_names_that_the_system_cannot_write(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in the locale C without UTF-8 (PYTHONUTF8=0)."""
+    images = [tree / "a.png", tree / "ü.png", tree / "ö.png"]
+
+    def fsencode(text: str) -> bytes:
+        return str(text).encode("ascii")
+
+    monkeypatch.setattr("sonoseg.results.result_names.os.fsencode", fsencode)
+    monkeypatch.setattr("sonoseg.results.result_names.printable", str)
+    names = list(result_names(images, [tree]).values())
+    assert names[0] == "a"
+    assert all(name.isascii() for name in names)
+    assert len(set(names)) == 3

@@ -63,18 +63,19 @@ def measure(
         found = measure_masks(
             paths, image=image, pair=pair, spacing=spacing_mm, keep_burned_in=keep_burned_in
         )
-    if to is not None:
-        found.write(to, names)
+    unwritten = [] if to is None else found.write(to, names)
     if as_json:
         print_json(found.to_object())
     else:
         _print_tables(found)
         if to is not None:
             out.print(f"Written: {escape(str(to))}", soft_wrap=True)
-    for one in found.refused:
+    for one in (*found.refused, *unwritten):
         err.print(f"[yellow]refused:[/] {escape(one.file)}: {escape(one.reason)}", soft_wrap=True)
     if found.refused:
         raise BatchError(f"{len(found.refused)} of {len(paths)} masks could not be measured")
+    if unwritten:
+        raise BatchError(f"{len(unwritten)} of {len(paths)} overlays could not be written")
 
 
 def _print_tables(found: MaskMeasurements) -> None:

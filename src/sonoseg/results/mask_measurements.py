@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from sonoseg import RESEARCH_ONLY, __version__
 from sonoseg._util.csv_text import CsvWriter
 from sonoseg._util.files import atomic_write_bytes, atomic_write_text
+from sonoseg._util.text import printable
 from sonoseg.data.mask_reading import issues_of, read_mask_file
 from sonoseg.errors import (
     BurnedInTextError,
@@ -85,8 +86,8 @@ class MaskMeasurements:
         writer = CsvWriter(text, COLUMNS, ignore=True)
         for one in self.measured:
             row = about | {
-                "mask": str(one.path),
-                "image": str(one.image or ""),
+                "mask": printable(one.path),
+                "image": printable(one.image or ""),
                 "lesions": len(one.findings.lesions),
                 "unit": one.findings.unit,
                 "warnings": "; ".join(one.findings.warnings),
@@ -108,8 +109,8 @@ class MaskMeasurements:
             "plane_note": PLANE_NOTE,
             "masks": [
                 {
-                    "mask": str(one.path),
-                    "image": None if one.image is None else str(one.image),
+                    "mask": printable(one.path),
+                    "image": None if one.image is None else printable(one.image),
                     "unit": one.findings.unit,
                     "lesion_share": _rounded(one.findings.share),
                     "warnings": list(one.findings.warnings),
@@ -137,17 +138,23 @@ class MaskMeasurements:
             }
         return value
 
-    def write(self, folder: Path, names: Mapping[Path, str]) -> None:
-        """Write measures.csv, measures.json and the overlays with callipers. Raises OutputError.
+    def write(self, folder: Path, names: Mapping[Path, str]) -> list[RefusedFile]:
+        """Write measures.csv, measures.json and the overlays with callipers.
 
         names: of the overlays, by mask (see `overlay_names`).
+        Returns the masks whose overlay cannot be written. Raises OutputError for the other files.
         """
+        unwritten: list[RefusedFile] = []
         for one in self.measured:
             drawn = draw_callipers(overlay(one.frame.pixels, one.mask), one.findings, mask=one.mask)
-            atomic_write_bytes(folder / OVERLAYS / f"{names[one.path]}.png", encode_png(drawn))
+            try:
+                atomic_write_bytes(folder / OVERLAYS / f"{names[one.path]}.png", encode_png(drawn))
+            except OutputError as error:
+                unwritten.append(RefusedFile(printable(one.path), printable(str(error))))
         atomic_write_text(folder / CSV, self.to_csv())
         text = json.dumps(self.to_object(), indent=2, ensure_ascii=False)
         atomic_write_text(folder / JSON, text + "\n")
+        return unwritten
 
 
 def find_masks(
@@ -210,7 +217,7 @@ def measure_masks(
             if pair is not None and path in pair:
                 raise
             reason = error.reason if error.where in (None, str(path)) else str(error)
-            refused.append(RefusedFile(str(path), reason))
+            refused.append(RefusedFile(printable(path), reason))
     joined = None if pair is None else join(*(measured[path].findings for path in pair))
     return MaskMeasurements(list(measured.values()), refused, joined)
 

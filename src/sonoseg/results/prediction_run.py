@@ -17,7 +17,7 @@ from typing import Any, TextIO
 from sonoseg._util.machine import usable_cores
 from sonoseg._util.packages import require
 from sonoseg.dicom.reading.detection import is_dicom
-from sonoseg.errors import SonosegError, SonosegWarning, UsageError
+from sonoseg.errors import OutputError, SonosegError, SonosegWarning, UsageError
 from sonoseg.inference.pipeline import OfflineExecutor
 from sonoseg.inference.predictor import Predictor
 from sonoseg.inputs.file_search import find_images
@@ -253,7 +253,7 @@ def predict_into(
     attention: bool = False,
     track: Track = untracked,
 ) -> None:
-    """Predict images into a results folder, and note those that cannot be read as refused.
+    """Predict images into a results folder, and note those that cannot be read or written as refused.
 
     images: FrameRefs, or what Predictor takes. load: makes of one what Predictor takes.
 
@@ -262,7 +262,7 @@ def predict_into(
     """
     executor = OfflineExecutor(
         predictor,
-        folder.images.write,
+        folder.images.try_write,
         load=load,
         batch=batch,
         attention=attention,
@@ -271,7 +271,8 @@ def predict_into(
     )
     for image, outcome in track(executor.map(images), "Segmenting", len(images)):
         if isinstance(outcome, SonosegError):
-            folder.refuse(image if isinstance(image, FrameRef) else str(image), outcome.reason)
+            reason = str(outcome) if isinstance(outcome, OutputError) else outcome.reason
+            folder.refuse(image if isinstance(image, FrameRef) else str(image), reason)
         else:
             folder.commit(outcome)
 

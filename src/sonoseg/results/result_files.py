@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path, PurePath
 
 from sonoseg._util.text import printable
+from sonoseg.errors import OutputError
 from sonoseg.inference.segmentation import Segmentation
 from sonoseg.inputs.frame_list import FrameRef
 from sonoseg.lesions.measurement import Findings, measure
@@ -59,7 +60,7 @@ class SourceFiles:
     def frame_finished(self, file: str, journal: Journal) -> None:
         """Note that a frame is done or refused; after a clip's last one, write its objects.
 
-        Raises OutputError.
+        Raises OutputError, also where an object cannot be written; a resumed run tries again.
         """
         path = self._by_text.get(file)
         if path is not None:
@@ -67,11 +68,11 @@ class SourceFiles:
             if self._remaining[path] == 0:
                 self._write(path, journal)
 
-    def resume(self, journal: Journal, done: Sequence[FrameRef]) -> None:
+    def resume(self, journal: Journal, done: Sequence[FrameRef]) -> Iterator[tuple[Path, OutputError]]:
         """Subtract the frames that are done, and write objects that are missing although all frames are.
 
         They are missing where a run was killed between a clip's last frame and its objects.
-        Raises OutputError.
+        Yields each source whose objects cannot be written, with the error.
         """
         for frame in done:
             self._remaining[frame.path] -= 1
@@ -79,7 +80,10 @@ class SourceFiles:
         for path in self._frames:
             recorded = objects.get(printable(path))
             if recorded is None or not all(one.exists(self._folder) for one in recorded.files.values()):
-                self._write(path, journal)
+                try:
+                    self._write(path, journal)
+                except OutputError as error:
+                    yield path, error
 
     def write_still(self, segmentation: Segmentation, findings: Findings) -> SourceObjects | None:
         """Write the objects of a source of which one frame is requested; None for others.
@@ -128,6 +132,13 @@ class ImageFiles:
     sources: SourceFiles
     writers: Sequence[Writer]
     coco: bool
+
+    def try_write(self, segmentation: Segmentation) -> ImageEntry | OutputError:
+        """Call `write`, and return the error where a file cannot be written: the other images still can."""
+        try:
+            return self.write(segmentation)
+        except OutputError as error:
+            return error
 
     def write(self, segmentation: Segmentation) -> ImageEntry:
         """Measure a segmentation and write its files. Raises OutputError."""

@@ -5,12 +5,11 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Self, TextIO
 
-from sonoseg._util.files import atomic_path, remove_leftovers
+from sonoseg._util.files import atomic_path, cannot_write, remove_leftovers
 from sonoseg._util.text import printable
 from sonoseg._util.timestamps import utc_now
 from sonoseg.errors import OutputError
@@ -107,8 +106,10 @@ class ResultsFolder:
         self._journal = Journal(journal, self.about.fingerprint(), resume=resume)
         if overwrite:  # after the journal, whose lock keeps other runs out
             for name in (CSV, JSON, COCO, MANIFEST, FORMER_JOURNAL, self.page.name):
-                with suppress(OSError):
-                    (self.folder / name).unlink()
+                try:
+                    (self.folder / name).unlink(missing_ok=True)
+                except OSError as error:
+                    raise cannot_write(self.folder / name, error) from error
         if resume or overwrite:
             self._remove_leftovers()
 
@@ -125,7 +126,8 @@ class ResultsFolder:
             (done if self._done(frame) else todo).append(frame)
         started = utc_now()
         journal.add_session({"started": started, "images": len(todo)})
-        self._sources.resume(journal, done)
+        for path, error in self._sources.resume(journal, done):
+            self._refuse(FrameRef(path), str(error))
         return todo
 
     @property
@@ -140,11 +142,11 @@ class ResultsFolder:
     def commit(self, entry: ImageEntry) -> None:
         """Record an image whose files are in place; after a clip's last frame, write its objects.
 
-        Raises OutputError.
+        Objects that cannot be written are recorded as refused. Raises OutputError.
         """
         self._order.setdefault(entry.name)
         self._open().add(entry)
-        self._sources.frame_finished(entry.file, self._open())
+        self._finish_frame(entry.file)
 
     def add(self, segmentation: Segmentation) -> Findings:
         """Write and commit. Raises OutputError."""
@@ -155,10 +157,19 @@ class ResultsFolder:
     def refuse(self, frame: FrameRef | str | Path, reason: str) -> None:
         """Record a file, or a frame of one, that cannot be used."""
         ref = frame if isinstance(frame, FrameRef) else FrameRef(Path(frame))
-        name = self._names.get(ref, self._files.get(ref.path, ""))
-        self.refused.append(RefusedFile(printable(str(frame)), printable(reason), name))
+        self._refuse(ref, reason)
         if ref in self._names:
-            self._sources.frame_finished(printable(ref.path), self._open())
+            self._finish_frame(printable(ref.path))
+
+    def _refuse(self, frame: FrameRef, reason: str) -> None:
+        name = self._names.get(frame, self._files.get(frame.path, ""))
+        self.refused.append(RefusedFile(printable(str(frame)), printable(reason), name))
+
+    def _finish_frame(self, file: str) -> None:
+        try:
+            self._sources.frame_finished(file, self._open())
+        except OutputError as error:
+            self._refuse(FrameRef(Path(file)), str(error))
 
     def entries(self) -> Iterator[ImageEntry]:
         """Read what is done from the journal, one image at a time, in the order of the names."""
