@@ -234,9 +234,12 @@ def _kind_without_image(path: Path) -> str:
     from pydicom import dcmread
     from pydicom.uid import SecondaryCaptureImageStorage
 
+    from sonoseg.dicom.reading.header import quiet_pydicom
+
     try:
         tags = ["SOPClassUID", "Manufacturer"]
-        found = dcmread(path, stop_before_pixels=True, specific_tags=tags, force=True)
+        with quiet_pydicom():
+            found = dcmread(path, stop_before_pixels=True, specific_tags=tags, force=True)
         sop_class = found.file_meta.get("MediaStorageSOPClassUID") or found.SOPClassUID
         if sop_class == SecondaryCaptureImageStorage and str(found.get("Manufacturer")).startswith("sonoseg"):
             return "capture by sonoseg"

@@ -179,6 +179,8 @@ class Ledger:
             if isinstance(error, (sqlite3.IntegrityError, sqlite3.ProgrammingError)):
                 raise  # a programming error, or a constraint that the caller handles
             raise self._failure(error) from error
+        except UnicodeDecodeError as error:  # sqlite3's own, where a message quotes bytes of a damaged file
+            raise self.damaged("its text is not UTF-8") from error
         finally:
             with self._pool:
                 if connection is not None:
