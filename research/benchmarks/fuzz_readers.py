@@ -44,8 +44,8 @@ PATIENCE = 10
 WAITING = 120
 """Seconds after which a worker is killed that uses no processor time."""
 
-MEMORY = 1 << 30
-"""Resident memory above which a mutant is a finding, bytes."""
+MEMORY = 2 << 30
+"""Resident memory above which a mutant is a finding, bytes; JPEG 2000 of the most pixels needs 1.9 GiB."""
 
 ADDRESSES = 6 << 30
 """Address space of a worker; a file that needs more must be refused."""
@@ -109,7 +109,7 @@ def work(name: str, folder: Path, files: list[Path], seed: int, seconds: float) 
         line: dict[str, Any] = {"sample": sample.name, "outcome": outcome, "said": said}
         line |= {"seconds": spent, "peak": peak}
         if outcome.startswith("FOUND"):
-            kept = folder / f"{name}-{seed}-{time.time_ns()}-{Path(sample.file).name}"
+            kept = folder / f"{seed}-{time.time_ns()}-{Path(sample.file).name}"
             kept.write_bytes(data)
             line["kept"] = str(kept)
         print(json.dumps(line), flush=True)
@@ -119,11 +119,12 @@ def work(name: str, folder: Path, files: list[Path], seed: int, seconds: float) 
 
 def fuzz(name: str, folder: Path, wish: argparse.Namespace) -> dict[str, Any]:
     """Run workers on one reader until the time is over; return its row of the table."""
-    start = time.monotonic()
+    folder, start = folder / name, time.monotonic()
     outcomes: collections.Counter[str] = collections.Counter()
     refusals: collections.Counter[str] = collections.Counter()
     found: list[str] = []
     slowest, peak, workers = 0.0, 0, 0
+    folder.mkdir(parents=True, exist_ok=True)
     while (left := wish.seconds - (time.monotonic() - start)) > 1:
         seed = wish.seed * 1000 + workers
         workers += 1
@@ -142,7 +143,7 @@ def fuzz(name: str, folder: Path, wish: argparse.Namespace) -> dict[str, Any]:
                 found.append(f"{line['outcome']}: {line['said']} ({line['sample']}, {line['kept']})")
                 print(found[-1], flush=True)
         if process.wait():
-            kept = folder / f"{name}-died-{seed}"
+            kept = folder / f"died-{seed}"
             if not (folder / "mutant").exists():
                 sys.exit(f"{name}: the worker ended with {process.returncode} before its first mutant")
             kept.write_bytes((folder / "mutant").read_bytes())
@@ -181,7 +182,6 @@ def main() -> int:
     findings = 0
     with tempfile.TemporaryDirectory() as temporary:
         folder = wish.keep or Path(temporary)
-        folder.mkdir(parents=True, exist_ok=True)
         for name in wish.readers:
             row = fuzz(name, folder, wish)
             print(json.dumps(row), flush=True)

@@ -176,6 +176,20 @@ def test_other_files_are_refused_and_left_alone(path: Path) -> None:
         Ledger(path.parent / "none" / "ledger.sqlite", SCHEMA)
 
 
+def test_a_damaged_file_whose_text_is_not_utf_8_is_refused(path: Path) -> None:
+    """SQLite quotes the text in its message, which Python's sqlite3 cannot decode."""
+    Ledger(path, SCHEMA).close()
+    data = path.read_bytes()
+    assert data.count(b"CREATE TABLE items") == 1
+    path.write_bytes(data.replace(b"CREATE TABLE items", b"CREATE TABL\xff items"))
+    for read_only in (False, True):
+        with (
+            pytest.raises(OutputError, match=r"not a test ledger of sonoseg, or damaged"),
+            Ledger(path, SCHEMA, read_only=read_only) as ledger,
+        ):
+            names(ledger)
+
+
 def test_exclusive_keeps_others_out(path: Path) -> None:
     with Ledger(path, SCHEMA, exclusive=True) as ledger:
         insert(ledger, "a")

@@ -840,6 +840,22 @@ def test_a_deflate_bomb_stops(
     assert "deflated data exceeds 10,000 bytes" in refused(path, patient_name)
 
 
+def test_a_damaged_deflated_file_leaves_no_file_open(tmp_path: Path, make_dicom: Make) -> None:
+    path = make_dicom(tmp_path / "deflated.dcm", GREY, syntax=DEFLATED, Rows=None)
+    before = len(list(Path("/proc/self/fd").iterdir()))
+    with pytest.raises(InputError, match="Rows is missing") as kept:
+        open_dicom(path)
+    assert len(list(Path("/proc/self/fd").iterdir())) == before, kept
+
+
+@pytest.mark.filterwarnings("error")
+def test_an_invalid_transfer_syntax_is_refused_without_a_warning(tmp_path: Path, make_dicom: Make) -> None:
+    path = make_dicom(tmp_path / "odd.dcm", GREY, syntax=JPEG)
+    path.write_bytes(path.read_bytes().replace(JPEG.encode(), JPEG.replace("10008", "00008").encode()))
+    with pytest.raises(InputError, match=r"unsupported compression: 1\.2\.840\.00008"):
+        open_dicom(path, keep_burned_in=True)
+
+
 def test_frame_out_of_range(tmp_path: Path, make_dicom: Make) -> None:
     with (
         open_dicom(make_dicom(tmp_path / "clip.dcm", CLIP)) as clip,

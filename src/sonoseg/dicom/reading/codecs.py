@@ -370,4 +370,5 @@ def _need_libjpeg() -> None:
 def _name(syntax: str) -> str:
     from pydicom.uid import UID
 
-    return NEWER.get(syntax) or UID(syntax).name
+    with quiet_pydicom():  # it warns of a UID that is none
+        return NEWER.get(syntax) or UID(syntax).name

@@ -152,6 +152,24 @@ def read_header(file: BinaryIO, path: Path, inflated: int | None = None) -> tupl
 
 
 def _read(file: BinaryIO, path: Path, inflated: int) -> tuple[ImageHeader, BinaryIO]:
+    from pydicom.filereader import read_dataset
+
+    file.seek(0)
+    file.seek(132 if file.read(132)[128:] == b"DICM" else 0)
+    meta = read_dataset(file, False, True, stop_when=lambda tag, vr, length: int(tag) >> 16 != 2)
+    if uid(meta.get("TransferSyntaxUID")) != DEFLATED:
+        file.seek(0)
+        return _read_data_set(file, path, meta), file
+    file = _inflated(file, path, inflated)
+    try:
+        return _read_data_set(file, path, meta), file
+    except BaseException:
+        file.close()
+        raise
+
+
+def _read_data_set(file: BinaryIO, path: Path, meta: Dataset) -> ImageHeader:
+    """Read the data set up to its pixels. file: at its start, or at that of what was inflated."""
     from pydicom.datadict import tag_for_keyword
     from pydicom.filereader import read_dataset, read_partial
     from pydicom.valuerep import EXPLICIT_VR_LENGTH_32
@@ -165,16 +183,11 @@ def _read(file: BinaryIO, path: Path, inflated: int) -> tuple[ImageHeader, Binar
         return True
 
     tags = [cast(int, tag_for_keyword(keyword)) for keyword in WANTED]
-    file.seek(0)
-    file.seek(132 if file.read(132)[128:] == b"DICM" else 0)
-    meta = read_dataset(file, False, True, stop_when=lambda tag, vr, length: int(tag) >> 16 != 2)
     syntax = uid(meta.get("TransferSyntaxUID"))
     if syntax == DEFLATED:
-        file = _inflated(file, path, inflated)
         dataset: Dataset = read_dataset(file, False, True, stop_when=at_pixels, specific_tags=tags)
         big_endian = False
     else:
-        file.seek(0)
         # pydicom detects whether a file without a transfer syntax is explicit or implicit.
         dataset = read_partial(file, at_pixels, force=True, specific_tags=tags)
         big_endian = dataset.original_encoding[1] is False
@@ -191,8 +204,7 @@ def _read(file: BinaryIO, path: Path, inflated: int) -> tuple[ImageHeader, Binar
             "unsupported pixel data: floating-point numbers", where=path, remedy="Give files with images"
         )
     head = 12 if vr is not None and vr in EXPLICIT_VR_LENGTH_32 else 8
-    offset = file.tell() + head
-    return _header(dataset, path, syntax, big_endian, kind, (offset, length, vr or "OW")), file
+    return _header(dataset, path, syntax, big_endian, kind, (file.tell() + head, length, vr or "OW"))
 
 
 def _header(
