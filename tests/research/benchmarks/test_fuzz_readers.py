@@ -7,16 +7,17 @@ import warnings
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
-from typing import Any
 
 import numpy as np
 import pytest
-from PIL import Image
 
-from sonoseg.errors import InputError
+from sonoseg.errors import InputError, SonosegWarning
 
 if sys.platform == "win32":
     pytest.skip("the fuzzer limits memory and time as Unix does", allow_module_level=True)
+
+TEXTS = ("spacings", "recipes", "cards", "documents")
+"""Readers of text: their samples are made in a moment."""
 
 
 @pytest.fixture
@@ -24,57 +25,72 @@ def fuzz(benchmark_script: Callable[[str], ModuleType]) -> ModuleType:
     return benchmark_script("fuzz_readers")
 
 
-@pytest.fixture
-def image(tmp_path: Path) -> Path:
-    path = tmp_path / "scan.png"
-    Image.fromarray(np.zeros((20, 20), dtype=np.uint8)).save(path)
-    return path
+@pytest.mark.parametrize("name", ["raster", "tiff", "masks", "sets", *TEXTS])
+def test_mutants_are_read_or_refused_and_the_same_for_the_same_seed(
+    fuzz: ModuleType, tmp_path: Path, name: str
+) -> None:
+    reader = fuzz.READERS[name]
+    samples = reader.samples([])
 
-
-def test_the_same_seed_gives_the_same_mutants(fuzz: ModuleType, image: Path) -> None:
-    sample = fuzz.Sample("scan", image.read_bytes())
-
-    def mutants() -> list[bytes]:
+    def mutants() -> list[tuple[int, bytes]]:
         rng = np.random.default_rng(5)
-        return [fuzz.mutate(sample, sample, rng) for _ in range(30)]
+        chosen = [int(rng.integers(len(samples))) for _ in range(20)]
+        return [(number, fuzz.mutate(samples[number], samples[0], rng)) for number in chosen]
 
     assert mutants() == mutants()
-    assert len(set(mutants())) > 20
+    assert len({data for _, data in mutants()}) > 10
+    for number, data in mutants():
+        fuzz.lay_out(tmp_path / "read", reader, samples, samples[number], data)
+        outcome, said = fuzz.judge(reader, tmp_path / "read", samples[number], keep=bool(number % 2))
+        assert outcome in ("read", "warned", "refused"), said
 
 
-def test_a_sound_image_is_read_and_a_bad_one_refused(fuzz: ModuleType, image: Path) -> None:
-    sample = fuzz.Sample("scan", b"")
-    assert fuzz.judge(image, sample, keep=False)[0] == "read"
-    image.write_bytes(b"words")
-    assert fuzz.judge(image, sample, keep=False)[0] == "refused"
+@pytest.mark.parametrize("name", TEXTS)
+def test_sound_texts_are_read(fuzz: ModuleType, tmp_path: Path, name: str) -> None:
+    """But for two plans of other recipes, which lie elsewhere."""
+    reader = fuzz.READERS[name]
+    samples = reader.samples([])
+    for sample in samples:
+        fuzz.lay_out(tmp_path / "read", reader, samples, sample, sample.data)
+        outcome, said = fuzz.judge(reader, tmp_path / "read", sample, keep=True)
+        assert outcome == "read" or "recipe" in said, said
 
 
-def shout(path: Path) -> None:
-    raise InputError("of Secretname", where=path)
+def shout() -> None:
+    raise InputError("of Secretname")
 
 
-def remark(path: Path) -> None:
+def remark() -> None:
     warnings.warn("as another library would", UserWarning, stacklevel=2)
 
 
-def stumble(path: Path) -> None:
-    raise ValueError(path)
+def stumble() -> None:
+    raise ValueError("stumbled")
+
+
+def caution() -> None:
+    warnings.warn("of Secretname", SonosegWarning, stacklevel=2)
 
 
 @pytest.mark.parametrize(
     ("bad", "outcome"),
-    [(shout, "FOUND a name"), (remark, "FOUND UserWarning"), (stumble, "FOUND ValueError")],
+    [
+        (shout, "FOUND a name"),
+        (caution, "FOUND a name"),
+        (remark, "FOUND UserWarning"),
+        (stumble, "FOUND ValueError"),
+    ],
 )
 def test_what_must_not_be_is_found(
-    fuzz: ModuleType,
-    image: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    bad: Callable[[Path], Any],
-    outcome: str,
+    fuzz: ModuleType, tmp_path: Path, bad: Callable[[], None], outcome: str
 ) -> None:
-    from sonoseg.inputs import frame_list as frames
+    reader = fuzz.Reader("", lambda files: [], lambda folder, keep: bad())
+    sample = fuzz.Sample("scan", b"", secrets=frozenset({"Secretname"}))
+    assert fuzz.judge(reader, tmp_path, sample, keep=False)[0] == outcome
 
-    monkeypatch.setattr(frames, "check_file", bad)
-    sample = fuzz.Sample("scan", b"")
-    sample.secrets = {"Secretname"}
-    assert fuzz.judge(image, sample, keep=False)[0] == outcome
+
+def test_rows_of_other_readers_stay(fuzz: ModuleType, tmp_path: Path) -> None:
+    for name, findings in (("masks", 1), ("raster", 0), ("masks", 2)):
+        fuzz.write({"reader": name, "findings": findings}, tmp_path / "rows.json")
+    written = fuzz.json.loads((tmp_path / "rows.json").read_text("utf-8"))
+    assert written["rows"] == [{"reader": "raster", "findings": 0}, {"reader": "masks", "findings": 2}]
