@@ -238,14 +238,14 @@ def _kind_without_image(path: Path) -> str:
 
     try:
         tags = ["SOPClassUID", "Manufacturer"]
-        with quiet_pydicom():
+        with quiet_pydicom():  # values are parsed, and warned of, where they are used
             found = dcmread(path, stop_before_pixels=True, specific_tags=tags, force=True)
-        sop_class = found.file_meta.get("MediaStorageSOPClassUID") or found.SOPClassUID
-        if sop_class == SecondaryCaptureImageStorage and str(found.get("Manufacturer")).startswith("sonoseg"):
-            return "capture by sonoseg"
-        name = str(sop_class.name)
+            sop_class = found.file_meta.get("MediaStorageSOPClassUID") or found.SOPClassUID
+            name, maker = str(sop_class.name), str(found.get("Manufacturer"))
     except Exception:  # damage in any form: reading it names the fault
         return ""
+    if sop_class == SecondaryCaptureImageStorage and maker.startswith("sonoseg"):
+        return "capture by sonoseg"
     return name.removesuffix(" Storage") if any(part in f"{name} " for part in WITHOUT_IMAGE) else ""
 
 
