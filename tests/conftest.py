@@ -272,6 +272,14 @@ def _this_process_stays() -> None:
     os.environ["SONOSEG_KEEP_ALLOCATOR"] = "1"
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _verbs_are_read_once() -> None:
+    """typer reads the signatures of all verbs at each call, which takes longer than most calls."""
+    import typer.testing
+
+    typer.testing._get_command = functools.cache(typer.testing._get_command)  # type: ignore[attr-defined]
+
+
 MadeOnce = Callable[[str, Callable[[Path], object]], Path]
 
 

@@ -17,10 +17,11 @@ from sonoseg.cli.main import app
 HEAVY = ("torch", "pandas", "matplotlib", "sklearn", "onnxruntime", "scipy", "accelerate", "monai", "pooch")
 
 SCRIPT = """
-import json, sys
+import json, sys, typer
 from sonoseg.cli.main import app
+command = typer.main.get_command(app)
 for words in json.loads(sys.argv[1]):
-    app([*words, "--help"], standalone_mode=False)
+    command([*words, "--help"], standalone_mode=False)
 loaded = sorted({name.split(".")[0] for name in sys.modules})
 print(json.dumps(loaded), file=sys.stderr)
 """

@@ -2,20 +2,22 @@
 
 A block fenced as ```text is shown only: for what takes long, or needs a public set or the network. The blocks
 of a document run in order, in one empty folder, and its python blocks share their names. A command that is
-meant to fail says so at its end, for example `# exit 3`.
+meant to fail says so at its end, for example `# exit 3`. Commands run in this process: to start Python and to
+import torch takes longer than most of them.
 """
 
 from __future__ import annotations
 
-import os
 import re
 import shlex
-import subprocess
 import sys
+import warnings
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
+
+from sonoseg.cli.main import main
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -54,6 +56,20 @@ def name(document: Path) -> str:
     return document.relative_to(ROOT).as_posix()
 
 
+def exit_code(words: list[str]) -> int:
+    """Run sonoseg with these words as a terminal would, where a warning is shown and no error."""
+    with pytest.MonkeyPatch.context() as patched, warnings.catch_warnings():
+        warnings.simplefilter("default")
+        patched.setattr(sys, "argv", ["sonoseg", *words])
+        patched.setenv("COLUMNS", "120")
+        patched.setenv("NO_COLOR", "1")
+        try:
+            main()
+        except SystemExit as end:
+            return int(end.code or 0)
+    return 0
+
+
 def runnable(document: Path) -> list[Block]:
     return [block for block in blocks(document) if block.kind in ("python", "console")]
 
@@ -61,27 +77,21 @@ def runnable(document: Path) -> list[Block]:
 @pytest.mark.process
 @pytest.mark.parametrize("document", [one for one in DOCUMENTS if runnable(one)], ids=name)
 def test_what_the_document_shows_runs(
-    document: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    document: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
     names: dict[str, Any] = {"__name__": "__main__"}
     for block in runnable(document):
         where = f"{name(document)}, line {block.line}"
         if block.kind == "python":
-            code = compile("\n" * (block.line - 1) + block.text, where, "exec")
-            exec(code, names)
+            exec(compile("\n" * (block.line - 1) + block.text, where, "exec"), names)
             continue
         for words, meant in commands(block):
-            ran = subprocess.run(
-                [sys.executable, "-m", "sonoseg", *words],
-                capture_output=True,
-                text=True,
-                timeout=300,
-                check=False,
-                env={**os.environ, "COLUMNS": "120", "NO_COLOR": "1"},
-            )
-            assert ran.returncode == meant, f"{where}: sonoseg {' '.join(words)}\n{ran.stdout}{ran.stderr}"
-            assert "Traceback" not in ran.stderr, where
+            capsys.readouterr()
+            code = exit_code(words)
+            printed = "".join(capsys.readouterr())
+            assert code == meant, f"{where}: sonoseg {' '.join(words)}\n{printed}"
+            assert "Traceback" not in printed, where
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=name)

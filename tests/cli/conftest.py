@@ -39,3 +39,9 @@ def run(dark_model: Path, command: Run) -> Run:
         return command("predict", *words, *(["--model", dark_model] if model else []))
 
     return call
+
+
+@pytest.fixture
+def no_figures(monkeypatch: pytest.MonkeyPatch) -> None:
+    """For tests of everything but the figures, which take most of the time."""
+    monkeypatch.setattr("sonoseg.results.evaluation_folder.draw_figures", lambda *arrays: [])

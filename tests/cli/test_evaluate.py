@@ -55,12 +55,7 @@ def test_passes_are_averaged_on_request(
     assert flip["calibration"]["whole"] != plain["calibration"]["whole"]
 
 
-@pytest.fixture
-def no_figures(monkeypatch: pytest.MonkeyPatch) -> None:
-    """For tests of everything but the figures, which take most of the time."""
-    monkeypatch.setattr("sonoseg.results.evaluation_folder.draw_figures", lambda *arrays: [])
-
-
+@pytest.mark.process
 def test_it_leaves_tables_summary_figures_and_page(evaluated: tuple[Path, str], phantom_split: Path) -> None:
     folder, said = evaluated
     assert {path.name for path in folder.iterdir()} == FILES
@@ -83,6 +78,7 @@ def test_it_leaves_tables_summary_figures_and_page(evaluated: tuple[Path, str], 
     assert "not for diagnosis" in said
 
 
+@pytest.mark.process
 def test_the_dice_is_what_the_predictor_gives(
     evaluated: tuple[Path, str], dark_model: Path, phantom_set: Path
 ) -> None:
@@ -97,6 +93,7 @@ def test_the_dice_is_what_the_predictor_gives(
         assert rows.loc[name, "dice"] == pytest.approx(expected, abs=1e-5, nan_ok=True)
 
 
+@pytest.mark.process
 def test_nothing_is_replaced_unasked(
     evaluated: tuple[Path, str], given: tuple[object, ...], tmp_path: Path
 ) -> None:

@@ -13,6 +13,7 @@ from sonoseg.model.model import Model
 
 
 @pytest.mark.process
+@pytest.mark.usefixtures("no_figures")
 def test_figures_of_an_evaluation_folder_stand_on_the_card(
     dark_model: Path, phantom_set: Path, tmp_path: Path
 ) -> None:

@@ -26,6 +26,7 @@ def run(*words: object) -> str:
 
 
 @pytest.mark.process
+@pytest.mark.usefixtures("no_onnx")
 def test_train_then_resume(phantom_set: Path, phantom_split: Path, tmp_path: Path) -> None:
     out = tmp_path / "run"
     given = ("--recipe", "quick", "--data", phantom_set, "--split", phantom_split, "--fold", 1)

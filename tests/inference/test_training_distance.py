@@ -51,6 +51,7 @@ def test_other_images_lie_beyond_it(predictor: Predictor, make: object) -> None:
     assert predictor.predict(make()).unlike_training
 
 
+@pytest.mark.process
 def test_other_precisions_and_engines_agree() -> None:
     pytest.importorskip("openvino")
     frame = frames()[0]

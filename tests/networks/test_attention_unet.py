@@ -167,6 +167,8 @@ def test_every_preset_learns_a_square(preset: str) -> None:
         loss.backward()
         optimiser.step()
         losses.append(float(loss.detach()))
+        if losses[-1] < 0.6 * losses[0]:
+            break
     assert losses[-1] < 0.6 * losses[0]
 
 

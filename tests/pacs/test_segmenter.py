@@ -75,6 +75,7 @@ def test_a_still_gets_all_three_on_its_own_grid(
     assert refers == row.uid
 
 
+@pytest.mark.process
 def test_a_repeated_run_makes_the_same_to_the_last_byte(
     tmp_path: Path, segmenter: Callable[..., Segmenter], make_phantom: Callable[..., Path]
 ) -> None:

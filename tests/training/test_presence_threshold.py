@@ -69,7 +69,8 @@ def mild(phantom_set: Path, tmp_path_factory: pytest.TempPathFactory) -> Model:
     The card is that of the weights in the package; writing their network as ONNX takes half a minute.
     """
     torch.manual_seed(0)
-    options = PRESETS["quick"].model_copy(update={"presence": True})
+    small = {"widths": (8, 16), "dropout": (0.0, 0.1)}  # writing ONNX takes seconds a level
+    options = PRESETS["quick"].model_copy(update={"presence": True, **small})
     network = AttentionUNet(options)
     assert network.presence is not None
     judge = network.presence.judge

@@ -3,25 +3,26 @@
 from __future__ import annotations
 
 import re
-from typing import Any
 
 from evidence import TABLES, evaluation_of, froc_of, read_json, summary_of
 from page_tables.markdown import table
-from sonoseg.evaluation.comparison import compare
+from sonoseg.evaluation.comparison import common_rows, paired
 from sonoseg.evaluation.headline import HEADLINES, Kind
 from sonoseg.evaluation.policy import POLICY
 from sonoseg.evaluation.seed_averages import average_runs
+from sonoseg.evaluation.strata import STRATA
 from sonoseg.evaluation.summary import means_of
 from sonoseg.experiments.experiment_table import TABLE_METRICS, markdown
 from sonoseg.model.model import Model
 from sonoseg.results.evaluation_tables import Figure, interval, number, p_value
 
-DIFFERENCES: tuple[tuple[str, Kind, tuple[str, ...]], ...] = (
-    ("Dice, all lesions", "score", ("metrics", "dice")),
-    ("Dice, smallest quarter", "score", ("strata", "size", "Q1 smallest", "dice")),
-    ("missed lesions (Dice < 0.1)", "share", ("metrics", "missed")),
-    ("false-positive rate on normal images", "share", ("metrics", "false_positive")),
+DIFFERENCES: tuple[tuple[str, Kind, str, str | None], ...] = (
+    ("Dice, all lesions", "score", "dice", None),
+    ("Dice, smallest quarter", "score", "dice", "Q1 smallest"),
+    ("missed lesions (Dice < 0.1)", "share", "missed", None),
+    ("false-positive rate on normal images", "share", "false_positive", None),
 )
+"""Title, kind, metric, and the level of size whose images count (None: all)."""
 RATES = (0.1, 0.2, 0.3, 0.5)
 """False positives per image at which the sensitivity is stated."""
 
@@ -49,12 +50,11 @@ def evaluations_table(*names: str) -> str:
 
 def comparison_table(first: str, second: str) -> str:
     """The differences of two evaluations, paired image by image."""
-    comparison = compare(evaluation_of(first), evaluation_of(second))
+    left, right = common_rows(evaluation_of(first).rows, evaluation_of(second).rows)
     rows = []
-    for title, kind, keys in DIFFERENCES:
-        one: Any = comparison
-        for key in keys:
-            one = one[key]
+    for title, kind, metric, level in DIFFERENCES:
+        where = slice(None) if level is None else (left[STRATA["size"]] == level).to_numpy()
+        one = paired(left[where], right[where], metric)
         rows.append((title, cell(one["difference"], kind), p_value(one["p_permutation"])))
     return table((f"{first} minus {second}", "difference [95 % interval]", "p (permutation)"), rows)
 
