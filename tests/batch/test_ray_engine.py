@@ -161,7 +161,7 @@ def test_rows_are_those_of_the_plain_engine(run: Run, scans: Path, tmp_path: Pat
     assert "has results already" in warned
 
 
-@pytest.mark.parametrize("option", ["--coco", "--dicom", "--json", "--probability", "--anonymise"])
+@pytest.mark.parametrize("option", ["--coco", "--dicom", "--json", "--probability", "--xlsx"])
 def test_options_that_do_not_go_with_it_are_told(run: Run, scans: Path, tmp_path: Path, option: str) -> None:
     code, _, warned = run(scans, "--out", tmp_path / "out", *ENGINE, option)
     assert code == 2

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -74,6 +75,32 @@ def test_a_lesion_has_the_columns_of_results_json(predictor: Predictor) -> None:
     fields = lesion_object(lesion)
     assert {field.name for field in LESION} == set(fields)
     assert {field.name for field in LESION.field("box").type} == set(fields["box"])
+
+
+def test_patient_and_examination(
+    predictor: Predictor, tmp_path: Path, make_dicom: Callable[..., Path]
+) -> None:
+    grey = np.random.default_rng(1).integers(0, 255, (60, 80), np.uint8)
+    make_dicom(tmp_path / "a.dcm", grey, Laterality="L", StudyDate="20240131")
+    make_dicom(tmp_path / "photo.dcm", grey, regions=[])  # an error, and yet of this patient
+    shutil.copy(samples()[0], tmp_path / "b.png")
+    names = ["a.dcm", "photo.dcm", "b.png"]
+    one, refused, raster = run_steps(predictor, names, base=tmp_path)
+    assert one["acquisition"] == {
+        "patient_id": "4711",
+        "study_instance_uid": None,
+        "accession_number": None,
+        "laterality": "left",
+        "view": None,
+        "acquisition_date": "2024-01-31",
+    }
+    assert (one["error"], refused["error"] is None) == (None, False)
+    assert refused["acquisition"]["patient_id"] == "4711"
+    assert raster["acquisition"] is None
+    files = [ListedFile(0, "a.dcm")]
+    (rows,) = read_tables(files, ReadingOptions(), tmp_path, predictor.steps, anonymise=True)
+    assert rows.column("acquisition").to_pylist() == [None]
+    assert b"4711" not in rows.column("image")[0].as_py()
 
 
 def test_a_bad_file_costs_one_row(predictor: Predictor, tmp_path: Path) -> None:

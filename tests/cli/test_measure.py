@@ -59,7 +59,7 @@ def test_with_image_and_spacing_as_json(run: Run, tmp_path: Path) -> None:
     code, told, _ = run(mask, "--image", scan, "--spacing", "0.1,0.2", "--json")
     assert code == 0
     value = json.loads(told)
-    assert value["format"] == "sonoseg-measures/3"
+    assert value["format"] == "sonoseg-measures/4"
     assert value["notice"] == RESEARCH_ONLY
     assert value["plane_note"] == PLANE_NOTE
     (one,) = value["masks"]
@@ -88,7 +88,6 @@ def test_a_folder_with_its_images_writes_everything(run: Run, tmp_path: Path) ->
     assert rows["a_mask.png"]["status"] == "lesion"
     assert rows["a_mask.png"]["echo_level"] == "anechoic"
     assert float(rows["a_mask.png"]["width"]) == 4
-    assert rows["a_mask.png"]["notice"] == RESEARCH_ONLY
     assert rows["b_mask.png"]["status"] == "no lesion"
     assert json.loads((to / "measures.json").read_text())["masks"][0]["lesions"][0]["width"] == 4
     drawn = np.asarray(Image.open(to / "overlays" / "a_mask.png"))

@@ -284,7 +284,9 @@ def test_a_threshold_out_of_range(run: Run, tmp_path: Path, threshold: str) -> N
 def test_the_threshold_is_used_and_recorded(run: Run, tmp_path: Path) -> None:
     code, _, _ = run(scan(tmp_path / "s.png"), "--out", tmp_path / "out", "--threshold", "0.123")
     assert code == 0
-    assert rows(tmp_path / "out")[0]["threshold"] == "0.123"
+    value = json.loads((tmp_path / "out" / "results.json").read_text("utf-8"))
+    assert value["threshold"] == 0.123
+    assert rows(tmp_path / "out")[0]["settings_hash"] == value["settings_hash"]
 
 
 def test_a_folder_without_a_model_is_refused(run: Run, tmp_path: Path) -> None:

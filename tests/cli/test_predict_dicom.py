@@ -228,9 +228,16 @@ def test_the_patient_is_in_dicom_objects_only_and_can_be_left_out(run: Run, tmp_
     assert run(image, "--out", hidden, "--dicom", "--anonymise", "-q")[0] == 0
     for path in hidden.rglob("*"):
         assert path.is_dir() or NAME.encode() not in path.read_bytes(), path
-    code, _, warned = run(image, "--out", tmp_path / "x", "--anonymise")
-    assert code == 2
-    assert "--anonymise without a DICOM object" in warned
+    tables = {"results.csv", "results.json", "journal.sqlite"}
+    identity = {NAME: set(), "4711": tables}  # the name is in no table, the ID is
+    assert run(image, "--out", tmp_path / "tables", "--anonymise", "-q")[0] == 0
+    for text, files in identity.items():
+        for folder, expected in ((shown, files), (hidden, set()), (tmp_path / "tables", set())):
+            there = {path.name for path in folder.iterdir() if path.is_file()}
+            assert {n for n in there if text.encode() in (folder / n).read_bytes()} == expected, (
+                folder,
+                text,
+            )
 
 
 def test_pixels_outside_the_region_are_blank_unless_kept(run: Run, tmp_path: Path) -> None:

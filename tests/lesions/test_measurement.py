@@ -49,8 +49,8 @@ def test_depth_is_never_negative(top: int, depth: float) -> None:
     regions = (Region(Box(20, 0, 80, 100), Spacing(0.5, 0.5)),)
     mask = np.zeros((100, 100), dtype=bool)
     mask[top : top + 30, 40:60] = True  # a reader may draw above the scan region
-    for given, down in ((None, 0.5), (Spacing(2.0, 1.0), 2.0)):
-        calibration = Calibration(given, "given" if given else "none", "", regions)
+    for person, down in ((None, 0.5), (Spacing(2.0, 1.0), 2.0)):
+        calibration = Calibration(person, "given" if person else "none", "", regions)
         frame = Frame(np.full(mask.shape, 90, np.uint8), calibration=calibration)
         assert measure_mask(frame, mask).lesions[0].depth == depth * down
 

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from sonoseg._util.csv_text import read_csv
 from sonoseg.errors import OutputError, SonosegWarning, UsageError
 from sonoseg.image.calibration import Spacing
 from sonoseg.results.mask_measurements import (
@@ -77,6 +80,30 @@ def test_an_image_that_exif_turns(tmp_path: Path) -> None:
     Image.fromarray(mask).save(tmp_path / "mask.png")
     with pytest.warns(SonosegWarning, match=r"mask\.png: EXIF has .*scan\.jpg turned by 90 degrees"):
         measure_masks([tmp_path / "mask.png"], image=tmp_path / "scan.jpg")
+
+
+def test_patient_and_workbook(masks: Path, tmp_path: Path, make_dicom: Callable[..., Path]) -> None:
+    grey = np.asarray(Image.open(masks / "a.png"))
+    image = make_dicom(tmp_path / "a.dcm", grey, PatientID="=7", Laterality="L")
+    paths = [masks / "a_mask.png"]
+    found = measure_masks(paths, image=image)
+    (row,) = read_csv(io.StringIO(found.to_csv()))
+    assert (row["patient_id"], row["laterality"]) == ("=7", "left")
+    assert "'=7" in found.to_csv()
+    assert found.to_object()["masks"][0]["acquisition"]["patient_id"] == "=7"
+    hidden = measure_masks(paths, image=image, anonymise=True)
+    assert "=7" not in hidden.to_csv() + json.dumps(hidden.to_object())
+    openpyxl = pytest.importorskip("openpyxl", reason="openpyxl is not installed")
+    pytest.importorskip("xlsxwriter", reason="XlsxWriter is not installed: pip install 'sonoseg[xlsx]'")
+    found.write(tmp_path / "out", overlay_names(paths), xlsx=True)
+    book = openpyxl.load_workbook(tmp_path / "out" / "measures.xlsx")
+    assert book.sheetnames == ["lesions", "images", "codebook", "settings"]
+    for name in ("lesions", "images"):
+        header, row = book[name].values
+        assert dict(zip(header, row, strict=True))["patient_id"] == "=7"
+        assert dict(zip(header, row, strict=True))["mask"] == str(paths[0])
+    found.write(tmp_path / "out", overlay_names(paths))
+    assert not (tmp_path / "out" / "measures.xlsx").exists()
 
 
 def test_no_mask_is_a_usage_error() -> None:

@@ -7,6 +7,7 @@ import os
 import shutil
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -104,10 +105,22 @@ def test_outputs_imply_and_require_others(tmp_path: Path) -> None:
         "fractional": True,
         "anonymise": False,
     }
-    with pytest.raises(UsageError, match="--anonymise"):
-        OutputOptions(anonymise=True)
     with pytest.raises(UsageError, match="--resume"):
         PredictionRun(["a"], tmp_path, resume=True, overwrite=True)
+
+
+def test_a_workbook_is_written_and_replaced(scans: Path, dark_model: Path, tmp_path: Path) -> None:
+    pytest.importorskip("xlsxwriter", reason="XlsxWriter is not installed: pip install 'sonoseg[xlsx]'")
+    run = PredictionRun([scans], tmp_path / "out", model=dark_model, outputs=OutputOptions(xlsx=True))
+    run.execute()
+    book = tmp_path / "out" / "results.xlsx"
+    manifest = json.loads((tmp_path / "out" / "report.json").read_text(encoding="utf-8"))
+    assert "results.xlsx" in [one["path"] for one in manifest["outputs"]]
+    before = book.read_bytes()
+    replace(run, resume=True).execute()
+    assert book.read_bytes() == before
+    PredictionRun([scans], tmp_path / "out", model=dark_model, overwrite=True).execute()
+    assert not book.exists()
 
 
 def test_warnings_are_shown_and_recorded(scans: Path, dark_model: Path, tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 import jsonschema
 import pytest
 
+from sonoseg.dicom.reading.acquisition import Acquisition
 from sonoseg.image.calibration import Spacing
 from sonoseg.results.entries import RefusedFile, RunInfo
 from sonoseg.results.schema import DIALECT, ID, PATH, results_schema, schema_text
@@ -23,7 +24,7 @@ def written(about: RunInfo, make: SimpleNamespace) -> dict[str, Any]:
     entries = [
         make.entry("two", (5, 5, 10, 20), (30, 40, 20, 30), spacing=Spacing(0.1, 0.2)),
         make.entry("none"),
-        make.entry("clip", (0, 0, 6, 6), frame=12),
+        make.entry("clip", (0, 0, 6, 6), frame=12, acquisition=Acquisition("1", laterality="left")),
     ]
     text = io.StringIO()
     write_json(text, make.results(about, entries, [RefusedFile("bad.png", "empty")], frozenset({"two"})))
@@ -50,7 +51,14 @@ def test_output_is_valid(written: dict[str, Any], checker: jsonschema.Draft20201
 
 @pytest.mark.parametrize(
     "place",
-    [(), ("model",), ("images", 0), ("images", 0, "lesions", 0), ("images", 0, "lesions", 0, "box")],
+    [
+        (),
+        ("model",),
+        ("images", 0),
+        ("images", 0, "lesions", 0),
+        ("images", 0, "lesions", 0, "box"),
+        ("images", 2, "acquisition"),
+    ],
 )
 def test_every_key_is_required_and_no_other_allowed(
     place: tuple[str | int, ...], written: dict[str, Any], checker: jsonschema.Draft202012Validator
@@ -78,10 +86,13 @@ def test_values_out_of_range_are_refused(
         ((*lesion, "unit"), "cm"),
         ((*lesion, "orientation"), "oblique"),
         ((*lesion, "angle"), 91),
+        ((*lesion, "depth"), -0.1),
+        (("images", 2, "acquisition", "laterality"), "L"),
+        (("images", 2, "acquisition", "acquisition_date"), "20240131"),
         ((*lesion, "centroid"), [1.0]),
         (("images", 0, "spacing"), [0.0, 0.1]),
         (("images", 0, "height"), 0),
-        (("format",), "sonoseg-results/1"),
+        (("format",), "sonoseg-results/3"),
         (("threshold",), 1.0),
     ]:
         changed = copy.deepcopy(written)

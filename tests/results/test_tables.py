@@ -6,13 +6,14 @@ import csv
 import io
 import json
 import math
-from dataclasses import replace
+from dataclasses import fields, replace
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from sonoseg import RESEARCH_ONLY, __version__
+from sonoseg.dicom.reading.acquisition import Acquisition
 from sonoseg.image.calibration import UNKNOWN, Spacing
 from sonoseg.results.entries import ImageEntry, RefusedFile, Results, RunInfo
 from sonoseg.results.tables import COLUMNS, write_csv, write_json
@@ -74,17 +75,17 @@ def test_csv_has_a_row_for_each_lesion_empty_image_and_refusal(
     assert rows[4]["reason"].startswith("this file is empty")
     for row in rows:
         assert row["referred"] == ""
-        assert row["model"] == "dark"
-        assert row["model_hash"] == about.model_hash
-        assert row["threshold"] == "0.4"
-        assert row["sonoseg"] == __version__
-        assert row["notice"] == RESEARCH_ONLY
+        assert row["settings_hash"] == about.settings_hash != ""
 
 
 def test_json_equals_csv(about: RunInfo, entries: list[ImageEntry], make: SimpleNamespace) -> None:
     results = make.results(about, entries, REFUSED)
     value = read_json(results)
-    assert value["format"] == "sonoseg-results/3"
+    assert value["format"] == "sonoseg-results/4"
+    assert (value["sonoseg"], value["threshold"], value["settings_hash"]) == (
+        *(__version__, 0.4),
+        about.settings_hash,
+    )
     assert value["made_by"] == "sonoseg predict"
     assert value["notice"] == RESEARCH_ONLY
     assert value["model"] == {"name": "dark", "hash": about.model_hash}
@@ -132,6 +133,34 @@ def test_unknown_values_are_null_and_empty(
     for name in ("mean_probability", "echo_level", "echo_contrast"):
         assert image["lesions"][0][name] is None
         assert row[name] == ""
+
+
+def test_a_run_is_described_once(about: RunInfo, entries: list[ImageEntry], make: SimpleNamespace) -> None:
+    value = read_json(make.results(about, entries))
+    assert {"model", "model_hash", "threshold", "runtime", "sonoseg", "notice"}.isdisjoint(COLUMNS)
+    assert {"model", "threshold", "runtime", "sonoseg", "notice", "settings_hash"} <= set(value)
+
+
+def test_acquisition_is_in_both_tables(about: RunInfo, make: SimpleNamespace) -> None:
+    acquisition = Acquisition("=1+1", "1.2.3", "", "left", "@view", "2024-01-31")
+    entries = [make.entry("one", (5, 5, 10, 20), acquisition=acquisition), make.entry("two")]
+    results = make.results(about, entries)
+    one, two = read_csv(results)
+    assert [one[field.name] for field in fields(Acquisition)] == [
+        *("'=1+1", "1.2.3", "", "left"),
+        *("'@view", "2024-01-31"),
+    ]
+    assert [two[field.name] for field in fields(Acquisition)] == [""] * 6
+    first, second = read_json(results)["images"]
+    assert first["acquisition"] == {
+        "patient_id": "=1+1",
+        "study_instance_uid": "1.2.3",
+        "accession_number": None,
+        "laterality": "left",
+        "view": "@view",
+        "acquisition_date": "2024-01-31",
+    }
+    assert second["acquisition"] is None
 
 
 def test_no_images(about: RunInfo, make: SimpleNamespace) -> None:

@@ -224,6 +224,26 @@ def test_a_clip_with_masks_of_several_kinds_has_an_object_for_each(
     ]
 
 
+def test_settings_of_the_models_masks(tmp_path: Path) -> None:
+    same = [reviewed(name, "model", settings_hash="0123456789ab") for name in ("a", "b")]
+    give(*same, folder=tmp_path / "same", what={"report"})
+    assert {row["settings_hash"] for row in rows(tmp_path / "same" / "results.csv")} == {"0123456789ab"}
+    value = json.loads((tmp_path / "same" / "results.json").read_text("utf-8"))
+    assert value["settings_hash"] == "0123456789ab"
+    give(*same, reviewed("c"), folder=tmp_path / "mixed", what={"report"})
+    found = [row["settings_hash"] for row in rows(tmp_path / "mixed" / "reviews.csv")]
+    assert found == ["0123456789ab", "0123456789ab", ""]
+    assert {row["settings_hash"] for row in rows(tmp_path / "mixed" / "results.csv")} == {""}
+
+
+def test_patients_of_a_clip(clip: Callable[..., list[Reviewed]], tmp_path: Path) -> None:
+    for anonymise, patient in ((False, "MF-1234"), (True, "")):
+        out = tmp_path / str(anonymise)
+        give(*clip("model", "model", "model"), folder=out, what={"report"}, anonymise=anonymise)
+        for name in ("results.csv", "reviews.csv"):
+            assert {row["patient_id"] for row in rows(out / name)} == {patient}
+
+
 def test_anonymised_nothing_names_the_patient(clip: Callable[..., list[Reviewed]], tmp_path: Path) -> None:
     out = tmp_path / "out"
     named = reviewed("Musterfrau", file="Musterfrau Erika.png", identity="00ff00ff00ff00ff")

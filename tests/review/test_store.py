@@ -176,6 +176,7 @@ def test_what_a_prediction_keeps(store: Store, fill: Fill, dark_predictor: Predi
     assert (saved.prediction, saved.lesions, saved.model) == ("done", 1, "dark")
     assert saved.uncertainty == pytest.approx(found.uncertainty)
     assert saved.model_hash == dark_predictor.model.hash
+    assert saved.settings_hash == dark_predictor.settings_hash
     assert np.array_equal(store.mask(item.id), found.mask)
     kept = store.probability(item.id)
     assert kept is not None

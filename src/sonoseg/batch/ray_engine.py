@@ -55,8 +55,8 @@ class RayPlan:
 
     model: the folder, at the same path on every node; None is the shipped model. runtime, precision,
     threshold, tta: as in Predictor. batch: images per run of the network. reading: how files are read;
-    base: the folder of relative names. threads: CPU threads of each network. settings_hash: that every worker
-    must have, "" before it is known.
+    base: the folder of relative names. anonymise: without patient and examination. threads: CPU threads of
+    each network. settings_hash: that every worker must have, "" before it is known.
     """
 
     model: str | None
@@ -66,6 +66,7 @@ class RayPlan:
     tta: str = "none"
     batch: int = 8
     reading: ReadingOptions = field(default_factory=ReadingOptions)
+    anonymise: bool = False
     base: Path = field(default_factory=Path)
     threads: int = 1
     settings_hash: str = ""
@@ -257,7 +258,7 @@ def _read(spans: pa.Table, listing: Any, plan: RayPlan, steps: PredictionSteps) 
     """
     for span in spans.to_pylist():
         files = ray.get(listing.files.remote(range(span["start"], span["stop"])))
-        yield from read_tables(files, plan.reading, plan.base, steps)
+        yield from read_tables(files, plan.reading, plan.base, steps, anonymise=plan.anonymise)
 
 
 class NetworkActor:

@@ -13,10 +13,13 @@ from typing import Any, NamedTuple, TypeVar
 
 from sonoseg._util.text import printable
 from sonoseg.batch.filesystems import LocalCopy, fetch, is_url
+from sonoseg.dicom.reading.acquisition import read_acquisition
+from sonoseg.dicom.reading.detection import is_dicom
 from sonoseg.errors import SonosegWarning
 from sonoseg.inference.pipeline import ahead
 from sonoseg.inference.steps import PredictionSteps
 from sonoseg.inputs.reading_options import ReadingOptions, as_input_error
+from sonoseg.results.tables import acquisition_object
 
 T = TypeVar("T")
 
@@ -32,12 +35,17 @@ class ListedFile(NamedTuple):
 
 
 def read_files(
-    files: Iterable[ListedFile], reading: ReadingOptions, base: Path, steps: PredictionSteps
+    files: Iterable[ListedFile],
+    reading: ReadingOptions,
+    base: Path,
+    steps: PredictionSteps,
+    *,
+    anonymise: bool = False,
 ) -> Iterator[dict[str, Any]]:
     """Yield an INPUTS row for each frame of each file, in order; files are fetched ahead.
 
     A file that gives no frame, and a frame that cannot be read, give one row with the error. base: the folder
-    of relative names.
+    of relative names. anonymise: leave out patient and examination of DICOM files.
     """
     files = list(files)
     fetches = FETCHES_REMOTE if any(is_url(file.name) for file in files) else FETCHES_LOCAL
@@ -45,19 +53,26 @@ def read_files(
         folder = Path(name)
         for file, future in ahead(pool, lambda file: fetch(file.name, base, folder), files, fetches):
             try:
-                yield from _read_file(file, future, reading, steps)
+                yield from _read_file(file, future, reading, steps, anonymise=anonymise)
             finally:
                 if is_url(file.name) and future.exception() is None:
                     future.result().path.unlink(missing_ok=True)
 
 
 def _read_file(
-    file: ListedFile, fetched: Future[LocalCopy], reading: ReadingOptions, steps: PredictionSteps
+    file: ListedFile,
+    fetched: Future[LocalCopy],
+    reading: ReadingOptions,
+    steps: PredictionSteps,
+    *,
+    anonymise: bool,
 ) -> Iterator[dict[str, Any]]:
     row = {"number": file.number, "position": 0, "count": 1, "file": printable(file.name)}
     try:
         copy = fetched.result()
         row["sha256"] = copy.sha256
+        if is_dicom(copy.path) and not anonymise:
+            row["acquisition"] = acquisition_object(read_acquisition(copy.path))
         frames, messages = _with_warnings(lambda: reading.list_frames(copy.path))
     except Exception as error:  # one odd file must not end the batch
         yield row | {"error": as_input_error(error).reason}

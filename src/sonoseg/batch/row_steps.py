@@ -23,12 +23,17 @@ CHUNK_BYTES = 4 << 20
 
 
 def read_tables(
-    files: Iterable[ListedFile], reading: ReadingOptions, base: Path, steps: PredictionSteps
+    files: Iterable[ListedFile],
+    reading: ReadingOptions,
+    base: Path,
+    steps: PredictionSteps,
+    *,
+    anonymise: bool = False,
 ) -> Iterator[pa.Table]:
     """Read files into tables of INPUTS rows, a few megabytes each. Arguments as in read_files."""
     rows: list[dict[str, Any]] = []
     size = 0
-    for row in read_files(files, reading, base, steps):
+    for row in read_files(files, reading, base, steps, anonymise=anonymise):
         rows.append(row)
         size += len(row.get("pixels", b"")) + len(row.get("image", b""))
         if size >= CHUNK_BYTES:

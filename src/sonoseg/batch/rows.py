@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import fields
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from pycocotools import mask as coco
 
+from sonoseg.dicom.reading.acquisition import Acquisition
 from sonoseg.inference.segmentation import Segmentation
 from sonoseg.lesions.measurement import measure
 from sonoseg.results.entries import ImageEntry
@@ -44,6 +46,7 @@ _FILE = [
     pa.field("file", pa.string()),
     pa.field("frame", pa.int32()),
     pa.field("sha256", pa.string()),
+    pa.field("acquisition", pa.struct([(field.name, pa.string()) for field in fields(Acquisition)])),
     pa.field("height", pa.int32()),
     pa.field("width", pa.int32()),
 ]
@@ -117,7 +120,7 @@ def result_row(row: Mapping[str, Any], segmentation: Segmentation) -> dict[str, 
         "lesions",
     )
     return {
-        **{name: row[name] for name in (*KEY.names, "file", "frame", "sha256")},
+        **{name: row[name] for name in (*KEY.names, "file", "frame", "sha256", "acquisition")},
         # Those of reading are in the row already, with the file's name.
         "warnings": [*row["warnings"], *entry.findings.warnings[len(frame.warnings) :]],
         **{name: image[name] for name in kept},

@@ -44,11 +44,13 @@ class CompletedBatch:
 class BatchRun(RunOptions):
     """Segments millions of files on Ray. The options are those of RunOptions, paths may be URLs, and:
 
+    anonymise: leave out patient and examination of DICOM files.
     workers: networks in parallel; one per core by default. partition: files per partition; PARTITION by
     default.
     address: of a Ray cluster; by default Ray is started on this machine.
     """
 
+    anonymise: bool = False
     workers: int | None = None
     partition: int | None = None
     address: str | None = None
@@ -79,7 +81,7 @@ class BatchRun(RunOptions):
         resources = Resources.of(self.workers, plan.runtime)
         plan = plan.with_threads(resources.threads)
         about, steps = describe(plan, resources)
-        options = {"tta": self.tta, **self.reading.fingerprint()}
+        options = {"tta": self.tta, "anonymise": self.anonymise, **self.reading.fingerprint()}
         fingerprint = about.fingerprint() | {f"options.{name}": value for name, value in options.items()}
         partitions = self._partitions(before, fingerprint)
         todo, total = partitions.todo(), partitions.manifest.partitions
@@ -113,6 +115,7 @@ class BatchRun(RunOptions):
             tta=self.tta,
             batch=self.batch,
             reading=self.reading,
+            anonymise=self.anonymise,
             base=Path.cwd() if before is None else Path(before.base),
         )
 

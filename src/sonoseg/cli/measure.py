@@ -9,8 +9,9 @@ import typer
 from rich.markup import escape
 
 from sonoseg import RESEARCH_ONLY
+from sonoseg._util.packages import require
 from sonoseg.cli.common import err, out, print_json
-from sonoseg.errors import BatchError
+from sonoseg.errors import BatchError, UsageError
 
 if TYPE_CHECKING:
     from sonoseg.results.mask_measurements import MaskMeasurements
@@ -44,6 +45,12 @@ def measure(
         Path | None, typer.Option("--out", "-o", help="Write a CSV, a JSON and overlays to this folder.")
     ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace existing results.")] = False,
+    xlsx: Annotated[
+        bool, typer.Option("--xlsx", help="Also write a workbook for spreadsheets, to --out.")
+    ] = False,
+    anonymise: Annotated[
+        bool, typer.Option("--anonymise", help="Leave patient and study of DICOM images out of the tables.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
 ) -> None:
     """Measure the lesions of masks: sizes, orientation, shape and, with their images, echoes.
@@ -54,6 +61,10 @@ def measure(
     from sonoseg.cli.warnings_display import plain_warnings
     from sonoseg.results.mask_measurements import find_masks, measure_masks, overlay_names, require_free
 
+    if xlsx:
+        if to is None:
+            raise UsageError("--xlsx without --out", remedy="Give a folder with --out")
+        require("xlsx", "xlsxwriter")
     spacing_mm = None if spacing is None else parse_spacing(spacing)
     with plain_warnings():
         paths = find_masks(masks or [], pair=pair, out=to)
@@ -61,9 +72,14 @@ def measure(
         if to is not None and not overwrite:
             require_free(to, names)
         found = measure_masks(
-            paths, image=image, pair=pair, spacing=spacing_mm, keep_burned_in=keep_burned_in
+            paths,
+            image=image,
+            pair=pair,
+            spacing=spacing_mm,
+            keep_burned_in=keep_burned_in,
+            anonymise=anonymise,
         )
-    unwritten = [] if to is None else found.write(to, names)
+    unwritten = [] if to is None else found.write(to, names, xlsx=xlsx)
     if as_json:
         print_json(found.to_object())
     else:

@@ -54,6 +54,7 @@ KeepBurnedIn = Annotated[
 Probability = Annotated[bool, flag("--probability", "Write probabilities as 16-bit PNG.")]
 Attention = Annotated[bool, flag("--attention", "Write each gate's attention map over the image.")]
 Coco = Annotated[bool, flag("--coco", "Write outlines as COCO annotations.")]
+Xlsx = Annotated[bool, flag("--xlsx", "Write the tables as a workbook for spreadsheets, too.")]
 Labelme = Annotated[bool, flag("--labelme", "Write outlines for LabelMe.")]
 Nrrd = Annotated[bool, flag("--nrrd", "Write segmentations for 3D Slicer.")]
 Seg = Annotated[bool, flag("--seg", "Write DICOM SEG, for DICOM sources.")]
@@ -63,7 +64,7 @@ Dicom = Annotated[bool, flag("--dicom", "The same as --seg --sr --capture.")]
 Fractional = Annotated[
     bool, flag("--fractional", "Write DICOM SEG of probabilities, not masks; implies --probability.")
 ]
-Anonymise = Annotated[bool, flag("--anonymise", "Leave patient and study out of DICOM objects.")]
+Anonymise = Annotated[bool, flag("--anonymise", "Leave patient and study out of tables and DICOM objects.")]
 Batch = Annotated[int, Option(min=1, help="Images per run of the network.")]
 Engine = Annotated[
     EngineChoice,

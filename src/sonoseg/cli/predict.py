@@ -27,6 +27,7 @@ def predict(
     keep_burned_in: o.KeepBurnedIn = False,
     probability: o.Probability = False,
     attention: o.Attention = False,
+    xlsx: o.Xlsx = False,
     coco: o.Coco = False,
     labelme: o.Labelme = False,
     nrrd: o.Nrrd = False,
@@ -55,6 +56,7 @@ def predict(
     kinds = {
         "probability": probability,
         "attention": attention,
+        "xlsx": xlsx,
         "coco": coco,
         "labelme": labelme,
         "nrrd": nrrd,
@@ -62,7 +64,6 @@ def predict(
         "sr": sr or dicom,
         "capture": capture or dicom,
         "fractional": fractional,
-        "anonymise": anonymise,
     }
     on_ray = engine is EngineChoice.ray
     refused: dict[str, Any] = {"workers": workers, "partition": partition, "ray": ray}
@@ -100,15 +101,16 @@ def predict(
         from sonoseg.batch.run import BatchRun
         from sonoseg.cli.predict_ray import predict_ray
 
-        predict_ray(BatchRun(**shared, workers=workers, partition=partition, address=ray), quiet=quiet)
+        run = BatchRun(**shared, anonymise=anonymise, workers=workers, partition=partition, address=ray)
+        predict_ray(run, quiet=quiet)
         return
     from sonoseg.cli.summary import notify, print_results, raise_refused, resumable
     from sonoseg.cli.warnings_display import late_progress, plain_warnings
     from sonoseg.results.prediction_run import OutputOptions, PredictionRun
 
-    run = PredictionRun(**shared, outputs=OutputOptions(**kinds), refer=refer)
+    plain = PredictionRun(**shared, outputs=OutputOptions(**kinds, anonymise=anonymise), refer=refer)
     with plain_warnings(), resumable():
-        completed = run.execute(track=late_progress(quiet), notify=notify(quiet))
+        completed = plain.execute(track=late_progress(quiet), notify=notify(quiet))
     if as_json:
         with completed.summary.open(encoding="utf-8") as file:
             shutil.copyfileobj(file, sys.stdout)

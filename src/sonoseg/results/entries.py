@@ -14,6 +14,7 @@ from pydantic import ConfigDict, TypeAdapter
 
 from sonoseg import __version__
 from sonoseg._util.files import sha256_file
+from sonoseg.dicom.reading.acquisition import Acquisition
 from sonoseg.image.calibration import LocalSpacing, cautions
 from sonoseg.inference.predictor import Predictor
 from sonoseg.lesions.measurement import UNLIKE_TRAINING, Findings
@@ -127,7 +128,8 @@ class ImageEntry:
     uncertainty: of the whole result, 0 certain to 1 uncertain; NaN where unknown.
     files: the output files, by kind ("mask", "overlay" ...).
     preview: for the report. source: the input file, None where there is none.
-    coco: its annotations, where requested. faults: the files that could not be written, with the reason.
+    coco: its annotations, where requested. acquisition: of a DICOM file, unless the run is anonymous.
+    faults: the files that could not be written, with the reason.
     """
 
     # In the journal, bytes are base64 and NaN stays NaN.
@@ -147,6 +149,7 @@ class ImageEntry:
     source: SourceFile | None = None
     kind: str = "raster"
     coco: dict[str, Any] | None = None
+    acquisition: Acquisition | None = None
     faults: tuple[str, ...] = ()
 
     @property

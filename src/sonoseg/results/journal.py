@@ -27,7 +27,7 @@ FORMER_JOURNAL = "journal.jsonl"
 
 SCHEMA = LedgerSchema(
     name="journal of results",
-    version=1,
+    version=2,
     tables="""
 CREATE TABLE run (fingerprint TEXT NOT NULL);
 CREATE TABLE sessions (number INTEGER PRIMARY KEY, content TEXT NOT NULL);

@@ -15,9 +15,10 @@ from numpy.typing import NDArray
 
 from sonoseg import RESEARCH_ONLY, __version__
 from sonoseg._util.csv_text import CsvWriter
-from sonoseg._util.files import atomic_write_bytes, atomic_write_text
+from sonoseg._util.files import atomic_path, atomic_write_bytes, atomic_write_text, cannot_write
 from sonoseg._util.text import printable
 from sonoseg.data.mask_reading import issues_of, read_mask_file
+from sonoseg.dicom.reading.acquisition import Acquisition, read_acquisition
 from sonoseg.errors import (
     BurnedInTextError,
     InputError,
@@ -36,23 +37,26 @@ from sonoseg.inputs.reading_options import with_option
 from sonoseg.lesions.callipers import draw_callipers
 from sonoseg.lesions.measurement import PLANE_NOTE, Findings, measure_mask
 from sonoseg.lesions.orthogonal_views import SHARED, Pair, join
+from sonoseg.results import codebook
+from sonoseg.results.codebook import names
 from sonoseg.results.entries import RefusedFile
 from sonoseg.results.png import encode_png
 from sonoseg.results.result_names import result_names
-from sonoseg.results.tables import ECHOES, PROBABILITIES, SHAPES, SIZES, lesion_object, lesion_row
-
-FORMAT = "sonoseg-measures/3"
-CSV, JSON, OVERLAYS = "measures.csv", "measures.json", "overlays"
-
-COLUMNS = (
-    *("mask", "image", "status", "lesion", "lesions", "unit"),
-    *SIZES,
-    *SHAPES,
-    *ECHOES,
-    *("centroid_row", "centroid_column", "box_top", "box_left", "box_height", "box_width"),
-    *("spacing_row", "spacing_column", "spacing_origin", "spacing_reason"),
-    *("reason", "warnings", "sonoseg", "notice"),
+from sonoseg.results.tables import (
+    PROBABILITIES,
+    acquisition_cells,
+    acquisition_object,
+    lesion_object,
+    lesion_row,
+    spacing_cells,
+    table_sheets,
 )
+from sonoseg.results.workbook import write_workbook
+
+FORMAT = "sonoseg-measures/4"
+CSV, JSON, XLSX, OVERLAYS = "measures.csv", "measures.json", "measures.xlsx", "overlays"
+
+COLUMNS = names(codebook.MEASURES)
 """The CSV's columns, as in results.csv; without a network there are no probabilities."""
 
 
@@ -62,6 +66,7 @@ class MaskMeasurement:
 
     path: of the mask. image: the image that it belongs to, None where none was given.
     frame: the image, or black pixels of the mask's shape. mask: bool (H, W).
+    acquisition: of a DICOM image, unless it is left out.
     """
 
     path: Path
@@ -69,6 +74,7 @@ class MaskMeasurement:
     frame: Frame
     mask: NDArray[np.bool_]
     findings: Findings
+    acquisition: Acquisition | None = None
 
 
 @dataclass(frozen=True)
@@ -81,36 +87,34 @@ class MaskMeasurements:
 
     def to_csv(self) -> str:
         """Format a row for each lesion, each mask without a lesion, and each refused mask."""
-        about = {"sonoseg": __version__, "notice": RESEARCH_ONLY}
         text = io.StringIO()
         writer = CsvWriter(text, COLUMNS, ignore=True)
         for one in self.measured:
-            row = about | {
-                "mask": printable(one.path),
-                "image": printable(one.image or ""),
-                "lesions": len(one.findings.lesions),
-                "unit": one.findings.unit,
-                "warnings": "; ".join(one.findings.warnings),
-            }
-            if not one.findings.lesions:
-                writer.writerow(row | {"status": "no lesion"})
-            for lesion in one.findings.lesions:
-                writer.writerow(row | {"status": "lesion"} | lesion_row(lesion))
-        for bad in self.refused:
-            writer.writerow(about | {"mask": bad.file, "status": "refused", "reason": bad.reason})
+            writer.writerows(_lesion_rows(one) or [_mask_row(one)])
+        writer.writerows(self._refused_rows())
         return text.getvalue()
+
+    def write_xlsx(self, path: Path) -> None:
+        """Write a workbook with the sheets lesions, images (a row for each mask), codebook and settings.
+
+        Raises MissingExtra.
+        """
+        lesions = (row for one in self.measured for row in _lesion_rows(one))
+        images = [*(_mask_row(one) for one in self.measured), *self._refused_rows()]
+        write_workbook(path, table_sheets(codebook.MEASURES, lesions, images, _SETTINGS))
+
+    def _refused_rows(self) -> list[dict[str, Any]]:
+        return [{"mask": bad.file, "status": "refused", "reason": bad.reason} for bad in self.refused]
 
     def to_object(self) -> dict[str, Any]:
         """Describe the measurements as a JSON object."""
         value: dict[str, Any] = {
-            "format": FORMAT,
-            "notice": RESEARCH_ONLY,
-            "sonoseg": __version__,
-            "plane_note": PLANE_NOTE,
+            **_SETTINGS,
             "masks": [
                 {
                     "mask": printable(one.path),
                     "image": None if one.image is None else printable(one.image),
+                    "acquisition": acquisition_object(one.acquisition),
                     "unit": one.findings.unit,
                     "lesion_share": _rounded(one.findings.share),
                     "warnings": list(one.findings.warnings),
@@ -138,11 +142,11 @@ class MaskMeasurements:
             }
         return value
 
-    def write(self, folder: Path, names: Mapping[Path, str]) -> list[RefusedFile]:
+    def write(self, folder: Path, names: Mapping[Path, str], *, xlsx: bool = False) -> list[RefusedFile]:
         """Write measures.csv, measures.json and the overlays with callipers.
 
-        names: of the overlays, by mask (see `overlay_names`).
-        Returns the masks whose overlay cannot be written. Raises OutputError for the other files.
+        names: of the overlays, by mask (see `overlay_names`). xlsx: also measures.xlsx.
+        Returns the masks whose overlay cannot be written. Raises OutputError for other files, MissingExtra.
         """
         unwritten: list[RefusedFile] = []
         for one in self.measured:
@@ -154,7 +158,41 @@ class MaskMeasurements:
         atomic_write_text(folder / CSV, self.to_csv())
         text = json.dumps(self.to_object(), indent=2, ensure_ascii=False)
         atomic_write_text(folder / JSON, text + "\n")
+        if xlsx:
+            with atomic_path(folder / XLSX) as temporary:
+                self.write_xlsx(temporary)
+        else:
+            try:
+                (folder / XLSX).unlink(missing_ok=True)  # of earlier measurements
+            except OSError as error:
+                raise cannot_write(folder / XLSX, error) from error
         return unwritten
+
+
+_SETTINGS = {
+    "format": FORMAT,
+    "notice": RESEARCH_ONLY,
+    "sonoseg": __version__,
+    "plane_note": PLANE_NOTE,
+}
+
+
+def _mask_row(one: MaskMeasurement) -> dict[str, Any]:
+    """Describe a mask as cells of a table, by column."""
+    return {
+        "mask": printable(one.path),
+        "image": printable(one.image or ""),
+        **acquisition_cells(one.acquisition),
+        "status": "lesion" if one.findings.lesions else "no lesion",
+        "lesions": len(one.findings.lesions),
+        "unit": one.findings.unit,
+        **spacing_cells(one.frame.calibration.whole),
+        "warnings": "; ".join(one.findings.warnings),
+    }
+
+
+def _lesion_rows(one: MaskMeasurement) -> list[dict[str, Any]]:
+    return [_mask_row(one) | lesion_row(lesion) for lesion in one.findings.lesions]
 
 
 def find_masks(
@@ -182,7 +220,10 @@ def overlay_names(masks: Sequence[Path]) -> dict[Path, str]:
 
 def require_free(folder: Path, names: Mapping[Path, str]) -> None:
     """Check that no output file exists. names: of the overlays. Raises OutputError."""
-    wanted = [folder / CSV, folder / JSON, *(folder / OVERLAYS / f"{name}.png" for name in names.values())]
+    wanted = [
+        *(folder / name for name in (CSV, JSON, XLSX)),
+        *(folder / OVERLAYS / f"{name}.png" for name in names.values()),
+    ]
     there = [path for path in wanted if path.exists()]
     if there:
         raise OutputError(
@@ -199,12 +240,14 @@ def measure_masks(
     pair: tuple[Path, Path] | None = None,
     spacing: Spacing | None = None,
     keep_burned_in: bool = False,
+    anonymise: bool = False,
 ) -> MaskMeasurements:
     """Measure masks; one that cannot be used is refused, unless it belongs to the pair.
 
     image: the image of the one mask, or a folder of images of like names; without it, echoes are left out.
     pair: two of the masks that show one lesion in views at right angles. spacing: mm per pixel.
     keep_burned_in: keep what lies outside a DICOM image's scan regions, which may show text.
+    anonymise: leave out patient and examination of DICOM images.
     Raises UsageError for one image and several masks; InputError for a pair that cannot be measured.
     """
     images = _images_by_mask(image, masks)
@@ -212,7 +255,9 @@ def measure_masks(
     refused: list[RefusedFile] = []
     for path in masks:
         try:
-            measured[path] = measure_mask_file(path, images.get(path), spacing, keep_burned_in)
+            measured[path] = measure_mask_file(
+                path, images.get(path), spacing, keep_burned_in, anonymise=anonymise
+            )
         except SonosegError as error:
             if pair is not None and path in pair:
                 raise
@@ -223,7 +268,12 @@ def measure_masks(
 
 
 def measure_mask_file(
-    path: Path, image: Path | None, spacing: Spacing | None, keep_burned_in: bool = False
+    path: Path,
+    image: Path | None,
+    spacing: Spacing | None,
+    keep_burned_in: bool = False,
+    *,
+    anonymise: bool = False,
 ) -> MaskMeasurement:
     """Measure the lesions of a mask file; with its image also their echoes. See `measure_masks`.
 
@@ -254,7 +304,9 @@ def measure_mask_file(
             raise with_option(error) from error
     findings = measure_mask(frame, mask, image=image is not None, instances=file.instances)
     findings = replace(findings, warnings=(*findings.warnings, *issues))
-    return MaskMeasurement(path, image and frame.source, frame, mask, findings)
+    named = frame.source if frame.kind == "dicom" and not anonymise else None
+    acquisition = None if named is None else read_acquisition(named)
+    return MaskMeasurement(path, image and frame.source, frame, mask, findings, acquisition)
 
 
 def _images_by_mask(image: Path | None, masks: Sequence[Path]) -> dict[Path, Path]:

@@ -28,6 +28,7 @@ from sonoseg.results.journal import JOURNAL, recorded_fingerprint
 from sonoseg.results.result_names import result_names
 from sonoseg.results.results_folder import RequestedOutputs, ResultsFolder
 from sonoseg.results.run_manifest import RunNotes
+from sonoseg.results.workbook import require_xlsx
 from sonoseg.results.writers import FOLDERS, image_writers, object_writers
 
 COMMAND = "sonoseg predict"
@@ -48,15 +49,15 @@ def untracked(items: Iterable[Any], description: str, total: int) -> Iterable[An
 class OutputOptions:
     """The files to write besides masks, overlays, tables and the page.
 
-    probability, attention: maps as PNG. coco, labelme, nrrd: formats of annotation tools.
+    probability, attention: maps as PNG. xlsx: the tables as a workbook.
+    coco, labelme, nrrd: formats of annotation tools.
     seg, sr, capture: DICOM objects, for DICOM sources. fractional: a SEG of probabilities; implies `seg` and
-    `probability`. anonymise: without patient and study in the DICOM objects.
-
-    Raises UsageError for `anonymise` without a DICOM object.
+    `probability`. anonymise: without patient and study in the tables and the DICOM objects.
     """
 
     probability: bool = False
     attention: bool = False
+    xlsx: bool = False
     coco: bool = False
     labelme: bool = False
     nrrd: bool = False
@@ -70,10 +71,6 @@ class OutputOptions:
         if self.fractional:
             object.__setattr__(self, "seg", True)
             object.__setattr__(self, "probability", True)
-        if self.anonymise and not self.dicom:
-            raise UsageError(
-                "--anonymise without a DICOM object to write", remedy="Give --dicom too, or leave it out"
-            )
 
     @property
     def dicom(self) -> bool:
@@ -92,12 +89,14 @@ class OutputOptions:
                 nrrd=self.nrrd,
             ),
             object_writers(seg=self.seg, sr=self.sr, fractional=self.fractional, anonymise=self.anonymise),
-            self.coco,
+            xlsx=self.xlsx,
+            coco=self.coco,
+            anonymise=self.anonymise,
         )
 
     def fingerprint(self, gates: Sequence[str]) -> dict[str, Any]:
         """Return the options as JSON values, for the journal and report.json."""
-        kinds = ("probability", "attention", "coco", "labelme", "nrrd", "seg", "sr", "capture")
+        kinds = ("probability", "attention", "xlsx", "coco", "labelme", "nrrd", "seg", "sr", "capture")
         files = [kind for kind in kinds if (bool(gates) if kind == "attention" else getattr(self, kind))]
         return {"files": files, "fractional": self.fractional, "anonymise": self.anonymise}
 
@@ -168,6 +167,8 @@ class PredictionRun(RunOptions):
         """
         if self.outputs.dicom:
             require("dicom", "pydicom", "highdicom")
+        if self.outputs.xlsx:
+            require_xlsx()
         with _recorded_warnings() as warned:
             # The results of an earlier run below a searched folder are not input.
             files = find_images(self.paths, skip=[self.out / name for name in FOLDERS])

@@ -9,6 +9,7 @@ from functools import lru_cache
 from pathlib import Path, PurePath
 
 from sonoseg._util.text import printable
+from sonoseg.dicom.reading.acquisition import read_acquisition
 from sonoseg.errors import OutputError
 from sonoseg.inference.segmentation import Segmentation
 from sonoseg.inputs.frame_list import FrameRef
@@ -20,8 +21,9 @@ from sonoseg.results.lazy_segmentations import LazySequence, read_segmentation
 from sonoseg.results.preview import make_preview
 from sonoseg.results.writers import NotWritten, ObjectWriter, Writer, relative_path
 
-# A clip's frames come one after the other: its file is hashed once.
+# A clip's frames come one after the other: its file is hashed, and its header read, once.
 _source_file = lru_cache(maxsize=64)(SourceFile.of)
+_acquisition = lru_cache(maxsize=64)(read_acquisition)
 
 
 class SourceFiles:
@@ -125,6 +127,7 @@ class ImageFiles:
     folder: of the results. names: of each frame's results; another frame goes by its own name.
     sources: writes the objects of a source of which one frame is requested.
     writers: the kinds of file for each image. coco: whether annotations are collected.
+    anonymise: whether the entries are without patient and examination.
     """
 
     folder: Path
@@ -132,6 +135,7 @@ class ImageFiles:
     sources: SourceFiles
     writers: Sequence[Writer]
     coco: bool
+    anonymise: bool = False
 
     def try_write(self, segmentation: Segmentation) -> ImageEntry | OutputError:
         """Call `write`, and return the error where a file cannot be written: the other images still can."""
@@ -161,6 +165,7 @@ class ImageFiles:
         if objects is not None:
             files |= objects.files
             faults += objects.faults
+        named = path if frame.kind == "dicom" and not self.anonymise else None
         image_path = "" if path is None else relative_path(path, self.folder)
         return ImageEntry(
             name=name,
@@ -175,6 +180,7 @@ class ImageFiles:
             kind=frame.kind,
             source=_hashed(path),
             coco=coco_image(segmentation, findings, image_path) if self.coco else None,
+            acquisition=None if named is None else _acquisition(named),
             faults=tuple(faults),
         )
 

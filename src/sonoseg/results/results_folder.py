@@ -24,10 +24,10 @@ from sonoseg.results.report_page import REPORT_TEMPLATE, write_report
 from sonoseg.results.result_files import ImageFiles, SourceFiles
 from sonoseg.results.result_names import frame_names
 from sonoseg.results.run_manifest import RunNotes, write_manifest
-from sonoseg.results.tables import write_coco, write_csv, write_json
+from sonoseg.results.tables import write_coco, write_csv, write_json, write_xlsx
 from sonoseg.results.writers import FOLDERS, ObjectWriter, Writer, image_writers
 
-CSV, JSON, COCO, PAGE = "results.csv", "results.json", "coco.json", "report.html"
+CSV, JSON, XLSX, COCO, PAGE = "results.csv", "results.json", "results.xlsx", "coco.json", "report.html"
 MANIFEST = "report.json"
 
 
@@ -37,12 +37,16 @@ class RequestedOutputs:
 
     writers: for each image; masks and overlays by default.
     objects: for each DICOM source.
+    xlsx: whether the tables are written as a workbook, too.
     coco: whether annotations are collected in one file.
+    anonymise: whether the tables are without patient and examination.
     """
 
     writers: Sequence[Writer] = field(default_factory=image_writers)
     objects: Sequence[ObjectWriter] = ()
+    xlsx: bool = False
     coco: bool = False
+    anonymise: bool = False
 
 
 class ResultsFolder:
@@ -105,7 +109,7 @@ class ResultsFolder:
             self._require_free()
         self._journal = Journal(journal, self.about.fingerprint(), resume=resume)
         if overwrite:  # after the journal, whose lock keeps other runs out
-            for name in (CSV, JSON, COCO, MANIFEST, FORMER_JOURNAL, self.page.name):
+            for name in (CSV, JSON, XLSX, COCO, MANIFEST, FORMER_JOURNAL, self.page.name):
                 try:
                     (self.folder / name).unlink(missing_ok=True)
                 except OSError as error:
@@ -133,7 +137,10 @@ class ResultsFolder:
     @property
     def images(self) -> ImageFiles:
         """The writer of single images' files; it can be sent to another process."""
-        return ImageFiles(self.folder, self._names, self._sources, self._outputs.writers, self._outputs.coco)
+        outputs = self._outputs
+        return ImageFiles(
+            *(self.folder, self._names, self._sources, outputs.writers, outputs.coco, outputs.anonymise)
+        )
 
     def write(self, segmentation: Segmentation) -> ImageEntry:
         """Measure a segmentation and write its files, in any thread. Raises OutputError."""
@@ -189,12 +196,21 @@ class ResultsFolder:
         summaries: list[OutputFile] = []
 
         def write(path: Path, writer: Callable[[TextIO, Results], None]) -> None:
-            with atomic_path(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
-                writer(file, results)
+            def write_text(temporary: Path, results: Results) -> None:
+                with temporary.open("w", encoding="utf-8", newline="") as file:
+                    writer(file, results)
+
+            write_file(path, write_text)
+
+        def write_file(path: Path, writer: Callable[[Path, Results], None]) -> None:
+            with atomic_path(path) as temporary:
+                writer(temporary, results)
             summaries.append(OutputFile(path.name, SourceFile.of(path).sha256, path.stat().st_size))
 
         write(self.folder / CSV, write_csv)
         write(self.summary, write_json)
+        if self._outputs.xlsx:
+            write_file(self.folder / XLSX, write_xlsx)
         if self._outputs.coco:
             write(self.folder / COCO, write_coco)
         write(self.page, write_report)
@@ -279,7 +295,7 @@ class ResultsFolder:
                 where=self.folder,
                 remedy="Resume it with --resume, replace it with --overwrite, or choose another --out",
             )
-        wanted = [self.folder / name for name in (CSV, JSON, COCO, MANIFEST, JOURNAL, self.page.name)]
+        wanted = [self.folder / name for name in (CSV, JSON, XLSX, COCO, MANIFEST, JOURNAL, self.page.name)]
         wanted += self._sources.paths()
         for name in self._names.values():
             wanted += [self.folder / one.path(name) for one in self._outputs.writers]

@@ -14,11 +14,12 @@ from pydantic import Field
 
 from sonoseg._util.files import atomic_write_text
 from sonoseg._util.validation import StrictModel
+from sonoseg.dicom.reading.acquisition import Laterality
 from sonoseg.image.calibration import Origin
 from sonoseg.lesions.birads import EchoLevel, Orientation, Posterior
 from sonoseg.model.card import Postprocessing
 
-ID = "urn:sonoseg:schema:results:3"
+ID = "urn:sonoseg:schema:results:4"
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 PATH = Path(__file__).with_name("results.schema.json")
 
@@ -81,7 +82,7 @@ class LesionResult(StrictModel):
     perimeter: Size
     equivalent_diameter: Size
     depth: Annotated[
-        float, Field(description="Of its uppermost row below the top of the scan: a proxy for the skin.")
+        Size, Field(description="Of its uppermost row below the top of the scan: a proxy for the skin.")
     ]
     height_width_ratio: Size
     angle: Annotated[float, Field(ge=0, le=90, description="Degrees between longest axis and skin line.")]
@@ -111,6 +112,17 @@ class LesionResult(StrictModel):
     pixels: Positive
 
 
+class AcquisitionResult(StrictModel):
+    """What a DICOM file says of patient and examination; docs/codebook.md names the attributes."""
+
+    patient_id: str | None
+    study_instance_uid: str | None
+    accession_number: str | None
+    laterality: Laterality | None
+    view: str | None
+    acquisition_date: Annotated[str | None, Field(pattern=r"^\d{4}-\d\d-\d\d$")]
+
+
 class ImageResult(StrictModel):
     """One image, or one frame of a clip."""
 
@@ -119,6 +131,10 @@ class ImageResult(StrictModel):
     frame: Annotated[int | None, Field(ge=0, description="Its number in a clip, from 0; null for a still.")]
     height: Positive
     width: Positive
+    acquisition: Annotated[
+        AcquisitionResult | None,
+        Field(description="Null for a file that is not DICOM, and with --anonymise."),
+    ]
     spacing: PixelSpacing
     spacing_origin: SpacingOrigin
     spacing_reason: SpacingReason
@@ -150,7 +166,7 @@ class RefusedResult(StrictModel):
 class ResultsFile(StrictModel):
     """results.json of sonoseg. Research software, not a medical device."""
 
-    format: Literal["sonoseg-results/3"]
+    format: Literal["sonoseg-results/4"]
     notice: str
     made_by: Annotated[str, Field(description="The command.")]
     sonoseg: Annotated[str, Field(description="The version.")]

@@ -4,74 +4,33 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict
+from itertools import chain
+from pathlib import Path
 from textwrap import indent
 from typing import Any, TextIO
 
 from sonoseg import RESEARCH_ONLY
 from sonoseg._util.csv_text import CsvWriter
+from sonoseg.dicom.reading.acquisition import Acquisition
 from sonoseg.image.calibration import LocalSpacing
 from sonoseg.lesions.measurement import Ends, Lesion
+from sonoseg.results import codebook
 from sonoseg.results.coco import coco
+from sonoseg.results.codebook import Column, names
 from sonoseg.results.entries import ImageEntry, Results, RunInfo
+from sonoseg.results.workbook import Sheet, write_workbook
 
-FORMAT = "sonoseg-results/3"
+FORMAT = "sonoseg-results/4"
 
-SIZES = (
-    "longest_axis",
-    "perpendicular",
-    "width",
-    "height",
-    "area",
-    "perimeter",
-    "equivalent_diameter",
-    "depth",
-)
-"""A lesion's sizes: lengths in its unit, the area in its square."""
+SIZES, SHAPES = names(codebook.SIZES), names(codebook.SHAPES)
+ECHOES, PROBABILITIES = names(codebook.ECHOES), names(codebook.PROBABILITIES)
 
-SHAPES = ("height_width_ratio", "angle", "orientation", "circularity", "solidity", "margin_smoothness")
+SETTING = ("setting", "value")
 
-ECHOES = ("echo_contrast", "echo_level", "posterior_contrast", "posterior")
-
-PROBABILITIES = ("mean_probability", "peak_probability", "uncertainty")
-
-COLUMNS = (
-    "image",
-    "file",
-    "frame",
-    "status",
-    "lesion",
-    "lesions",
-    "unit",
-    *SIZES,
-    *SHAPES,
-    *ECHOES,
-    *PROBABILITIES,
-    "image_uncertainty",
-    "referred",
-    "centroid_row",
-    "centroid_column",
-    "box_top",
-    "box_left",
-    "box_height",
-    "box_width",
-    "image_height",
-    "image_width",
-    "spacing_row",
-    "spacing_column",
-    "spacing_origin",
-    "spacing_reason",
-    "mask",
-    "overlay",
-    "reason",
-    "warnings",
-    "model",
-    "model_hash",
-    "threshold",
-    "runtime",
-    "sonoseg",
-    "notice",
-)
-"""The CSV's columns. Lengths are in `unit`, areas in its square; positions and boxes are in pixels."""
+COLUMNS = names(codebook.RESULTS)
+"""The columns of results.csv. What is the same for the whole run is in results.json."""
 
 
 def write_csv(file: TextIO, results: Results) -> None:
@@ -81,25 +40,14 @@ def write_csv(file: TextIO, results: Results) -> None:
     "refused".
     file: open for writing, with newline="".
     """
-    about = results.about
-    run = {
-        "model": about.model,
-        "model_hash": about.model_hash,
-        "threshold": _number(about.threshold),
-        "runtime": about.runtime,
-        "sonoseg": about.sonoseg,
-        "notice": RESEARCH_ONLY,
-    }
     writer = CsvWriter(file, COLUMNS)
     for entry in results.entries():
-        image = _image_row(entry, results.referred) | run
-        if not entry.findings.lesions:
-            status = "no lesion" if entry.findings.assessable else "not assessed"
-            writer.writerow(image | {"status": status})
+        image = image_row(entry, results)
         for lesion in entry.findings.lesions:
-            writer.writerow(image | {"status": "lesion"} | lesion_row(lesion))
-    for one in results.refused:
-        writer.writerow(run | {"file": one.file, "status": "refused", "reason": one.reason})
+            writer.writerow(image | lesion_row(lesion))
+        if not entry.findings.lesions:
+            writer.writerow(image)
+    writer.writerows(refused_rows(results))
 
 
 def write_json(file: TextIO, results: Results) -> None:
@@ -107,7 +55,7 @@ def write_json(file: TextIO, results: Results) -> None:
 
     It is written one image at a time, so that memory does not grow with their number.
     """
-    file.write(_text(_head(results.about)).removesuffix("\n}") + ',\n  "images": [')
+    file.write(_text(settings_object(results.about)).removesuffix("\n}") + ',\n  "images": [')
     between = "\n"
     for entry in results.entries():
         file.write(between + indent(_text(image_object(entry, results.referred)), "    "))
@@ -115,6 +63,44 @@ def write_json(file: TextIO, results: Results) -> None:
     file.write("],\n" if between == "\n" else "\n  ],\n")
     refused = [{"file": one.file, "reason": one.reason} for one in results.refused]
     file.write('  "refused": ' + indent(_text(refused), "  ").lstrip() + "\n}\n")
+
+
+def write_xlsx(path: Path, results: Results) -> None:
+    """Write a workbook with the sheets lesions, images (refused files too), codebook and settings.
+
+    Raises MissingExtra; warns as write_workbook.
+    """
+    lesions = (
+        image_row(entry, results) | lesion_row(lesion)
+        for entry in results.entries()
+        for lesion in entry.findings.lesions
+    )
+    images = (image_row(entry, results) for entry in results.entries())
+    rows = chain(images, refused_rows(results))
+    write_workbook(path, table_sheets(codebook.RESULTS, lesions, rows, settings_object(results.about)))
+
+
+def table_sheets(
+    table: Sequence[Column],
+    lesions: Iterable[Mapping[str, Any]],
+    images: Iterable[Mapping[str, Any]],
+    settings: Mapping[str, Any],
+) -> list[Sheet]:
+    """Return the sheets of a table. lesions, images: their rows. settings: nested values by name."""
+    return [
+        Sheet("lesions", codebook.sheet_columns(table, "lesions"), lesions),
+        Sheet("images", codebook.sheet_columns(table, "images"), images),
+        Sheet("codebook", codebook.HEADERS, codebook.codebook_rows(table)),
+        Sheet("settings", SETTING, (dict(zip(SETTING, each, strict=True)) for each in _flat(settings))),
+    ]
+
+
+def _flat(settings: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for name, value in settings.items():
+        if isinstance(value, Mapping):
+            yield from _flat(value, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", json.dumps(value) if isinstance(value, list) else value
 
 
 def write_coco(file: TextIO, results: Results) -> None:
@@ -127,7 +113,8 @@ def _text(value: Any) -> str:
     return json.dumps(value, indent=2, ensure_ascii=False)
 
 
-def _head(about: RunInfo) -> dict[str, Any]:
+def settings_object(about: RunInfo) -> dict[str, Any]:
+    """Describe what is the same for the whole run, as the beginning of results.json."""
     return {
         "format": FORMAT,
         "notice": RESEARCH_ONLY,
@@ -151,6 +138,7 @@ def image_object(entry: ImageEntry, referred: frozenset[str] | None = None) -> d
         "frame": entry.frame,
         "height": entry.shape[0],
         "width": entry.shape[1],
+        "acquisition": acquisition_object(entry.acquisition),
         **_spacing_values(entry.local_spacing),
         "unit": entry.findings.unit,
         "lesion_share": _number(entry.findings.share),
@@ -163,11 +151,16 @@ def image_object(entry: ImageEntry, referred: frozenset[str] | None = None) -> d
     }
 
 
-def _image_row(entry: ImageEntry, referred: frozenset[str] | None) -> dict[str, Any]:
+def image_row(entry: ImageEntry, results: Results) -> dict[str, Any]:
+    """Describe an image as cells of a table, by column."""
+    referred = results.referred
+    without = "no lesion" if entry.findings.assessable else "not assessed"
     return {
         "image": entry.name,
         "file": entry.file,
         "frame": "" if entry.frame is None else entry.frame,
+        **acquisition_cells(entry.acquisition),
+        "status": "lesion" if entry.findings.lesions else without,
         "lesions": len(entry.findings.lesions),
         "unit": entry.findings.unit,
         "image_uncertainty": _cell(entry.uncertainty),
@@ -178,7 +171,31 @@ def _image_row(entry: ImageEntry, referred: frozenset[str] | None) -> dict[str, 
         "mask": entry.paths.get("mask", ""),
         "overlay": entry.paths.get("overlay", ""),
         "warnings": "; ".join(entry.findings.warnings),
+        "settings_hash": results.about.settings_hash,
     }
+
+
+def refused_rows(results: Results) -> Iterator[dict[str, Any]]:
+    """Describe the refused files as cells of a table, by column."""
+    for one in results.refused:
+        yield {
+            "file": one.file,
+            "status": "refused",
+            "reason": one.reason,
+            "settings_hash": results.about.settings_hash,
+        }
+
+
+def acquisition_cells(acquisition: Acquisition | None) -> dict[str, str]:
+    """Return patient, examination, side, view and date as cells of a table, empty where unknown."""
+    return {name: value or "" for name, value in asdict(acquisition or Acquisition()).items()}
+
+
+def acquisition_object(acquisition: Acquisition | None) -> dict[str, str | None] | None:
+    """Describe an acquisition as an object of results.json; None where it is not known."""
+    if acquisition is None:
+        return None
+    return {name: value or None for name, value in asdict(acquisition).items()}
 
 
 def lesion_row(lesion: Lesion) -> dict[str, Any]:

@@ -231,10 +231,12 @@ class ItemStore(StateFolder):
             model = segmentation.model.removesuffix(f" ({model_hash})")
             connection.execute(
                 "UPDATE items SET prediction = 'done', failure = NULL, uncertainty = ?, threshold = ?,"
-                " gates = ?, model = ?, model_hash = ?, warnings = ?, updated_at = ? WHERE id = ?",
+                " gates = ?, model = ?, model_hash = ?, settings_hash = ?, warnings = ?, updated_at = ?"
+                " WHERE id = ?",
                 (
                     *(segmentation.uncertainty, segmentation.threshold, len(gates)),
-                    *(model, model_hash, json.dumps(findings.warnings), at, identity),
+                    *(model, model_hash, segmentation.settings_hash),
+                    *(json.dumps(findings.warnings), at, identity),
                 ),
             )
             if row["revision"] == 0:

@@ -42,7 +42,7 @@ class Item(BaseModel):
     warnings: of the prediction: what is uncertain about the image.
     lesions: of the current mask. revision: of the current mask; 0 is the model's own, or none yet.
     source: "model", "edited" (by a reader, from the model's mask) or "manual" (drawn by a reader).
-    reader: who changed it last. model, model_hash: of the prediction.
+    reader: who changed it last. model, model_hash, settings_hash: of the prediction.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -72,6 +72,7 @@ class Item(BaseModel):
     updated_at: str
     model: str | None
     model_hash: str | None
+    settings_hash: str | None
 
 
 class LogEntry(BaseModel):

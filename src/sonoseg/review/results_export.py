@@ -18,19 +18,21 @@ from sonoseg._util.csv_text import CsvWriter
 from sonoseg._util.files import atomic_path
 from sonoseg._util.packages import require
 from sonoseg._util.text import printable
+from sonoseg.dicom.reading.acquisition import read_acquisition
 from sonoseg.dicom.writing.identity import Algorithm
 from sonoseg.errors import OutputError, UsageError
 from sonoseg.image.frame import Frame
 from sonoseg.inference.segmentation import Segmentation
 from sonoseg.lesions.measurement import Findings, measure, measure_mask
 from sonoseg.model.card import Postprocessing
+from sonoseg.results import codebook
 from sonoseg.results.coco import coco_image
 from sonoseg.results.entries import ImageEntry, OutputFile, RefusedFile, Results, RunInfo
 from sonoseg.results.lazy_segmentations import PackedSegmentation, unpacked
 from sonoseg.results.png import encode_png
 from sonoseg.results.preview import make_preview
 from sonoseg.results.report_page import write_report
-from sonoseg.results.tables import spacing_cells, write_coco, write_csv, write_json
+from sonoseg.results.tables import acquisition_cells, spacing_cells, write_coco, write_csv, write_json
 from sonoseg.results.writers import NotWritten, Writer, image_writers, object_writers
 from sonoseg.review.reading import Review
 
@@ -41,14 +43,7 @@ REVIEWS = "reviews.csv"
 
 WORDS = ("shape", "orientation", "margin", "echo_pattern", "posterior", "assessment", "comment", "seconds")
 
-COLUMNS = (
-    *("image", "file", "frame", "source", "status", "reader", "signed_at", "revision", "model", "lesions"),
-    *("spacing_row", "spacing_column", "spacing_origin", "spacing_reason"),
-    *WORDS,
-    *("sonoseg", "notice"),
-)
-"""The columns of reviews.csv. source: "model", "edited" or "manual". status: "signed" or "not signed".
-spacing_origin: the file, a person, or none; who calibrated it on the page, and for what."""
+COLUMNS = codebook.names(codebook.REVIEWS)
 
 _ALGORITHMS: Mapping[str, Algorithm] = {"model": "AUTOMATIC", "edited": "SEMIAUTOMATIC", "manual": "MANUAL"}
 _UNKNOWN = 0.5  # the threshold, where nobody says
@@ -62,6 +57,7 @@ class Reviewed:
     source: of the mask: "model", "edited" or "manual". reader: who changed it last.
     signed_at: None unless signed. file: the file name; by default the name of the frame.
     identity: of the item. revision: of the mask. threshold: of the model's mask. model: name and hash.
+    settings_hash: of the model's mask (see Segmentation).
     """
 
     frame: Frame
@@ -76,6 +72,7 @@ class Reviewed:
     revision: int | None = None
     threshold: float | None = None
     model: str = ""
+    settings_hash: str = ""
 
 
 class _OfSource(NamedTuple):
@@ -100,8 +97,8 @@ def export_results(
     what: of WHAT. "report" are overlays, report.html, results.csv and results.json; "coco" and "labelme"
         bring the images too; "seg", "sr" and "capture" are written for DICOM sources alone.
     folder: new or empty. model_name: name and hash, as a Segmentation has them.
-    anonymise: DICOM objects without patient and study attributes, and ids in place of file names, which may
-        contain a patient's name.
+    anonymise: tables and DICOM objects without patient and study attributes, and ids in place of file names,
+        which may contain a patient's name.
 
     The SEG algorithm type is AUTOMATIC for the model's mask, SEMIAUTOMATIC for an edited one, MANUAL for one
     that a reader drew. A clip whose frames differ gets one object for each type.
@@ -118,6 +115,7 @@ def export_results(
     rows: list[dict[str, Any]] = []
     sources: dict[tuple[Path, Algorithm], list[_OfSource]] = {}
     threshold = None
+    settings: set[str] = set()
     for one in reviewed:
         threshold = threshold or one.threshold
         # The name of the file may contain that of the patient.
@@ -133,14 +131,16 @@ def export_results(
         refused += [RefusedFile(file or name, fault, name) for fault in entry.faults]
         entries.append(entry)
         rows.append(_row(one, entry, model_name))
+        settings.add(one.settings_hash)
     if not entries:
         raise UsageError("no image to export", remedy="Choose at least one with a mask")
     refused += _write_objects(folder, sources, entries, what, anonymise)
     with atomic_path(folder / REVIEWS) as path, path.open("w", encoding="utf-8", newline="") as table:
         CsvWriter(table, COLUMNS).writerows(rows)
-    _write_tables(
-        folder, Results(_about(model_name, threshold, what, anonymise), lambda: entries, refused), what
-    )
+    about = _about(model_name, threshold, what, anonymise)
+    if len(settings) == 1:  # else reviews.csv has that of each image
+        about = replace(about, settings_hash=settings.pop())
+    _write_tables(folder, Results(about, lambda: entries, refused), what)
 
 
 def _check(what: set[str], folder: Path) -> None:
@@ -195,6 +195,7 @@ def _measured(one: Reviewed, name: str, model_name: str) -> tuple[Segmentation, 
         attention=None,
         model=one.model or model_name,
         runtime="",
+        settings_hash=one.settings_hash if own else "",
     )
     return segmentation, measure(segmentation) if own else measure_mask(segmentation.frame, one.mask)
 
@@ -222,6 +223,7 @@ def _write_one(
             except NotWritten as fault:
                 faults.append(str(fault))
     calibration = frame.calibration
+    named = frame.source if frame.kind == "dicom" and not anonymise else None
     own = one.source == "model" and one.probability is not None
     return ImageEntry(
         name=frame.name,
@@ -235,6 +237,7 @@ def _write_one(
         frame=frame.index,
         kind=frame.kind,
         coco=coco_image(segmentation, findings, f"images/{frame.name}.png") if "coco" in what else None,
+        acquisition=None if named is None else read_acquisition(named),
         faults=tuple(faults),
     )
 
@@ -292,12 +295,14 @@ def _row(one: Reviewed, entry: ImageEntry, model_name: str) -> dict[str, Any]:
         "image": entry.name,
         "file": entry.file,
         "frame": "" if entry.frame is None else entry.frame,
+        **acquisition_cells(entry.acquisition),
         "source": one.source,
         "status": "signed" if one.signed_at else "not signed",
         "reader": one.reader or "",
         "signed_at": one.signed_at or "",
         "revision": "" if one.revision is None else one.revision,
         "model": one.model or model_name,
+        "settings_hash": one.settings_hash,
         "lesions": len(entry.findings.lesions),
         **spacing_cells(entry.local_spacing),
         **{key: "" if value is None else value for key, value in words.items() if key in WORDS},

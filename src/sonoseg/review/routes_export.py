@@ -35,7 +35,7 @@ STORED = {".png", ".jpg", ".dcm"}
 
 
 class Export(BaseModel):
-    """What to export. ids: of items; null for all with a mask. anonymise: file names and DICOM objects."""
+    """What to export. ids: of items; null for all with a mask. anonymise: names, tables and DICOM objects."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -122,6 +122,7 @@ def _reviewed(store: Store, item: Item) -> Reviewed:
         revision=item.revision,
         threshold=store.threshold(item.id),
         model=_model(item),
+        settings_hash=item.settings_hash or "",
     )
 
 

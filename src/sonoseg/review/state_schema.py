@@ -29,6 +29,7 @@ CREATE TABLE items (
     gates INTEGER NOT NULL DEFAULT 0,
     model TEXT,
     model_hash TEXT,
+    settings_hash TEXT,
     lesions INTEGER,
     findings TEXT,
     warnings TEXT NOT NULL DEFAULT '[]',
@@ -69,4 +70,4 @@ CREATE TRIGGER log_rejects_deletes BEFORE DELETE ON log
     BEGIN SELECT RAISE (ABORT, 'the log is append-only'); END;
 """
 
-SCHEMA = LedgerSchema("review state", 3, _TABLES, remedy="choose another folder with --state")
+SCHEMA = LedgerSchema("review state", 4, _TABLES, remedy="choose another folder with --state")

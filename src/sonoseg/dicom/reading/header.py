@@ -7,7 +7,7 @@ import tempfile
 import threading
 import warnings
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -151,30 +151,57 @@ def read_header(file: BinaryIO, path: Path, inflated: int | None = None) -> tupl
         return _read(file, path, MAX_INFLATED if inflated is None else inflated)
 
 
+@contextmanager
+def read_elements(path: Path, keywords: Sequence[str]) -> Iterator[Dataset]:
+    """Read these data elements of a DICOM file, without its pixels; their values are parsed on access.
+
+    Raises InputError for a deflated file beyond MAX_INFLATED, MissingExtra without pydicom, and whatever
+    pydicom raises for a damaged file.
+    """
+    require("dicom", "pydicom")
+    with path.open("rb") as file, quiet_pydicom():
+        meta, source = _data_set(file, path, MAX_INFLATED)
+        try:
+            yield _elements(source, meta, keywords)[0]
+        finally:
+            source.close()
+
+
 def _read(file: BinaryIO, path: Path, inflated: int) -> tuple[ImageHeader, BinaryIO]:
+    meta, source = _data_set(file, path, inflated)
+    try:
+        return _read_data_set(source, path, meta), source
+    except BaseException:
+        if source is not file:
+            source.close()
+        raise
+
+
+def _data_set(file: BinaryIO, path: Path, inflated: int) -> tuple[Dataset, BinaryIO]:
+    """Return the file meta information, and the file at the start of its data set, inflated if need be."""
     from pydicom.filereader import read_dataset
 
     file.seek(0)
     file.seek(132 if file.read(132)[128:] == b"DICM" else 0)
-    meta = read_dataset(file, False, True, stop_when=lambda tag, vr, length: int(tag) >> 16 != 2)
-    if uid(meta.get("TransferSyntaxUID")) != DEFLATED:
-        file.seek(0)
-        return _read_data_set(file, path, meta), file
-    file = _inflated(file, path, inflated)
-    try:
-        return _read_data_set(file, path, meta), file
-    except BaseException:
-        file.close()
-        raise
+    meta: Dataset = read_dataset(file, False, True, stop_when=lambda tag, vr, length: int(tag) >> 16 != 2)
+    if uid(meta.get("TransferSyntaxUID")) == DEFLATED:
+        return meta, _inflated(file, path, inflated)
+    file.seek(0)
+    return meta, file
 
 
-def _read_data_set(file: BinaryIO, path: Path, meta: Dataset) -> ImageHeader:
-    """Read the data set up to its pixels. file: at its start, or at that of what was inflated."""
+_PixelElement = tuple[int, str | None, int]
+"""Tag, VR and length of an element with pixels."""
+
+
+def _elements(
+    file: BinaryIO, meta: Dataset, keywords: Sequence[str]
+) -> tuple[Dataset, bool, list[_PixelElement]]:
+    """Read elements up to the pixels; whether they are big-endian; the element with pixels that ended it."""
     from pydicom.datadict import tag_for_keyword
     from pydicom.filereader import read_dataset, read_partial
-    from pydicom.valuerep import EXPLICIT_VR_LENGTH_32
 
-    stopped: list[tuple[int, str | None, int]] = []
+    stopped: list[_PixelElement] = []
 
     def at_pixels(tag: int, vr: str | None, length: int) -> bool:
         if int(tag) not in PIXELS:
@@ -182,15 +209,21 @@ def _read_data_set(file: BinaryIO, path: Path, meta: Dataset) -> ImageHeader:
         stopped.append((int(tag), vr, length))
         return True
 
-    tags = [cast(int, tag_for_keyword(keyword)) for keyword in WANTED]
-    syntax = uid(meta.get("TransferSyntaxUID"))
-    if syntax == DEFLATED:
+    tags = [cast(int, tag_for_keyword(keyword)) for keyword in keywords]
+    if uid(meta.get("TransferSyntaxUID")) == DEFLATED:
         dataset: Dataset = read_dataset(file, False, True, stop_when=at_pixels, specific_tags=tags)
-        big_endian = False
-    else:
-        # pydicom detects whether a file without a transfer syntax is explicit or implicit.
-        dataset = read_partial(file, at_pixels, force=True, specific_tags=tags)
-        big_endian = dataset.original_encoding[1] is False
+        return dataset, False, stopped
+    # pydicom detects whether a file without a transfer syntax is explicit or implicit.
+    dataset = read_partial(file, at_pixels, force=True, specific_tags=tags)
+    return dataset, dataset.original_encoding[1] is False, stopped
+
+
+def _read_data_set(file: BinaryIO, path: Path, meta: Dataset) -> ImageHeader:
+    """Read the data set up to its pixels. file: at its start, or at that of what was inflated."""
+    from pydicom.valuerep import EXPLICIT_VR_LENGTH_32
+
+    syntax = uid(meta.get("TransferSyntaxUID"))
+    dataset, big_endian, stopped = _elements(file, meta, WANTED)
     kind = _kind(dataset, meta)
     if not stopped and "Image" in kind:
         raise InputError(
