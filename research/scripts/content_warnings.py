@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import io
 import sys
 import warnings
 from collections import Counter
 from pathlib import Path
 
+import numpy as np
+from PIL import Image
+
 from sonoseg import read_frame
+from sonoseg.image.content_checks import colour_warnings
 
 MASKS = ("_mask", "_tumor", "_other")
 
@@ -24,12 +29,28 @@ def main(folders: list[str]) -> None:
             and "Masks" not in path.parts
         ]
         warned: Counter[int] = Counter()
+        encoded: Counter[str] = Counter()
         for path in images:
             found = read_frame(path).warnings
             warned[bool(found)] += 1
             for text in found:
                 print(f"{path.name}: {text}")
-        print(f"{Path(folder).name}: {warned[True]} of {len(images)} images are warned of", flush=True)
+            encoded.update(_coloured_copies(path))
+        print(
+            f"{Path(folder).name}: {warned[True]} of {len(images)} images are warned of, and of their copies"
+            f" {encoded['YCbCr']} in YCbCr, {encoded['palette']} with a palette",
+            flush=True,
+        )
+
+
+def _coloured_copies(path: Path) -> list[str]:
+    """Return the encodings of DICOM in which an image is warned of as coloured."""
+    with Image.open(path) as image:
+        rgb = image.convert("RGB")
+    stream = io.BytesIO()
+    rgb.save(stream, "JPEG", quality=75, subsampling="4:2:0")
+    copies = {"YCbCr": Image.open(stream).convert("RGB"), "palette": rgb.quantize(64).convert("RGB")}
+    return [name for name, copy in copies.items() if colour_warnings(np.asarray(copy))]
 
 
 if __name__ == "__main__":

@@ -34,6 +34,9 @@ def test_the_constants() -> None:
     assert content_checks.COLOURED == 32
     assert content_checks.MAX_FLAT == 0.25
     assert content_checks.FLAT_FROM == 200
+    assert (content_checks.GAP, content_checks.MAX_IN_GAP, content_checks.MIN_LIT) == (16, 0.02, 0.35)
+    assert (content_checks.MIN_WIDTHS, content_checks.MIN_HEIGHTS) == (0.6, 0.8)
+    assert content_checks.MIN_SPLIT == 128
 
 
 @pytest.mark.parametrize("rows", [12, 60, 110])
@@ -77,3 +80,60 @@ def test_a_file_carries_the_warning(tmp_path: Path, mode: str) -> None:
     with pytest.warns(SonosegWarning, match=r"doppler.png: .*% of the image is strongly coloured"):
         frame = read_raster(path)
     assert len(frame.warnings) == 1
+
+
+def _screen(left: tuple[int, int], right: tuple[int, int], gap: int = 6, top: int = 20) -> NDArray[np.uint8]:
+    """A screenshot of two images, each (height, width), with a line of text above both."""
+    screen = np.zeros((200, 20 + left[1] + gap + right[1] + 20), np.uint8)
+    screen[5:7, ::2] = 220
+    rng = np.random.default_rng(3)
+    for (height, width), column, row in ((left, 20, 20), (right, 20 + left[1] + gap, top)):
+        screen[row : row + height, column : column + width] = rng.integers(0, 180, (height, width))
+    return screen
+
+
+@pytest.mark.parametrize("colour", [False, True])
+@pytest.mark.parametrize(
+    ("left", "right", "gap", "top"),
+    [
+        ((160, 120), (160, 120), 6, 20),
+        ((160, 120), (160, 120), 1, 20),
+        ((160, 120), (140, 80), 40, 30),
+        ((160, 80), (140, 120), 6, 30),
+    ],
+)
+def test_two_images_side_by_side_are_warned_of(
+    left: tuple[int, int], right: tuple[int, int], gap: int, top: int, colour: bool
+) -> None:
+    screen = _screen(left, right, gap, top)
+    (text,) = content_warnings(_rgb(screen) if colour else screen)
+    assert "a split screen" in text
+
+
+@pytest.mark.parametrize(
+    ("left", "right", "gap", "top"),
+    [
+        ((160, 240), (160, 0), 6, 20),
+        ((160, 120), (160, 120), 0, 20),
+        ((160, 120), (160, 60), 6, 20),
+        ((160, 120), (100, 120), 6, 20),
+        ((130, 120), (130, 120), 6, 65),
+    ],
+)
+def test_parts_of_other_sizes_are_not_two_images(
+    left: tuple[int, int], right: tuple[int, int], gap: int, top: int
+) -> None:
+    assert content_warnings(_screen(left, right, gap, top)) == ()
+
+
+def test_text_beside_a_scan_is_not_an_image() -> None:
+    screen = _screen((160, 120), (160, 120))
+    panel = screen[20:180, 146:266]
+    panel[:] = 0
+    panel[::8, ::2] = panel[1::8, 1::2] = 220
+    assert content_warnings(screen) == ()
+
+
+def test_a_dark_scan_without_content_is_not_two_images() -> None:
+    assert content_checks._split_warnings(np.zeros((160, 180), np.uint8)) == ()
+    assert content_checks._split_warnings(np.full((160, 180), 90, np.uint8)) == ()

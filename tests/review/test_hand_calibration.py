@@ -176,7 +176,7 @@ def test_files_that_are_added_later_are_calibrated_too(
         assert store.frame(items[name].id).spacing == Spacing(0.1, 0.1)
         entry = store.history(items[name].id)[-1]
         assert (entry.action, entry.reader) == ("calibrated", "AB")
-    # From one that was added later it goes on to the next.
+    # From one that was added later, the next gets it.
     assert scan("late", **EXAM).spacing == ((0.1, 0.1) if also else None)
 
 

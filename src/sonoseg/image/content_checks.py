@@ -1,4 +1,4 @@
-"""Checks of an image's content before the network: colours, and large areas of one bright grey level."""
+"""Checks of an image's content before the network: colours, areas of one bright grey level, split screens."""
 
 from __future__ import annotations
 
@@ -36,6 +36,26 @@ FLAT = (
     "that it shows"
 )
 
+GAP = 16
+"""Brightest grey level of the dark gap between the two images of a split screen."""
+
+MAX_IN_GAP = 0.02
+"""Share of a gap's rows that may be brighter: a line of text."""
+
+MIN_LIT = 0.35
+"""Least share of an image's box that is brighter than a gap. Text beside an image has less."""
+
+MIN_WIDTHS, MIN_HEIGHTS = 0.6, 0.8
+"""Least ratio of the widths, and of the heights, of the two images of a split screen."""
+
+MIN_SPLIT = 128
+"""Least height and width in pixels of a split screen."""
+
+SPLIT = (
+    "two images side by side: it may be a split screen; they are segmented together, and a lesion that both "
+    "show counts twice. Crop each image to assess one"
+)
+
 _SAMPLES = 200  # rows and columns that are looked at: enough for a share, and fast
 
 
@@ -44,7 +64,7 @@ def content_warnings(pixels: NDArray[Any]) -> tuple[str, ...]:
 
     pixels: (H, W) grey or (H, W, 3) RGB; uint8, other types are not checked.
     """
-    return (*colour_warnings(pixels), *_flat_warnings(pixels))
+    return (*colour_warnings(pixels), *_flat_warnings(pixels), *_split_warnings(pixels))
 
 
 def colour_warnings(pixels: NDArray[Any]) -> tuple[str, ...]:
@@ -55,7 +75,7 @@ def colour_warnings(pixels: NDArray[Any]) -> tuple[str, ...]:
     """
     if pixels.ndim != 3 or pixels.dtype != np.uint8 or 0 in pixels.shape:
         return ()
-    rgb = _thin(pixels).reshape(-1, 3).astype(np.float64)
+    rgb = thinned(pixels).reshape(-1, 3).astype(np.float64)
     grey = rgb @ (0.299, 0.587, 0.114)
     terms = np.stack([np.ones_like(grey), grey / 255, (grey / 255) ** 2], axis=1)
     excess = rgb - grey[:, None]
@@ -67,13 +87,51 @@ def colour_warnings(pixels: NDArray[Any]) -> tuple[str, ...]:
 def _flat_warnings(pixels: NDArray[Any]) -> tuple[str, ...]:
     if pixels.dtype != np.uint8 or 0 in pixels.shape:
         return ()
-    thin = _thin(pixels)
-    grey = thin if thin.ndim == 2 else np.rint(thin @ (0.299, 0.587, 0.114)).astype(np.uint8)
+    grey = _grey(thinned(pixels))
     if grey_range(grey) < MIN_CONTRAST:  # warned of by Frame
         return ()
     share = np.bincount(grey.ravel(), minlength=256)[FLAT_FROM:].max() / grey.size
     return (FLAT.format(share=share),) if share > MAX_FLAT else ()
 
 
-def _thin(pixels: NDArray[Any]) -> NDArray[Any]:
+def _split_warnings(pixels: NDArray[Any]) -> tuple[str, ...]:
+    """Return whether a dark gap divides an image into two of about the same size, as a message or none."""
+    if pixels.dtype != np.uint8 or min(pixels.shape[:2]) < MIN_SPLIT:
+        return ()
+    lit = _grey(pixels[:: max(1, pixels.shape[0] // _SAMPLES)]) > GAP
+    share = lit.mean(axis=0)
+    inside = np.flatnonzero(share > MAX_IN_GAP)
+    dark = np.flatnonzero(share <= MAX_IN_GAP)
+    for gap in dark[np.diff(dark, prepend=-2) > 1]:
+        left, right = lit[:, inside[inside < gap]], lit[:, inside[inside > gap]]
+        if left.size and right.size and _similar(left, right):
+            return (SPLIT,)
+    return ()
+
+
+def _similar(left: NDArray[np.bool_], right: NDArray[np.bool_]) -> bool:
+    """Whether the bright pixels of two parts, (H, W) each, may be two images of one size side by side."""
+    widths = sorted(part.shape[1] for part in (left, right))
+    rows = [np.flatnonzero(part.mean(axis=1) > 0.1) for part in (left, right)]
+    if not all(each.size for each in rows):
+        return False
+    heights = sorted(each[-1] + 1 - each[0] for each in rows)
+    lit = [part[each[0] : each[-1] + 1].mean() for part, each in zip((left, right), rows, strict=True)]
+    return bool(
+        widths[0] >= MIN_WIDTHS * widths[1]
+        and heights[0] >= MIN_HEIGHTS * heights[1]
+        and abs(rows[0][0] - rows[1][0]) <= (1 - MIN_HEIGHTS) * heights[1]
+        and min(lit) >= MIN_LIT
+    )
+
+
+def _grey(pixels: NDArray[Any]) -> NDArray[np.uint8]:
+    if pixels.ndim == 2:
+        return pixels
+    grey: NDArray[np.uint8] = np.rint(pixels @ (0.299, 0.587, 0.114)).astype(np.uint8)
+    return grey
+
+
+def thinned(pixels: NDArray[Any]) -> NDArray[Any]:
+    """Return the rows and columns of an image, (H, W) or (H, W, 3), that the checks look at."""
     return pixels[:: max(1, pixels.shape[0] // _SAMPLES), :: max(1, pixels.shape[1] // _SAMPLES)]

@@ -397,6 +397,83 @@ def test_a_palette(tmp_path: Path, make_dicom: Make) -> None:
     assert np.array_equal(read_frame(path).pixels, 255 - GREY)
 
 
+FLOW = SCAN.copy()
+FLOW[:24, :24] = (200, 30, 0)
+"""A scan with a red area, that as grey is none."""
+
+
+def palette(colours: np.ndarray) -> dict[str, Any]:
+    """The attributes of a palette of 256 colours, (256, 3)."""
+    return {
+        f"{name}PaletteColorLookupTable{what}": value
+        for channel, name in enumerate(("Red", "Green", "Blue"))
+        for what, value in (
+            ("Descriptor", [256, 0, 16]),
+            ("Data", (colours[:, channel].astype("<u2") * 257).tobytes()),
+        )
+    }
+
+
+@pytest.mark.parametrize("red", [False, True])
+@pytest.mark.parametrize("in_region", [False, True])
+@pytest.mark.parametrize("stored", ["rgb", "jpeg", "ybr", "ybr_422", "mislabelled", "palette"])
+def test_strong_colour_is_warned_of_however_it_is_stored(
+    tmp_path: Path,
+    make_dicom: Make,
+    make_jpeg: Make,
+    make_region: Make,
+    stored: str,
+    in_region: bool,
+    red: bool,
+) -> None:
+    pixels = FLOW if red else SCAN
+    path = tmp_path / "a.dcm"
+    height, width = pixels.shape[:2]
+    options: dict[str, Any] = {}
+    if in_region:
+        options["regions"] = [make_region(0, 0, width - 1, height - 1)]
+    if stored == "jpeg":
+        options |= {"syntax": JPEG, "frames": [make_jpeg(pixels)], "photometric": "YBR_FULL_422"}
+    elif stored in ("ybr", "mislabelled"):
+        pixels = ycbcr(pixels)
+        options["photometric"] = "YBR_FULL" if stored == "ybr" else "RGB"
+    elif stored == "ybr_422":
+        three = ycbcr(pixels)
+        pairs = np.dstack([three[:, ::2, 0], three[:, 1::2, 0], three[:, ::2, 1], three[:, ::2, 2]])
+        options |= {"data": pairs.tobytes(), "photometric": "YBR_FULL_422"}
+    elif stored == "palette":
+        colours = np.repeat(np.arange(256, dtype=np.uint8)[:, None], 3, axis=1)
+        colours[250] = (200, 30, 0)
+        index = SCAN[..., 0].copy()
+        index[:24, :24] = 250 if red else 40
+        pixels = index
+        options |= {"photometric": "PALETTE COLOR", **palette(colours)}
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        read_frame(make_dicom(path, pixels, **options), keep_burned_in=True)
+    assert any("strongly coloured" in str(one.message) for one in caught) == red
+
+
+def test_ycbcr_of_fewer_bits_is_not_coloured(tmp_path: Path, make_dicom: Make) -> None:
+    pixels = ycbcr(SCAN) >> 2
+    path = make_dicom(tmp_path / "a.dcm", pixels, photometric="YBR_FULL", BitsStored=6, HighBit=5)
+    assert not any("coloured" in text for text in read_frame(path).warnings)
+
+
+def test_a_clip_warns_of_colour_once(tmp_path: Path, make_dicom: Make) -> None:
+    clip = np.stack([FLOW, np.roll(FLOW, 5, axis=1), FLOW])
+    clip[1, :30, :30] = (200, 30, 0)
+    with (
+        warnings.catch_warnings(record=True) as caught,
+        open_dicom(make_dicom(tmp_path / "a.dcm", clip), keep_burned_in=True) as opened,
+    ):
+        warnings.simplefilter("always")
+        shares = [opened.frame(number).warnings for number in range(3)]
+    assert all("strongly coloured" in text for (text,) in shares)
+    assert shares[0] != shares[1]
+    assert len([one for one in caught if "strongly coloured" in str(one.message)]) == 1
+
+
 # Regions and privacy ---------------------------------------------------------------------------------
 
 
@@ -513,7 +590,8 @@ def test_the_real_files(real_data: Path) -> None:
         clip = open_dicom(folder / "cine-8-frames.dcm")
     with clip:
         assert (clip.count, clip.key) == (8, (0, 2, 4, 5, 7))
-        frames = [clip.frame(number) for number in range(8)]
+        with pytest.warns(SonosegWarning, match="strongly coloured"):  # colour Doppler
+            frames = [clip.frame(number) for number in range(8)]
     assert len({frame.pixels.tobytes() for frame in frames}) == 8
     assert all(not frame.pixels[:16].any() and not frame.pixels[218:].any() for frame in frames)
     assert frames[0].spacing == pytest.approx((2.29375, 2.29375), rel=1e-6)  # columns: -0.229375 cm

@@ -83,11 +83,11 @@ def rle_header(rows: int, columns: int, samples: int = 1, allocated: int = 8) ->
 def test_rle_segments() -> None:
     # A literal run, a replicate run, a no-operation, another literal run and padding (PS3.5 G.3.1).
     packed = b"\x02abc\xfex\x80\x00d"
-    values, colour, _ = decode(rle(packed), rle_header(1, 7))
+    values, colour, *_ = decode(rle(packed), rle_header(1, 7))
     assert (values.tobytes(), colour) == (b"abcxxxd", "stored")
     deep, *_ = decode(rle(b"\x01\x01\x02", b"\x01\x03\x04"), rle_header(1, 2, allocated=16))
     assert deep.tolist() == [[0x103, 0x204]]
-    rgb, colour, _ = decode(rle(b"\x01ab", b"\x01cd", b"\xffe"), rle_header(1, 2, samples=3))
+    rgb, colour, *_ = decode(rle(b"\x01ab", b"\x01cd", b"\xffe"), rle_header(1, 2, samples=3))
     assert (rgb.tobytes(), colour) == (b"acebde", "rgb")
     with warnings.catch_warnings():
         warnings.simplefilter("error")

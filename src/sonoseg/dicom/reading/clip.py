@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import os
+import re
 import warnings
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from sonoseg.dicom.reading.codecs import RLE, Samples, check_codec, decode, frame_bytes, native
 from sonoseg.dicom.reading.detection import looks_like_dicom
@@ -35,7 +37,7 @@ from sonoseg.dicom.reading.regions import (
 )
 from sonoseg.errors import BurnedInTextError, InputError, MissingExtra, SonosegError, SonosegWarning
 from sonoseg.image.calibration import Box, Calibration, Origin, Spacing, cautions
-from sonoseg.image.content_checks import colour_warnings, content_warnings
+from sonoseg.image.content_checks import colour_warnings, content_warnings, thinned
 from sonoseg.image.frame import Frame
 from sonoseg.image.grey import grey_array
 from sonoseg.image.scan_extent import scan_box
@@ -237,8 +239,9 @@ class Clip:
             irregularities=(*self._irregularities, *irregularities),
         )
         for text in frame.warnings:
-            if text not in self._shown and text not in self.warnings:
-                self._shown.add(text)
+            kind = re.sub(r"\d+", "", text)  # shares differ from frame to frame
+            if kind not in self._shown and text not in self.warnings:
+                self._shown.add(kind)
                 where = f"{self.path}" if self.count == 1 else f"{self.path} (frame {number})"
                 warnings.warn(f"{where}: {text}", SonosegWarning, stacklevel=2)
         return frame
@@ -251,13 +254,24 @@ class Clip:
         else:
             samples = native(self._native(number), header)
         grey = self._grey(samples)
-        shown = samples.values if samples.colour == "rgb" and samples.values.dtype == np.uint8 else grey
         boxes = self._shown_boxes
-        parts = [shown[top : top + height, left : left + width] for top, left, height, width in boxes]
         # A document has no scan region; a window may well saturate a part of a scan.
-        found = [colour_warnings(part) for part in parts] if parts else [content_warnings(shown)]
+        found = [
+            colour_warnings(self._seen(samples, grey, np.s_[top : top + height, left : left + width]))
+            for top, left, height, width in boxes
+        ] or [content_warnings(self._seen(samples, grey, np.s_[:, :]))]
         content = dict.fromkeys(text for texts in found for text in texts)
         return grey, (*samples.irregularities, *content)
+
+    def _seen(self, samples: Samples, grey: NDArray[np.uint8], part: tuple[slice, slice]) -> NDArray[Any]:
+        """Return a part of a frame for the checks of its content: RGB (h, w, 3), or grey (h, w)."""
+        if samples.ycbcr is not None:
+            thin = np.ascontiguousarray(thinned(samples.ycbcr[part]))
+            return np.asarray(Image.fromarray(thin, "YCbCr").convert("RGB"))
+        if samples.colour == "rgb" and samples.values.dtype == np.uint8:
+            return samples.values[part]
+        colours = self._to_grey.colours(thinned(samples.values[part])) if samples.colour == "stored" else None
+        return grey[part] if colours is None else colours
 
     def _native(self, number: int) -> bytes:
         header = self._header

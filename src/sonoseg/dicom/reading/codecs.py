@@ -45,12 +45,14 @@ Colour = Literal["stored", "rgb", "luma"]
 class Samples(NamedTuple):
     """One decoded frame: (H, W) stored values or luma, or (H, W, 3) RGB, as `colour` says.
 
-    irregularities: what cannot be decided about it, as messages.
+    irregularities: what cannot be decided about it, as messages. ycbcr: (H, W, 3) that the luma is part of,
+    of 8 bits; None where it is not known.
     """
 
     values: Values
     colour: Colour
     irregularities: tuple[str, ...] = ()
+    ycbcr: NDArray[np.uint8] | None = None
 
 
 class StreamHeader(NamedTuple):
@@ -108,7 +110,8 @@ def native(data: bytes, header: ImageHeader) -> Samples:
     if subsampled(header):
         # PS3.3 C.7.6.3.1.2: two luma samples, then the pair's blue and red.
         pairs = np.frombuffer(data, dtype=np.uint8).reshape(height, -1, 4)
-        return Samples(np.ascontiguousarray(pairs[:, :, :2]).reshape(height, width), "luma")
+        chroma = pairs[:, :, 2:].repeat(2, axis=1)
+        return _luma(np.dstack([pairs[:, :, :2].reshape(height, width), chroma]))
     order = ">" if header.big_endian else "<"
     flat = np.frombuffer(data, dtype=np.dtype(f"{order}u{header.allocated // 8}"))
     irregularities: tuple[str, ...] = ()
@@ -144,9 +147,15 @@ def _of_samples(values: Values, header: ImageHeader, *, planar: bool) -> Samples
     if values.ndim == 2:
         return Samples(values, "stored")
     if header.photometric.startswith("YBR") and header.photometric not in ("YBR_RCT", "YBR_ICT"):
-        luma = values[0] if planar else values[:, :, 0]
-        return Samples(np.ascontiguousarray(luma), "luma")
+        return _luma(np.moveaxis(values, 0, 2) if planar else values, header.stored)
     return _checked_rgb(np.moveaxis(values, 0, 2) if planar else values, header.stored)
+
+
+def _luma(values: Values, bits: int = 8, irregularities: tuple[str, ...] = ()) -> Samples:
+    """Return (H, W, 3) YCbCr of so many bits as its luma."""
+    ycbcr: Any = values if values.dtype == np.uint8 and bits == 8 else None
+    luma: Any = np.ascontiguousarray(values[..., 0])
+    return Samples(luma, "luma", irregularities, ycbcr)
 
 
 NOT_ALIGNED = (
@@ -177,13 +186,12 @@ def _checked_rgb(values: Values, bits: int, *, marked: bool = True) -> Samples:
     chroma = (np.abs(thin[..., 1:] - neutral) <= tolerance).all(axis=-1)
     equal = (np.abs(thin[..., 1:] - thin[..., :1]) <= 2 * tolerance).all(axis=-1)
     if chroma.mean() > 0.5 and (chroma & equal).sum() < 0.5 * chroma.sum():
-        luma: Any = np.ascontiguousarray(values[..., 0])
-        return Samples(luma, "luma", (MISLABELLED,))
+        return _luma(values, bits, (MISLABELLED,))
     return Samples(values, "rgb", () if marked or equal.mean() > 0.5 else (UNMARKED,))
 
 
 def _jpeg(data: bytes, stream: StreamHeader, header: ImageHeader) -> Samples:
-    """Baseline and 8-bit extended JPEG by Pillow. Of colour only the luma is decoded, which is the grey."""
+    """Baseline and 8-bit extended JPEG by Pillow. Of colour the luma is the grey."""
     with Image.open(io.BytesIO(data), formats=("JPEG",)) as image:
         if stream.components == 1:
             image.load()
@@ -197,8 +205,8 @@ def _jpeg(data: bytes, stream: StreamHeader, header: ImageHeader) -> Samples:
             image.draft("YCbCr", image.size)
             return _checked_rgb(np.asarray(image), 8, marked=False)
         # Chroma is subsampled, never red, green or blue: YCbCr, whatever the header says.
-        image.draft("L", image.size)
-        return Samples(np.asarray(image.convert("L")), "luma")
+        image.draft("YCbCr", image.size)
+        return _luma(np.asarray(image.convert("YCbCr")))
 
 
 def _jpeg_ls(data: bytes, header: ImageHeader) -> Samples:

@@ -34,9 +34,10 @@ class GreyTransform:
         self._inverse = header.inverse
         self._values: NDArray[np.float64] = values * np.float64(header.slope) + np.float64(header.intercept)
         self._table: NDArray[np.uint8] | None = None
-        self._is_palette = header.palette is not None
+        self._colours: NDArray[np.uint8] | None = None
         if header.palette is not None:
-            self._table = _palette_grey(values, header.palette)
+            self._colours = _palette_colours(values, header.palette)
+            self._table = grey_array(self._colours[None])[0]
         elif (windowed := _windowed(self._values, header)) is not None:
             self._table = windowed
         elif header.stored <= 8:
@@ -46,17 +47,27 @@ class GreyTransform:
 
     def __call__(self, stored: NDArray[np.integer[Any]]) -> NDArray[np.uint8]:
         """Return grey uint8 (H, W) of stored values (H, W); bits above BitsStored are ignored."""
-        unsigned = stored.view(stored.dtype.str.replace("i", "u")) if stored.dtype.kind == "i" else stored
-        index = unsigned & unsigned.dtype.type(self._mask & np.iinfo(unsigned.dtype).max)
+        index = self._index(stored)
         if self._table is not None:
             pixels: NDArray[np.uint8] = self._table[index]
-            if self._is_palette:
+            if self._colours is not None:
                 return pixels
             # A window in which this frame is uniform is not meant for it.
             if pixels.min() != pixels.max() or index.min() == index.max():
                 return _inverted(pixels) if self._inverse else pixels
         pixels = grey_array(self._values[index])
         return _inverted(pixels) if self._inverse else pixels
+
+    def colours(self, stored: NDArray[np.integer[Any]]) -> NDArray[np.uint8] | None:
+        """Return the palette's RGB uint8 (H, W, 3) of stored values (H, W); None without a palette."""
+        return None if self._colours is None else self._colours[self._index(stored)]
+
+    def _index(self, stored: NDArray[np.integer[Any]]) -> NDArray[np.integer[Any]]:
+        unsigned = stored.view(stored.dtype.str.replace("i", "u")) if stored.dtype.kind == "i" else stored
+        index: NDArray[np.integer[Any]] = unsigned & unsigned.dtype.type(
+            self._mask & np.iinfo(unsigned.dtype).max
+        )
+        return index
 
 
 def _inverted(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -98,10 +109,10 @@ def _to_grey(share: NDArray[np.float64]) -> NDArray[np.uint8]:
     return scaled
 
 
-def _palette_grey(
+def _palette_colours(
     values: NDArray[np.int64], palette: tuple[LookupTable, LookupTable, LookupTable]
 ) -> NDArray[np.uint8]:
-    """Return the grey of each stored value: the three tables in 8 bits, weighted by ITU-R 601."""
+    """Return the RGB of each stored value, uint8 (N, 3): the three tables in 8 bits."""
     tables = [lookup.values for lookup in palette]
     # Tables of 16 bits hold 8-bit colour in their upper byte, but some writers use the lower one.
     shift = 8 if max(int(table.max()) for table in tables) > 255 else 0
@@ -109,5 +120,4 @@ def _palette_grey(
     for lookup, table in zip(palette, tables, strict=True):
         index = np.clip(values - lookup.first, 0, len(table) - 1)  # PS3.3 C.7.6.3.1.5: beyond the ends
         colours.append(np.clip(table[index] >> shift, 0, 255).astype(np.uint8))
-    grey: NDArray[np.uint8] = grey_array(np.stack(colours, axis=-1)[None])[0]
-    return grey
+    return np.stack(colours, axis=-1)
