@@ -7,6 +7,7 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+import nrrd
 import numpy as np
 import pytest
 from PIL import Image
@@ -210,3 +211,21 @@ def test_long_and_undecodable_names(run: Run, tmp_path: Path) -> None:
     code, _, errors = run(tmp_path / "masks", "--out", tmp_path / "out")
     assert (code, errors) == (0, "")
     assert len(list((tmp_path / "out" / "overlays").iterdir())) == 2
+
+
+def test_label_maps_in_a_folder_are_measured(run: Run, tmp_path: Path) -> None:
+    """NRRD, with its pixel spacing, beside the image of its name."""
+    labels = np.zeros((160, 120, 1), np.uint8)
+    labels[50:90, 30:50] = 1
+    labels[50:90, 50:60] = 2
+    folder = tmp_path / "set"
+    scan_file(folder / "a.png")
+    header = {"space": "left-posterior-superior", "space directions": np.diag([0.2, 0.1, 1])}
+    nrrd.write(str(folder / "a.seg.nrrd"), labels, header, index_order="F")
+    code, told, _ = run(folder, "--image", folder, "--json")
+    assert code == 0
+    (one,) = json.loads(told)["masks"]
+    assert (one["image"], one["unit"]) == (str(folder / "a.png"), "mm")
+    assert [(lesion["width"], lesion["height"]) for lesion in one["lesions"]] == [(8, 2), (8, 1)]
+    assert one["lesions"][0]["spacing_origin"] == "file"
+    assert json.loads(run(folder, "--spacing", "1", "--json")[1])["masks"][0]["lesions"][0]["width"] == 40

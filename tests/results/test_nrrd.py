@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from nrrd import read_data, read_header
 
+from sonoseg.data.mask_reading import read_mask_file
 from sonoseg.errors import ShapeError
 from sonoseg.image.calibration import Box, Calibration, Region, Spacing
 from sonoseg.image.frame import Frame
@@ -101,3 +102,13 @@ def test_the_same_mask_gives_the_same_bytes() -> None:
 def test_findings_of_another_mask_are_refused() -> None:
     with pytest.raises(ShapeError):
         nrrd(found(BOXES[0])[0], found(BOXES[1])[1])
+
+
+@pytest.mark.parametrize("spacing", [Spacing(0.08, 0.1), None])
+def test_it_is_read_as_a_mask(tmp_path: Path, spacing: Spacing | None) -> None:
+    segmentation, findings = found(*BOXES, (70, 60, 1, 1), spacing=spacing, shape=(90, 80))
+    (tmp_path / "a.seg.nrrd").write_bytes(nrrd(segmentation, findings))
+    file = read_mask_file(tmp_path / "a.seg.nrrd")
+    assert np.array_equal(file.lesion, segmentation.mask)
+    assert file.spacing == spacing
+    assert [int((file.values == lesion.number).sum()) for lesion in findings.lesions] == [600, 120, 1]

@@ -248,7 +248,7 @@ def _notes(inspections: Sequence[Inspection]) -> list[CheckFinding]:
         for text in x.warnings:
             warned.setdefault(re.sub(r"\d+", "", text), (text, []))[1].append(x.record.id)
     cases += [("warning", text, names) for text, names in warned.values()]
-    for mode in sorted({mode for x in inspections for mode in x.modes} - {"1", "L"}):
+    for mode in sorted({mode for x in inspections for mode in x.modes} - {"", "1", "L"}):
         names = [x.record.id for x in inspections if mode in x.modes]
         cases.append((f"{mode} masks", f"masks stored as {mode}; the brightest channel counts", names))
     findings = [CheckFinding("note", kind, text, tuple(names)) for kind, text, names in cases if names]

@@ -32,7 +32,8 @@ class Inspection:
     pixels: SHA-256 of the grey pixels and their shape, "" where the image cannot be read.
     thumbnail: float32 (THUMBNAIL_SIDE ** 2,), of length one: see `thumbnail`.
     area: lesion area as a share of the image, 0..1; None where a mask is missing or cannot be used.
-    modes: how each mask is stored ("1", "L", "RGB" ...). grey: masks with more than two values.
+    modes: how each mask is stored: "1", "L", "RGB" ..., "" for SEG and NRRD.
+    grey: masks with more than two values.
     warnings: of reading the image, those of its content among them.
     notes: (kind, text) of what a person should know about the masks, and can use.
     faults: (kind, text) for each fault of this record's own files.
@@ -76,7 +77,7 @@ def inspect_record(record: Record) -> Inspection:
         try:
             file = read_mask_file(path)
             mask = file.lesion
-            inspection.modes += (_mode(path),)
+            inspection.modes += (file.mode,)
             inspection.grey |= file.is_grey
             for issue in issues_of(file, path, record.image):
                 (inspection.notes if issue.kind in HARMLESS else inspection.faults).append(issue)
@@ -116,7 +117,7 @@ def thumbnail(pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
 
 
 def _mode(path: Path) -> str:
-    """How an image or mask is stored: "1", "L", "RGB" ...; "" for DICOM."""
+    """How an image is stored: "1", "L", "RGB" ...; "" for DICOM."""
     if is_dicom(path):
         return ""
     with Image.open(path, formats=FORMATS) as image:

@@ -60,6 +60,8 @@ class MaskFile:
     noise: how much the values of one region differ after compression with loss; None without it.
     orientation: in EXIF, 1 to 8; 1 is upright. The values are upright already.
     spacing: the file's own, None for formats without any.
+    labelled: whether each value but 0 is a label by the file's format.
+    mode: Pillow's mode of a raster file, "" for others.
     """
 
     values: NDArray[Any]
@@ -67,6 +69,8 @@ class MaskFile:
     noise: int | None = None
     orientation: int = 1
     spacing: Spacing | None = None
+    labelled: bool = False
+    mode: str = ""
 
     @cached_property
     def largest(self) -> float:
@@ -81,6 +85,8 @@ class MaskFile:
     @cached_property
     def is_classes(self) -> bool:
         """Whether the values are class numbers, not grey levels."""
+        if self.labelled:
+            return True
         whole = self.values.dtype.kind != "f" or bool((self.values == np.rint(self.values)).all())
         return self.largest <= LARGEST_CLASS and whole
 
@@ -117,6 +123,8 @@ class MaskFile:
             return []
         codes = self.values if self.codes is None else self.codes
         found = np.unique(codes[self.values > 0])
+        if self.labelled:
+            return [float(code) for code in found]
         if found.size > MAX_LABELS:
             return []
         return [float(code) for code in found if share_inside(codes == code) >= MIN_INTERIOR]

@@ -14,9 +14,13 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from sonoseg._util.text import first_line
 from sonoseg.data.mask_labels import MaskFile, MaskIssue
+from sonoseg.data.nrrd_masks import read_nrrd
+from sonoseg.dicom.reading.detection import looks_like_dicom
+from sonoseg.dicom.reading.segmentation import read_segments
 from sonoseg.errors import DatasetError, InputError, SonosegError, SonosegWarning
 from sonoseg.image.raster import FORMATS, exif_orientation, is_deep_colour, lower_bytes, unidentified
 from sonoseg.image.size_limits import MAX_PIXELS, check_file
+from sonoseg.inputs.file_search import NRRD
 
 LOSSY_TIFF = ("jpeg", "tiff_jpeg", "webp")
 """Pillow's names of the TIFF compressions with loss."""
@@ -47,10 +51,11 @@ ORIENTATIONS = {
 def read_mask(path: Path) -> NDArray[np.bool_]:
     """Read one mask: bool (H, W), True on the lesion.
 
-    1-bit, grey, palette, RGB, RGBA and deep masks are read; colours count by their brightest channel,
-    transparent pixels as background. Few distinct values in regions of their own are labels, and all but 0
-    are lesion; among grey levels lesion begins at half of the largest value, so that smoothed edges and the
-    noise of a JPEG do no harm. A mask without colour whose opaque part is the smaller is held by its alpha.
+    1-bit, grey, palette, RGB, RGBA and deep masks are read, DICOM segmentations and NRRD label maps. Colours
+    count by their brightest channel, transparent pixels as background. Few distinct values in regions of
+    their own are labels, and all but 0 are lesion; among grey levels lesion begins at half of the largest
+    value, so that smoothed edges and the noise of a JPEG do no harm. A mask without colour whose opaque part
+    is the smaller is held by its alpha.
     Raises DatasetError where the file cannot be decoded, has negative values, or several labels after
     compression with loss.
     """
@@ -75,6 +80,14 @@ def read_mask_file(path: Path) -> MaskFile:
 
 
 def _decoded(path: Path) -> MaskFile:
+    with path.open("rb") as file:
+        head = file.read(512)
+    if head.startswith(NRRD):
+        values, spacing = read_nrrd(path)
+        return MaskFile(values, spacing=spacing, labelled=values.dtype.kind != "f")
+    if looks_like_dicom(head):
+        segments, spacing = read_segments(path)
+        return MaskFile(segments, spacing=spacing, labelled=True)
     try:
         # An open file, not a path: see `read_raster`.
         with path.open("rb") as file, Image.open(file, formats=FORMATS) as image:
@@ -82,13 +95,17 @@ def _decoded(path: Path) -> MaskFile:
                 raise ValueError(f"{image.width} x {image.height} pixels exceed the limit")
             if (frames := getattr(image, "n_frames", 1)) > 1 and image.format != "MPO":
                 raise InputError(f"it holds {frames} frames", remedy="Save the mask as an image of its own")
-            return _raster_mask(image, path)
+            # In this order: to find the orientation, Pillow decodes a PNG.
+            deep, noise, mode = is_deep_colour(image), _noise(image, path), image.mode
+            orientation = exif_orientation(image)
+            values, codes = _pixels(image, path, deep=deep)
+            return MaskFile(values, codes, noise, orientation, mode=mode)
     except UnidentifiedImageError as error:
         raise unidentified(path) from error
 
 
-def _raster_mask(image: Image.Image, path: Path) -> MaskFile:
-    noise, deep, orientation = _noise(image, path), is_deep_colour(image), exif_orientation(image)
+def _pixels(image: Image.Image, path: Path, *, deep: bool) -> tuple[NDArray[Any], NDArray[np.int64] | None]:
+    """Decode an opened raster mask: `values` and `codes` of MaskFile. deep: of more than 8 bits a channel."""
     to_values: Callable[[Image.Image], NDArray[Any]] = np.asarray
     if image.format == "TIFF":
         from sonoseg.image import tiff
@@ -98,7 +115,7 @@ def _raster_mask(image: Image.Image, path: Path) -> MaskFile:
     image = ImageOps.exif_transpose(image)
     if image.mode in PLAIN and not (image.mode == "L" and image.has_transparency_data):
         values = to_values(image)
-        return MaskFile(values.astype(np.uint8) if image.mode == "1" else values, None, noise, orientation)
+        return values.astype(np.uint8) if image.mode == "1" else values, None
     # Without alpha it may be CMYK and the like, of which larger values are darker.
     image = image.convert("RGBA" if image.has_transparency_data or image.mode == "P" else "RGB")
     samples = np.asarray(image)
@@ -108,9 +125,9 @@ def _raster_mask(image: Image.Image, path: Path) -> MaskFile:
     opaque = samples[..., 3] > half if image.mode == "RGBA" else np.ones(samples.shape[:2], np.bool_)
     values = colours.max(axis=2) * opaque
     if not values.any() and 0 < opaque.mean() < 0.5:
-        return MaskFile(opaque.astype(np.uint8), None, noise, orientation)
+        return opaque.astype(np.uint8), None
     red, green, blue = (colours[..., band].astype(np.int64) for band in range(3))
-    return MaskFile(values, red << 32 | green << 16 | blue, noise, orientation)
+    return values, red << 32 | green << 16 | blue
 
 
 def _noise(image: Image.Image, path: Path) -> int | None:

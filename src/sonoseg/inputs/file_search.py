@@ -42,6 +42,9 @@ WITHOUT_IMAGE = (
 )
 """Parts of the names of SOP classes (PS3.4, B.5) that hold no image."""
 
+NRRD = b"NRRD"
+"""First bytes of a label map, which is a mask."""
+
 _MAGIC = (b"\x89PNG", b"\xff\xd8\xff", b"II*\0", b"MM\0*", b"GIF8", b"\0\0\0\x0cjP  ")
 _HEIF = (b"heic", b"heix", b"mif1", b"msf1", b"avif", b"avis")
 
@@ -215,7 +218,14 @@ class _Search:
             return suffix in SUFFIXES  # reading it names the reason
         if looks_like_dicom(head):
             kind = "" if self._objects else _kind_without_image(path)
-        elif suffix in SUFFIXES or head.startswith(_MAGIC) or (head[:4] == b"RIFF" and head[8:12] == b"WEBP"):
+            if self._masks and kind == "Segmentation":
+                return True
+        elif (
+            (self._masks and head.startswith(NRRD))
+            or suffix in SUFFIXES
+            or head.startswith(_MAGIC)
+            or (head[:4] == b"RIFF" and head[8:12] == b"WEBP")
+        ):
             return True
         elif head[4:8] == b"ftyp" and head[8:12] in _HEIF:
             kind = "HEIC or AVIF image"

@@ -8,7 +8,7 @@ from pathlib import Path
 
 _MASK = re.compile(
     r"(?:^mask(?![a-z])[_-]?)|(?:[_ -]?(?:mask|tumou?r|other\d*)(?:[_ -]?\d+)?$)"
-    r"|(?:[_ -](?:masks|seg|segmentation|gt|ground[_ -]?truth|label)(?:[_ -]?\d+)?$)",
+    r"|(?:[._ -](?:masks|seg|segmentation|gt|ground[_ -]?truth|label)(?:[_ -]?\d+)?$)",
     re.IGNORECASE,
 )
 _SCAN = re.compile(r"(?:^(?:bus|image|img|scan)[_-])|(?:[_ -](?:image|img|scan)$)", re.IGNORECASE)

@@ -277,6 +277,8 @@ def measure_mask_file(
 ) -> MaskMeasurement:
     """Measure the lesions of a mask file; with its image also their echoes. See `measure_masks`.
 
+    The pixel spacing is the one given, else the image's, else the mask's own (NRRD).
+
     Raises InputError where a file cannot be read or is not a mask, ShapeError where their shapes differ.
     """
     if not path.is_file():
@@ -295,13 +297,16 @@ def measure_mask_file(
     for text in issues:
         warnings.warn(text, SonosegWarning, stacklevel=2)
     if image is None:
-        calibration = Calibration.of(spacing, reason="a mask has no pixel spacing, and no spacing was given")
+        reason = "the mask has no pixel spacing, and no spacing was given"
+        calibration = Calibration.of(spacing, reason=reason)
         frame = Frame(np.zeros(mask.shape, dtype=np.uint8), name=path.stem, calibration=calibration)
     else:
         try:
             frame = read_frame(image, spacing=spacing, keep_burned_in=keep_burned_in)
         except BurnedInTextError as error:
             raise with_option(error) from error
+    if frame.kind == "raster" and frame.spacing is None and file.spacing is not None:
+        frame = replace(frame, calibration=Calibration.of(file.spacing, "file"))
     findings = measure_mask(frame, mask, image=image is not None, instances=file.instances)
     findings = replace(findings, warnings=(*findings.warnings, *issues))
     named = frame.source if frame.kind == "dicom" and not anonymise else None

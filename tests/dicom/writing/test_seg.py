@@ -18,6 +18,7 @@ from pydicom.pixels.utils import pack_bits, unpack_bits
 from pydicom.uid import UltrasoundImageStorage, UltrasoundMultiFrameImageStorage
 
 from sonoseg import __version__
+from sonoseg.dicom.reading.segmentation import read_segments
 from sonoseg.dicom.writing.attributes import write_object
 from sonoseg.dicom.writing.codes import Category, Family, FindingCode, Side, Site
 from sonoseg.dicom.writing.seg import BitPacker, make_seg
@@ -269,3 +270,20 @@ def test_packed_bits_agree_with_pydicom(frames: int, height: int, width: int, se
     assert len(data) % 2 == 0
     assert data == pack_bits(masks.astype(np.uint8).ravel(), pad=True)
     assert np.array_equal(unpack_bits(data)[: masks.size].reshape(masks.shape), masks)
+
+
+def test_it_is_read_as_a_mask(still: Case, tmp_path: Path) -> None:
+    """What `sonoseg measure` reads: the lesions, each by its number."""
+    source, segmentations, findings = still
+    write_object(tmp_path / "seg.dcm", make_seg(source, segmentations, findings))
+    labels, spacing = read_segments(tmp_path / "seg.dcm")
+    for number, mask in enumerate(lesion_masks(segmentations[0].mask, findings[0].lesions), start=1):
+        assert np.array_equal(labels == number, mask)
+    assert spacing is None  # ultrasound images have none outside of their regions
+
+
+def test_a_clip_is_not_read_as_a_mask(clip: Case, tmp_path: Path) -> None:
+    source, segmentations, findings = clip
+    write_object(tmp_path / "seg.dcm", make_seg(source, segmentations, findings))
+    with pytest.raises(InputError, match="not all of one image"):
+        read_segments(tmp_path / "seg.dcm")
