@@ -179,7 +179,7 @@ class MaskFile:
         for number, place in enumerate(boxes(parts, count), start=1):
             component = parts[place] == number
             found = np.unique(codes[place][component])
-            labels = [code for code in found.tolist() if code in self._labels]
+            labels = found[np.isin(found, self._labels)].tolist()
             if len(labels) < 2:
                 continue
             if len(labels) < found.size:
@@ -217,11 +217,12 @@ class MaskFile:
                 "not lesion. Save 0 for background and 255 for lesion",
             )
         if self.noise is not None and self.is_classes and self._raw.any():
-            specks = f"{self._specks.sum():,} pixels of specks"
+            count = int(self._specks.sum())
+            left_out = f"; specks ({count:,} pixels) are taken for noise" if count else ""
             yield MaskIssue(
                 NOISE,
                 f"after compression with loss, the border of a lesion of the value {self._bright:g} is "
-                f"uncertain by some pixels, and {specks} are taken for noise. Save masks as PNG",
+                f"uncertain by some pixels{left_out}. Save masks as PNG",
             )
         faint = [f"{level:g}" for level in self.levels if level <= LARGEST_CLASS < self.largest]
         if faint:

@@ -104,6 +104,8 @@ def test_pixel_spacing(tmp_path: Path) -> None:
         ({"sources": ["1.5", "1.6"]}, "2 frames, not all of one image"),
         ({"numbers": [1, 1]}, "2 frames, not all of one image"),
         ({"NumberOfFrames": 1}, "1 frames, not all of one image"),
+        ({"NumberOfFrames": 0}, "pixel data is truncated"),
+        ({"BitsAllocated": 8}, "BINARY with 8 bits"),
         ({"NumberOfFrames": 3}, "pixel data is truncated"),
         ({"Rows": 60000, "Columns": 60000}, "truncated or too large"),
         ({"frames": masks((1, 1, 5, 6), (5, 5, 3, 3))}, "segments overlap"),

@@ -64,15 +64,15 @@ def _damaged(path: Path) -> InputError:
 
 
 def _segments(dataset: Dataset, path: Path) -> tuple[NDArray[np.int32], Spacing | None]:
-    if dataset.SegmentationType != "BINARY":
+    if dataset.SegmentationType != "BINARY" or dataset.BitsAllocated != 1:
         raise InputError(
-            f"a segmentation object of the type {dataset.SegmentationType}",
+            f"a segmentation object of the type {dataset.SegmentationType} with {dataset.BitsAllocated} bits",
             where=path,
             remedy="Give one with masks (BINARY)",
         )
     height, width, frames = int(dataset.Rows), int(dataset.Columns), int(dataset.NumberOfFrames)
     size = height * width
-    if not 0 < size <= MAX_PIXELS or len(dataset.PixelData) < frames * size // 8:
+    if not 0 < size <= MAX_PIXELS or frames < 1 or 8 * len(dataset.PixelData) < frames * size:
         raise InputError("pixel data is truncated or too large", where=path, remedy="Export the file again")
     shared = dataset.SharedFunctionalGroupsSequence[0]
     groups = list(dataset.PerFrameFunctionalGroupsSequence)
