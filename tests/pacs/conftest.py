@@ -6,6 +6,7 @@ import io
 import json
 import shutil
 import socket
+import socketserver
 import subprocess
 import time
 import urllib.error
@@ -34,6 +35,12 @@ from sonoseg.pacs.storage_scp import StorageScp
 
 PLUG_IN = Path("/usr/share/orthanc/plugins/libOrthancDicomWeb.so")
 PATIENT_NAME = "Musterfrau^Erika"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _servers_stop_at_once() -> None:
+    """pynetdicom's servers look every half second, Python's default, whether they are to stop."""
+    socketserver.BaseServer.serve_forever.__defaults__ = (0.01,)
 
 
 def free_port() -> int:

@@ -19,14 +19,12 @@ import torch
 
 from sonoseg.data.prepared_set import PreparedSet
 from sonoseg.data.splits import Split
-from sonoseg.errors import DatasetError, OutputError, SonosegError, TrainingError, UsageError
+from sonoseg.errors import OutputError, SonosegError, TrainingError, UsageError
 from sonoseg.model.card import ModelCard
-from sonoseg.networks import AttentionUNet, build
+from sonoseg.networks import AttentionUNet
 from sonoseg.training import trainer as loop
-from sonoseg.training.batches import TrainingImages
-from sonoseg.training.checkpoint import load_checkpoint, save_checkpoint
+from sonoseg.training.checkpoint import load_checkpoint
 from sonoseg.training.initial_weights import IMAGENET
-from sonoseg.training.optimiser import make_optimiser, set_learning_rate
 from sonoseg.training.recipe import Recipe, load_recipe
 from sonoseg.training.run_folder import Run
 from sonoseg.training.train import train
@@ -36,11 +34,6 @@ TINY = ["data.size=64", "batch=8", "epochs=2", "network.widths=[4,8,12,16]", "ne
 
 def tiny(*changes: str) -> Recipe:
     return load_recipe("quick", [*TINY, *changes])
-
-
-@pytest.fixture
-def given(phantom_set: Path, phantom_split: Path) -> tuple[PreparedSet, Split]:
-    return PreparedSet.open(phantom_set), Split.load(phantom_split)
 
 
 def weights(run: Path) -> dict[str, Any]:
@@ -249,41 +242,6 @@ def test_an_exception_in_a_batch_names_it(
         train(tiny(), *given, tmp_path / "run")
 
 
-def test_pixels_that_cannot_be_read_name_the_images(given: tuple[PreparedSet, Split]) -> None:
-    prepared, split = given
-    images = TrainingImages.of(prepared, split.part().train, tiny().data, "train")
-    short = TrainingImages(images.ids, images.rows, images.pixels[:2], images.masks[:2])
-    with pytest.raises(TrainingError) as caught:
-        short.take(np.arange(8))
-    assert images.ids[0] in str(caught.value)
-
-
-def test_a_full_disk_leaves_the_last_checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = tmp_path / "last.pt"
-    save_checkpoint(path, {"step": 1})
-
-    def full(_: Any, file: Any) -> None:
-        Path(file).write_bytes(b"half")
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(torch, "save", full)
-    with pytest.raises(OutputError) as caught:
-        save_checkpoint(path, {"step": 2})
-    assert "No space left on device" in str(caught.value)
-    assert "Free some space" in str(caught.value)
-
-    def full_in_torchs_words(_: Any, file: Any) -> None:
-        Path(file).write_bytes(b"half")
-        raise RuntimeError("[enforce fail at inline_container.cc:664] . unexpected pos 64 vs 0")
-
-    monkeypatch.setattr(torch, "save", full_in_torchs_words)
-    with pytest.raises(OutputError, match="the one before it is intact"):
-        save_checkpoint(path, {"step": 3})
-    monkeypatch.undo()
-    assert load_checkpoint(path)["step"] == 1
-    assert [item.name for item in tmp_path.iterdir()] == ["last.pt"]
-
-
 @pytest.mark.process
 @pytest.mark.skipif(sys.platform != "linux", reason="limits a file's size in the Linux way")
 def test_a_truly_full_disk(phantom_set: Path, phantom_split: Path, tmp_path: Path) -> None:
@@ -301,21 +259,6 @@ def test_a_truly_full_disk(phantom_set: Path, phantom_split: Path, tmp_path: Pat
     assert "Traceback" not in done.stderr
     assert "cannot be written" in done.stderr
     assert "--resume" in " ".join(done.stderr.split())
-
-
-@pytest.mark.parametrize("damage", [b"", b"PK\x03\x04 not a checkpoint", None])
-def test_a_damaged_checkpoint_is_named(
-    given: tuple[PreparedSet, Split], tmp_path: Path, damage: bytes | None
-) -> None:
-    path = tmp_path / "last.pt"
-    if damage is None:
-        torch.save({"something": 1}, path)
-    else:
-        path.write_bytes(damage)
-    with pytest.raises(TrainingError, match=r"last\.pt"):
-        load_checkpoint(path)
-    with pytest.raises(TrainingError, match="checkpoint is missing"):
-        load_checkpoint(tmp_path / "none.pt")
 
 
 def test_nothing_of_the_users_is_overwritten(given: tuple[PreparedSet, Split], tmp_path: Path) -> None:
@@ -359,102 +302,11 @@ def test_a_finished_run_makes_its_model_again(
     assert model.card.data == card.data
 
 
-def test_a_part_without_a_lesion_is_an_error(given: tuple[PreparedSet, Split]) -> None:
-    prepared, _ = given
-    normals = [name for name in prepared.ids if prepared.table.at[name, "label"] == "normal"]
-    with pytest.raises(DatasetError, match="no lesion"):
-        TrainingImages.of(prepared, normals, tiny().data, "validation")
-
-
-def test_normals_are_shown_as_often_as_asked(given: tuple[PreparedSet, Split]) -> None:
-    prepared, _ = given
-    normals = sum(prepared.table["label"] == "normal")
-    assert normals > 0
-    for times in (0, 1, 3):
-        data = tiny(f"data.normals={times}").data
-        assert (
-            len(TrainingImages.of(prepared, prepared.ids, data, "train"))
-            == len(prepared) + (times - 1) * normals
-        )
-        assert len(TrainingImages.of(prepared, prepared.ids, data, "validation")) == len(prepared)
-
-
-def test_a_set_is_shown_as_often_as_asked(given: tuple[PreparedSet, Split], tmp_path: Path) -> None:
-    prepared, split = given
-    (name,) = set(prepared.table["set"])
-    normals = sum(prepared.table["label"] == "normal")
-    data = tiny(f"data.times={{{name}: 3}}", "data.normals=2").data
-    shown = TrainingImages.of(prepared, prepared.ids, data, "train")
-    assert len(shown) == 3 * (len(prepared) + normals)
-    for at, one in enumerate(shown.ids):
-        assert prepared.ids[shown.rows[at]] == one
-        assert shown.ids.count(one) == (6 if prepared.table.at[one, "label"] == "normal" else 3)
-    assert len(TrainingImages.of(prepared, prepared.ids, data, "validation")) == len(prepared)
-    with pytest.raises(DatasetError, match=rf"unknown set 'busi'\. Choose from: {name}"):
-        TrainingImages.of(prepared, prepared.ids, tiny("data.times={busi: 2}").data, "train")
-    with pytest.raises(DatasetError, match="0 images and no lesion"):
-        train(tiny(f"data.times={{{name}: 0}}"), prepared, split, tmp_path / "run")
-
-
 def test_no_gpu_is_said(given: tuple[PreparedSet, Split], tmp_path: Path) -> None:
     if torch.cuda.is_available():
         pytest.skip("a CUDA device is here")
     with pytest.raises(TrainingError, match="no CUDA device"):
         train(tiny(), *given, tmp_path / "run", device="cuda")
-
-
-def test_every_draw_is_of_the_seed() -> None:
-    images = TrainingImages(
-        list("abcdef"), np.arange(6), np.zeros((6, 2, 2), np.uint8), np.zeros((6, 2, 2), np.uint8)
-    )
-    assert np.array_equal(images.order(1, 2), images.order(1, 2))
-    assert not np.array_equal(images.order(1, 2), images.order(1, 3))
-    assert sorted(images.order(3, 0)) == list(range(6))
-
-
-def test_rate_warms_up_and_falls() -> None:
-    recipe = tiny("epochs=10", "optimiser.warmup_epochs=2", "optimiser.schedule=cosine", "optimiser.rate=0.1")
-    optimiser = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=1)
-    rates = [set_learning_rate(optimiser, recipe, epoch) for epoch in (0, 1, 2, 6, 10)]
-    assert rates[0] < rates[1] < rates[2] == pytest.approx(0.1)
-    assert rates[3] == pytest.approx(0.05)
-    assert rates[4] == pytest.approx(0)
-    assert optimiser.param_groups[0]["lr"] == rates[-1]
-    assert set_learning_rate(optimiser, tiny("optimiser.schedule=constant", "optimiser.rate=0.2"), 1) == 0.2
-
-
-@pytest.mark.parametrize(("kind", "name"), [("adam", "Adam"), ("adamw", "AdamW"), ("sgd", "SGD")])
-def test_optimisers(kind: str, name: str) -> None:
-    network = torch.nn.Sequential(torch.nn.Conv2d(1, 2, 3), torch.nn.BatchNorm2d(2))
-    optimiser = make_optimiser(network, tiny(f"optimiser.kind={kind}").optimiser)
-    assert type(optimiser).__name__ == name
-    assert [group["weight_decay"] for group in optimiser.param_groups] == [0.01, 0.0]
-    assert sum(len(group["params"]) for group in optimiser.param_groups) == 4
-
-
-def test_the_encoder_may_learn_at_another_rate() -> None:
-    network = build("quick")
-    recipe = tiny("optimiser.rate=0.1", "optimiser.encoder_rate=0.5", "optimiser.weight_decay=0.01")
-    optimiser = make_optimiser(network, recipe.optimiser)
-    assert set_learning_rate(optimiser, recipe, 0) == 0.1
-    rates = {id(p): group["lr"] for group in optimiser.param_groups for p in group["params"]}
-    decays = {id(p): group["weight_decay"] for group in optimiser.param_groups for p in group["params"]}
-    assert len(rates) == len(list(network.parameters()))
-    for name, parameter in network.named_parameters():
-        of_encoder = name.startswith(("stem.", "encoder.", "bottleneck."))
-        assert rates[id(parameter)] == (0.05 if of_encoder else 0.1), name
-        assert decays[id(parameter)] == (0.01 if parameter.ndim > 1 else 0.0), name
-
-
-def test_a_checkpoint_without_shares_goes_on() -> None:
-    """One of before the encoder had a rate of its own."""
-    recipe = tiny("optimiser.rate=0.2", "optimiser.schedule=constant")
-    optimiser = make_optimiser(build("quick"), recipe.optimiser)
-    state = optimiser.state_dict()
-    for group in state["param_groups"]:
-        del group["share"]
-    optimiser.load_state_dict(state)
-    assert set_learning_rate(optimiser, recipe, 0) == 0.2
 
 
 def thin(*changes: str) -> Recipe:

@@ -1,4 +1,4 @@
-"""Options that several verbs of `sonoseg data` share."""
+"""Options and choices of the verbs of `sonoseg data`."""
 
 from __future__ import annotations
 
@@ -13,6 +13,23 @@ class FitChoice(StrEnum):
 
     stretch = "stretch"
     letterbox = "letterbox"
+
+
+class MethodChoice(StrEnum):
+    """How images are assigned to folds."""
+
+    grouped = "grouped"
+    random = "random"
+    official = "official"
+    leave_one_set_out = "leave-one-set-out"
+
+
+class PolicyChoice(StrEnum):
+    """Which images take part."""
+
+    all = "all"
+    first_of_group = "first-of-group"
+    strict = "strict"
 
 
 SetsArgument = Annotated[

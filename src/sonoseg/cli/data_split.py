@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -10,25 +9,8 @@ import typer
 
 from sonoseg._util.packages import require
 from sonoseg.cli.common import out, print_json
-from sonoseg.cli.data_options import JsonOption, OverwriteOption
+from sonoseg.cli.data_options import JsonOption, MethodChoice, OverwriteOption, PolicyChoice
 from sonoseg.errors import UsageError
-
-
-class MethodChoice(StrEnum):
-    """How images are assigned to folds."""
-
-    grouped = "grouped"
-    random = "random"
-    official = "official"
-    leave_one_set_out = "leave-one-set-out"
-
-
-class PolicyChoice(StrEnum):
-    """Which images take part."""
-
-    all = "all"
-    first_of_group = "first-of-group"
-    strict = "strict"
 
 
 def split(
