@@ -1,4 +1,4 @@
-"""Write the generated tables of README.md and docs/ from the stored evidence.
+"""Write the generated tables of README.md and docs/ from the stored evidence, and from what the readers do.
 
     python research/scripts/tables_in_docs.py                          # remake every generated table
     python research/scripts/tables_in_docs.py --check                  # exit with 1 where a table is \
@@ -33,6 +33,7 @@ from page_tables.evaluations import (
     seeds_table,
     shipped_model,
 )
+from page_tables.file_kinds import file_kinds
 from page_tables.markdown import footnote
 from page_tables.postprocessing import postprocessing_tables
 from sonoseg._util.files import atomic_write_text
@@ -70,6 +71,7 @@ TABLES: dict[str, Callable[..., str]] = {
     "postprocessing": postprocessing_tables,
     "ensembles": ensembles_table,
     "batch-costs": costs_table,
+    "file-kinds": file_kinds,
 }
 
 

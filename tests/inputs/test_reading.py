@@ -336,6 +336,10 @@ def test_text_cut_within_a_letter_is_still_text(tmp_path: Path) -> None:
         (bytes(128) + b"DICM" + bytes(300), "DICOM file without an image"),
         (b"%PDF-1.7\n\xff\xfe\x00", "a PDF document"),
         (b"PK\x03\x04\x14\x00\x08\x00\xff\xfe", "unsupported"),
+        (b"RIFF\0\1\0\0AVI LIST\xff", "the file is a video"),
+        (b"\0\0\0\x18ftypmp42\xff", "the file is a video"),
+        (b"\0\0\0\x18ftypheic\xff", "the file is a HEIC or AVIF image"),
+        (b"RIFF\0\1\0\0WEBPVP8 \xff", "truncated or damaged"),
         (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 50 50\n", "text"),  # never Ghostscript
     ],
 )

@@ -25,6 +25,22 @@ from sonoseg.image.size_limits import MAX_PIXELS, MIN_SIDE, not_permitted
 FORMATS = ("PNG", "JPEG", "TIFF", "BMP", "GIF", "WEBP", "JPEG2000", "PPM")
 """The formats that are read. Not all of Pillow's: its EPS reader, for one, starts Ghostscript."""
 
+_VIDEO = "a video"
+_HEIF = "a HEIC or AVIF image"
+OTHER_KINDS = (
+    (0, b"%PDF", "a PDF document"),
+    (128, b"DICM", "DICOM"),
+    (0, b"NRRD", "NRRD"),
+    *((4, b"ftyp" + brand, _HEIF) for brand in (b"heic", b"heix", b"mif1", b"msf1", b"avif", b"avis")),
+    (4, b"ftyp", _VIDEO),
+    (8, b"AVI ", _VIDEO),
+    (0, b"\x1aE\xdf\xa3", _VIDEO),
+    (0, b"\0\0\1\xba", _VIDEO),
+    (0, b"0&\xb2u\x8ef\xcf\x11", _VIDEO),
+)
+"""Kinds of files that are named where they are refused: the position and the bytes by which they are known. The
+videos are MP4, AVI, Matroska, MPEG and WMV."""
+
 
 def read_raster(path: Path, calibration: Calibration = UNCALIBRATED) -> Frame:
     """Decode a raster image to a grey Frame, as a viewer shows it.
@@ -177,8 +193,9 @@ def unidentified(path: Path) -> InputError:
 
             if head[:4] in tiff.STARTS and (kind := tiff.pixel_kind(file)):
                 return tiff.unsupported(kind, path)
-    if head.startswith(b"%PDF"):
-        found, remedy = "the file is a PDF document, not an image", "Export the image as PNG"
+    kind = next((kind for at, start, kind in OTHER_KINDS if head[at : at + len(start)] == start), "")
+    if kind:
+        found, remedy = f"the file is {kind}, which is not read as an image", "Export the image as PNG"
     elif head.startswith((b"\x89PNG", b"\xff\xd8\xff", b"II*\0", b"MM\0*", b"BM", b"GIF8", b"RIFF")):
         found, remedy = "the image is truncated or damaged (in its header)", "Export or copy it again"
     elif _is_text(head):
