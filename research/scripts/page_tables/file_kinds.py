@@ -1,7 +1,7 @@
-"""The table of docs/files.md: what is read, refused and warned of, by kind of file, as the readers do it now.
+"""The tables of docs/files.md: what is read, refused and warned of, by kind of file, as it is now.
 
-Each kind is made here, and read by what the commands call. `tests/research/scripts/test_file_kinds.py` states the
-outcomes that must not change.
+Each kind is made here, and read by what the commands call. tests/research/scripts/test_file_kinds.py states
+what must not change.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ OTHERS = (
 
 @dataclass(frozen=True)
 class Kind:
-    """A kind of file. group: the heading of its table. make: writes it into a folder and returns what to read."""
+    """A kind of file. group: its table. make: writes it into a folder and returns what to read."""
 
     group: str
     name: str
@@ -131,15 +131,15 @@ def _images() -> Made:
     exif[0x0112] = 6
     turned = Image.fromarray(np.rot90(SCAN))
     yield "JPEG turned by EXIF", partial(_saved, "a.jpg", turned, exif=exif, quality=95)
-    yield "MPO photograph with a preview", partial(
-        _saved, "a.mpo", image, save_all=True, append_images=[image.resize((80, 60))], quality=95
+    yield (
+        "MPO photograph with a preview",
+        partial(_saved, "a.mpo", image, save_all=True, append_images=[image.resize((80, 60))], quality=95),
     )
     yield "black image", partial(_saved, "a.png", np.zeros_like(SCAN))
-    yield "document: mostly white", partial(
-        _saved, "a.png", np.where(SCAN < 40, 0, 255).astype(np.uint8)
-    )
-    yield "GIF of several frames", partial(
-        _saved, "a.gif", image, save_all=True, append_images=[image.rotate(90), image.rotate(180)]
+    yield "document: mostly white", partial(_saved, "a.png", np.where(SCAN < 40, 0, 255).astype(np.uint8))
+    yield (
+        "GIF of several frames",
+        partial(_saved, "a.gif", image, save_all=True, append_images=[image.rotate(90), image.rotate(180)]),
     )
     yield "8 x 8 pixels", partial(_saved, "a.png", SCAN[:8, :8])
     yield "text named .png", partial(_bytes, "a.png", b"no image at all\n")
@@ -171,8 +171,9 @@ def _tiffs() -> Made:
         yield f"MinIsWhite, {8 * int(kind[1])}-bit {_word(kind)}", partial(_raw_tiff, kind, 0)
     yield "RGB", partial(_saved, "a.tif", RGB)
     for name in ("tiff_lzw", "tiff_adobe_deflate", "packbits", "jpeg"):
-        yield f"compressed by {name.removeprefix('tiff_').replace('_', ' ')}", partial(
-            _saved, "a.tif", SCAN, compression=name
+        yield (
+            f"compressed by {name.removeprefix('tiff_').replace('_', ' ')}",
+            partial(_saved, "a.tif", SCAN, compression=name),
         )
     yield "BigTIFF", partial(_saved, "a.tif", SCAN, big_tiff=True)
     yield "two pages", partial(_saved, "a.tif", inverted, save_all=True, append_images=[inverted])
@@ -217,9 +218,7 @@ def _written(pixels: NDArray[Any], options: dict[str, Any], folder: Path) -> Pat
     return path
 
 
-def _region(
-    x: int = 0, y: int = 0, right: int = WIDTH - 1, bottom: int = HEIGHT - 1, **options: Any
-) -> Any:
+def _region(x: int = 0, y: int = 0, right: int = WIDTH - 1, bottom: int = HEIGHT - 1, **options: Any) -> Any:
     return _tests().region(x, y, right, bottom, **{"delta": (0.009, 0.009), **options})
 
 
@@ -251,12 +250,14 @@ def _dicom() -> Made:
     yield "16 bits, signed", partial(_written, DEEP.astype(np.int16) - 2000, {})
     yield "MONOCHROME1", partial(_written, 255 - SCAN, {"photometric": "MONOCHROME1"})
     yield "RGB", partial(_written, RGB, {})
-    yield "JPEG labelled RGB, with the JFIF marker", partial(
-        _written, RGB, {"syntax": "1.2.840.10008.1.2.4.50", "photometric": "RGB"}
+    yield (
+        "JPEG labelled RGB, with the JFIF marker",
+        partial(_written, RGB, {"syntax": "1.2.840.10008.1.2.4.50", "photometric": "RGB"}),
     )
     bare = _without_markers(_tests().jpeg(RGB, subsampling="4:2:0"))
-    yield "JPEG labelled RGB, subsampled, no marker", partial(
-        _written, RGB, {"syntax": "1.2.840.10008.1.2.4.50", "photometric": "RGB", "frames": [bare]}
+    yield (
+        "JPEG labelled RGB, subsampled, no marker",
+        partial(_written, RGB, {"syntax": "1.2.840.10008.1.2.4.50", "photometric": "RGB", "frames": [bare]}),
     )
     yield "clip of two frames", partial(_written, clip, {})
     yield "no preamble", partial(_written, SCAN, {"preamble": False})
@@ -282,14 +283,16 @@ def _dicom() -> Made:
     }
     for name, items in regions.items():
         yield name, partial(_written, SCAN, {"regions": items})
-    yield "region beyond the frame, confirmed by PixelSpacing", partial(
-        _written, SCAN, {"regions": [_region(right=300)], "PixelSpacing": [0.09, 0.09]}
+    yield (
+        "region beyond the frame, confirmed by PixelSpacing",
+        partial(_written, SCAN, {"regions": [_region(right=300)], "PixelSpacing": [0.09, 0.09]}),
     )
 
 
 def _jpeg_xl(folder: Path) -> Path:
     """Label JPEG as JPEG XL, a transfer syntax that pydicom does not write."""
-    path = _written(SCAN, {"syntax": "1.2.840.10008.1.2.4.201"}, folder)
+    options = {"syntax": "1.2.840.10008.1.2.4.201", "frames": [_tests().jpeg(SCAN)]}
+    path = _written(SCAN, options, folder)
     path.write_bytes(path.read_bytes().replace(b"1.2.840.10008.1.2.4.201", b"1.2.840.10008.1.2.4.110"))
     return path
 
@@ -322,8 +325,9 @@ def _masks() -> Made:
     yield "labels 128 and 255 as JPEG", partial(_saved, "a.jpg", _discs(128, 255))
     yield "0 and 255 as JPEG", partial(_saved, "a.jpg", two)
     yield "0 and 1 as JPEG", partial(_saved, "a.jpg", _discs(1, 1))
-    yield "alpha alone", partial(
-        _saved, "a.png", Image.merge("LA", (Image.new("L", (WIDTH, HEIGHT)), Image.fromarray(two)))
+    yield (
+        "alpha alone",
+        partial(_saved, "a.png", Image.merge("LA", (Image.new("L", (WIDTH, HEIGHT)), Image.fromarray(two)))),
     )
     yield "RGB, red lesion", partial(_saved, "a.png", np.dstack([two, two * 0, two * 0]))
     yield "palette", partial(_saved, "a.png", Image.fromarray(_discs(1, 1)).convert("P"))
@@ -357,7 +361,10 @@ def _spacings() -> Made:
     }
     for name, text in texts.items():
         yield name, partial(_bytes, "spacings.csv", text.encode())
-    yield "UTF-8 with a byte-order mark", partial(_bytes, "s.csv", "\ufefffile,spacing\na.png,0.09\n".encode())
+    yield (
+        "UTF-8 with a byte-order mark",
+        partial(_bytes, "s.csv", "\ufefffile,spacing\na.png,0.09\n".encode()),
+    )
     yield "UTF-16", partial(_bytes, "s.csv", "file,spacing\na.png,0.09\n".encode("utf-16"))
     yield "Windows-1252", partial(_bytes, "s.csv", "file,spacing\na.png,0.09\né.png,0.1\n".encode("cp1252"))
 
@@ -397,8 +404,9 @@ def _sets() -> Made:
     }
     for name, (first, second) in layouts.items():
         yield name, partial(_set, {first: SCAN, second: mask})
-    yield "a.png beside a.jpg", partial(
-        _set, {"images/a.png": SCAN, "images/a.jpg": SCAN, "masks/a.png": mask}
+    yield (
+        "a.png beside a.jpg",
+        partial(_set, {"images/a.png": SCAN, "images/a.jpg": SCAN, "masks/a.png": mask}),
     )
     yield "a mask of another size", partial(_set, {"images/a.png": SCAN, "masks/a.png": mask[:100]})
     yield "labels 85 and 255", partial(_set, {"images/a.png": SCAN, "masks/a.png": _discs(85, 255)})
@@ -547,7 +555,8 @@ def _checked(path: Path) -> str:
         if one.level == "note" and one.kind not in ("no class",):
             warnings.warn(f"{one.kind}: {one.text}", SonosegWarning, stacklevel=2)
     count = len(read_source(path).records)
-    return f"{count} image{'s' * (count != 1)}, " + (f"faults: {', '.join(sorted(faults))}" if faults else "no faults")
+    said = f"faults: {', '.join(sorted(faults))}" if faults else "no faults"
+    return f"{count} image{'s' * (count != 1)}, {said}"
 
 
 def _searched(path: Path) -> str:

@@ -195,7 +195,7 @@ def unidentified(path: Path) -> InputError:
                 return tiff.unsupported(kind, path)
     kind = next((kind for at, start, kind in OTHER_KINDS if head[at : at + len(start)] == start), "")
     if kind:
-        found, remedy = f"the file is {kind}, which is not read as an image", "Export the image as PNG"
+        found, remedy = f"the file is {kind}, which is unsupported here", "Export the image as PNG"
     elif head.startswith((b"\x89PNG", b"\xff\xd8\xff", b"II*\0", b"MM\0*", b"BM", b"GIF8", b"RIFF")):
         found, remedy = "the image is truncated or damaged (in its header)", "Export or copy it again"
     elif _is_text(head):
