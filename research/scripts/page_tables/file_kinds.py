@@ -340,7 +340,7 @@ def _masks() -> Made:
     yield "empty", partial(_saved, "a.png", two * 0)
     yield "a scan", partial(_saved, "a.png", SCAN)
     yield "no image", partial(_bytes, "a.png", b"text")
-    yield "DICOM SEG or other DICOM", partial(_written, SCAN, {})
+    yield "DICOM scan", partial(_written, SCAN, {})
 
 
 def _spacings() -> Made:
