@@ -237,3 +237,10 @@ def test_joining_warns_of_what_is_uncertain(tmp_path: Path) -> None:
         assert np.array_equal(join_masks((path,), values.shape), values > 0)
     with pytest.warns(SonosegWarning, match="the mask may be inverted"):
         join_masks((saved(255 - two(255, 255)),), values.shape)
+
+
+@pytest.mark.filterwarnings("error::RuntimeWarning")
+def test_the_largest_float_is_lesion_as_any_value() -> None:
+    values = np.zeros((20, 20), np.float32)
+    values[5:15, 5:15] = np.finfo(np.float32).max
+    np.testing.assert_array_equal(read_mask(saved(values, "TIFF")), values > 0)

@@ -100,7 +100,7 @@ class MaskFile:
         """The lesions with specks of compression noise, bool (H, W)."""
         if self.is_classes and self.noise is None:
             return np.asarray(self.values > 0)
-        bright = np.asarray((self.values * 2.0 >= self._bright) & (self.values > 0))
+        bright = np.asarray((self.values >= self._bright / 2) & (self.values > 0))
         return bright | self.is_label
 
     @cached_property
