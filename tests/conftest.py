@@ -26,7 +26,7 @@ from sonoseg._util.locks import locked
 # and the seed is printed.
 # No deadline: on a loaded machine any test may be slow.
 settings.register_profile("ci", deadline=None, derandomize=True)
-settings.register_profile("quick", settings.get_profile("ci"), max_examples=20)
+settings.register_profile("quick", settings.get_profile("ci"), max_examples=10)
 settings.register_profile("random", deadline=None, print_blob=True)
 PROFILE = os.environ.get("SONOSEG_TEST_PROFILE", "ci")
 settings.load_profile(PROFILE)
