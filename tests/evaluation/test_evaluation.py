@@ -186,13 +186,15 @@ def test_the_same_evaluation_twice_gives_the_same_files(mixed: Any, shifted: Any
         assert file.read_bytes() == (tmp_path / "b" / file.name).read_bytes()
 
 
-@pytest.mark.parametrize("damage", ["missing", "torn", "foreign"])
+@pytest.mark.parametrize("damage", ["missing", "torn", "foreign", "column"])
 def test_a_folder_without_an_evaluation_is_an_error(
     evaluated: Evaluation, tmp_path: Path, damage: str
 ) -> None:
     evaluated.save(tmp_path)
     if damage == "missing":
         (tmp_path / "images.csv").unlink()
+    elif damage == "column":
+        evaluated.rows.drop(columns="nsd").to_csv(tmp_path / "images.csv", index=False)
     elif damage == "torn":
         (tmp_path / "summary.json").write_text('{"format": ')
     else:

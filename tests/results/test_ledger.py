@@ -180,8 +180,9 @@ def test_a_damaged_file_whose_text_is_not_utf_8_is_refused(path: Path) -> None:
     """SQLite quotes the text in its message, which Python's sqlite3 cannot decode."""
     Ledger(path, SCHEMA).close()
     data = path.read_bytes()
-    assert data.count(b"CREATE TABLE items") == 1
-    path.write_bytes(data.replace(b"CREATE TABLE items", b"CREATE TABL\xff items"))
+    statement = b"CREATE TABLE items"
+    assert data.count(statement) == 1
+    path.write_bytes(data.replace(statement, b"CREATE\xffTABLE items"))
     for read_only in (False, True):
         with (
             pytest.raises(OutputError, match=r"not a test ledger of sonoseg, or damaged"),

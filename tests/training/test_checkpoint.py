@@ -1,4 +1,4 @@
-"""A checkpoint is written whole or not at all, and a damaged one is named."""
+"""A checkpoint is written atomically, and a damaged one is named."""
 
 from __future__ import annotations
 

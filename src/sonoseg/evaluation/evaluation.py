@@ -81,7 +81,10 @@ class Evaluation:
             if summary.get("format") != FORMAT:
                 raise ValueError(f"its format is '{summary.get('format')}', not '{FORMAT}'")
             curves = (pd.read_csv(folder / name) for name in (FROC, RELIABILITY, RISK_COVERAGE))
-            return cls(read_rows(folder / ROWS), summary, *curves)
+            rows = read_rows(folder / ROWS)
+            if missing := [name for name in (*PER_IMAGE, *OF_NORMALS) if name not in rows]:
+                raise ValueError(f"{ROWS} has no column '{missing[0]}'")
+            return cls(rows, summary, *curves)
         except (OSError, ValueError, AttributeError) as error:
             reason = getattr(error, "strerror", None) or error
             raise DatasetError(
