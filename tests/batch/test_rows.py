@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import numpy as np
 from hypothesis import given
@@ -19,6 +20,12 @@ def test_run_lengths_give_the_mask_back_after_json(mask: NDArray[np.bool_]) -> N
     encoded = json.loads(json.dumps(run_lengths(mask)))
     assert encoded["size"] == list(mask.shape)
     assert np.array_equal(coco.decode(encoded), mask)
+
+
+def test_the_document_names_every_column() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "batch-inference.md").read_text("utf-8")
+    for name in RESULT.names:
+        assert f"`{name}`" in page, name
 
 
 def test_a_row_has_the_fields_of_an_image_in_results_json() -> None:

@@ -20,6 +20,7 @@ from sonoseg.evaluation.policy import Policy
 from sonoseg.evaluation.threshold_sweep import ThresholdSweep
 from sonoseg.metrics.overlap import confusion, pooled
 from sonoseg.metrics.probability_calibration import ece
+from sonoseg.results.codebook import EVALUATION, names
 
 QUICK = Policy(resamples=200)
 
@@ -39,6 +40,7 @@ def test_a_row_per_image_in_the_order_given(evaluated: Evaluation, mixed: Any) -
     assert first["lesion_share"] == pytest.approx(first["lesion_area_px"] / 4800)
     assert first["spacing_row"] == 0.1
     assert evaluated.name == "toy (0)"
+    assert tuple(evaluated.rows.columns) == names(EVALUATION)  # the codebook's
 
 
 def test_every_mean_has_its_interval_and_its_n(evaluated: Evaluation) -> None:

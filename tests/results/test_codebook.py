@@ -10,7 +10,16 @@ import pytest
 from sonoseg.dicom.reading.acquisition import Acquisition
 from sonoseg.lesions.birads import EchoLevel, Orientation, Posterior
 from sonoseg.results import codebook, tables
-from sonoseg.results.codebook import MEASURES, RESULTS, REVIEWS, Column, codebook_page, names, sheet_columns
+from sonoseg.results.codebook import (
+    EVALUATION,
+    MEASURES,
+    RESULTS,
+    REVIEWS,
+    Column,
+    codebook_page,
+    names,
+    sheet_columns,
+)
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "codebook.md"
 
@@ -20,7 +29,7 @@ def test_the_document_matches_the_code() -> None:
     assert PAGE.read_text("utf-8") == codebook_page(), message
 
 
-@pytest.mark.parametrize("table", [RESULTS, MEASURES, REVIEWS])
+@pytest.mark.parametrize("table", [RESULTS, MEASURES, REVIEWS, EVALUATION])
 def test_columns_are_described_once(table: tuple[Column, ...]) -> None:
     assert len(set(names(table))) == len(table)
     for one in table:

@@ -45,7 +45,7 @@ _NUMBERS = ("spacing_row", "spacing_column", "raw_false_positive", "uncertainty"
 class Evaluation:
     """One model measured on images.
 
-    rows: one per image, in the order measured; docs/evaluation.md describes the columns.
+    rows: one per image, in the order measured; docs/codebook.md describes the columns.
     summary: every mean as {"mean", "low", "high", "n", "groups"}, counts, policy and provenance.
     froc: columns threshold, sensitivity, fp_per_image, from the highest threshold down.
     reliability: columns region, low, high, confidence, frequency, count.

@@ -298,6 +298,75 @@ REVIEWS = (
 )
 """reviews.csv."""
 
+_TRUE_LESION = "the true mask has no lesion"
+_NOT_IN_MM = "the true mask has no lesion, or the pixel spacing is unknown"
+_NORMAL_ONLY = "the image is not normal"
+
+
+def _distance(name: str, meaning: str, unit: str, empty: str = _TRUE_LESION) -> Column:
+    return Column(name, f"{meaning}; a missed lesion has the image's diagonal", unit, "from 0", empty)
+
+
+EVALUATION = (
+    Column("id", "the image's id in the prepared set"),
+    Column("set", "the prepared set that it comes from"),
+    Column("label", "its class", "", "normal, benign, malignant, unknown"),
+    Column("group", "patient or group of duplicates, which a split keeps together"),
+    Column("marks", "what is drawn on the image", empty="nothing, or not known"),
+    Column("objection", "a reason to exclude the image", empty="none"),
+    Column("height", "rows of the image", "px", "from 1"),
+    Column("width", "columns of the image", "px", "from 1"),
+    Column("spacing_row", "distance between rows", "mm per px", "above 0", "unknown"),
+    Column("spacing_column", "distance between columns", "mm per px", "above 0", "unknown"),
+    Column("lesion_area_px", "pixels of the true mask", "px", "from 0"),
+    Column("lesion_share", "their share of the image", "1", "0 to 1"),
+    Column(
+        *("size_stratum", "quarter of the prepared set's lesions by their share of the image", ""),
+        "Q1 smallest, Q2, Q3, Q4 largest",
+        _TRUE_LESION,
+    ),
+    Column("marks_stratum", "whether anything is drawn on the image", "", "yes, no, unknown"),
+    Column("callipers", "whether measurement marks are drawn on it", "", "yes, no, unknown"),
+    Column(
+        *(
+            "kind",
+            "what is measured: `unannotated` is benign or malignant without a mask, and in no mean",
+            "",
+        ),
+        "lesion, normal, unannotated",
+    ),
+    Column("dice", "Dice of the post-processed mask", "1", "0 to 1", _TRUE_LESION),
+    Column("iou", "intersection over union", "1", "0 to 1", _TRUE_LESION),
+    Column("precision", "share of the prediction that is lesion", "1", "0 to 1", _TRUE_LESION),
+    Column("recall", "share of the lesion that is predicted", "1", "0 to 1", _TRUE_LESION),
+    Column("pixel_accuracy", "share of correct pixels", "1", "0 to 1"),
+    _distance("hd95_px", "95th percentile of the Hausdorff distance (HD95)", "px"),
+    _distance("hd95_mm", "the same", "mm", _NOT_IN_MM),
+    _distance("hd95_percent_diagonal", "the same", "% of the diagonal"),
+    Column("nsd", "normalised surface Dice at 1 % of the diagonal", "1", "0 to 1", _TRUE_LESION),
+    Column("nsd_px", "the same at 5 pixels", "1", "0 to 1", _TRUE_LESION),
+    Column("nsd_mm", "the same at 1 mm", "1", "0 to 1", _NOT_IN_MM),
+    _distance("asd_px", "average surface distance", "px"),
+    _distance("asd_mm", "the same", "mm", _NOT_IN_MM),
+    Column("n_lesions", "lesions (components) of the true mask", "", "from 0"),
+    Column("n_found", "of these, those that were found", "", "from 0"),
+    Column("n_predicted", "lesions of the post-processed mask", "", "from 0"),
+    Column("n_false_positives", "of these, those that match no true one", "", "from 0"),
+    Column("missed", "whether the Dice is below 0.1", "", "0, 1", "the image is no lesion image"),
+    Column("false_positive", "whether more than 0.1 % of the image is predicted", "", "0, 1", _NORMAL_ONLY),
+    Column("predicted_area_share", "share of the image that is predicted", "1", "0 to 1"),
+    Column("raw_dice", "Dice before post-processing", "1", "0 to 1", _TRUE_LESION),
+    Column("raw_iou", "intersection over union before post-processing", "1", "0 to 1", _TRUE_LESION),
+    Column("raw_false_positive", "`false_positive` before post-processing", "", "0, 1", _NORMAL_ONLY),
+    Column("max_probability", "maximum probability in the image", "1", "0 to 1"),
+    Column("uncertainty", "uncertainty of the whole result; 0 is certain", "1", "0 to 1"),
+    Column("tp", "true positive pixels of the post-processed mask", "px", "from 0"),
+    Column("fp", "false positive pixels", "px", "from 0"),
+    Column("fn", "false negative pixels", "px", "from 0"),
+    Column("tn", "true negative pixels", "px", "from 0"),
+)
+"""images.csv of an evaluation."""
+
 
 def names(columns: Sequence[Column]) -> tuple[str, ...]:
     """Return the names of columns."""
@@ -341,6 +410,11 @@ _TABLES = (
         "Of `sonoseg measure`: a row for each lesion, each mask without a lesion, and each refused mask.",
     ),
     ("reviews.csv", REVIEWS, "Of exports of the review page: a row for each image."),
+    (
+        "images.csv of an evaluation",
+        EVALUATION,
+        "Of `sonoseg evaluate`: a row for each image. [evaluation.md](evaluation.md) has the definitions.",
+    ),
 )
 
 
@@ -360,9 +434,8 @@ def _page_lines() -> Iterator[str]:
         "Positions are in pixels, (row, column), with the centre of the first pixel at 0. Lengths are in "
         "`unit`, areas in its square.",
         "[measuring.md](measuring.md) has the definitions, [uncertainty.md](uncertainty.md) that of "
-        "uncertainty. The columns of an",
-        "evaluation are in [evaluation.md](evaluation.md#the-columns-of-imagescsv), those of a batch in",
-        "[batch-inference.md](batch-inference.md#output).",
+        "uncertainty. The columns of a",
+        "batch are in [batch-inference.md](batch-inference.md#output).",
         "",
         "What is the same for a whole run (model, threshold, runtime, version and other settings) is at the "
         "beginning of `results.json`.",
