@@ -8,14 +8,17 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 
 import fsspec
+import numpy as np
 import pytest
 
 from sonoseg._util.files import sha256_file
 from sonoseg.batch.file_listing import list_files
 from sonoseg.batch.filesystems import LocalCopy, fetch, is_url
 from sonoseg.errors import InputError, MissingExtra, SonosegWarning, UsageError
-from sonoseg.inputs.file_search import find_images
+from sonoseg.inputs.file_search import SkippedFiles, find_images
 from sonoseg.samples import paths as samples
+
+pytestmark = pytest.mark.filterwarnings("ignore:.*skipped")
 
 DICOM = b"\0" * 128 + b"DICM"
 FILES = (
@@ -34,6 +37,9 @@ FILES = (
     "a/DICOMDIR",
     "results/masks/b.png",
 )
+
+
+WITHIN_A = ("1.2.840.113619.2", "10.jpg", "2.png", "IM0001", "deep/er/x.dcm")
 
 
 @pytest.fixture
@@ -62,13 +68,11 @@ def store(tree: Path, tmp_path: Path, request: pytest.FixtureRequest) -> Iterato
     system.rm(root, recursive=True)
 
 
-@pytest.mark.filterwarnings("ignore:left out")
 def test_the_listing_is_that_of_a_plain_folder(tree: Path) -> None:
     skip = [tree / "results" / "masks"]
     assert [Path(name) for name in list_files([tree], skip=skip)] == find_images([tree], skip=skip)
 
 
-@pytest.mark.filterwarnings("ignore:left out")
 def test_each_image_is_there_once_however_often_it_is_asked_for(
     tree: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -89,7 +93,7 @@ def test_a_store_is_listed_by_the_same_rules(tree: Path, store: str) -> None:
 def test_files_and_globs_of_a_store(store: str) -> None:
     assert list(list_files([f"{store}/text.txt"])) == [f"{store}/text.txt"]
     globbed = list(list_files([f"{store}/a/*", f"{store}/a/2.png"]))
-    assert globbed == [f"{store}/a/{name}" for name in ("1.2.840.113619.2", "10.jpg", "2.png", "IM0001")]
+    assert globbed == [f"{store}/a/{name}" for name in WITHIN_A]
 
 
 def test_paths_and_a_store_together(tree: Path, store: str) -> None:
@@ -158,3 +162,44 @@ def test_a_file_is_fetched_with_its_hash(kind: str, tmp_path: Path) -> None:
     assert fetch(sample.name, sample.parent, tmp_path) == LocalCopy(sample, there.sha256)
     with pytest.raises(InputError, match="no such file"):
         fetch(f"{kind}://{root}/absent.png", tmp_path, tmp_path)
+
+
+def test_a_store_leaves_out_what_a_folder_does(
+    tree: Path, store: str, make_dicom: Callable[..., Path]
+) -> None:
+    report = make_dicom(
+        tree / "report.dcm", np.zeros((40, 50), np.uint8), SOPClassUID="1.2.840.10008.5.1.4.1.1.88.33"
+    )
+    files = {
+        "report.dcm": report.read_bytes(),
+        "results/results.json": b'{"format": "sonoseg-results/3"}',
+        "b_mask.png": b"x",
+        "images/1.png": b"x",
+        "labels/1.png": b"x",
+        "video.mp4": b"x",
+        "IM0009": b"P5 16 16 255",
+    }
+    system, _, root = store.partition("://")
+    for name, content in files.items():
+        (tree / name).parent.mkdir(exist_ok=True)
+        (tree / name).write_bytes(content)
+        fsspec.filesystem(system).makedirs(f"{root}/{name}".rpartition("/")[0], exist_ok=True)
+        fsspec.filesystem(system).pipe(f"{root}/{name}", content)
+    (tree / "link.png").unlink()
+    (tree / "a" / "loop").unlink()
+    messages = []
+    for where in (str(tree), store):
+        for end in ("", "/**"):
+            with pytest.warns(SkippedFiles) as caught:
+                found = [name.removeprefix(f"{where}/") for name in list_files([where + end])]
+            assert "IM0009" in found
+            assert not {"report.dcm", "b_mask.png", "labels/1.png", "results/masks/b.png"} & set(found)
+            messages.append((found, sorted(str(caught[0].message).partition(": ")[2].split(", "))))
+    assert messages == messages[:1] * 4
+    assert messages[0][1] == [
+        "1 .mp4 file",
+        "1 folder of masks beside its images",
+        "1 folder of sonoseg's results",
+        "1 mask beside its image",
+        "1 structured report",
+    ]

@@ -80,7 +80,7 @@ def test_a_folder_with_its_images_writes_everything(run: Run, tmp_path: Path) ->
     mask_file(folder / "b_mask.png", high=0)
     scan_file(folder / "a.png")
     code, told, errors = run(folder, "--image", folder, "--out", to, "--spacing", "0.1")
-    assert (code, errors) == (0, "")
+    assert (code, errors) == (0, "1 file skipped: 1 image of a mask\n")
     assert str(to) in told.replace("\n", "")
     written = {path.relative_to(to).as_posix() for path in to.rglob("*") if path.is_file()}
     assert written == {"measures.csv", "measures.json", "overlays/a_mask.png", "overlays/b_mask.png"}
@@ -229,3 +229,16 @@ def test_label_maps_in_a_folder_are_measured(run: Run, tmp_path: Path) -> None:
     assert [(lesion["width"], lesion["height"]) for lesion in one["lesions"]] == [(8, 2), (8, 1)]
     assert one["lesions"][0]["spacing_origin"] == "file"
     assert json.loads(run(folder, "--spacing", "1", "--json")[1])["masks"][0]["lesions"][0]["width"] == 40
+
+
+def test_what_a_folder_holds_beside_masks_is_counted(run: Run, tmp_path: Path) -> None:
+    for name in ("a_mask.png", "b.png", "c.png", "a.png"):
+        mask_file(tmp_path / name)
+    (tmp_path / "clip.mp4").write_bytes(b"x")
+    code, told, errors = run(tmp_path)
+    assert code == 0
+    assert errors.splitlines() == [
+        "1 file skipped: 1 .mp4 file",
+        "3 files skipped: 2 images not named as a mask, 1 image of a mask",
+    ]
+    assert told.count("800 px²") == 1

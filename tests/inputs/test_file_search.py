@@ -99,7 +99,7 @@ def test_relative_paths_stay_relative(tree: Path, monkeypatch: pytest.MonkeyPatc
 
 def test_a_loop_of_links_ends(tree: Path) -> None:
     (tree / "ward one" / "again").symlink_to(tree, target_is_directory=True)
-    with pytest.warns(SonosegWarning, match="left out: 1 linked folder"):
+    with pytest.warns(SonosegWarning, match="1 folder skipped: 1 linked folder"):
         assert len(find_images([tree])) == 5
 
 
@@ -129,7 +129,7 @@ def test_what_is_left_out_is_counted_by_kind(tmp_path: Path) -> None:
     with pytest.warns(SonosegWarning) as caught:
         assert names(find_images([tmp_path]), tmp_path) == ["a.png"]
     assert [str(one.message) for one in caught] == [
-        "left out: 2 .mp4 files, 2 HEIC or AVIF images, 1 .nii file"
+        "5 files skipped: 2 .mp4 files, 2 HEIC or AVIF images, 1 .nii file"
     ]
 
 
@@ -146,7 +146,7 @@ def test_what_is_left_out_is_counted_by_kind(tmp_path: Path) -> None:
 def test_masks_beside_their_images_are_left_out(tmp_path: Path, image: str, mask: str) -> None:
     for name in (image, mask):
         (tmp_path / name).write_bytes(b"x")
-    with pytest.warns(SonosegWarning, match="left out: 1 mask beside its image"):
+    with pytest.warns(SonosegWarning, match="1 file skipped: 1 mask beside its image"):
         assert names(find_images([tmp_path]), tmp_path) == [image]
     assert set(names(find_images([tmp_path], masks=True), tmp_path)) == {image, mask}
     assert find_images([tmp_path / mask]) == [tmp_path / mask]  # named itself
@@ -170,21 +170,143 @@ def test_a_folder_of_masks_beside_its_images_is_left_out(tmp_path: Path, images:
     assert names(find_images([tmp_path / masks]), tmp_path) == [f"{masks}/a.png"]
 
 
-def test_earlier_results_are_left_out(tree: Path) -> None:
-    (tree / "results" / "results.json").write_text('{\n  "format": "sonoseg-results/3",\n', "utf-8")
-    with pytest.warns(SonosegWarning, match="1 folder of sonoseg's results"):
-        assert "results/masks/b.png" not in names(find_images([tree]), tree)
-    (tree / "results" / "results.json").write_text('{"format": "another"}', "utf-8")
+RESULT_FILES = [
+    ("results.json", b'{\n  "format": "sonoseg-results/3",\n'),
+    ("measures.json", b'{\n  "format": "sonoseg-measures/2",\n'),
+    ("journal.sqlite", b"SQLite format 3\0"),  # an interrupted run
+]
+
+
+@pytest.mark.parametrize(("name", "content"), RESULT_FILES)
+def test_earlier_results_are_left_out(tree: Path, name: str, content: bytes) -> None:
+    (tree / "results" / name).write_bytes(content)
+    (tree / "results" / "mine.png").write_bytes(b"x")
+    with pytest.warns(SonosegWarning, match="1 folder skipped: 1 folder of sonoseg's results"):
+        found = names(find_images([tree]), tree)
+    assert "results/masks/b.png" not in found
+    assert "results/mine.png" in found
+    (tree / "results" / name).write_text('{"format": "another"}', "utf-8")
     assert "results/masks/b.png" in names(find_images([tree]), tree)
+
+
+@pytest.mark.parametrize(
+    "asked", ["results", "results/masks", "results/*/*.png", "results/masks/*.png", "results/*", "**/b.png"]
+)
+@pytest.mark.parametrize("relative", [False, True])
+def test_results_are_left_out_wherever_a_search_starts(
+    tree: Path, monkeypatch: pytest.MonkeyPatch, asked: str, relative: bool
+) -> None:
+    (tree / "results" / "results.json").write_bytes(RESULT_FILES[0][1])
+    (tree / "b.png").unlink()
+    monkeypatch.chdir(tree)
+    with pytest.raises(InputError, match="no image found: 1 folder skipped: 1 folder of sonoseg's results"):
+        find_images([asked if relative else tree / asked])
+    monkeypatch.chdir(tree / "results" / "masks")
+    with pytest.raises(InputError, match="1 folder of sonoseg's results"):
+        find_images(["*.png"])
+    with pytest.raises(InputError, match="1 folder of sonoseg's results"):
+        find_images(["."])
+
+
+def test_results_are_what_measure_and_send_want(tree: Path) -> None:
+    (tree / "results" / "results.json").write_bytes(RESULT_FILES[0][1])
+    (tree / "results" / "overlays").mkdir()
+    (tree / "results" / "overlays" / "b.png").write_bytes(b"x")
+    with pytest.warns(SonosegWarning, match="1 folder of sonoseg's results"):
+        assert names(find_images([tree / "results"], masks=True), tree) == ["results/masks/b.png"]
+    assert len(find_images([tree / "results"], objects=True)) == 2
+
+
+def test_a_glob_leaves_out_what_a_folder_does(tmp_path: Path) -> None:
+    for name in ("images/a.png", "masks/a.png", "c.png", "c_mask.png"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(b"x")
+    for asked in (tmp_path, tmp_path / "**" / "*", tmp_path / "**" / "*.png", tmp_path / "*"):
+        with pytest.warns(SonosegWarning) as caught:
+            assert names(find_images([asked]), tmp_path) == ["c.png", "images/a.png"]
+        total, _, kinds = str(caught[0].message).partition(": ")
+        assert total == "1 file and 1 folder skipped"
+        assert set(kinds.split(", ")) == {"1 mask beside its image", "1 folder of masks beside its images"}
+    assert names(find_images([tmp_path / "masks" / "*.png"]), tmp_path) == ["masks/a.png"]
+
+
+def test_named_results_and_masks_are_taken_with_a_warning(tree: Path) -> None:
+    """The shell expands globs: it names files that a search would leave out."""
+    (tree / "results" / "results.json").write_bytes(RESULT_FILES[0][1])
+    (tree / "b_mask.png").write_bytes(b"x")
+    asked = [tree / "results" / "masks" / "b.png", tree / "b.png", tree / "b_mask.png"]
+    with pytest.warns(SonosegWarning) as caught:
+        assert len(find_images(asked)) == 3
+    assert [str(one.message) for one in caught] == [
+        "1 file of sonoseg's results, 1 mask beside its image: used, because you named them. "
+        "Leave out those that are not scans"
+    ]
+
+
+BY_CONTENT = {
+    "bmp": b"BM\x36\x03\0\0\0\0\0\0\x36\0\0\0\x28\0\0\0\x10\0\0\0",
+    "bmp of OS2": b"BM\x36\x03\0\0\0\0\0\0\x36\0\0\0\x0c\0\0\0\x10\0\0\0",
+    "pgm": b"P5\n16 16\n255\n",
+    "ppm": b"P6 # by a camera\n16 16\n255\n",
+    "pbm": b"P4\n# bits\n16 16\n",
+    "plain pgm": b"P2 16 16 255 1 2 3",
+    "webp": b"RIFF\x10\0\0\0WEBPVP8 ",
+    "big tiff": b"II+\0\x08\0\0\0",
+    "jpeg 2000": b"\xff\x4f\xff\x51\0\x2f",
+}
+
+
+def test_images_without_an_ending_are_known_by_content(tmp_path: Path) -> None:
+    for number, content in enumerate(BY_CONTENT.values()):
+        (tmp_path / f"IM{number}").write_bytes(content.ljust(300, b"\0"))
+    assert len(find_images([tmp_path])) == len(BY_CONTENT)
+
+
+@pytest.mark.parametrize(
+    ("content", "kind"),
+    [
+        (b"", "1 file without content"),
+        (b"\x1a\x45\xdf\xa3\0\0", "1 file of an unknown format"),
+        (b"BM\0\0 is no bitmap", "1 file of an unknown format"),
+    ],
+)
+@pytest.mark.parametrize("name", ["IM0001", "scan.12"])
+def test_other_files_without_an_ending_are_counted(
+    tmp_path: Path, content: bytes, kind: str, name: str
+) -> None:
+    (tmp_path / "a.png").write_bytes(b"x")
+    (tmp_path / name).write_bytes(content)
+    (tmp_path / "BMI table").write_bytes(b"BMI of the patients, P5 and more")
+    with pytest.warns(SonosegWarning, match=f"1 file skipped: {kind}$"):
+        assert len(find_images([tmp_path])) == 1
+
+
+def test_pipes_and_closed_files_stop_no_search(
+    open_folder: Path, ordinary_rights: Callable[[], AbstractContextManager[None]]
+) -> None:
+    for name in ("a.png", "IM1", "clip.xyz"):
+        (open_folder / name).write_bytes(b"x")
+    (open_folder / "IM1").chmod(0)
+    os.mkfifo(open_folder / "pipe")
+    with ordinary_rights(), pytest.warns(SonosegWarning) as caught:
+        # Reading a closed file names the reason.
+        assert [path.name for path in find_images([open_folder])] == ["IM1", "a.png"]
+    assert "2 files skipped" in str(caught[0].message)
+    (open_folder / "listed").mkdir()
+    (open_folder / "listed" / "b.png").write_bytes(b"x")
+    (open_folder / "listed" / "IM2").write_bytes(b"x")
+    (open_folder / "listed").chmod(0o444)  # its names may be read, its files not
+    with ordinary_rights():
+        assert [path.name for path in find_images([open_folder / "listed"])] == ["IM2", "b.png"]
 
 
 @pytest.mark.parametrize(
     ("sop_class", "kind"),
     [
-        ("1.2.840.10008.5.1.4.1.1.88.33", "Comprehensive SR"),
-        ("1.2.840.10008.5.1.4.1.1.66.4", "Segmentation"),
-        ("1.2.840.10008.5.1.4.1.1.11.1", "Grayscale Softcopy Presentation State"),
-        ("1.2.840.10008.1.3.10", "Media Storage Directory"),
+        ("1.2.840.10008.5.1.4.1.1.88.33", "structured report"),
+        ("1.2.840.10008.5.1.4.1.1.66.4", "segmentation"),
+        ("1.2.840.10008.5.1.4.1.1.11.1", "presentation state"),
+        ("1.2.840.10008.1.3.10", "DICOM directory"),
     ],
 )
 def test_dicom_objects_without_an_image_are_left_out(
@@ -260,7 +382,7 @@ def test_what_does_not_exist_is_refused(tmp_path: Path) -> None:
 
 
 def test_what_cannot_be_looked_at_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="cannot be looked at: File name too long"):
+    with pytest.raises(InputError, match="cannot be accessed: File name too long"):
         find_images([tmp_path / ("x" * 5000)])
 
 
@@ -293,7 +415,7 @@ def test_folders_that_cannot_be_listed_for_real(
             assert names(find_images([open_folder]), open_folder) == ["b/x.png"]
         with pytest.raises(InputError, match="cannot be listed: Permission denied"):
             find_images([open_folder / "a"])
-        with pytest.raises(InputError, match="cannot be looked at: Permission denied"):
+        with pytest.raises(InputError, match="cannot be accessed: Permission denied"):
             find_images([open_folder / "a" / "x.png"])
 
 

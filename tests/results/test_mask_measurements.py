@@ -15,6 +15,7 @@ from PIL import Image
 from sonoseg._util.csv_text import read_csv
 from sonoseg.errors import OutputError, SonosegWarning, UsageError
 from sonoseg.image.calibration import Spacing
+from sonoseg.inputs.file_search import SkippedFiles
 from sonoseg.results.mask_measurements import (
     COLUMNS,
     find_masks,
@@ -39,7 +40,8 @@ def masks(tmp_path: Path) -> Path:
 
 
 def test_folder_is_measured_and_written(masks: Path, tmp_path: Path) -> None:
-    paths = find_masks([str(masks)])
+    with pytest.warns(SkippedFiles, match="1 file skipped: 1 image of a mask"):
+        paths = find_masks([str(masks)])
     assert [path.stem for path in paths] == ["a_mask", "b_mask"]  # those named as masks
     found = measure_masks(paths, image=masks, spacing=Spacing(0.1, 0.2))
     assert [len(one.findings.lesions) for one in found.measured] == [1, 0]

@@ -14,8 +14,8 @@ from sonoseg.batch.filesystems import is_url
 from sonoseg.batch.partitions import MANIFEST, Manifest, Partitions
 from sonoseg.batch.ray_start import connected
 from sonoseg.errors import OutputError
+from sonoseg.inputs.file_search import RESULT_FOLDERS
 from sonoseg.results.prediction_run import RunOptions, Track, untracked
-from sonoseg.results.writers import FOLDERS
 
 LOCK = ".lock"
 
@@ -126,7 +126,7 @@ class BatchRun(RunOptions):
             return Partitions.resume(self.out, fingerprint, paths=absolute, partition=self.partition)
         return Partitions.begin(
             self.out,
-            list_files(paths, skip=[self.out / name for name in FOLDERS]),
+            list_files(paths, skip=[self.out / name for name in RESULT_FOLDERS]),
             fingerprint,
             paths=absolute,
             partition=self.partition or PARTITION,

@@ -55,7 +55,7 @@ def measure(
 ) -> None:
     """Measure the lesions of masks: sizes, orientation, shape and, with their images, echoes.
 
-    No network is used. Masks that cannot be used are skipped and listed at the end; the exit code is then 3.
+    No network is used. Masks that cannot be used are refused and listed at the end; the exit code is then 3.
     """
     from sonoseg.cli.options import parse_spacing
     from sonoseg.cli.warnings_display import plain_warnings
@@ -79,19 +79,19 @@ def measure(
             keep_burned_in=keep_burned_in,
             anonymise=anonymise,
         )
-    unwritten = [] if to is None else found.write(to, names, xlsx=xlsx)
-    if as_json:
-        print_json(found.to_object())
-    else:
-        _print_tables(found)
-        if to is not None:
-            out.print(f"Written: {escape(str(to))}", soft_wrap=True)
-    for one in (*found.refused, *unwritten):
-        err.print(f"[yellow]refused:[/] {escape(one.file)}: {escape(one.reason)}", soft_wrap=True)
-    if found.refused:
-        raise BatchError(f"{len(found.refused)} of {len(paths)} masks could not be measured")
-    if unwritten:
-        raise BatchError(f"{len(unwritten)} of {len(paths)} overlays could not be written")
+        unwritten = [] if to is None else found.write(to, names, xlsx=xlsx)
+        if as_json:
+            print_json(found.to_object())
+        else:
+            _print_tables(found)
+            if to is not None:
+                out.print(f"Written: {escape(str(to))}", soft_wrap=True)
+        for one in (*found.refused, *unwritten):
+            err.print(f"[yellow]refused:[/] {escape(one.file)}: {escape(one.reason)}", soft_wrap=True)
+        if found.refused:
+            raise BatchError(f"{len(found.refused)} of {len(paths)} masks could not be measured")
+        if unwritten:
+            raise BatchError(f"{len(unwritten)} of {len(paths)} overlays could not be written")
 
 
 def _print_tables(found: MaskMeasurements) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+from collections import Counter
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
@@ -12,7 +14,7 @@ from rich.markup import escape
 from sonoseg._util.packages import require
 from sonoseg.cli.common import err, out, print_json, progress
 from sonoseg.cli.pacs_options import ConnectionOptions, JsonOption, shared_options
-from sonoseg.errors import BatchError, PacsError
+from sonoseg.errors import BatchError, InputError, PacsError
 
 _BATCH = 50  # files per association: progress is shown, and the rest is skipped if the archive is unreachable
 
@@ -33,8 +35,9 @@ def send(
     from sonoseg.pacs.client import open_archive
 
     address = connection.address()
-    files = _dicom_files(paths)
     stored: list[Stored] = []
+    with plain_warnings():
+        files = _dicom_files(paths)
     with plain_warnings(), open_archive(address) as archive:
         batches = [files[start : start + _BATCH] for start in range(0, len(files), _BATCH)]
         for batch in progress(batches, "sending", len(batches)):
@@ -64,9 +67,24 @@ def send(
 
 
 def _dicom_files(paths: list[Path]) -> list[Path]:
-    """Return the given files and the DICOM files of the folders. Raises InputError if there are none."""
+    """Return the given files and the DICOM files of the folders. Raises InputError if there are none.
+
+    Warns (SkippedFiles) of images that are not DICOM.
+    """
     from sonoseg.dicom.reading.detection import is_dicom
-    from sonoseg.inputs.file_search import find_images
+    from sonoseg.inputs.file_kinds import skipped
+    from sonoseg.inputs.file_search import SkippedFiles, find_images
 
     named = {path for path in paths if path.is_file()}
-    return [path for path in find_images(paths, objects=True) if path in named or is_dicom(path)]
+    found = find_images(paths, objects=True)
+    files = [path for path in found if path in named or is_dicom(path)]
+    others = Counter({"non-DICOM image": len(found) - len(files)})
+    if not files:
+        raise InputError(
+            f"no DICOM file found: {skipped(others)}",
+            where=", ".join(map(str, paths)),
+            remedy="Give DICOM files, or folders with some",
+        )
+    if len(files) < len(found):
+        warnings.warn(skipped(others), SkippedFiles, stacklevel=2)
+    return files

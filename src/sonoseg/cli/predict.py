@@ -50,7 +50,7 @@ def predict(
     """Outline and measure the lesions in images.
 
     Writes masks and overlays on each image's own grid, results.csv, results.json, report.html and
-    report.json. Files that cannot be read are skipped and listed at the end, and the exit code is 3. An
+    report.json. Files that cannot be read are refused and listed at the end, and the exit code is 3. An
     interrupted run continues with --resume.
     """
     kinds = {
@@ -109,11 +109,12 @@ def predict(
     from sonoseg.results.prediction_run import OutputOptions, PredictionRun
 
     plain = PredictionRun(**shared, outputs=OutputOptions(**kinds, anonymise=anonymise), refer=refer)
-    with plain_warnings(), resumable():
-        completed = plain.execute(track=late_progress(quiet), notify=notify(quiet))
-    if as_json:
-        with completed.summary.open(encoding="utf-8") as file:
-            shutil.copyfileobj(file, sys.stdout)
-    elif not quiet:
-        print_results(completed.results, completed.page)
-    raise_refused(completed)
+    with plain_warnings():
+        with resumable():
+            completed = plain.execute(track=late_progress(quiet), notify=notify(quiet))
+        if as_json:
+            with completed.summary.open(encoding="utf-8") as file:
+                shutil.copyfileobj(file, sys.stdout)
+        elif not quiet:
+            print_results(completed.results, completed.page)
+        raise_refused(completed)

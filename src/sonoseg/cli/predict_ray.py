@@ -12,7 +12,7 @@ from sonoseg.cli.warnings_display import late_progress, plain_warnings
 from sonoseg.errors import BatchError
 
 if TYPE_CHECKING:
-    from sonoseg.batch.run import BatchRun
+    from sonoseg.batch.run import BatchRun, CompletedBatch
 
 SHOWN = 20
 """Errors that the terminal shows; the table has all."""
@@ -20,8 +20,13 @@ SHOWN = 20
 
 def predict_ray(run: BatchRun, *, quiet: bool) -> None:
     """Run it and print a summary. Raises BatchError where rows have an error."""
-    with plain_warnings(), resumable():
-        done = run.execute(track=late_progress(quiet), notify=notify(quiet))
+    with plain_warnings():
+        with resumable():
+            done = run.execute(track=late_progress(quiet), notify=notify(quiet))
+        _print(done, quiet=quiet)
+
+
+def _print(done: CompletedBatch, *, quiet: bool) -> None:
     if not quiet:
         out.print(f"{done.frames:,} frames of {done.files:,} files, {done.lesions:,} lesions")
         print_origin(done.model, done.runtime, done.partitions.path(0).parent)

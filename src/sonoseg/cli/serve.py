@@ -126,11 +126,12 @@ def serve(
 
 
 def _add(store: Store, paths: list[str], settings: Settings, spacing: Spacing | None, *, quiet: bool) -> None:
-    from sonoseg.cli.warnings_display import LateBar
+    from sonoseg.cli.warnings_display import LateBar, plain_warnings
     from sonoseg.inputs.file_search import find_images
     from sonoseg.review.file_import import import_paths, refuse_links
 
-    images = find_images(paths, skip=[store.folder])
+    with plain_warnings():  # shown now, not when the server stops
+        images = find_images(paths, skip=[store.folder])
     inside, links = refuse_links(images, paths)
     with LateBar("Adding images", len(inside), shown=not quiet) as bar:
         took = import_paths(store, inside, settings.limits, spacing, each=bar.advance)

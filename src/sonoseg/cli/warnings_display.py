@@ -14,6 +14,7 @@ from rich.markup import escape
 
 from sonoseg.cli.common import err
 from sonoseg.errors import SonosegWarning
+from sonoseg.inputs.file_search import SkippedFiles
 
 T = TypeVar("T")
 
@@ -25,9 +26,10 @@ PATIENCE = 2.0
 def plain_warnings() -> Iterator[list[str]]:
     """Show our own warnings as one line each on stderr, and hide other libraries' about odd files.
 
-    Yields the list of those shown so far.
+    What a search skipped is shown at the end of the block. Yields the list of those shown so far.
     """
     shown: list[str] = []
+    skipped: list[str] = []
 
     def show(
         message: Warning | str,
@@ -37,8 +39,11 @@ def plain_warnings() -> Iterator[list[str]]:
         file: TextIO | None = None,
         line: str | None = None,
     ) -> None:
-        shown.append(str(message))
-        warn(str(message))
+        if issubclass(category, SkippedFiles):
+            skipped.append(str(message))
+        else:
+            shown.append(str(message))
+            warn(str(message))
 
     with warnings.catch_warnings():
         # Pillow's are of no use to the user; those of the others may quote a file's text, names included.
@@ -46,7 +51,11 @@ def plain_warnings() -> Iterator[list[str]]:
             warnings.filterwarnings("ignore", module=package)
         warnings.simplefilter("always", SonosegWarning)
         warnings.showwarning = show
-        yield shown
+        try:
+            yield shown
+        finally:
+            for text in skipped:
+                err.print(escape(text), soft_wrap=True)
 
 
 def warn(text: str) -> None:

@@ -20,7 +20,7 @@ from sonoseg.dicom.reading.segmentation import read_segments
 from sonoseg.errors import DatasetError, InputError, SonosegError, SonosegWarning
 from sonoseg.image.raster import FORMATS, exif_orientation, is_deep_colour, lower_bytes, unidentified
 from sonoseg.image.size_limits import MAX_PIXELS, check_file
-from sonoseg.inputs.file_search import NRRD
+from sonoseg.inputs.file_kinds import NRRD
 
 LOSSY_TIFF = ("jpeg", "tiff_jpeg", "webp")
 """Pillow's names of the TIFF compressions with loss."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import warnings
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -30,8 +31,9 @@ from sonoseg.errors import (
 from sonoseg.image.calibration import Calibration, Spacing
 from sonoseg.image.frame import Frame
 from sonoseg.image.overlay import overlay
-from sonoseg.inputs.file_search import find_images
-from sonoseg.inputs.mask_matching import image_of, looks_like_mask
+from sonoseg.inputs.file_kinds import skipped
+from sonoseg.inputs.file_search import SkippedFiles, find_images
+from sonoseg.inputs.mask_matching import image_of, looks_like_mask, match_key
 from sonoseg.inputs.reading import read_frame
 from sonoseg.inputs.reading_options import with_option
 from sonoseg.lesions.callipers import draw_callipers
@@ -201,6 +203,7 @@ def find_masks(
     """Find masks among files, folders and globs: of a folder those named as masks, or all if none is.
 
     pair: further masks. out: the output folder; its overlays are skipped.
+    Warns (SkippedFiles) of images that are not named as masks, where other files are.
     Raises InputError where nothing is found, UsageError for an empty list.
     """
     if not searched and pair is None:
@@ -208,8 +211,15 @@ def find_masks(
     paths: list[Path] = []
     for text in searched:
         found = find_images([text], skip=[] if out is None else [out / OVERLAYS], masks=True)
-        named = [path for path in found if looks_like_mask(path)]
-        paths += named if named and not Path(text).is_file() else found
+        named = found if Path(text).is_file() else [path for path in found if looks_like_mask(path)]
+        paths += named or found
+        if named and len(named) < len(found):
+            keys = {match_key(path) for path in named}
+            kinds = Counter(
+                "image of a mask" if match_key(path) in keys else "image not named as a mask"
+                for path in set(found).difference(named)
+            )
+            warnings.warn(skipped(kinds), SkippedFiles, stacklevel=2)
     return list(dict.fromkeys([*paths, *(pair or ())]))
 
 

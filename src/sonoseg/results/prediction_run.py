@@ -20,7 +20,7 @@ from sonoseg.dicom.reading.detection import is_dicom
 from sonoseg.errors import OutputError, SonosegError, SonosegWarning, UsageError
 from sonoseg.inference.pipeline import OfflineExecutor
 from sonoseg.inference.predictor import Predictor
-from sonoseg.inputs.file_search import find_images
+from sonoseg.inputs.file_search import RESULT_FOLDERS, find_images
 from sonoseg.inputs.frame_list import FrameRef
 from sonoseg.inputs.reading_options import ReadingOptions
 from sonoseg.results.entries import Results, RunInfo
@@ -29,7 +29,7 @@ from sonoseg.results.result_names import result_names
 from sonoseg.results.results_folder import RequestedOutputs, ResultsFolder
 from sonoseg.results.run_manifest import RunNotes
 from sonoseg.results.workbook import require_xlsx
-from sonoseg.results.writers import FOLDERS, image_writers, object_writers
+from sonoseg.results.writers import image_writers, object_writers
 
 COMMAND = "sonoseg predict"
 
@@ -171,7 +171,7 @@ class PredictionRun(RunOptions):
             require_xlsx()
         with _recorded_warnings() as warned:
             # The results of an earlier run below a searched folder are not input.
-            files = find_images(self.paths, skip=[self.out / name for name in FOLDERS])
+            files = find_images(self.paths, skip=[self.out / name for name in RESULT_FOLDERS])
             self.reading.warn_of_unmatched(files)
             frames, unreadable = self._list_frames(files, track)
             start = time.monotonic()

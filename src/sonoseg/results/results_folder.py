@@ -15,6 +15,7 @@ from sonoseg._util.timestamps import utc_now
 from sonoseg.errors import OutputError
 from sonoseg.inference.segmentation import Segmentation
 from sonoseg.inference.uncertainty import refer as choose
+from sonoseg.inputs.file_search import RESULT_FOLDERS
 from sonoseg.inputs.frame_list import FrameRef
 from sonoseg.lesions.measurement import Findings
 from sonoseg.results.entries import ImageEntry, OutputFile, RefusedFile, Results, RunInfo, SourceFile
@@ -25,7 +26,7 @@ from sonoseg.results.result_files import ImageFiles, SourceFiles
 from sonoseg.results.result_names import frame_names
 from sonoseg.results.run_manifest import RunNotes, write_manifest
 from sonoseg.results.tables import write_coco, write_csv, write_json, write_xlsx
-from sonoseg.results.writers import FOLDERS, ObjectWriter, Writer, image_writers
+from sonoseg.results.writers import ObjectWriter, Writer, image_writers
 
 CSV, JSON, XLSX, COCO, PAGE = "results.csv", "results.json", "results.xlsx", "coco.json", "report.html"
 MANIFEST = "report.json"
@@ -277,7 +278,7 @@ class ResultsFolder:
     def _remove_leftovers(self) -> None:
         """Remove the partial files of a run that was killed."""
         remove_leftovers(self.folder)
-        for name in FOLDERS:
+        for name in RESULT_FOLDERS:
             for folder, _, _ in os.walk(self.folder / name):
                 remove_leftovers(folder)
 

@@ -25,9 +25,6 @@ from sonoseg.results.nrrd import ENDING
 from sonoseg.results.nrrd import nrrd as label_map
 from sonoseg.results.png import attention_png, encode_png, mask_png, probability_png
 
-FOLDERS = ("masks", "overlays", "probability", "attention", "dicom", "labelme", "nrrd")
-"""The sub-folders of results. They are not searched for images."""
-
 # Functions of a module, bound by partial: writers are sent to other processes.
 Make = Callable[[Segmentation, Findings, Path], bytes]
 MakeObject = Callable[[Path, Sequence[Segmentation], Sequence[Findings], Path], bytes]

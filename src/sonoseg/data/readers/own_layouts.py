@@ -20,7 +20,8 @@ from sonoseg.data.record import (
     parse_spacing,
 )
 from sonoseg.errors import DatasetError
-from sonoseg.inputs.file_search import IMAGE_FOLDERS, MASK_FOLDERS, counted_kinds
+from sonoseg.inputs.file_kinds import counted_kinds
+from sonoseg.inputs.file_search import IMAGE_FOLDERS, MASK_FOLDERS
 from sonoseg.inputs.mask_matching import looks_like_mask, match_key
 
 OPTIONAL = ("label", "group", "patient", "spacing_row", "spacing_column", "objection", "marks", "duplicates")
