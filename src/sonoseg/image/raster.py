@@ -38,8 +38,8 @@ OTHER_KINDS = (
     (0, b"\0\0\1\xba", _VIDEO),
     (0, b"0&\xb2u\x8ef\xcf\x11", _VIDEO),
 )
-"""Kinds of files that are named where they are refused: the position and the bytes by which they are known. The
-videos are MP4, AVI, Matroska, MPEG and WMV."""
+"""Kinds of files that are named where they are refused: the position and the bytes by which they are known.
+The videos are MP4, AVI, Matroska, MPEG and WMV."""
 
 
 def read_raster(path: Path, calibration: Calibration = UNCALIBRATED) -> Frame:
