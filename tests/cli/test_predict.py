@@ -414,3 +414,15 @@ def test_an_error_of_the_system_is_one_line(
     monkeypatch.setenv("SONOSEG_DEBUG", "1")
     with pytest.raises(FileNotFoundError):
         run(tmp_path, "--out", tmp_path / "out")
+
+
+def test_a_workbook(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("xlsxwriter", reason="XlsxWriter is not installed: pip install 'sonoseg[xlsx]'")
+    image = scan(tmp_path / "s.png")
+    assert run(image, "--out", tmp_path / "out", "--xlsx", "-q")[0] == 0
+    assert (tmp_path / "out" / "results.xlsx").read_bytes().startswith(b"PK")
+    monkeypatch.setattr("sonoseg._util.packages.find_spec", lambda name: None)
+    code, _, warned = run(image, "--out", tmp_path / "none", "--xlsx")
+    assert code == 2
+    assert "pip install 'sonoseg[xlsx]'" in warned.replace("\n", " ")
+    assert not (tmp_path / "none").exists()

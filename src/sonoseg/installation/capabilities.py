@@ -93,4 +93,16 @@ def _reads() -> list[str]:
 
 
 def _writes() -> list[str]:
-    return ["PNG", "CSV", "JSON", "HTML", "COCO", "LabelMe", "NRRD", "DICOM SEG", "DICOM SR", "DICOM SC"]
+    return [
+        "PNG",
+        "CSV",
+        "XLSX",
+        "JSON",
+        "HTML",
+        "COCO",
+        "LabelMe",
+        "NRRD",
+        "DICOM SEG",
+        "DICOM SR",
+        "DICOM SC",
+    ]
