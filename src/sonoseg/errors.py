@@ -108,6 +108,10 @@ class OutputError(SonosegError):
     """A result cannot be written, or would overwrite a file."""
 
 
+class FullDiskError(OutputError):
+    """A result cannot be written for want of space: nor can the next one."""
+
+
 class PacsError(SonosegError):
     """A PACS cannot be reached, refuses access, or answers with a failure status."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import re
@@ -11,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from sonoseg.errors import OutputError
+from sonoseg.errors import FullDiskError, OutputError
 
 # As mkstemp names them below: a dot, the file's own name, eight letters, its ending.
 _TEMPORARY = re.compile(r"\..{1,60}\.[a-z0-9_]{8}(\.[^.]*)?")
@@ -144,7 +145,8 @@ def sync_folder(folder: str | Path) -> None:
 
 def cannot_write(path: Path, error: OSError) -> OutputError:
     """The error of what could not be written at `path`."""
-    return OutputError(
+    kind = FullDiskError if error.errno in (errno.ENOSPC, errno.EDQUOT) else OutputError
+    return kind(
         f"cannot be written: {error.strerror or error}",
         where=path,
         remedy="Free some space, or choose a folder you may write to",

@@ -10,7 +10,7 @@ from pathlib import Path, PurePath
 
 from sonoseg._util.text import printable
 from sonoseg.dicom.reading.acquisition import read_acquisition
-from sonoseg.errors import OutputError
+from sonoseg.errors import FullDiskError, OutputError
 from sonoseg.inference.segmentation import Segmentation
 from sonoseg.inputs.frame_list import FrameRef
 from sonoseg.lesions.measurement import Findings, measure
@@ -84,6 +84,8 @@ class SourceFiles:
             if recorded is None or not all(one.exists(self._folder) for one in recorded.files.values()):
                 try:
                     self._write(path, journal)
+                except FullDiskError:
+                    raise
                 except OutputError as error:
                     yield path, error
 
@@ -138,9 +140,14 @@ class ImageFiles:
     anonymise: bool = False
 
     def try_write(self, segmentation: Segmentation) -> ImageEntry | OutputError:
-        """Call `write`, and return the error where a file cannot be written: the other images still can."""
+        """Call `write`, and return the error where a file cannot be written: the other images still can.
+
+        Raises FullDiskError.
+        """
         try:
             return self.write(segmentation)
+        except FullDiskError:
+            raise
         except OutputError as error:
             return error
 

@@ -12,7 +12,7 @@ from typing import Self, TextIO
 from sonoseg._util.files import atomic_path, cannot_write, remove_leftovers
 from sonoseg._util.text import printable
 from sonoseg._util.timestamps import utc_now
-from sonoseg.errors import OutputError
+from sonoseg.errors import FullDiskError, OutputError
 from sonoseg.inference.segmentation import Segmentation
 from sonoseg.inference.uncertainty import refer as choose
 from sonoseg.inputs.file_search import RESULT_FOLDERS
@@ -176,6 +176,8 @@ class ResultsFolder:
     def _finish_frame(self, file: str) -> None:
         try:
             self._sources.frame_finished(file, self._open())
+        except FullDiskError:
+            raise
         except OutputError as error:
             self._refuse(FrameRef(Path(file)), str(error))
 
