@@ -242,3 +242,13 @@ def test_what_a_folder_holds_beside_masks_is_counted(run: Run, tmp_path: Path) -
         "3 files skipped: 2 images not named as a mask, 1 image of a mask",
     ]
     assert told.count("800 px²") == 1
+
+
+def test_the_masks_of_a_set_are_those_of_its_folder_of_masks(run: Run, tmp_path: Path) -> None:
+    mask_file(tmp_path / "set" / "masks" / "a.png")
+    scan_file(tmp_path / "set" / "images" / "a.png")
+    mask_file(tmp_path / "set" / "b.png")
+    code, told, errors = run(tmp_path / "set")
+    assert code == 0
+    assert errors == "2 files skipped: 1 image not named as a mask, 1 image of a mask\n"
+    assert told.count("800 px²") == 1

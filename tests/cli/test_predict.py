@@ -426,3 +426,23 @@ def test_a_workbook(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     assert code == 2
     assert "pip install 'sonoseg[xlsx]'" in warned.replace("\n", " ")
     assert not (tmp_path / "none").exists()
+
+
+def test_skipped_files_are_counted_at_the_end_and_are_no_failure(
+    run: Run, tmp_path: Path, make_dicom: Callable[..., Path]
+) -> None:
+    scan(tmp_path / "in" / "a.png")
+    pixels = np.zeros((40, 50), np.uint8)
+    for number, sop_class in enumerate(("88.33", "88.11", "11.1")):
+        make_dicom(
+            tmp_path / "in" / f"{number}.dcm", pixels, SOPClassUID=f"1.2.840.10008.5.1.4.1.1.{sop_class}"
+        )
+    summary = "3 files skipped: 2 structured reports, 1 presentation state"
+    code, _, warned = run(tmp_path / "in", "--out", tmp_path / "out")
+    assert (code, warned.splitlines()[-1]) == (0, summary)
+    # Damage is a failure; the skipped files are named beside it.
+    (tmp_path / "in" / "b.png").touch()
+    code, _, warned = run(tmp_path / "in", "--out", tmp_path / "out", "--overwrite")
+    assert code == 3
+    assert summary in warned
+    assert "b.png" in warned

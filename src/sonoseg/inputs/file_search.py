@@ -213,12 +213,12 @@ def search_images(
             stacklevel=2,
         )
     if last is None:
-        brackets = " In a pattern, write [[] for a bracket" if any("[" in path for path in asked) else ""
+        brackets = ". In a pattern, write [[] for a bracket" if any("[" in path for path in asked) else ""
         left_out = f": {skipped(search.left_out)}" if search.left_out else ""
         raise InputError(
             f"no image found{left_out}",
             where=", ".join(asked) or None,
-            remedy=f"Give image files, or folders with some ({', '.join(sorted(SUFFIXES))}).{brackets}",
+            remedy=f"Give image files, or folders with some ({', '.join(sorted(SUFFIXES))}){brackets}",
         )
     if search.left_out:
         warnings.warn(skipped(search.left_out), SkippedFiles, stacklevel=2)

@@ -32,7 +32,7 @@ from sonoseg.image.calibration import Calibration, Spacing
 from sonoseg.image.frame import Frame
 from sonoseg.image.overlay import overlay
 from sonoseg.inputs.file_kinds import skipped
-from sonoseg.inputs.file_search import SkippedFiles, find_images
+from sonoseg.inputs.file_search import MASK_FOLDERS, SkippedFiles, find_images
 from sonoseg.inputs.mask_matching import image_of, looks_like_mask, match_key
 from sonoseg.inputs.reading import read_frame
 from sonoseg.inputs.reading_options import with_option
@@ -200,7 +200,9 @@ def _lesion_rows(one: MaskMeasurement) -> list[dict[str, Any]]:
 def find_masks(
     searched: Sequence[str], *, pair: tuple[Path, Path] | None = None, out: Path | None = None
 ) -> list[Path]:
-    """Find masks among files, folders and globs: of a folder those named as masks, or all if none is.
+    """Find masks among files, folders and globs.
+
+    Of a folder those named as masks are taken; without any, those in folders so named; without any, all.
 
     pair: further masks. out: the output folder; its overlays are skipped.
     Warns (SkippedFiles) of images that are not named as masks, where other files are.
@@ -211,13 +213,16 @@ def find_masks(
     paths: list[Path] = []
     for text in searched:
         found = find_images([text], skip=[] if out is None else [out / OVERLAYS], masks=True)
-        named = found if Path(text).is_file() else [path for path in found if looks_like_mask(path)]
+        named = found
+        if not Path(text).is_file():
+            named = [path for path in found if looks_like_mask(path)]
+            named = named or [path for path in found if path.parent.name.lower() in MASK_FOLDERS]
         paths += named or found
         if named and len(named) < len(found):
             keys = {match_key(path) for path in named}
             kinds = Counter(
                 "image of a mask" if match_key(path) in keys else "image not named as a mask"
-                for path in set(found).difference(named)
+                for path in sorted(set(found).difference(named))
             )
             warnings.warn(skipped(kinds), SkippedFiles, stacklevel=2)
     return list(dict.fromkeys([*paths, *(pair or ())]))
