@@ -85,7 +85,7 @@ def test_the_specks_of_a_jpeg_are_named(tmp_path: Path) -> None:
     file = MaskFile(values, noise=0)
     assert np.array_equal(file.lesion, two(1, 1) > 0)
     assert kinds(file) == [NOISE]
-    assert "specks (7 pixels)" in file.issues[0].text
+    assert "specks of 7 px in all" in file.issues[0].text
     assert label(MaskFile(values).lesion)[1] == 4  # without loss they are lesions
 
 

@@ -218,7 +218,7 @@ class MaskFile:
             )
         if self.noise is not None and self.is_classes and self._raw.any():
             count = int(self._specks.sum())
-            left_out = f"; specks ({count:,} pixels) are taken for noise" if count else ""
+            left_out = f"; specks of {count:,} px in all are taken for noise" if count else ""
             yield MaskIssue(
                 NOISE,
                 f"after compression with loss, the border of a lesion of the value {self._bright:g} is "

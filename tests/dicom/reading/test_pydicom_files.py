@@ -59,7 +59,7 @@ def quiet(name: str) -> tuple[Frame, int]:
         ("SC_ybr_full_422_uncompressed.dcm", CAPTURE, 1, 127.7, NO_REGION, "modality is OT"),
         ("SC_rgb_jls_lossy_line.dcm", CAPTURE, 1, 127.9, NO_REGION, "modality is missing"),
         ("SC_rgb_jls_lossy_sample.dcm", CAPTURE, 1, 127.9, NO_REGION, "modality is missing"),
-        # The same picture with the header and the stream's markers in all combinations.
+        # The same image with the header and the stream's markers in all combinations.
         ("SC_rgb_jpeg.dcm", (256, 256), 1, 244.0, NO_REGION, "hardly any contrast"),
         ("SC_rgb_jpeg_dcmd.dcm", (256, 256), 1, 244.0, NO_REGION, "hardly any contrast"),
         ("SC_rgb_jpeg_app14_dcmd.dcm", (256, 256), 1, 245.5, NO_REGION, "hardly any contrast"),
