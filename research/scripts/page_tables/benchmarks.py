@@ -16,6 +16,7 @@ from page_tables.markdown import Result
 from page_tables.pacs import pacs_kills
 from page_tables.peers import peer_latency
 from page_tables.reading import reading_time
+from page_tables.reading_faults import fuzz_readers
 from page_tables.serving import batch_throughput, server_load
 from page_tables.training import data_path, keras_setups, seed_parity, training_speed
 
@@ -38,5 +39,6 @@ BENCHMARK_TABLES: dict[str, Callable[[Result], str]] = {
         attacks,
         soak,
         reading_time,
+        fuzz_readers,
     )
 }

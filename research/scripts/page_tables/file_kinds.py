@@ -131,6 +131,11 @@ def _images() -> Made:
     exif[0x0112] = 6
     turned = Image.fromarray(np.rot90(SCAN))
     yield "JPEG turned by EXIF", partial(_saved, "a.jpg", turned, exif=exif, quality=95)
+    yield "PNG turned by EXIF", partial(_saved, "a.png", turned, exif=exif)
+    yield "PGM of 12 bits", partial(_bytes, "a.pgm", _pnm("P5", DEEP.astype(">u2")))
+    yield "PPM of 12 bits", partial(_bytes, "a.ppm", _pnm("P6", np.dstack([DEEP] * 3).astype(">u2")))
+    deep = Image.fromarray(SCAN.astype(np.uint16) * 257)
+    yield "JPEG 2000 of 16 bits, without JP2", partial(_saved, "a.j2k", deep, no_jp2=True)
     yield (
         "MPO photograph with a preview",
         partial(_saved, "a.mpo", image, save_all=True, append_images=[image.resize((80, 60))], quality=95),
@@ -141,6 +146,7 @@ def _images() -> Made:
         "GIF of several frames",
         partial(_saved, "a.gif", image, save_all=True, append_images=[image.rotate(90), image.rotate(180)]),
     )
+    yield "animated PNG", partial(_saved, "a.png", image, save_all=True, append_images=[image.rotate(180)])
     yield "8 x 8 pixels", partial(_saved, "a.png", SCAN[:8, :8])
     yield "text named .png", partial(_bytes, "a.png", b"no image at all\n")
     yield "PDF", partial(_bytes, "a.pdf", b"%PDF-1.4\n")
@@ -149,6 +155,10 @@ def _images() -> Made:
     yield "AVI video", partial(_bytes, "a.avi", b"RIFF\0\1\0\0AVI LIST" + bytes(40))
     yield "MP4 video", partial(_bytes, "a.mp4", b"\0\0\0\x18ftypmp42" + bytes(40))
     yield "cut PNG", _cut
+
+
+def _pnm(kind: str, pixels: NDArray[Any]) -> bytes:
+    return f"{kind} {WIDTH} {HEIGHT} 4095\n".encode() + pixels.tobytes()
 
 
 def _cut(folder: Path) -> Path:
@@ -167,8 +177,11 @@ def _tiffs() -> Made:
     yield "32-bit floats", partial(_saved, "a.tif", SCAN.astype(np.float32) / 255)
     for kind in ("i1", "i2", "u4", "f2", "f8", "i8"):
         yield f"{8 * int(kind[1])}-bit {_word(kind)}, own writer", partial(_raw_tiff, kind, 1)
-    for kind in ("u1", "u2", "f4"):
+    for kind in ("u1", "u2", "f4", "i2", "u4"):
         yield f"MinIsWhite, {8 * int(kind[1])}-bit {_word(kind)}", partial(_raw_tiff, kind, 0)
+    floats = SCAN.astype(np.float32) / 255
+    floats[0, :2] = np.nan, np.inf
+    yield "32-bit floats, some not a number or infinite", partial(_saved, "a.tif", floats)
     yield "RGB", partial(_saved, "a.tif", RGB)
     for name in ("tiff_lzw", "tiff_adobe_deflate", "packbits", "jpeg"):
         yield (
@@ -248,8 +261,29 @@ def _dicom() -> Made:
     yield "JPEG XL", _jpeg_xl
     yield "12 of 16 bits", partial(_written, DEEP, {"BitsStored": 12, "HighBit": 11})
     yield "16 bits, signed", partial(_written, DEEP.astype(np.int16) - 2000, {})
+    yield (
+        "12 bits in the upper ones of 16",
+        partial(_written, (DEEP << 4).astype(np.uint16), {"BitsStored": 12, "HighBit": 15}),
+    )
+    yield (
+        "12 of 16 bits, others above them",
+        partial(_written, DEEP | np.uint16(0xF000), {"BitsStored": 12, "HighBit": 11}),
+    )
+    yield "8 bits, signed", partial(_written, (SCAN.astype(np.int16) - 128).astype(np.int8), {})
+    yield "RescaleSlope 0", partial(_written, SCAN, {"RescaleSlope": "0", "RescaleIntercept": "0"})
+    yield "WindowWidth 0", partial(_written, SCAN, {"WindowCenter": "0", "WindowWidth": "0"})
     yield "MONOCHROME1", partial(_written, 255 - SCAN, {"photometric": "MONOCHROME1"})
+    yield "PresentationLUTShape INVERSE", partial(_written, 255 - SCAN, {"PresentationLUTShape": "INVERSE"})
+    yield "no PhotometricInterpretation", partial(_written, SCAN, {"PhotometricInterpretation": None})
     yield "RGB", partial(_written, RGB, {})
+    planes = np.ascontiguousarray(RGB.transpose(2, 0, 1)).tobytes()
+    yield "RGB in planes", partial(_written, RGB, {"PlanarConfiguration": 1, "data": planes})
+    neutral = np.full_like(SCAN, 128)
+    ybr = np.dstack([SCAN, neutral, neutral])
+    yield "YBR_FULL, uncompressed", partial(_written, ybr, {"photometric": "YBR_FULL"})
+    yield "labelled RGB, with pixels in YCbCr", partial(_written, ybr, {})
+    four = np.dstack([RGB, neutral]).tobytes()
+    yield "four samples per pixel", partial(_written, RGB, {"SamplesPerPixel": 4, "data": four})
     yield (
         "JPEG labelled RGB, with the JFIF marker",
         partial(_written, RGB, {"syntax": "1.2.840.10008.1.2.4.50", "photometric": "RGB"}),
@@ -273,6 +307,13 @@ def _dicom() -> Made:
         "region that ends at Columns and Rows": [_region(right=WIDTH, bottom=HEIGHT)],
         "negative PhysicalDeltaY": [_region(delta=(0.009, -0.009))],
         "negative PhysicalDeltaX": [_region(delta=(-0.009, 0.009))],
+        "both deltas negative": [_region(delta=(-0.009, -0.009))],
+        "region that ends two beyond Columns": [_region(right=WIDTH + 1)],
+        "corners of the region in the wrong order": [_region(x=WIDTH - 1, right=0)],
+        "PhysicalDeltaX of NaN": [_region(delta=(float("nan"), 0.009))],
+        "PhysicalDeltas of 0.00001 cm": [_region(delta=(1e-5, 1e-5))],
+        "the same region twice": [_region(), _region()],
+        "colour flow within tissue": [_region(), _region(40, 30, 100, 90, kind=(1, 2))],
         "PhysicalDeltaX of 0": [_region(delta=(0.0, 0.009))],
         "units of seconds": [_region(units=(4, 4))],
         "colour flow region only": [_region(kind=(1, 2))],
@@ -333,6 +374,15 @@ def _masks() -> Made:
     yield "palette", partial(_saved, "a.png", Image.fromarray(_discs(1, 1)).convert("P"))
     yield "negative labels in a TIFF of floats", partial(_saved, "a.tif", _discs(-1, 3, dtype=np.float32))
     yield "TIFF of floats, 0 and 1", partial(_saved, "a.tif", _discs(1, 1, dtype=np.float32))
+    yield "labels 254 and 255", partial(_saved, "a.png", _discs(254, 255))
+    yield "labels 1 and 65535, 16 bits", partial(_saved, "a.png", _discs(1, 65535, dtype=np.uint16))
+    yield "labels 0.5 and 1 in a TIFF of floats", partial(_saved, "a.tif", _discs(0.5, 1, dtype=np.float32))
+    background = np.where(two > 0, np.float32(1), np.float32("nan"))
+    yield "NaN as background in a TIFF of floats", partial(_saved, "a.tif", background)
+    red = np.dstack([one, _discs(0, 255), np.zeros_like(one)])
+    yield "a red and a green lesion", partial(_saved, "a.png", red)
+    yield "background 10", partial(_saved, "a.png", np.maximum(two, 10))
+    yield "WebP with loss", partial(_saved, "a.webp", two)
     yield "inverted: lesion black", partial(_saved, "a.png", 255 - one)
     touching = _discs(1)
     touching[:, 50:] *= 2
@@ -357,6 +407,12 @@ def _spacings() -> Made:
         "a unit in the cell": "file,spacing\na.png,0.09 mm\n",
         "one file twice, with other spacings": "file,spacing\na.png,0.09\na.png,0.1\n",
         "no header": "a.png,0.09\n",
+        "a negative number": "file,spacing\na.png,-0.09\n",
+        "1.000,5": "file;spacing\na.png;1.000,5\n",
+        "one of row and column": "file,row,column\na.png,0.09,\n",
+        "vertical bars": "file|spacing\na.png|0.09\n",
+        "lines that end in CR": "file,spacing\ra.png,0.09\r",
+        "the name in capitals": "file,spacing\nA.PNG,0.09\n",
         "a row with too many cells": "file,spacing\na.png,0.09,0.1\n",
     }
     for name, text in texts.items():

@@ -918,6 +918,26 @@ def test_a_deflate_bomb_stops(
     assert "deflated data exceeds 10,000 bytes" in refused(path, patient_name)
 
 
+def test_jpeg_ls_without_its_end_is_refused_before_decoding(
+    tmp_path: Path, make_dicom: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Found by fuzzing: CharLS took eight seconds for 680 bytes."""
+    jpeg_ls = pytest.importorskip("jpeg_ls")
+    path = make_dicom(tmp_path / "a.dcm", GREY, syntax="1.2.840.10008.1.2.4.80")
+    data = path.read_bytes()
+    assert data.count(b"\xff\xd9") == 1
+    path.write_bytes(data.replace(b"\xff\xd9", b"ab"))
+    monkeypatch.setattr(jpeg_ls, "decode_pixel_data", None)
+    with open_dicom(path) as clip, pytest.raises(InputError, match="compressed stream is truncated"):
+        clip.frame(0)
+
+
+def test_a_rescale_slope_of_0_does_not_blank_the_image(tmp_path: Path, make_dicom: Make) -> None:
+    path = make_dicom(tmp_path / "flat.dcm", GREY, RescaleSlope="0", RescaleIntercept="7")
+    with pytest.warns(SonosegWarning, match="RescaleSlope is 0"), open_dicom(path) as clip:
+        np.testing.assert_array_equal(clip.frame(0).pixels, GREY)
+
+
 def test_a_damaged_deflated_file_is_closed(
     tmp_path: Path, make_dicom: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:

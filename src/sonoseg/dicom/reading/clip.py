@@ -138,6 +138,9 @@ class Clip:
                 f"read as {header.stored - 1}"
             )
             header = replace(header, high=header.stored - 1)
+        if header.slope == 0:
+            self.warnings.append("RescaleSlope is 0, which leaves no image: read as 1")
+            header = replace(header, slope=1.0)
         return header
 
     def _scan_boxes(self, regions: Regions, keep_burned_in: bool) -> list[Box] | None:

@@ -212,6 +212,9 @@ def _jpeg(data: bytes, stream: StreamHeader, header: ImageHeader) -> Samples:
 def _jpeg_ls(data: bytes, header: ImageHeader) -> Samples:
     import jpeg_ls
 
+    # CharLS (2.4) takes seconds to give up on a few hundred bytes that end without the marker.
+    if b"\xff\xd9" not in data:
+        raise PixelDataError("the compressed stream is truncated")
     buffer, about = jpeg_ls.decode_pixel_data(data)
     planar = about["components"] > 1 and about["interleave_mode"] == 0
     return _shaped(buffer, 1 if about["bits_per_sample"] <= 8 else 2, header, planar=planar)
