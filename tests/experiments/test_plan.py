@@ -170,7 +170,6 @@ PLANS = [path for path in (PLANS_FOLDER).glob("*.yaml") if "\nvariants:" in path
 def test_every_plan_of_the_documents_makes_recipes_and_keeps_the_data(path: Path) -> None:
     plan = load_plan(path)
     recipes = plan.recipes(path)
-    assert len(recipes) > 1
     first, *others = recipes.values()
     for other in others:
         assert other != first
