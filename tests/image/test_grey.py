@@ -65,3 +65,10 @@ def test_a_range_that_overflows_is_black_not_a_fault() -> None:
 def test_what_is_no_image_is_refused(values: np.ndarray) -> None:
     with pytest.raises(ShapeError, match="is not an image"):
         grey_array(values)
+
+
+@pytest.mark.filterwarnings("error::RuntimeWarning")
+def test_a_signalling_nan_becomes_black_without_a_warning() -> None:
+    values = np.array([[0.0, 1.0, 2.0]], np.float32)
+    values.view(np.uint32)[0, 1] = 0x7F800001
+    assert grey_array(values).tolist() == [[0, 0, 255]]

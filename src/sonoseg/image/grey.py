@@ -69,7 +69,8 @@ def grey_array(values: NDArray[Any]) -> NDArray[np.uint8]:
 
 def _stretched(values: NDArray[Any]) -> NDArray[np.uint8]:
     """Scale (H, W) from its own range to 0..255; what is not finite and a flat image become black."""
-    real = values.astype(np.float64)
+    with np.errstate(invalid="ignore"):  # of signalling NaNs, which a damaged file may hold
+        real = values.astype(np.float64)
     finite = np.isfinite(real)
     low = float(real[finite].min(initial=np.inf))
     span = float(real[finite].max(initial=-np.inf)) - low
