@@ -250,6 +250,34 @@ def mask_samples(files: Sequence[Path]) -> list[Sample]:
     return [Sample(name, data) for name, data in made.items()]
 
 
+def mask_object_samples(files: Sequence[Path]) -> list[Sample]:
+    """Masks as DICOM segmentations and as NRRD label maps, of several encodings."""
+    from pydicom.uid import DeflatedExplicitVRLittleEndian, ImplicitVRLittleEndian
+
+    segments = _tests("tests/dicom/reading/test_segmentation.py")
+    label_maps = _tests("tests/data/test_nrrd_masks.py")
+    found = []
+    with tempfile.TemporaryDirectory() as temporary:
+        path = Path(temporary) / "made"
+
+        def add(name: str) -> None:
+            found.append(with_secrets(name, path.read_bytes(), "mutant.dcm"))
+
+        for syntax in (None, ImplicitVRLittleEndian, DeflatedExplicitVRLittleEndian):
+            segments.seg(path, segments.TWO, **({} if syntax is None else {"syntax": syntax}))
+            add(f"segmentation {syntax or ''}".strip())
+        segments.seg(path, segments.TWO, spacing=[0.1, 0.2])
+        add("segmentation with spacing")
+        for encoding in ("raw", "gzip"):
+            for kind in ("u1", ">i4", "<f4"):
+                written = path.with_suffix(".nrrd")
+                label_maps.written(
+                    written, label_maps.LABELS.astype(kind), encoding=encoding, **label_maps.SLICER
+                )
+                found.append(Sample(f"{kind} {encoding}", written.read_bytes(), "mutant.nrrd"))
+    return found
+
+
 def read_masks(folder: Path, keep: bool) -> None:
     """Measure a mask with and without spacing, and read it as an upload of the review page."""
     from sonoseg.image.calibration import Spacing
@@ -265,6 +293,15 @@ def read_masks(folder: Path, keep: bool) -> None:
             raise _refusal(error) from error
         return
     measure_mask_file(folder / "mutant", None, Spacing(0.1, 0.2))
+
+
+def read_mask_object(folder: Path, keep: bool) -> None:
+    """Measure a mask in a file of its own name, with and without spacing."""
+    from sonoseg.image.calibration import Spacing
+    from sonoseg.results.mask_measurements import measure_mask_file
+
+    (path,) = folder.iterdir()
+    measure_mask_file(path, None, Spacing(0.1, 0.2) if keep else None)
 
 
 def _refusal(error: Exception) -> Exception:
@@ -506,6 +543,7 @@ READERS: dict[str, Reader] = {
     "clips": Reader("DICOM clips", lambda files: _dicom_samples(files, many=True), read_clip),
     "search": Reader("search of a folder by content", search_samples, search),
     "masks": Reader("masks", mask_samples, read_masks),
+    "mask-objects": Reader("masks in DICOM and NRRD", mask_object_samples, read_mask_object),
     "spacings": Reader("tables of spacings", spacing_samples, read_spacings),
     "sets": Reader("a set of one's own with its table", set_samples, read_set, True),
     "recipes": Reader("recipes and plans", recipe_samples, read_recipes),

@@ -25,7 +25,7 @@ def fuzz(benchmark_script: Callable[[str], ModuleType]) -> ModuleType:
     return benchmark_script("fuzz_readers")
 
 
-@pytest.mark.parametrize("name", ["raster", "tiff", "masks", "sets", *TEXTS])
+@pytest.mark.parametrize("name", ["raster", "tiff", "masks", "mask-objects", "sets", *TEXTS])
 def test_mutants_are_read_or_refused_and_the_same_for_the_same_seed(
     fuzz: ModuleType, tmp_path: Path, name: str
 ) -> None:
