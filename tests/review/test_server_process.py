@@ -25,7 +25,15 @@ from sonoseg import RESEARCH_ONLY
 from sonoseg.cli.main import app
 from sonoseg.errors import SonosegError, UsageError
 from sonoseg.inputs.reading import read_frame
-from sonoseg.review.server_process import address_of, check_certificate, is_loopback, listen, login_of
+from sonoseg.review.server_process import (
+    ReviewServer,
+    address_of,
+    check_certificate,
+    is_loopback,
+    listen,
+    login_of,
+)
+from sonoseg.review.settings import Settings
 
 
 def refusal(*words: str) -> SonosegError:
@@ -80,6 +88,19 @@ def test_addresses() -> None:
         assert address_of(listening, "::1", secure=True) == f"https://[::1]:{port}/"
     assert login_of("http://a/", None) == "http://a/"
     assert login_of("http://a/", "t&/?") == "http://a/login?token=t%26%2F%3F"
+
+
+def test_a_server_from_python_listens_until_it_is_left(tmp_path: Path) -> None:
+    settings = Settings(folder=tmp_path / "state", token="a" * 16)
+    with ReviewServer(settings, port=0) as server:
+        assert server.login == f"{server.address}login?token={'a' * 16}"
+        assert server.store.folder == tmp_path / "state"
+        port = int(server.address.rstrip("/").rpartition(":")[2])
+        with pytest.raises(UsageError, match="cannot listen"):
+            ReviewServer(Settings(folder=tmp_path / "other"), port=port)
+    listen("127.0.0.1", port).close()
+    with pytest.raises(UsageError, match="there is no token"):
+        ReviewServer(Settings(folder=tmp_path / "state"), host="0.0.0.0", port=0)
 
 
 def test_a_certificate_of_another_key(tmp_path: Path) -> None:

@@ -3,21 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 from rich.markup import escape
 
 from sonoseg._util.packages import require
 from sonoseg.cli.choices import PrecisionChoice, RuntimeChoice
-from sonoseg.cli.common import err, out
+from sonoseg.cli.common import err
 from sonoseg.cli.options import ModelFolder, PixelSpacing, Precision, Quiet, Runtime
-from sonoseg.errors import OutputError, UsageError
-
-if TYPE_CHECKING:
-    from sonoseg.image.calibration import Spacing
-    from sonoseg.review.settings import Settings
-    from sonoseg.review.store import Store
+from sonoseg.errors import UsageError
 
 
 def serve(
@@ -66,19 +61,13 @@ def serve(
     import secrets
 
     from sonoseg.cli.options import parse_spacing
+    from sonoseg.cli.serve_output import add_files, print_address
     from sonoseg.cli.warnings_display import plain_warnings
-    from sonoseg.model.model import Model
-    from sonoseg.review import server_process as process
-    from sonoseg.review.app import create_app
+    from sonoseg.review.server_process import ReviewServer, open_browser
     from sonoseg.review.settings import ServerLimits, Settings
 
-    token = secrets.token_urlsafe(24) if token == "new" else token
-    process.check_access(host, token)
-    process.check_certificate(certfile, keyfile)
     if read_only and paths:
         raise UsageError("PATHS with --read-only", where="PATHS", remedy="Leave one of the two out")
-    if pacs is not None:
-        process.check_node(pacs)
     given = None if spacing is None else parse_spacing(spacing)
     if given is not None and not paths:
         raise UsageError(
@@ -86,72 +75,35 @@ def serve(
             where="--spacing",
             remedy="Name the files again that it is for, or calibrate on the page",
         )
-    with process.listen(host, port) as listening, plain_warnings():
-        settings = Settings(
-            folder=state,
-            read_only=read_only,
-            token=token,
-            hosts=process.allowed_hosts(host, token),
-            pacs=pacs,
-            model=model,
-            runtime=runtime.value,
-            precision=precision.value,
-            threads=threads,
-            limits=ServerLimits(
-                max_bytes=max_bytes,
-                max_body=max(max_bytes + (1 << 20), 256 << 20),
-                max_pixels=max_pixels,
-                max_frames=max_frames,
-                queue_length=queue,
-            ),
-        )
-        extra = {"openvino": ("openvino", "openvino"), "torch": ("train", "torch")}.get(runtime.value)
-        if extra is not None:
-            require(*extra)
-        Model.load(model)  # a wrong model is reported at once; its engine starts beside the first requests
-        app = create_app(settings)
-        store = app.state.server.store
-        try:
-            if paths:
-                _add(store, paths, settings, given, quiet=quiet)
-            address = process.address_of(listening, host, secure=certfile is not None)
-            _print_address(address, process.login_of(address, token), state, pacs, quiet=quiet)
-            if browser:
-                process.open_browser(process.login_of(address, token))
-            process.run(app, listening, certfile=certfile, keyfile=keyfile)
-        finally:
-            store.close()
+    extra = {"openvino": ("openvino", "openvino"), "torch": ("train", "torch")}.get(runtime.value)
+    if extra is not None:
+        require(*extra)
+    settings = Settings(
+        folder=state,
+        read_only=read_only,
+        token=secrets.token_urlsafe(24) if token == "new" else token,
+        pacs=pacs,
+        model=model,
+        runtime=runtime.value,
+        precision=precision.value,
+        threads=threads,
+        limits=ServerLimits(
+            max_bytes=max_bytes,
+            max_body=max(max_bytes + (1 << 20), 256 << 20),
+            max_pixels=max_pixels,
+            max_frames=max_frames,
+            queue_length=queue,
+        ),
+    )
+    with (
+        plain_warnings(),
+        ReviewServer(settings, host=host, port=port, certfile=certfile, keyfile=keyfile) as server,
+    ):
+        if paths:
+            add_files(server, paths, given, quiet=quiet)
+        print_address(server, quiet=quiet)
+        if browser:
+            open_browser(server.login)
+        server.run()
     if not quiet:
         err.print(f"Stopped. The state is in {escape(str(state))}", soft_wrap=True)
-
-
-def _add(store: Store, paths: list[str], settings: Settings, spacing: Spacing | None, *, quiet: bool) -> None:
-    from sonoseg.cli.warnings_display import LateBar, plain_warnings
-    from sonoseg.inputs.file_search import find_images
-    from sonoseg.review.file_import import import_paths, refuse_links
-
-    with plain_warnings():  # shown now, not when the server stops
-        images = find_images(paths, skip=[store.folder])
-    inside, links = refuse_links(images, paths)
-    with LateBar("Adding images", len(inside), shown=not quiet) as bar:
-        took = import_paths(store, inside, settings.limits, spacing, each=bar.advance)
-    for one in (*links, *took.refused):
-        err.print(f"[yellow]refused:[/] {escape(one.name)}: {escape(one.found)}", soft_wrap=True)
-    if not took.items:
-        raise OutputError(
-            f"none of the {len(images):,} files can be used", remedy="Name images, or leave PATHS out"
-        )
-
-
-def _print_address(address: str, login: str, state: Path, pacs: Path | None, *, quiet: bool) -> None:
-    from sonoseg import RESEARCH_ONLY
-
-    out.print(f"Review page: {escape(address)}", soft_wrap=True)
-    if pacs is not None:
-        out.print(f"Queue of the node: {escape(address)}pacs", soft_wrap=True)
-    if login != address:
-        out.print(f"Log in once at {escape(login)}", soft_wrap=True)
-    if not quiet:
-        out.print(f"The state is stored in {escape(str(state))}. Stop with Ctrl-C.", soft_wrap=True)
-        out.print(RESEARCH_ONLY, style="bold")
-    out.file.flush()  # a program may read it from a pipe

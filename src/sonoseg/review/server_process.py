@@ -1,7 +1,7 @@
 """Run the review server: its address, who may reach it, its certificate, and the process until a signal.
 
-with listen("127.0.0.1", 8765) as listening:
-    run(create_app(Settings(folder=Path("reviews"))), listening)
+with ReviewServer(Settings(folder=Path("reviews"))) as server:
+    server.run()
 """
 
 from __future__ import annotations
@@ -22,12 +22,74 @@ from urllib.parse import quote
 from sonoseg.errors import OutputError, SonosegWarning, UsageError
 
 if TYPE_CHECKING:
+    from types import TracebackType
+
     from fastapi import FastAPI
+
+    from sonoseg.review.settings import Settings
+    from sonoseg.review.store import Store
 
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 MIN_TOKEN = 16
 """Fewest characters of a token."""
+
+
+class ReviewServer:
+    """A review server that listens at its address; a context manager.
+
+    settings: its `hosts` are set from the address. host, port: to listen on; 0 is any free port.
+    certfile, keyfile: for HTTPS, PEM.
+    address: of the page. login: the address that also sets the token's cookie. store: the state.
+
+    Raises UsageError for an address, token or certificate that cannot be used, ModelError for a wrong model,
+    OutputError for a state folder that cannot be used.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        host: str = "127.0.0.1",
+        port: int = 8765,
+        certfile: Path | None = None,
+        keyfile: Path | None = None,
+    ) -> None:
+        from sonoseg.model.model import Model
+        from sonoseg.review.app import create_app
+
+        check_access(host, settings.token)
+        check_certificate(certfile, keyfile)
+        if settings.pacs is not None:
+            check_node(settings.pacs)
+        self.settings = settings.model_copy(update={"hosts": allowed_hosts(host, settings.token)})
+        self._certfile, self._keyfile = certfile, keyfile
+        self._listening = listen(host, port)
+        try:
+            Model.load(settings.model)  # reported at once; its engine starts beside the first requests
+            self.app = create_app(self.settings)
+        except BaseException:
+            self._listening.close()
+            raise
+        self.store: Store = self.app.state.server.store
+        self.address = address_of(self._listening, host, secure=certfile is not None)
+        self.login = login_of(self.address, settings.token)
+
+    def run(self) -> None:
+        """Serve until SIGINT or SIGTERM; see `run`. Raises OutputError."""
+        run(self.app, self._listening, certfile=self._certfile, keyfile=self._keyfile)
+
+    def __enter__(self) -> ReviewServer:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.store.close()
+        self._listening.close()
 
 
 def is_loopback(host: str) -> bool:
