@@ -95,9 +95,7 @@ def test_labels_after_compression_with_loss_are_refused(
     tmp_path: Path, form: str, options: dict[str, Any], first: int, second: int
 ) -> None:
     path = saved(tmp_path, two(first, second), form, **options)
-    with pytest.raises(
-        DatasetError, match=r"several values .* unknown.* Save masks of labels as PNG"
-    ):
+    with pytest.raises(DatasetError, match=r"several values .* unknown.* Save masks of labels as PNG"):
         read_mask_file(path)
 
 
