@@ -212,6 +212,16 @@ def test_no_split_file(tmp_path: Path, text: str) -> None:
         Split.load(tmp_path / "gone.json")
 
 
+@pytest.mark.parametrize("number", ["1e999", "Infinity", "1e18", "99999999999999999999"])
+def test_numbers_of_folds_beyond_reason(tmp_path: Path, number: str) -> None:
+    """Without a list as long as the number."""
+    Split("grouped", "all", 0, "f", {"a": 0, "b": 1}).save(tmp_path / "s.json")
+    text = (tmp_path / "s.json").read_text()
+    (tmp_path / "s.json").write_text(text.replace('"b": 1', f'"b": {number}'))
+    with pytest.raises(DatasetError, match="not a split file"):
+        Split.load(tmp_path / "s.json")
+
+
 def test_folds_with_a_gap(tmp_path: Path) -> None:
     split = Split("grouped", "all", 0, "f", {"a": 0, "b": 2})
     split.save(tmp_path / "s.json")

@@ -213,7 +213,7 @@ class Partitions:
             if value["identity"] != self.manifest.identity or value["partition"] != number:
                 return None
             return {name: int(value[name]) for name in ("frames", "errors", "lesions")}
-        except (OSError, pa.ArrowException, KeyError, TypeError, ValueError):
+        except (OSError, pa.ArrowException, KeyError, TypeError, ValueError, OverflowError):
             return None
 
     def write(self, number: int, rows: pa.Table) -> dict[str, int]:

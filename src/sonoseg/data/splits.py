@@ -118,7 +118,8 @@ class Split:
             if data["format"] != FORMAT:
                 raise ValueError(f"its format is '{data['format']}', not '{FORMAT}'")
             folds = {str(name): int(fold) for name, fold in data["folds"].items()}
-            if not folds or sorted(set(folds.values())) != list(range(max(folds.values()) + 1)):
+            numbers = sorted(set(folds.values()))
+            if not numbers or numbers != list(range(len(numbers))):
                 raise ValueError("its folds are not numbered consecutively from 0")
             return cls(
                 data["method"],
@@ -130,7 +131,7 @@ class Split:
                 tuple(map(str, data.get("train_only", ()))),
                 tuple(map(str, data.get("validation", ()))),
             )
-        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
             reason = (
                 f"no {error}" if isinstance(error, KeyError) else getattr(error, "strerror", None) or error
             )

@@ -119,7 +119,7 @@ def resume_run(out: Path) -> tuple[Recipe, PreparedSet, Split, int]:
         prepared, fold = PreparedSet.open(str(given["prepared"])), int(given["fold"])
     except KeyError as error:
         raise TrainingError(f"the key {error} is missing", where=run.description) from error
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise TrainingError(f"'fold' is not a number ({error})", where=run.description) from error
     return load_recipe(run.recipe), prepared, Split.load(run.split), fold
 
