@@ -80,7 +80,7 @@ def root(
 
 def main() -> None:
     """Run the command line; our errors and the system's become one line on stderr and an exit code."""
-    # Looking for plugins, pydantic reads the metadata of every installed package: a tenth of a second.
+    # To look for plugins, pydantic would read the metadata of every installed package at each start.
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
     first = sys.argv[1] if len(sys.argv) > 1 else ""
     if isinstance(sys.stdout, io.TextIOWrapper):
